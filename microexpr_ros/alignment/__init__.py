@@ -1,0 +1,1 @@
+"""One clock, slices of fixed length, and where the face is."""

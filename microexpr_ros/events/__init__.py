@@ -1,0 +1,1 @@
+"""What the sensor said: columns of events, their encodings, files and counts."""

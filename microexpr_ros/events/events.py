@@ -1,0 +1,65 @@
+"""What a sensor said: events and triggers as columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Brightness changes, one per index, in the order in which the sensor sent them.
+
+    Attributes:
+        t: int64 [N], ns since the start of the sensor's clock, not decreasing.
+        x: uint16 [N], column, 0 at the left.
+        y: uint16 [N], row, 0 at the top.
+        p: uint8 [N], polarity, 1 for brighter (ON), 0 for darker (OFF).
+    """
+
+    t: NDArray[np.int64]
+    x: NDArray[np.uint16]
+    y: NDArray[np.uint16]
+    p: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.t)
+
+    def __getitem__(self, index: slice) -> Events:
+        """Return the events of a range of indices, without a copy."""
+        return Events(self.t[index], self.x[index], self.y[index], self.p[index])
+
+    @classmethod
+    def empty(cls) -> Events:
+        """Return no events."""
+        return cls(
+            np.empty(0, np.int64),
+            np.empty(0, np.uint16),
+            np.empty(0, np.uint16),
+            np.empty(0, np.uint8),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Triggers:
+    """Edges on the trigger inputs of a sensor, on the clock of its events.
+
+    Attributes:
+        t: int64 [N], ns since the start of the sensor's clock, not decreasing.
+        id: uint8 [N], trigger channel.
+        edge: uint8 [N], 1 for rising, 0 for falling.
+    """
+
+    t: NDArray[np.int64]
+    id: NDArray[np.uint8]
+    edge: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.t)
+
+    @classmethod
+    def empty(cls) -> Triggers:
+        """Return no triggers."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.uint8))

@@ -1,0 +1,1 @@
+"""Data sets to weights: training, metrics, baselines and evaluation."""

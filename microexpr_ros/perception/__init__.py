@@ -1,0 +1,1 @@
+"""What the face does: Action Units, micro-expressions and reconstructed images."""
