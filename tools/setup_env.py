@@ -93,7 +93,7 @@ def install_packages() -> None:
     except subprocess.CalledProcessError:
         fail('python venv failed; run `sudo apt install python3-venv`')
     quiet = [] if sys.stdout.isatty() else ['--quiet']
-    pip = (PYTHON, '-m', 'pip', 'install', '--disable-pip-version-check', *quiet)
+    pip: list[str | Path] = [PYTHON, '-m', 'pip', 'install', '--disable-pip-version-check', *quiet]
     run(*pip, *(f'--requirement={REQUIREMENTS / name}.txt' for name in ('ros', 'run', 'dev')))
     run(*pip, '--no-deps', f'--requirement={REQUIREMENTS / "no-deps.txt"}')
     relocate_cmake_files()
