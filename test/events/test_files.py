@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import event_streams as streams
+import numpy as np
+import pytest
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events import files
+from microexpr_ros.events.files import open_recording
+
+SENSOR = (streams.WIDTH, streams.HEIGHT)
+
+
+@pytest.fixture
+def events():
+    return streams.random_events(np.random.default_rng(0), 3000, 40_000_000)
+
+
+def structured(events, unit='s', time_type='f8'):
+    table = np.zeros(len(events), [('x', 'u2'), ('y', 'u2'), ('t', time_type), ('p', 'i1')])
+    table['t'] = events.t / files.NS_OF_UNIT[unit]
+    table['x'], table['y'] = events.x, events.y
+    table['p'] = events.p.astype(np.int8) * 2 - 1
+    return table
+
+
+def columns(events):
+    return np.stack([events.t // 1000, events.x, events.y, events.p], 1)
+
+
+def read(path, **options):
+    recording = open_recording(path, **options)
+    parts = [chunk[0] for chunk in recording.chunks()]
+    assert recording.fraction == pytest.approx(1.0)
+    return streams.concatenate(parts)
+
+
+@pytest.mark.parametrize(
+    ('suffix', 'unit'), [('.npy', 's'), ('.npy', 'us'), ('.npz', 's'), ('.npz', 'ns')]
+)
+def test_structured_arrays(tmp_path, events, suffix, unit, monkeypatch):
+    monkeypatch.setattr(files, '_BLOCK_ROWS', 700)
+    path = tmp_path / f'events{suffix}'
+    table = structured(events, unit, 'f8' if unit == 's' else 'i8')
+    np.save(path, table) if suffix == '.npy' else np.savez_compressed(path, anything=table)
+    given = {} if unit == 's' else {'time_unit': unit}
+    streams.assert_same(read(path, sensor=SENSOR, **given), events)
+
+
+@pytest.mark.parametrize('suffix', ['.npy', '.npz'])
+@pytest.mark.parametrize('order', ['C', 'F'])
+@pytest.mark.parametrize('dtype', ['i8', 'f8'])
+def test_column_arrays(tmp_path, events, suffix, order, dtype, monkeypatch):
+    monkeypatch.setattr(files, '_BLOCK_ROWS', 700)
+    path = tmp_path / f'events{suffix}'
+    table = np.asarray(columns(events).astype(dtype), order=order)
+    np.save(path, table) if suffix == '.npy' else np.savez(path, table)
+    streams.assert_same(read(path, sensor=SENSOR, time_unit='us'), events)
+
+
+def test_named_columns(tmp_path, events, monkeypatch):
+    monkeypatch.setattr(files, '_BLOCK_ROWS', 700)
+    path = tmp_path / 'events.npz'
+    np.savez_compressed(path, t=events.t, x=events.x, y=events.y, p=events.p.astype(bool))
+    streams.assert_same(read(path, sensor=SENSOR, time_unit='ns'), events)
+
+
+@pytest.mark.parametrize('dtype', ['i8', 'f8'])
+def test_the_unit_of_whole_times_must_be_given(tmp_path, events, dtype):
+    path = tmp_path / 'events.npy'
+    np.save(path, columns(events).astype(dtype))
+    with pytest.raises(MicroexprError, match=r'--time-unit s\|us\|ns'):
+        open_recording(path, sensor=SENSOR)
+    with pytest.raises(MicroexprError, match="'ms': choose one of s, us, ns"):
+        open_recording(path, sensor=SENSOR, time_unit='ms')
+
+
+def test_the_sensor_of_an_array_must_be_given(tmp_path, events):
+    path = tmp_path / 'events.npy'
+    np.save(path, structured(events))
+    with pytest.raises(MicroexprError, match='--sensor WIDTHxHEIGHT'):
+        open_recording(path)
+
+
+def test_a_sensor_must_hold_the_events(tmp_path, events):
+    path = tmp_path / 'events.npy'
+    np.save(path, structured(events))
+    with pytest.raises(MicroexprError, match='x = 63, outside a sensor of 63 x 48 pixels'):
+        read(path, sensor=(63, 48))
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda table: table[:, [1, 2, 0, 3]], 'in the order t, x, y, p|sort'),
+        (lambda table: table[::-1], 'sort'),
+        (lambda table: table + np.array([0, 0.5, 0, 0]), 'not pixels'),
+        (lambda table: table - np.array([0, 0, 99, 0]), 'not pixels'),
+        (lambda table: table + np.array([0, 0, 0, 2]), 'polarities'),
+        (lambda table: table * np.array([np.nan, 1, 1, 1]), 'not finite'),
+        (lambda table: table[:, :3], r'\[N, 4\]'),
+        (lambda table: table[0], r'\[N, 4\]'),
+    ],
+)
+def test_wrong_columns_are_told(tmp_path, events, change, message):
+    path = tmp_path / 'events.npy'
+    np.save(path, change(columns(events)[:2000].astype(float)))
+    with pytest.raises(MicroexprError, match=message):
+        read(path, sensor=SENSOR, time_unit='us')
+
+
+def test_python_objects_are_never_loaded(tmp_path):
+    for path, save in ((tmp_path / 'a.npy', np.save), (tmp_path / 'a.npz', np.savez)):
+        save(path, np.array([{}], object), allow_pickle=True)
+        with pytest.raises(MicroexprError, match='cannot read'):
+            open_recording(path, sensor=SENSOR, time_unit='us')
+
+
+@pytest.mark.parametrize('suffix', ['.npy', '.npz'])
+def test_truncated_arrays_are_told(tmp_path, events, suffix):
+    path = tmp_path / f'events{suffix}'
+    np.save(path, structured(events)) if suffix == '.npy' else np.savez(path, structured(events))
+    content = path.read_bytes()
+    for size in (0, 9, 1000, len(content) - 1):
+        path.write_bytes(content[:size])
+        with pytest.raises(MicroexprError, match='cannot read'):
+            read(path, sensor=SENSOR)
+
+
+def write_raw(path, header, words, dtype='<u2'):
+    path.write_bytes(header.encode() + np.array(words, dtype).tobytes())
+
+
+EVT3_WORDS = (0x8000, 0x6005, 0x0002, 0x2803)
+EVT3_EVENT = streams.make_events([5000], [3], [2], [1])
+
+
+@pytest.mark.parametrize(
+    'header',
+    [
+        '% evt 3.0\n% format EVT3;height=48;width=64\n% geometry 64x48\n% end\n',
+        '% date 2024-01-01\n% format EVT3;height=48;width=64\n% end\n',
+        '% evt 3.0\n% geometry 64x48\n',
+        '% evt 3.0\n% Width 64\n% Height 48\n',
+    ],
+)
+def test_raw_evt3(tmp_path, header):
+    path = tmp_path / 'events.raw'
+    write_raw(path, header, EVT3_WORDS)
+    recording = open_recording(path)
+    assert (recording.width, recording.height, recording.kind) == (64, 48, 'Prophesee EVT3')
+    streams.assert_same(read(path), EVT3_EVENT)
+
+
+def test_raw_evt2(tmp_path):
+    path = tmp_path / 'events.raw'
+    words = [0x80000001, 0x1 << 28 | 1 << 22 | 3 << 11 | 2]
+    write_raw(path, '% evt 2.0\n% geometry 64x48\n% end\n', words, '<u4')
+    streams.assert_same(read(path), streams.make_events([65_000], [3], [2], [1]))
+
+
+def test_raw_of_other_encodings_is_told(tmp_path):
+    path = tmp_path / 'events.raw'
+    for header, name in (('% evt 2.1\n', 'EVT21'), ('', 'nothing that its header names')):
+        write_raw(path, header, EVT3_WORDS)
+        with pytest.raises(MicroexprError, match=f'encoded as {name}, not EVT2 or EVT3'):
+            open_recording(path)
+
+
+def test_raw_without_a_sensor_size(tmp_path):
+    path = tmp_path / 'events.raw'
+    write_raw(path, '% evt 3.0\n% end\n', EVT3_WORDS)
+    with pytest.raises(MicroexprError, match='--sensor'):
+        open_recording(path)
+    streams.assert_same(read(path, sensor=SENSOR), EVT3_EVENT)
+    with pytest.raises(MicroexprError, match='outside a sensor of 3 x 48'):
+        read(path, sensor=(3, 48))
+
+
+def test_a_sensor_size_must_agree_with_the_file(tmp_path):
+    path = tmp_path / 'events.raw'
+    write_raw(path, '% evt 3.0\n% geometry 64x48\n% end\n', EVT3_WORDS)
+    streams.assert_same(read(path, sensor=(64, 48)), EVT3_EVENT)
+    with pytest.raises(MicroexprError, match='64 x 48 pixels, not 48 x 64'):
+        open_recording(path, sensor=(48, 64))
+
+
+def test_unknown_formats_list_the_known_ones(tmp_path):
+    (tmp_path / 'events.xyz').write_text('')
+    for path in (tmp_path / 'events.xyz', tmp_path):
+        with pytest.raises(MicroexprError, match=r'\.raw \(EVT2, EVT3\), \.npy, \.npz, rosbag2'):
+            open_recording(path)
+    with pytest.raises(MicroexprError, match='there is no recording'):
+        open_recording(tmp_path / 'nothing.raw')
+
+
+@pytest.mark.parametrize('text', ['640', '640x', '0x480', '640x480x3', '-1x5', 'axb'])
+def test_a_sensor_size_is_two_numbers(text):
+    with pytest.raises(MicroexprError, match='640x480'):
+        files.parse_sensor(text)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import event_streams as streams
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microexpr_ros.events.events import Events
+from microexpr_ros.events.histogram import accumulate
+from microexpr_ros.events.region import Region
+
+regions = st.builds(
+    Region, st.integers(-30, 70), st.integers(-30, 70), st.integers(1, 120), st.integers(1, 120)
+)
+
+
+@given(
+    events=streams.events(),
+    region=regions,
+    rows=st.integers(1, 9),
+    columns=st.integers(1, 9),
+    seed=st.integers(0, 9),
+)
+@settings(max_examples=60, deadline=None)
+def test_counts_like_the_definition(events, region, rows, columns, seed):
+    counts = np.random.default_rng(seed).integers(0, 256, (2, rows, columns), dtype=np.uint8)
+    want = counts.astype(int)
+    u, v = events.x.astype(int) - region.x, events.y.astype(int) - region.y
+    inside = (u >= 0) & (u < region.width) & (v >= 0) & (v < region.height)
+    row, column = v[inside] * rows // region.height, u[inside] * columns // region.width
+    np.add.at(want, (events.p[inside], row, column), 1)
+    assert accumulate(events, region, counts) == np.count_nonzero(inside)
+    np.testing.assert_array_equal(counts, np.minimum(want, 255))
+
+
+def test_counts_saturate():
+    events = streams.make_events(np.zeros(300), [1] * 300, [1] * 300, [1] * 300)
+    counts = np.zeros((2, 2, 2), np.uint8)
+    assert accumulate(events, Region(0, 0, 2, 2), counts) == 300
+    assert counts.tolist() == [[[0, 0], [0, 0]], [[0, 0], [0, 255]]]
+
+
+def test_nothing_counts_nothing():
+    counts = np.full((2, 3, 3), 7, np.uint8)
+    assert accumulate(Events.empty(), Region(0, 0, 5, 5), counts) == 0
+    assert (counts == 7).all()
+
+
+def test_counts_need_not_be_contiguous():
+    events = streams.make_events([0], [1], [0], [1])
+    every_second = np.zeros((2, 2, 4), np.uint8)
+    assert accumulate(events, Region(0, 0, 2, 2), every_second[:, :, ::2]) == 1
+    assert every_second.nonzero() == ([1], [0], [2])
