@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.events.events import Events
+from microexpr_ros.events.histogram import SLICE_NS
 from microexpr_ros.events.region import Region
+
+MAX_GAP_NS: Final = 10_000_000_000
+"""A longer silence is not filled with empty slices: the cutter starts anew after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +45,122 @@ class Slice:
             return 1.0
         cells = self.counts.size // 2
         return self.region.width * self.region.height / cells
+
+
+def blank_slice(grid: int, duration_ns: int = SLICE_NS) -> Slice:
+    """Return a slice of a face in which nothing happened."""
+    counts = np.zeros((2, grid, grid), np.uint8)
+    return Slice(duration_ns, duration_ns, Region(0, 0, grid, grid), counts, 0)
+
+
+def follows(slice_: Slice, end_ns: int) -> bool:
+    """Tell whether a slice begins where another ended.
+
+    The mapping to ROS time drifts by microseconds per slice, so half a slice is allowed.
+    """
+    return abs(slice_.end_ns - slice_.duration_ns - end_ns) < slice_.duration_ns // 2
+
+
+def missed_slices(slice_: Slice, end_ns: int) -> int:
+    """Return how many slices are missing between one that ended and the next that came."""
+    gap_ns = slice_.end_ns - slice_.duration_ns - end_ns
+    return max(round(gap_ns / slice_.duration_ns), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A piece of the stream that lies within one slice.
+
+    Attributes:
+        events: the events of the piece, maybe none.
+        ended_ns: end of the slice on the sensor's clock if the slice ends with this piece,
+            None if more of it may come.
+    """
+
+    events: Events
+    ended_ns: int | None
+
+
+class SliceCutter:
+    """Cut a stream of events into slices on a fixed grid of sensor time, leaving out none.
+
+    Slice k covers [k * duration, (k + 1) * duration) of the sensor's clock. A slice ends when
+    an event after it arrives or when time is said to have passed; a silent slice is cut too.
+
+    Attributes:
+        late: events that arrived after their slice had ended, and were dropped.
+        restarts: times that the stream jumped and cutting started anew.
+    """
+
+    def __init__(self, duration_ns: int = SLICE_NS) -> None:
+        if duration_ns <= 0:
+            raise ValueError(f'a slice needs a length over 0 ns, not {duration_ns}')
+        self._duration_ns = duration_ns
+        self._end_ns: int | None = None
+        self.late = 0
+        self.restarts = 0
+
+    def reset(self) -> None:
+        """Forget the slice that is open; the next event opens a new one."""
+        self._end_ns = None
+
+    def push(self, events: Events) -> Iterator[Cut]:
+        """Cut the next events of the stream.
+
+        Args:
+            events: in the order of the sensor's clock.
+
+        Yields:
+            Pieces in order; consume them all before the next call.
+
+        Example:
+            >>> t = np.array([1, 12, 45], np.int64)
+            >>> events = Events(t, *(np.zeros(3, d) for d in (np.uint16, np.uint16, np.uint8)))
+            >>> [(cut.events.t.tolist(), cut.ended_ns) for cut in SliceCutter(10).push(events)]
+            [([1], 10), ([12], 20), ([], 30), ([], 40), ([45], None)]
+        """
+        if not len(events):
+            return
+        first = int(events.t[0])
+        if self._end_ns is not None:
+            start = self._end_ns - self._duration_ns
+            if first - self._end_ns > MAX_GAP_NS or start - first > MAX_GAP_NS:
+                self.restarts += 1
+                self.reset()
+            elif first < start:
+                late = int(np.searchsorted(events.t, start))
+                self.late += late
+                events = events[late:]
+                if not len(events):
+                    return
+        if self._end_ns is None:
+            self._end_ns = (first // self._duration_ns + 1) * self._duration_ns
+        begin = 0
+        while True:
+            end = begin + int(np.searchsorted(events.t[begin:], self._end_ns))
+            if end == len(events):
+                yield Cut(events[begin:], None)
+                return
+            yield self._close(events[begin:end])
+            begin = end
+
+    def advance(self, sensor_ns: int) -> Iterator[Cut]:
+        """End the slices that lie before a moment, although no event has arrived after them.
+
+        Args:
+            sensor_ns: a moment on the sensor's clock; events before it are not expected any more.
+
+        Yields:
+            One piece without events per ended slice.
+        """
+        if self._end_ns is not None and sensor_ns - self._end_ns > MAX_GAP_NS:
+            self.restarts += 1
+            self.reset()
+        while self._end_ns is not None and self._end_ns <= sensor_ns:
+            yield self._close(Events.empty())
+
+    def _close(self, events: Events) -> Cut:
+        ended_ns = self._end_ns
+        assert ended_ns is not None
+        self._end_ns = ended_ns + self._duration_ns
+        return Cut(events, ended_ns)

@@ -1,0 +1,49 @@
+import numpy as np
+
+from microexpr_ros.alignment.frames import Frame, FrameQueue, crop
+from microexpr_ros.events.region import Region
+
+PIXELS = np.zeros((2, 2), np.uint8)
+
+
+def test_the_newest_frame_before_the_end_is_taken_once():
+    queue = FrameQueue()
+    for stamp in (10, 20, 30):
+        queue.push(Frame(stamp, PIXELS))
+    assert queue.take(25).stamp_ns == 20
+    assert queue.skipped == 1
+    assert queue.take(25) is None
+    assert queue.take(31).stamp_ns == 30
+
+
+def test_a_full_queue_drops_the_oldest_and_counts_it():
+    queue = FrameQueue(depth=2)
+    for stamp in (1, 2, 3):
+        queue.push(Frame(stamp, PIXELS))
+    assert queue.skipped == 1
+    assert queue.take(2) is None
+
+
+def test_crop_at_the_sensors_own_scale_copies_pixels():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
+    cut = crop(pixels, Region(10, 5, 16, 16), (40, 60), (16, 16))
+    np.testing.assert_array_equal(cut, pixels[5:21, 10:26])
+
+
+def test_crop_averages_when_the_frame_is_finer():
+    pixels = np.random.default_rng(0).integers(0, 256, (80, 120, 3), np.uint8)
+    cut = crop(pixels, Region(10, 5, 16, 16), (40, 60), (16, 16))
+    block = pixels[10:42, 20:52].reshape(16, 2, 16, 2, 3).mean((1, 3))
+    np.testing.assert_allclose(cut, block, atol=0.51)
+
+
+def test_crop_beyond_the_frame_repeats_its_edge():
+    pixels = np.full((40, 60), 7, np.uint8)
+    assert (crop(pixels, Region(-30, -30, 64, 64), (40, 60), (32, 32)) == 7).all()
+
+
+def test_crop_follows_the_homography():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
+    shift = np.array([[1.0, 0, 4], [0, 1, 2], [0, 0, 1]])
+    cut = crop(pixels, Region(10, 5, 16, 16), (40, 60), (16, 16), shift)
+    np.testing.assert_array_equal(cut, pixels[7:23, 14:30])

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microexpr_ros.alignment.slices import MAX_GAP_NS, SliceCutter
+from microexpr_ros.events.events import Events
+
+
+def at(times):
+    zeros = np.zeros(len(times), np.uint16)
+    return Events(np.array(times, np.int64), zeros, zeros, zeros.astype(np.uint8))
+
+
+def cuts(iterator):
+    return [(cut.events.t.tolist(), cut.ended_ns) for cut in iterator]
+
+
+def test_an_event_on_the_border_belongs_to_the_next_slice():
+    assert cuts(SliceCutter(10).push(at([9, 10]))) == [([9], 10), ([10], None)]
+
+
+def test_no_events_cut_nothing():
+    assert cuts(SliceCutter(10).push(Events.empty())) == []
+
+
+def test_silence_is_cut_into_empty_slices():
+    cutter = SliceCutter(10)
+    assert cuts(cutter.push(at([5]))) == [([5], None)]
+    assert cuts(cutter.advance(9)) == []
+    assert cuts(cutter.advance(31)) == [([], 10), ([], 20), ([], 30)]
+
+
+def test_events_of_an_ended_slice_are_dropped_and_counted():
+    cutter = SliceCutter(10)
+    list(cutter.push(at([5])))
+    list(cutter.advance(20))
+    assert cuts(cutter.push(at([18, 19, 21]))) == [([21], None)]
+    assert cutter.late == 2
+    assert cuts(cutter.push(at([3]))) == []
+    assert cutter.late == 3
+
+
+@pytest.mark.parametrize('jump', [MAX_GAP_NS + 20, -MAX_GAP_NS - 20])
+def test_a_jump_starts_anew(jump):
+    cutter = SliceCutter(10)
+    start = 2 * MAX_GAP_NS
+    list(cutter.push(at([start])))
+    assert cuts(cutter.push(at([start + jump + 5]))) == [([start + jump + 5], None)]
+    assert cutter.restarts == 1
+
+
+def test_a_slice_needs_a_length():
+    with pytest.raises(ValueError, match='length'):
+        SliceCutter(0)
+
+
+@given(st.lists(st.integers(0, 2000), min_size=1), st.integers(1, 97), st.data())
+def test_every_event_lands_in_its_slice_and_no_slice_is_left_out(times, duration, data):
+    times = sorted(times)
+    cutter, ends, seen = SliceCutter(duration), [], []
+    pending = []
+    start = 0
+    while start < len(times):
+        stop = data.draw(st.integers(start + 1, len(times)))
+        for cut in cutter.push(at(times[start:stop])):
+            pending += cut.events.t.tolist()
+            if cut.ended_ns is not None:
+                assert all(cut.ended_ns - duration <= t < cut.ended_ns for t in pending)
+                ends.append(cut.ended_ns)
+                seen += pending
+                pending = []
+        start = stop
+    assert seen + pending == times
+    assert ends == list(range(ends[0], ends[-1] + 1, duration)) if ends else True
+    assert all(end % duration == 0 for end in ends)
+    assert cutter.late == cutter.restarts == 0
