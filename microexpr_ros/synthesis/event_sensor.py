@@ -1,0 +1,412 @@
+"""A model of an event camera's pixels, of the family of ESIM and v2e.
+
+Each pixel takes the logarithm of its radiance (linear below a knee), passes it through a
+first-order low-pass whose corner falls with the light, and sends an event whenever the result
+has left the level of the last event by its own threshold. Leak, shot noise, hot pixels and a
+refractory period are modelled; read-out arbitration and bandwidth limits are not.
+
+Between two samples of the scene the logarithm runs in a straight line, and the low-pass has a
+closed form there, so the time of an event is found inside the interval, not at its ends.
+
+Sources: Rebecq et al., ESIM: an Open Event Camera Simulator, CoRL 2018; Hu et al., v2e: From
+Video Frames to Realistic DVS Events, CVPRW 2021; Lichtsteiner et al., A 128x128 120 dB 15 us
+Latency Asynchronous Temporal Contrast Vision Sensor, JSSC 2008.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.events.events import Events
+from microexpr_ros.events.kernel import kernel
+
+
+@dataclass(frozen=True, slots=True)
+class SensorParameters:
+    """An event camera.
+
+    Attributes:
+        width: columns, px.
+        height: rows, px.
+        threshold_on: rise of the logarithm that makes an ON event.
+        threshold_off: fall of the logarithm that makes an OFF event.
+        threshold_sigma: standard deviation of the thresholds over the pixels.
+        corner_hz: corner of the low-pass at `corner_lux` and above; 0 turns it off.
+        corner_lux: radiance below which the corner falls in proportion.
+        corner_floor_hz: the corner's value in the dark.
+        refractory_ns: time for which a pixel is held after an event.
+        leak_hz: rate of ON events of a pixel that sees no change.
+        shot_hz: rate of noise events of a pixel at `corner_lux`; grows with the inverse root
+            of the radiance.
+        rate_spread: spread of leak and shot rates over the pixels, decades.
+        hot_share: share of pixels that fire all the time.
+        hot_hz: mean rate of those.
+        knee_lux: radiance below which the response is linear.
+        tick_ns: resolution of the sensor's clock.
+    """
+
+    width: int = 346
+    height: int = 260
+    threshold_on: float = 0.2
+    threshold_off: float = 0.2
+    threshold_sigma: float = 0.03
+    corner_hz: float = 300.0
+    corner_lux: float = 30.0
+    corner_floor_hz: float = 8.0
+    refractory_ns: int = 500_000
+    leak_hz: float = 0.01
+    shot_hz: float = 0.02
+    rate_spread: float = 0.1
+    hot_share: float = 0.0002
+    hot_hz: float = 20.0
+    knee_lux: float = 0.5
+    tick_ns: int = 1000
+
+
+SENSORS: Final[dict[str, SensorParameters]] = {
+    'davis346': SensorParameters(),
+    'vga': SensorParameters(
+        width=640,
+        height=480,
+        threshold_on=0.22,
+        threshold_off=0.24,
+        threshold_sigma=0.04,
+        corner_hz=400.0,
+        refractory_ns=300_000,
+        leak_hz=0.03,
+        shot_hz=0.05,
+    ),
+    'hd': SensorParameters(
+        width=1280,
+        height=720,
+        threshold_on=0.22,
+        threshold_off=0.22,
+        threshold_sigma=0.035,
+        corner_hz=250.0,
+        refractory_ns=200_000,
+        leak_hz=0.02,
+        shot_hz=0.1,
+        hot_share=0.0001,
+    ),
+}
+"""Typical bias settings of a DAVIS346, a DVXplorer or Gen3.1, and an IMX636 (nominal contrast
+threshold 25 %, that is 0.22 in natural logarithms). They are not calibrated against a unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SensorState:
+    """What the pixels remember. All arrays are [height, width].
+
+    Attributes:
+        filtered: float64, output of the low-pass, logarithm of lux.
+        reference: float64, level of the last event.
+        held_until_ns: float64, end of the refractory period, ns.
+        next_noise_ns: float64, when the next noise event falls due, ns.
+        on: float32, ON threshold.
+        off: float32, OFF threshold.
+        leak: float32, drift towards ON, 1 / s.
+        noise_hz: float32, noise events at `corner_lux`.
+        random: uint64, state of the pixel's own random numbers.
+        last: float64, logarithm of the last sample.
+        t_ns: time of the last sample.
+    """
+
+    filtered: NDArray[np.float64]
+    reference: NDArray[np.float64]
+    held_until_ns: NDArray[np.float64]
+    next_noise_ns: NDArray[np.float64]
+    on: NDArray[np.float32]
+    off: NDArray[np.float32]
+    leak: NDArray[np.float32]
+    noise_hz: NDArray[np.float32]
+    random: NDArray[np.uint64]
+    last: NDArray[np.float64]
+    t_ns: int
+
+
+def start(
+    parameters: SensorParameters,
+    radiance: NDArray[np.float32],
+    t_ns: int,
+    rng: np.random.Generator,
+) -> SensorState:
+    """Return the state of pixels that have long looked at a still scene.
+
+    Args:
+        parameters: The sensor.
+        radiance: float32 [height, width], lux; the size decides how many pixels there are.
+        t_ns: Time of the scene.
+        rng: Draws the mismatch between the pixels.
+    """
+    shape = radiance.shape
+    sigma = parameters.threshold_sigma
+    spread = np.exp(rng.normal(0, parameters.rate_spread * np.log(10), shape))
+    on = np.clip(rng.normal(parameters.threshold_on, sigma, shape), 0.05, None)
+    off = np.clip(rng.normal(parameters.threshold_off, sigma, shape), 0.05, None)
+    noise = parameters.shot_hz * spread
+    hot = rng.random(shape) < parameters.hot_share
+    noise = np.where(hot, parameters.hot_hz * np.exp(rng.normal(0, 0.7, shape)), noise)
+    logarithm = respond(radiance, parameters.knee_lux)
+    # Pixels stand anywhere between their thresholds: the scene did not start with them.
+    reference = logarithm - rng.uniform(-off, on)
+    random = rng.integers(1, 2**63, shape, dtype=np.uint64)
+    state = SensorState(
+        logarithm.copy(),
+        reference,
+        np.zeros(shape),
+        np.empty(shape),
+        on.astype(np.float32),
+        off.astype(np.float32),
+        (parameters.leak_hz * spread * on).astype(np.float32),
+        noise.astype(np.float32),
+        random,
+        logarithm,
+        t_ns,
+    )
+    _schedule(state.next_noise_ns, state.noise_hz, logarithm, random, t_ns, parameters.corner_lux)
+    return state
+
+
+def respond(radiance: NDArray[np.float32], knee_lux: float) -> NDArray[np.float64]:
+    """Return the photoreceptor's response: logarithm above the knee, its tangent below."""
+    return np.asarray(_respond(np.ascontiguousarray(radiance, np.float32), knee_lux), np.float64)
+
+
+def step(
+    parameters: SensorParameters,
+    state: SensorState,
+    radiance: NDArray[np.float32],
+    t_ns: int,
+) -> tuple[Events, SensorState]:
+    """Let the scene run in a straight line (of logarithms) to a new sample.
+
+    Args:
+        parameters: The sensor.
+        state: The pixels; their arrays are used up: go on with the returned state only.
+        radiance: float32 [height, width], lux, at `t_ns`.
+        t_ns: Time of the sample, after the state's.
+
+    Returns:
+        The events of the interval in order of time (equal times in order of row and column),
+        and the new state.
+    """
+    logarithm = respond(radiance, parameters.knee_lux)
+    times, index, polarity = _step(
+        state.filtered.reshape(-1),
+        state.reference.reshape(-1),
+        state.held_until_ns.reshape(-1),
+        state.next_noise_ns.reshape(-1),
+        state.on.reshape(-1),
+        state.off.reshape(-1),
+        state.leak.reshape(-1),
+        state.noise_hz.reshape(-1),
+        state.random.reshape(-1),
+        state.last.reshape(-1),
+        logarithm.reshape(-1),
+        state.t_ns,
+        t_ns,
+        parameters.corner_hz,
+        parameters.corner_lux,
+        parameters.corner_floor_hz,
+        parameters.refractory_ns,
+        parameters.tick_ns,
+    )
+    order = np.argsort(times, kind='stable')
+    width = radiance.shape[1]
+    index = index[order]
+    events = Events(
+        times[order],
+        (index % width).astype(np.uint16),
+        (index // width).astype(np.uint16),
+        polarity[order],
+    )
+    after = SensorState(
+        state.filtered,
+        state.reference,
+        state.held_until_ns,
+        state.next_noise_ns,
+        state.on,
+        state.off,
+        state.leak,
+        state.noise_hz,
+        state.random,
+        logarithm,
+        t_ns,
+    )
+    return events, after
+
+
+@kernel
+def _respond(radiance: NDArray[np.float32], knee: float) -> NDArray[np.float64]:
+    out = np.empty(radiance.shape, np.float64)
+    flat, source = out.reshape(-1), radiance.reshape(-1)
+    bottom = np.log(knee) - 1
+    for i in range(len(flat)):
+        value = source[i]
+        flat[i] = np.log(value) if value > knee else bottom + max(value, 0.0) / knee
+    return out
+
+
+@kernel
+def _uniform(random: NDArray[np.uint64], i: int) -> float:
+    """Return a number in (0, 1) of pixel i's own xorshift generator."""
+    x = random[i]
+    x ^= x << np.uint64(13)
+    x ^= x >> np.uint64(7)
+    x ^= x << np.uint64(17)
+    random[i] = x
+    return (np.float64(x >> np.uint64(11)) + 0.5) / 9007199254740992.0
+
+
+@kernel
+def _noise_rate(rate: float, logarithm: float, corner_lux: float) -> float:
+    # Shot noise of the photocurrent against the signal: the inverse root of the light.
+    noisier: float = np.sqrt(corner_lux / np.exp(logarithm))
+    return rate * min(max(noisier, 0.5), 20.0)
+
+
+@kernel
+def _schedule(
+    due: NDArray[np.float64],
+    rate: NDArray[np.float32],
+    logarithm: NDArray[np.float64],
+    random: NDArray[np.uint64],
+    t_ns: int,
+    corner_lux: float,
+) -> None:
+    due, rate, random = due.reshape(-1), rate.reshape(-1), random.reshape(-1)
+    logarithm = logarithm.reshape(-1)
+    for i in range(len(due)):
+        hz = _noise_rate(rate[i], logarithm[i], corner_lux)
+        due[i] = t_ns - np.log(_uniform(random, i)) / hz * 1e9 if hz > 0 else np.inf
+
+
+@kernel
+def _step(
+    filtered: NDArray[np.float64],
+    reference: NDArray[np.float64],
+    held: NDArray[np.float64],
+    due: NDArray[np.float64],
+    on: NDArray[np.float32],
+    off: NDArray[np.float32],
+    leak: NDArray[np.float32],
+    rate: NDArray[np.float32],
+    random: NDArray[np.uint64],
+    last: NDArray[np.float64],
+    logarithm: NDArray[np.float64],
+    t0: int,
+    t1: int,
+    corner_hz: float,
+    corner_lux: float,
+    corner_floor: float,
+    refractory: int,
+    tick: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint8]]:
+    capacity = 1024
+    times = np.empty(capacity, np.int64)
+    index = np.empty(capacity, np.int32)
+    polarity = np.empty(capacity, np.uint8)
+    count = 0
+    span = (t1 - t0) * 1e-9
+    log_corner = np.log(corner_lux)
+    for i in range(len(filtered)):
+        x0, x1 = last[i], logarithm[i]
+        y0 = filtered[i]
+        quiet = abs(x1 - x0) < 1e-7 and abs(x0 - y0) < 1e-6
+        # Nothing moves and nothing falls due: the drift alone decides.
+        if quiet and due[i] > t1:
+            reference[i] -= leak[i] * span
+            if y0 - reference[i] < on[i]:
+                continue
+            reference[i] += leak[i] * span
+        tau = 0.0
+        if corner_hz > 0:
+            level = 0.5 * (x0 + x1) - log_corner
+            corner = corner_hz if level >= 0 else max(corner_hz * np.exp(level), corner_floor)
+            tau = 1 / (2 * np.pi * corner)
+        slope = (x1 - x0) / span
+        # The low-pass bends within a few tau: cut the interval where it does.
+        parts = 1
+        # A low-pass that already trails the ramp by its lag goes on straight.
+        if tau > 0 and abs(y0 - (x0 - slope * tau)) > 0.01:
+            parts = min(max(int(np.ceil(2 * span / tau)), 1), max(int(np.ceil(span * 2000)), 1))
+        length = span / parts
+        decay = np.exp(-length / tau) if tau > 0 else 0.0
+        y = y0
+        for part in range(parts):
+            begin = part * length
+            if tau > 0:
+                lagging = x0 + slope * (begin - tau)
+                target = lagging + slope * length + (y - lagging) * decay
+            else:
+                target = x0 + slope * (begin + length)
+                y = x0 + slope * begin
+            speed = (target - y) / length
+            drift = leak[i]
+            now = t0 + begin * 1e9
+            end = t0 + (begin + length) * 1e9
+            here = y
+            while True:
+                if held[i] > now:
+                    # Held pixels follow the light: what happens now is lost.
+                    if held[i] >= end:
+                        reference[i] = target
+                        break
+                    here += speed * (held[i] - now) * 1e-9
+                    now = held[i]
+                    reference[i] = here
+                # The reference falls by the leak, so the difference grows at speed + drift.
+                difference = here - reference[i]
+                rise = speed + drift
+                wait = np.inf
+                sign = 0
+                if difference >= on[i]:
+                    wait, sign = 0.0, 1
+                elif difference <= -off[i]:
+                    wait, sign = 0.0, 0
+                elif rise > 0:
+                    wait, sign = (on[i] - difference) / rise, 1
+                elif rise < 0:
+                    wait, sign = (-off[i] - difference) / rise, 0
+                left = (end - now) * 1e-9
+                noisy = False
+                if due[i] < end and (due[i] - now) * 1e-9 < wait:
+                    wait = max((due[i] - now) * 1e-9, 0.0)
+                    sign = 1 if _uniform(random, i) < 0.5 else 0
+                    noisy = True
+                    hz = _noise_rate(rate[i], 0.5 * (x0 + x1), corner_lux)
+                    due[i] = due[i] - np.log(_uniform(random, i)) / hz * 1e9
+                if not wait < left:
+                    reference[i] -= drift * left
+                    break
+                here += speed * wait
+                now += wait * 1e9
+                # An event of the scene takes exactly one threshold from the difference; an
+                # event of noise resets the pixel to where it is.
+                if noisy:
+                    reference[i] = here
+                elif sign == 1:
+                    reference[i] += on[i] - drift * wait
+                else:
+                    reference[i] -= off[i] + drift * wait
+                held[i] = now + refractory
+                if count == capacity:
+                    capacity *= 2
+                    grown_t = np.empty(capacity, np.int64)
+                    grown_i = np.empty(capacity, np.int32)
+                    grown_p = np.empty(capacity, np.uint8)
+                    grown_t[:count] = times
+                    grown_i[:count] = index
+                    grown_p[:count] = polarity
+                    times, index, polarity = grown_t, grown_i, grown_p
+                times[count] = np.int64(now) // tick * tick
+                index[count] = i
+                polarity[count] = sign
+                count += 1
+            y = target
+        filtered[i] = y
+    return times[:count], index[:count], polarity[:count]
