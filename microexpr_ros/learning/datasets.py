@@ -1,0 +1,262 @@
+"""Clips in memory: events as lists of cells, made into the networks' input on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.histogram import GRID
+from microexpr_ros.facs import CODES
+from microexpr_ros.learning.augmentation import Jitter
+from microexpr_ros.perception.reconstruction import ReconstructionConfiguration
+from microexpr_ros.synthesis.dataset import Clip, Index, read_clip, read_index
+
+PRESENT: Final = 0.05
+"""Ground-truth intensity from which a unit counts as present."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A clip whose counts are kept as the cells that are not zero.
+
+    Attributes:
+        cells: uint16 [N], index into [2, GRID, GRID], slice after slice.
+        counts: uint8 [N], events in the cell.
+        starts: int64 [T + 1], first cell of each slice.
+        clip: everything else; its own `counts` are empty.
+    """
+
+    cells: NDArray[np.uint16]
+    counts: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    clip: Clip
+
+    @property
+    def slices(self) -> int:
+        """Number of slices."""
+        return len(self.starts) - 1
+
+    @property
+    def peaks(self) -> NDArray[np.float32]:
+        """Largest ground-truth intensity of each unit, float32 [18]."""
+        return np.asarray(self.clip.intensity.max(0), np.float32)
+
+    @property
+    def label(self) -> int:
+        """Position of the dominant unit in `facs.CODES`; their number if there is none."""
+        return CODES.index(self.clip.dominant) if self.clip.dominant else len(CODES)
+
+
+def record(clip: Clip, images: bool = True) -> Recording:
+    """Keep a clip as a list of cells.
+
+    Args:
+        clip: as read from a data set.
+        images: also keep frames and targets.
+    """
+    flat = clip.counts.reshape(len(clip.counts), -1)
+    slices, cells = np.nonzero(flat)
+    values = {name: getattr(clip, name) for name in clip.__slots__}
+    values['counts'] = np.zeros((0, 2, GRID, GRID), np.uint8)
+    if not images:
+        values['frames'] = values['target'] = np.zeros((0, GRID, GRID), np.uint8)
+    return Recording(
+        cells.astype(np.uint16),
+        flat[slices, cells],
+        np.searchsorted(slices, np.arange(len(flat) + 1)).astype(np.int64),
+        Clip(**values),
+    )
+
+
+def load(
+    data: Path,
+    split: str,
+    images: bool,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Recording]:
+    """Read a split into memory.
+
+    Args:
+        data: folder of a data set.
+        split: train, val or test.
+        images: also keep frames and targets.
+        progress: called with the clips read and all clips.
+
+    Raises:
+        MicroexprError: there is no such split, or it has no clips.
+    """
+    index: Index = read_index(data, split)
+    if len(index) == 0:
+        raise MicroexprError(
+            f'{data}/{split} has no clips: '
+            f'make them with `microexpr synth --split {split} --out {data}`'
+        )
+    recordings = []
+    for number in range(len(index)):
+        recordings.append(record(read_clip(index, number), images))
+        if progress is not None:
+            progress(number + 1, len(index))
+    return recordings
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceBatch:
+    """Sequences for the spiking network; short ones are silent at their end.
+
+    Attributes:
+        density: float32 [T, B, 2, side, side], events per sensor pixel, summed over the cells
+            of an input pixel (so that `encode` may take it with pixels_per_cell 1).
+        intensity: float32 [T, B, 18], ground truth.
+        valid: bool [T, B], False where a short sequence is filled up.
+        label: int64 [B], as `Recording.label`.
+    """
+
+    density: NDArray[np.float32]
+    intensity: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    label: NDArray[np.int64]
+
+
+def sequences(
+    recordings: Sequence[Recording],
+    pool: int,
+    jitters: Sequence[Jitter] | None = None,
+    order: Sequence[NDArray[np.int64]] | None = None,
+    windows: Sequence[tuple[int, int]] | None = None,
+) -> SequenceBatch:
+    """Make a batch of clips.
+
+    Args:
+        recordings: the clips.
+        pool: cells per side of an input pixel.
+        jitters: an augmentation for each clip; None for none.
+        order: for each clip, which slice stands in which place: for the shuffled control.
+        windows: first slice, and the one after the last, of each clip; None for whole clips.
+    """
+    spans = windows if windows is not None else [(0, r.slices) for r in recordings]
+    steps, batch, side = max(end - first for first, end in spans), len(recordings), GRID // pool
+    density = np.zeros((steps, batch, 2, side, side), np.float32)
+    intensity = np.zeros((steps, batch, len(CODES)), np.float32)
+    valid = np.zeros((steps, batch), np.bool_)
+    for b, recording in enumerate(recordings):
+        jitter = jitters[b] if jitters is not None else Jitter()
+        first, end = spans[b]
+        places = np.arange(first, end) if order is None else order[b]
+        _scatter(
+            recording.cells,
+            recording.counts,
+            recording.starts,
+            places,
+            pool,
+            jitter.table(),
+            jitter.gain / recording.clip.pixels_per_cell,
+            jitter.keep,
+            np.uint64(jitter.seed),
+            density[:, b],
+        )
+        intensity[: end - first, b] = recording.clip.intensity[first:end]
+        valid[: end - first, b] = True
+    if jitters is not None:
+        for b, jitter in enumerate(jitters):
+            jitter.add_noise(density[:, b])
+    labels = np.array([r.label for r in recordings], np.int64)
+    return SequenceBatch(density, intensity, valid, labels)
+
+
+def condition_events(
+    recording: Recording,
+    at: int,
+    frame_at: int | None,
+    configuration: ReconstructionConfiguration,
+    jitter: Jitter | None = None,
+) -> NDArray[np.float32]:
+    """Return the event channels of a condition, as the reconstructor would hold them.
+
+    Args:
+        recording: a clip.
+        at: the last slice that has been seen.
+        frame_at: slice in which the frame became current; None for no frame.
+        configuration: of the reconstruction.
+        jitter: an augmentation; None for none.
+
+    Returns:
+        float32 [event_channels, grid, grid], not compressed.
+    """
+    c = configuration
+    jitter = jitter or Jitter()
+    out = np.zeros((c.event_channels, c.grid, c.grid), np.float32)
+    powers = c.decays()[:, None].astype(np.float64) ** np.arange(at + 1)
+    _integrate(
+        recording.cells,
+        recording.counts,
+        recording.starts,
+        at,
+        at if frame_at is None else frame_at,
+        c.bins,
+        c.slices_per_bin,
+        powers,
+        jitter.table(),
+        jitter.gain / recording.clip.pixels_per_cell,
+        jitter.keep,
+        np.uint64(jitter.seed),
+        out,
+    )
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _random(seed, i):  # type: ignore[no-untyped-def]
+    # Finalizer of splitmix64 (Steele et al., 2014): one number per event, in any order.
+    z = seed + np.uint64(i + 1) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.float64((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * (1.0 / (1 << 53))
+
+
+@njit(nogil=True, cache=True)
+def _scatter(cells, counts, starts, places, pool, table, weight, keep, seed, out):  # type: ignore[no-untyped-def]
+    for place in range(len(places)):
+        slice_ = places[place]
+        for i in range(starts[slice_], starts[slice_ + 1]):
+            if keep < 1 and _random(seed, i) >= keep:
+                continue
+            cell = np.int64(cells[i])
+            polarity, rest = cell // (GRID * GRID), cell % (GRID * GRID)
+            row, column = table[0, rest // GRID], table[1, rest % GRID]
+            if row >= 0 and column >= 0:
+                out[place, polarity, row // pool, column // pool] += weight * counts[i]
+
+
+@njit(nogil=True, cache=True)
+def _integrate(  # type: ignore[no-untyped-def]
+    cells, counts, starts, at, frame_at, bins, slices_per_bin, powers, table, weight, keep, seed,
+    out,
+):  # fmt: skip
+    leaky = len(powers)
+    for slice_ in range(at + 1):
+        age = at - slice_
+        from_end = age // slices_per_bin
+        for i in range(starts[slice_], starts[slice_ + 1]):
+            if keep < 1 and _random(seed, i) >= keep:
+                continue
+            cell = np.int64(cells[i])
+            polarity, rest = cell // (GRID * GRID), cell % (GRID * GRID)
+            row, column = table[0, rest // GRID], table[1, rest % GRID]
+            if row < 0 or column < 0:
+                continue
+            events = weight * counts[i]
+            signed = events if polarity == 1 else -events
+            if from_end < bins:
+                out[bins - 1 - from_end, row, column] += signed
+            for k in range(leaky - 1):
+                out[bins + k, row, column] += signed * powers[k, age]
+            out[bins + leaky - 1, row, column] += events * powers[leaky - 1, age]
+            if slice_ > frame_at:
+                out[bins + leaky, row, column] += signed

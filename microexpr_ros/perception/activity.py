@@ -1,0 +1,90 @@
+"""How much of a face region moves: tells a head that moves, and a silent sensor."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCKS: Final = 8
+"""Blocks per side that the region is divided into."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Recent event rates.
+
+    Attributes:
+        blocks_hz: float32 [BLOCKS, BLOCKS], events per sensor pixel and second, recently.
+        total_hz: events per sensor pixel and second over the region, in the longer run.
+    """
+
+    blocks_hz: NDArray[np.float32]
+    total_hz: float
+
+    @classmethod
+    def none(cls) -> Activity:
+        """Return the activity of a sensor that has sent nothing."""
+        return cls(np.zeros((BLOCKS, BLOCKS), np.float32), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityConfiguration:
+    """Limits on event rates.
+
+    A face that moves a unit is active in a few places; a head that moves, or light that
+    changes, nearly everywhere.
+
+    Attributes:
+        moving_tau_ms: time constant of the blocks' rates.
+        moving_hz: rate over which a block counts as moving.
+        moving_share: share of moving blocks from which the head counts as moving.
+        silent_tau_ms: time constant of the region's rate.
+        silent_hz: rate under which the region counts as silent.
+    """
+
+    moving_tau_ms: float = 100.0
+    moving_hz: float = 3.0
+    moving_share: float = 0.7
+    silent_tau_ms: float = 500.0
+    silent_hz: float = 0.02
+
+    def observe(
+        self,
+        counts: NDArray[np.uint8],
+        pixels_per_cell: float,
+        duration_ns: int,
+        activity: Activity,
+    ) -> Activity:
+        """Return the activity after one more slice.
+
+        Args:
+            counts: uint8 [2, rows, columns], rows and columns multiples of `BLOCKS`.
+            pixels_per_cell: sensor pixels per cell.
+            duration_ns: length of the slice.
+            activity: before the slice.
+        """
+        _, rows, columns = counts.shape
+        height, width = rows // BLOCKS, columns // BLOCKS
+        # Polarity and rows first: summed along memory, in a type too wide to overflow.
+        by_row = counts.reshape(2, BLOCKS, height, columns).sum((0, 2), dtype=np.uint32)
+        blocks = by_row.reshape(BLOCKS, BLOCKS, width).sum(2)
+        duration_s = duration_ns * 1e-9
+        now_hz = blocks / (height * width * pixels_per_cell * duration_s)
+        recent = math.exp(-duration_s * 1e3 / self.moving_tau_ms)
+        longer = math.exp(-duration_s * 1e3 / self.silent_tau_ms)
+        return Activity(
+            (recent * activity.blocks_hz + (1 - recent) * now_hz).astype(np.float32),
+            longer * activity.total_hz + (1 - longer) * float(now_hz.mean()),
+        )
+
+    def head_moves(self, activity: Activity) -> bool:
+        """Return whether nearly the whole region is active."""
+        return bool((activity.blocks_hz > self.moving_hz).mean() >= self.moving_share)
+
+    def silent(self, activity: Activity) -> bool:
+        """Return whether the region has been silent for long."""
+        return activity.total_hz < self.silent_hz

@@ -1,0 +1,126 @@
+"""Pictures of what goes in and what comes out, for people."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros import facs
+from microexpr_ros.alignment.slices import Slice
+from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
+
+SIDE: Final = 416
+"""Height of a panel and side of its square pictures, in pixels."""
+
+BACKGROUND: Final = (18, 20, 24)
+TEXT: Final = (214, 218, 224)
+FAINT: Final = (112, 118, 128)
+TRACK: Final = (38, 42, 48)
+RESTING: Final = (86, 120, 160)
+ACTIVE: Final = (255, 176, 59)
+ON: Final = (255, 214, 150)
+OFF: Final = (70, 150, 255)
+
+# Events fade by this factor per slice: about 40 ms of motion are seen at once.
+FADE: Final = 0.75
+
+
+class Panel:
+    """Events, reconstruction and Action Units side by side.
+
+    Feed it whatever arrives, in any order, and draw when a picture is wanted.
+    """
+
+    def __init__(self) -> None:
+        self._trace: NDArray[np.float32] | None = None
+        self._reconstruction: NDArray[np.uint8] | None = None
+        self._estimate: ActionUnitEstimate | None = None
+
+    def show_slice(self, window: Slice) -> None:
+        """Take in the next slice of events."""
+        density = window.counts.astype(np.float32) / window.pixels_per_cell
+        if self._trace is None or self._trace.shape != density.shape:
+            self._trace = density
+        else:
+            self._trace = FADE * self._trace + density
+
+    def show_reconstruction(self, pixels: NDArray[np.uint8]) -> None:
+        """Take in the next reconstruction, uint8 [height, width]."""
+        self._reconstruction = pixels
+
+    def show_estimate(self, estimate: ActionUnitEstimate) -> None:
+        """Take in the next estimate."""
+        self._estimate = estimate
+
+    def draw(self) -> NDArray[np.uint8]:
+        """Return the picture, uint8 [416, 1248, 3] RGB."""
+        columns = (
+            _titled(self._draw_events(), 'events'),
+            _titled(self._draw_reconstruction(), 'reconstruction'),
+            draw_units(self._estimate),
+        )
+        return np.hstack(columns)
+
+    def _draw_events(self) -> NDArray[np.uint8]:
+        if self._trace is None:
+            return _blank()
+        off, on = np.clip(self._trace * 1.6, 0, 1)
+        colour = np.array(BACKGROUND, np.float32)
+        picture = (
+            colour
+            + on[..., None] * (np.array(ON, np.float32) - colour)
+            + off[..., None] * (np.array(OFF, np.float32) - colour)
+        )
+        return _enlarge(np.clip(picture, 0, 255).astype(np.uint8))
+
+    def _draw_reconstruction(self) -> NDArray[np.uint8]:
+        if self._reconstruction is None:
+            return _blank()
+        return _enlarge(np.repeat(self._reconstruction[..., None], 3, axis=2))
+
+
+def draw_units(estimate: ActionUnitEstimate | None) -> NDArray[np.uint8]:
+    """Draw intensities as bars, bright where a unit is active; uint8 [416, 416, 3] RGB."""
+    picture = _blank()
+    state = 'no estimate yet' if estimate is None else estimate.status.name
+    _write(picture, 'Action Units', (14, 24), TEXT, 0.5)
+    calm = estimate is None or estimate.status is Status.OK
+    _write(picture, state.lower().replace('_', ' '), (250, 24), FAINT if calm else ACTIVE, 0.45)
+    top, pitch, left, right = 38, 20.6, 196, SIDE - 16
+    for row, code in enumerate(facs.CODES):
+        y = round(top + row * pitch)
+        intensity = 0.0 if estimate is None else float(estimate.intensity[row])
+        active = estimate is not None and bool(estimate.active[row])
+        _write(picture, f'{code:>2}', (14, y + 13), ACTIVE if active else TEXT, 0.42)
+        _write(picture, facs.NAMES[code], (44, y + 13), ACTIVE if active else FAINT, 0.42)
+        cv2.rectangle(picture, (left, y + 4), (right, y + 14), TRACK, -1)
+        end = left + round((right - left) * min(max(intensity, 0.0), 1.0))
+        if end > left:
+            cv2.rectangle(picture, (left, y + 4), (end, y + 14), ACTIVE if active else RESTING, -1)
+    return picture
+
+
+def _blank() -> NDArray[np.uint8]:
+    return np.full((SIDE, SIDE, 3), BACKGROUND, np.uint8)
+
+
+def _enlarge(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def _titled(picture: NDArray[np.uint8], title: str) -> NDArray[np.uint8]:
+    _write(picture, title, (14, 24), TEXT, 0.5)
+    return picture
+
+
+def _write(
+    picture: NDArray[np.uint8],
+    text: str,
+    at: tuple[int, int],
+    colour: tuple[int, int, int],
+    size: float,
+) -> None:
+    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)

@@ -1,0 +1,95 @@
+"""From graded intensity to presence: one published threshold per unit, with hysteresis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.facs import CODES
+
+HYSTERESIS: Final = 0.7
+"""A unit that is active stays so until its intensity is below this share of its threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """When a unit counts as present, and how probable it then is.
+
+    Presence follows from intensity, so that the two never disagree. The probability is a
+    logistic function of the intensity's log-odds (Platt, 1999), fitted on validation data.
+
+    Attributes:
+        threshold: float32 [18], intensity from which a unit is active.
+        slope: float32 [18], of the logistic function.
+        bias: float32 [18], of the logistic function.
+    """
+
+    threshold: NDArray[np.float32]
+    slope: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        for values in (self.threshold, self.slope, self.bias):
+            if values.shape != (len(CODES),):
+                raise ValueError(f'expected {len(CODES)} values, one per unit, not {values.shape}')
+
+    @classmethod
+    def uncalibrated(cls, threshold: float = 0.5) -> Presence:
+        """Return one threshold for all units, and intensity itself as the probability."""
+        ones = np.ones(len(CODES), np.float32)
+        return cls(threshold * ones, ones, 0 * ones)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Presence:
+        """Return what `to_settings` wrote."""
+        return cls(*(np.asarray(settings[k], np.float32) for k in ('threshold', 'slope', 'bias')))
+
+    def to_settings(self) -> dict[str, list[float]]:
+        """Return JSON values."""
+        return {
+            'threshold': [float(v) for v in self.threshold],
+            'slope': [float(v) for v in self.slope],
+            'bias': [float(v) for v in self.bias],
+        }
+
+    def active(
+        self, intensity: NDArray[np.float32], before: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Decide which units are active, given which were.
+
+        Args:
+            intensity: float32 [18], 0 to 1.
+            before: bool [18], which units were active one slice ago.
+
+        Returns:
+            bool [18].
+
+        Example:
+            >>> presence = Presence.uncalibrated(0.5)
+            >>> intensity = np.full(18, 0.4, np.float32)
+            >>> bool(presence.active(intensity, np.zeros(18, bool))[0])
+            False
+            >>> bool(presence.active(intensity, np.ones(18, bool))[0])
+            True
+        """
+        threshold = np.where(before, HYSTERESIS * self.threshold, self.threshold)
+        return np.asarray(intensity >= threshold)
+
+    def probability(self, intensity: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return how probable it is that each unit is present, float32 [..., 18]."""
+        score = self.slope * log_odds(intensity) + self.bias
+        return np.asarray(1 / (1 + np.exp(-score)), np.float32)
+
+    def margin(self, intensity: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return how far each unit is over its threshold, in log-odds, float32 [..., 18]."""
+        return np.asarray(log_odds(intensity) - log_odds(self.threshold), np.float32)
+
+
+def log_odds(intensity: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the log-odds of intensities, which are kept one millionth away from 0 and 1."""
+    inner = np.clip(np.asarray(intensity, np.float64), 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(inner) - np.log1p(-inner), np.float32)

@@ -1,0 +1,240 @@
+"""Onset, apex and offset of facial movements, found while the intensities arrive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.facs import CODES
+from microexpr_ros.perception.action_units import Status
+from microexpr_ros.perception.presence import Presence
+
+MICRO_NS: Final = 500_000_000
+"""A movement shorter than this is micro (Yan et al., 2013)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MicroExpression:
+    """One facial movement with a beginning, a peak and an end.
+
+    Attributes:
+        codes: FACS numbers of the units that moved together, ascending.
+        onset_ns: first sign of movement.
+        apex_ns: strongest moment of the strongest unit.
+        offset_ns: back to rest.
+        peak: intensity at the apex, 0 to 1.
+        confidence: 0 to 1: mean over the units of the calibrated probability at their peaks,
+            times the share of slices whose status was OK.
+    """
+
+    codes: tuple[int, ...]
+    onset_ns: int
+    apex_ns: int
+    offset_ns: int
+    peak: float
+    confidence: float
+
+    @property
+    def micro(self) -> bool:
+        """Whether the movement is shorter than half a second."""
+        return self.offset_ns - self.onset_ns < MICRO_NS
+
+
+@dataclass(frozen=True, slots=True)
+class SpottingConfiguration:
+    """How traces of intensity are cut into movements.
+
+    Attributes:
+        rest_share: a unit is at rest below this share of its threshold.
+        fall_share: a movement ends at the latest when its unit is below this share of its own
+            peak, so that a slow drift back to rest does not stretch it.
+        together_ns: units whose onsets are no further apart are one expression.
+        longest_ns: a movement that lasts longer is given out as it is.
+        alone: units that are never part of another expression: blinks go on under everything.
+    """
+
+    rest_share: float = 0.6
+    fall_share: float = 0.35
+    together_ns: int = 120_000_000
+    longest_ns: int = 4_000_000_000
+    alone: tuple[int, ...] = (45,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Movement:
+    """A movement of one unit; `offset_ns` is None while it goes on."""
+
+    unit: int
+    onset_ns: int
+    apex_ns: int
+    peak: float
+    offset_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Expression:
+    """Movements that began together, and how many slices they have seen."""
+
+    movements: tuple[_Movement, ...]
+    slices: int = 0
+    trusted: int = 0
+
+    @property
+    def onset_ns(self) -> int:
+        return min(movement.onset_ns for movement in self.movements)
+
+    @property
+    def over(self) -> bool:
+        return all(movement.offset_ns is not None for movement in self.movements)
+
+    @property
+    def units(self) -> frozenset[int]:
+        return frozenset(m.unit for m in self.movements)
+
+
+@dataclass(frozen=True, slots=True)
+class SpottingState:
+    """What the spotter remembers of one face.
+
+    Attributes:
+        rest_ns: int64 [18], when each unit was last at rest; negative: not since the start.
+        waiting: bool [18], units that must come to rest before they can move again.
+        expressions: that go on.
+    """
+
+    rest_ns: NDArray[np.int64] = field(default_factory=lambda: np.full(len(CODES), -1, np.int64))
+    waiting: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(len(CODES), np.bool_))
+    expressions: tuple[_Expression, ...] = ()
+
+
+class Spotter:
+    """Cuts traces of intensity into expressions; holds no state.
+
+    A unit begins to move when it reaches its threshold; its onset is when it was last at rest.
+    It ends when it is back at rest or far below its own peak. Units that begin together are
+    one expression, which is given out when the last of them has ended.
+
+    Args:
+        presence: thresholds and calibration of the intensities.
+        configuration: how traces are cut.
+    """
+
+    def __init__(
+        self, presence: Presence, configuration: SpottingConfiguration | None = None
+    ) -> None:
+        self.presence = presence
+        self.configuration = configuration or SpottingConfiguration()
+
+    def initial_state(self) -> SpottingState:
+        """Return the state of a spotter that has seen nothing."""
+        return SpottingState()
+
+    def step(
+        self,
+        end_ns: int,
+        intensity: NDArray[np.float32],
+        status: Status,
+        state: SpottingState,
+    ) -> tuple[tuple[MicroExpression, ...], SpottingState]:
+        """Advance by one slice.
+
+        When the face is lost, movements that go on are forgotten: nobody saw their end.
+
+        Args:
+            end_ns: end of the slice.
+            intensity: float32 [18], 0 to 1.
+            status: of the estimate.
+            state: of the slice before.
+
+        Returns:
+            The expressions that ended with this slice, and the new state.
+        """
+        if status in (Status.NO_FACE, Status.WARMING_UP):
+            return (), self.initial_state()
+        threshold = self.presence.threshold
+        at_rest = intensity < self.configuration.rest_share * threshold
+        rest_ns = np.where(at_rest, end_ns, state.rest_ns)
+        waiting = state.waiting & ~at_rest
+
+        going_on = tuple(
+            _Expression(
+                tuple(self._follow(m, end_ns, intensity, at_rest) for m in e.movements),
+                e.slices + 1,
+                e.trusted + (status is Status.OK),
+            )
+            for e in state.expressions
+        )
+        moving = {m.unit for e in going_on for m in e.movements if m.offset_ns is None}
+        # A unit that fell far without resting must rest before it counts as moving again.
+        waiting[[m.unit for e in going_on for m in e.movements if m.offset_ns == end_ns]] = True
+        for unit in np.flatnonzero((intensity >= threshold) & ~waiting).tolist():
+            if unit not in moving:
+                onset_ns = int(rest_ns[unit]) if rest_ns[unit] >= 0 else end_ns
+                movement = _Movement(unit, onset_ns, end_ns, float(intensity[unit]))
+                going_on = self._join(going_on, movement, status)
+
+        done = tuple(e for e in going_on if e.over or end_ns - e.onset_ns > self._longest_ns)
+        for expression in done:
+            waiting[list(expression.units)] = True
+        waiting &= ~at_rest
+        left = tuple(e for e in going_on if e not in done)
+        return (
+            tuple(self._finished(e, end_ns) for e in done),
+            SpottingState(rest_ns, waiting, left),
+        )
+
+    @property
+    def _longest_ns(self) -> int:
+        return self.configuration.longest_ns
+
+    def _follow(
+        self,
+        movement: _Movement,
+        end_ns: int,
+        intensity: NDArray[np.float32],
+        at_rest: NDArray[np.bool_],
+    ) -> _Movement:
+        if movement.offset_ns is not None:
+            return movement
+        now = float(intensity[movement.unit])
+        if now > movement.peak:
+            return replace(movement, apex_ns=end_ns, peak=now)
+        if at_rest[movement.unit] or now < self.configuration.fall_share * movement.peak:
+            return replace(movement, offset_ns=end_ns)
+        return movement
+
+    def _join(
+        self, expressions: tuple[_Expression, ...], movement: _Movement, status: Status
+    ) -> tuple[_Expression, ...]:
+        alone = [CODES.index(code) for code in self.configuration.alone]
+        if movement.unit not in alone:
+            for i, expression in enumerate(expressions):
+                near = abs(expression.onset_ns - movement.onset_ns)
+                if (
+                    near <= self.configuration.together_ns
+                    and movement.unit not in expression.units
+                    and not expression.units.intersection(alone)
+                ):
+                    joined = replace(expression, movements=(*expression.movements, movement))
+                    return (*expressions[:i], joined, *expressions[i + 1 :])
+        return (*expressions, _Expression((movement,), 1, int(status is Status.OK)))
+
+    def _finished(self, expression: _Expression, end_ns: int) -> MicroExpression:
+        strongest = max(expression.movements, key=lambda m: m.peak)
+        peaks = np.zeros(len(CODES), np.float32)
+        units = [m.unit for m in expression.movements]
+        peaks[units] = [m.peak for m in expression.movements]
+        probability = float(self.presence.probability(peaks)[units].mean())
+        return MicroExpression(
+            codes=tuple(sorted(CODES[unit] for unit in units)),
+            onset_ns=expression.onset_ns,
+            apex_ns=strongest.apex_ns,
+            offset_ns=max(
+                end_ns if m.offset_ns is None else m.offset_ns for m in expression.movements
+            ),
+            peak=strongest.peak,
+            confidence=probability * expression.trusted / expression.slices,
+        )

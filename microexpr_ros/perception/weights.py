@@ -1,0 +1,119 @@
+"""Weights files: tensors, and everything that is needed to use them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from microexpr_ros import facs
+from microexpr_ros.errors import MicroexprError
+
+Kind = Literal['au', 'reconstruction']
+
+FORMAT: Final = 'microexpr_ros/1'
+
+_SHIPPED: Final = Path(__file__).parent / 'weights'
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What a weights file holds.
+
+    Attributes:
+        name: what people call the network.
+        hash: first 8 hexadecimal digits of the SHA-256 of the file.
+        settings: configuration, thresholds and calibration, JSON values by section.
+        tensors: by the names of the network's own state dictionary.
+    """
+
+    name: str
+    hash: str
+    settings: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def model(self) -> str:
+        """Name and hash: which network made an estimate."""
+        return f'{self.name}@{self.hash}'
+
+
+def shipped(kind: Kind) -> Path:
+    """Return where the weights that come with the package are."""
+    return _SHIPPED / f'{kind}.safetensors'
+
+
+def save(
+    path: Path,
+    kind: Kind,
+    name: str,
+    settings: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+) -> None:
+    """Write a weights file; a file that is already there is replaced in one step.
+
+    Args:
+        path: file to write; its folder is made.
+        kind: which network the weights are for.
+        name: what people call the network.
+        settings: JSON values by section.
+        tensors: by the names of the network's state dictionary.
+    """
+    metadata = {
+        'format': FORMAT,
+        'kind': kind,
+        'name': name,
+        'units': json.dumps(facs.CODES),
+        'settings': json.dumps(settings, sort_keys=True),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
+    save_file({key: value.contiguous() for key, value in tensors.items()}, partial, metadata)
+    partial.chmod(0o644)
+    partial.replace(path)
+
+
+def load(path: Path, kind: Kind) -> Weights:
+    """Read a weights file.
+
+    Raises:
+        MicroexprError: there is no such file, it was not written by this package, it is for
+            another network, or its units are not those of `facs.CODES`.
+    """
+    if not path.is_file():
+        raise MicroexprError(
+            f'no weights at {path}: give another file, or train with `microexpr train {kind}`'
+        )
+    try:
+        with safe_open(path, framework='pt') as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise MicroexprError(f'{path} is not a safetensors file ({error})') from error
+    if metadata.get('format') != FORMAT:
+        raise MicroexprError(
+            f'{path} has format {metadata.get("format")!r}, expected {FORMAT!r}: '
+            'it was not written by this version of microexpr_ros'
+        )
+    if metadata['kind'] != kind:
+        raise MicroexprError(f'{path} holds {metadata["kind"]!r} weights, expected {kind!r}')
+    units = tuple(json.loads(metadata['units']))
+    if units != facs.CODES:
+        raise MicroexprError(
+            f'{path} was trained for Action Units {units}, this version reads {facs.CODES}: '
+            f'train again with `microexpr train {kind}`'
+        )
+    return Weights(
+        name=metadata['name'],
+        hash=hashlib.sha256(path.read_bytes()).hexdigest()[:8],
+        settings=json.loads(metadata['settings']),
+        tensors=tensors,
+    )

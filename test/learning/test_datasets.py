@@ -1,0 +1,164 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microexpr_ros.alignment.slices import Slice
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.region import Region
+from microexpr_ros.learning.augmentation import Augmentation, Jitter
+from microexpr_ros.learning.calibration import dense
+from microexpr_ros.learning.datasets import condition_events, load, record, sequences
+from microexpr_ros.learning.reconstruction_training import Task, batch_of
+from microexpr_ros.perception.reconstruction import (
+    ConditionalVae,
+    ReconstructionConfiguration,
+    Reconstructor,
+    condition_of,
+)
+from microexpr_ros.perception.spiking import SpikingNetwork
+
+TINY = ReconstructionConfiguration(width=4, latent=2)
+
+
+def test_counts_come_back(make_clip):
+    clip = make_clip(4)
+    recording = record(clip)
+    for number in range(recording.slices):
+        np.testing.assert_array_equal(dense(recording, number), clip.counts[number])
+
+
+def test_sequences_are_what_the_classifier_would_be_given(make_clip):
+    clips = [make_clip(4), make_clip(5, slices=33)]
+    batch = sequences([record(c) for c in clips], pool=2)
+    network = SpikingNetwork()
+    encoded = network.encode(torch.from_numpy(batch.density), 1.0)
+    for b, clip in enumerate(clips):
+        expected = network.encode(torch.from_numpy(clip.counts), clip.pixels_per_cell)
+        torch.testing.assert_close(encoded[: len(clip.counts), b], expected)
+    assert batch.valid.sum(0).tolist() == [40, 33]
+    assert not batch.density[33:, 1].any()
+    assert batch.label.tolist() == [2, 8]
+
+
+def test_order_moves_slices(make_clip):
+    recording = record(make_clip(4))
+    order = np.random.default_rng(0).permutation(recording.slices)
+    plain, shuffled = sequences([recording], 2), sequences([recording], 2, order=[order])
+    np.testing.assert_array_equal(shuffled.density, plain.density[order])
+
+
+def test_mirror_and_shift_move_events_and_images_alike():
+    rng = np.random.default_rng(0)
+    image = np.zeros((128, 128), np.uint8)
+    image[40:80, 30:70] = rng.integers(1, 255, (40, 40))
+    for jitter in (Jitter(), Jitter(mirror=True), Jitter(mirror=True, rows=3, columns=-5)):
+        rows, columns = jitter.table()
+        moved = np.zeros_like(image)
+        for y, x in np.argwhere(image):
+            moved[rows[y], columns[x]] = image[y, x]
+        np.testing.assert_array_equal(jitter.image(image), moved)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**31))
+def test_jitter_neither_invents_nor_repeats_events(seed):
+    clip = _spread(seed)
+    jitter = Augmentation(noise=0).draw(np.random.default_rng(seed))
+    plain = sequences([clip], 2).density.sum()
+    changed = sequences([clip], 2, [jitter]).density.sum()
+    assert changed <= plain * jitter.gain * 1.0001
+
+
+def test_thinning_keeps_its_share(make_clip):
+    recording = record(make_clip(4))
+    kept = sequences([recording], 2, [Jitter(keep=0.5, seed=3)]).density.sum()
+    assert kept / sequences([recording], 2).density.sum() == pytest.approx(0.5, abs=0.05)
+
+
+def test_noise_has_its_rate():
+    density = np.zeros((50, 2, 64, 64), np.float32)
+    Jitter(noise=0.01, seed=1).add_noise(density)
+    assert density.mean() == pytest.approx(0.01, rel=0.01)
+
+
+@pytest.mark.parametrize('frame', [None, 4])
+def test_condition_is_what_the_reconstructor_holds(make_clip, frame):
+    clip = make_clip(4)
+    reconstructor = Reconstructor(ConditionalVae(TINY).deployed())
+    number = 5
+    at = int(clip.target_slice[number])
+    frame_at = None if frame is None else int(clip.frame_slice[frame])
+    state = reconstructor.initial_state()
+    for k in range(at + 1):
+        picture = clip.frames[frame] if frame is not None and k == frame_at else None
+        end_ns = (k + 1) * 10_000_000
+        counts = clip.counts[k]
+        slice_ = Slice(end_ns, 10_000_000, Region(0, 0, 256, 256), counts, 0, picture)
+        state = reconstructor.observe(slice_, state)
+    condition, target = batch_of([Task(record(clip), number, frame)], TINY)
+    torch.testing.assert_close(condition[0], condition_of(state, TINY), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(target[0, 0], clip.target[number] / np.float32(255))
+
+
+def test_condition_without_events_is_empty(make_clip):
+    clip = make_clip(0)
+    recording = record(clip)
+    events = condition_events(recording, 0, None, TINY, Jitter(keep=0.0))
+    assert not events.any()
+
+
+def test_loading_reads_the_split(data):
+    recordings = load(data, 'val', images=False)
+    assert [r.clip.index for r in recordings] == list(range(6))
+    assert recordings[0].clip.frames.shape == (0, 128, 128)
+
+
+def test_missing_data_names_the_command(tmp_path):
+    with pytest.raises(MicroexprError, match=r'microexpr synth --split train'):
+        load(tmp_path, 'train', images=False)
+
+
+def _spread(seed):
+    from dataclasses import replace as put
+
+    from microexpr_ros.learning.datasets import Recording
+
+    rng = np.random.default_rng(seed)
+    cells = np.sort(rng.integers(0, 2 * 128 * 128, (5, 40)), axis=1).astype(np.uint16)
+    clip = _plain()
+    return Recording(
+        cells.ravel(),
+        np.ones(200, np.uint8),
+        np.arange(6, dtype=np.int64) * 40,
+        put(clip, intensity=np.zeros((5, 18), np.float32)),
+    )
+
+
+def _plain():
+    from microexpr_ros.synthesis.dataset import Clip
+
+    nothing = np.zeros((0, 128, 128), np.uint8)
+    none = np.zeros(0, np.int32)
+    return Clip(
+        counts=np.zeros((0, 2, 128, 128), np.uint8),
+        pixels_per_cell=1.0,
+        intensity=np.zeros((0, 18), np.float32),
+        frames=nothing,
+        frame_slice=none,
+        target=nothing,
+        target_slice=none,
+        dominant=0,
+        onset_ns=0,
+        apex_ns=0,
+        offset_ns=0,
+        amplitude=0.0,
+        identity=0,
+        skin='plain',
+        light='bright',
+        sensor='vga',
+        seed=0,
+        index=0,
+        distractors=(),
+    )

@@ -1,0 +1,235 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.learning.baselines import (
+    always_positive,
+    chance,
+    last_frame,
+    majority,
+    mean_face,
+)
+from microexpr_ros.learning.datasets import record, sequences
+from microexpr_ros.learning.evaluation import (
+    evaluate_action_units,
+    evaluate_reconstruction,
+    json_values,
+    validation_score,
+)
+from microexpr_ros.learning.recipes import make_action_units, make_reconstruction
+from microexpr_ros.learning.reconstruction_training import ReconstructionTraining, divergence
+from microexpr_ros.learning.training import (
+    ActionUnitLoss,
+    TrainingConfiguration,
+    predict,
+    train,
+    window,
+)
+from microexpr_ros.perception.action_units import ActionUnitClassifier
+from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.reconstruction import ReconstructionConfiguration, Reconstructor
+from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.weights import load
+
+SMALL = SpikingConfiguration(
+    pool=4,
+    channels=(6, 8),
+    kernels=(5, 3),
+    strides=(2, 2),
+    tau_ms=(20.0, 40.0),
+    integrators=16,
+    hidden=12,
+)
+TINY = ReconstructionConfiguration(width=4, latent=2)
+
+
+def short(**changes):
+    return TrainingConfiguration(**{'epochs': 2, 'batch': 6, 'seed': 3, **changes})
+
+
+def test_loss_of_a_perfect_network_is_small():
+    intensity = torch.zeros(10, 2, 18)
+    intensity[4:7, 0, 2] = 0.5
+    label = torch.tensor([2, 18])
+    valid = torch.ones(10, 2, dtype=torch.bool)
+    loss = ActionUnitLoss(clip_weight=0.3)
+    right = loss(torch.logit(intensity, 1e-4), intensity, valid, label)
+    wrong = loss(torch.logit(intensity.roll(1, 2), 1e-4), intensity, valid, label)
+    assert 0 <= right < 0.05 < 10 * right < wrong
+
+
+def test_loss_does_not_see_what_is_filled_up():
+    torch.manual_seed(0)
+    logits, intensity = torch.randn(10, 2, 18), torch.rand(10, 2, 18)
+    valid = torch.ones(10, 2, dtype=torch.bool)
+    valid[6:, 1] = False
+    other = torch.where(valid[..., None], logits, 9.0)
+    loss, label = ActionUnitLoss(0.3), torch.tensor([2, 18])
+    hidden = torch.where(valid[..., None], intensity, 0.0)
+    assert loss(logits, hidden, valid, label) == loss(other, hidden, valid, label)
+
+
+def test_blink_under_an_expression_is_excused():
+    intensity = torch.zeros(4, 1, 18)
+    intensity[:, 0, 2], intensity[:, 0, 17] = 0.2, 1.0
+    valid, label = torch.ones(4, 1, dtype=torch.bool), torch.tensor([2])
+    loss = ActionUnitLoss(1.0)
+    logits = torch.logit(intensity, 1e-3)
+    without = logits.clone()
+    without[..., 17] = -7
+    by_slice = ActionUnitLoss(0.0)
+    clip_loss = [
+        (loss(x, intensity, valid, label) - by_slice(x, intensity, valid, label)).item()
+        for x in (logits, without)
+    ]
+    assert clip_loss[0] == pytest.approx(clip_loss[1], abs=1e-4)
+
+
+@pytest.mark.parametrize('number', [1, 2, 3])
+def test_window_begins_at_rest_and_holds_the_apex(make_clip, number):
+    recording, rng = record(make_clip(number)), np.random.default_rng(0)
+    drawn = {window(recording, 25, rng) for _ in range(200)}
+    assert len(drawn) > 1
+    for first, end in drawn:
+        assert 0 <= first < end <= 40
+        assert end - first == 25
+        if number % 3:
+            # Onset in slice 10, apex in slice 20.
+            assert first < 10
+            assert end > 20
+    assert window(recording, 99, rng) == (0, 40)
+
+
+def test_training_learns_where_units_are(recordings):
+    configuration = short(epochs=12, learning_rate=1e-2)
+    trained = train(recordings, recordings, validation_score, configuration, SMALL)
+    losses = [entry['loss'] for entry in trained.history]
+    assert losses[-1] < 0.8 * losses[0]
+    assert trained.score == max(entry['score'] for entry in trained.history)
+
+
+def test_resumed_training_is_the_uninterrupted_one(recordings, tmp_path):
+    class StopError(Exception):
+        pass
+
+    def stop(progress):
+        if progress.epoch == 1:
+            raise StopError
+
+    whole = train(recordings, recordings, validation_score, short(), SMALL)
+    path = tmp_path / 'au.checkpoint'
+    with pytest.raises(StopError):
+        train(
+            recordings,
+            recordings,
+            validation_score,
+            short(),
+            SMALL,
+            checkpoint=path,
+            report=stop,
+        )
+    resumed = train(
+        recordings, recordings, validation_score, short(), SMALL, checkpoint=path, resume=True
+    )
+    assert [e['loss'] for e in resumed.history] == [e['loss'] for e in whole.history]
+    for key, value in whole.network.state_dict().items():
+        torch.testing.assert_close(resumed.network.state_dict()[key], value)
+
+
+def test_resuming_something_else_is_refused(recordings, tmp_path):
+    path = tmp_path / 'au.checkpoint'
+    few = recordings[:2]
+    with pytest.raises(MicroexprError, match='leave out --resume'):
+        train(few, few, validation_score, short(), SMALL, checkpoint=path, resume=True)
+    train(few, few, validation_score, short(epochs=1), SMALL, checkpoint=path)
+    with pytest.raises(MicroexprError, match='other settings'):
+        train(few, few, validation_score, short(seed=9), SMALL, checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize('control', ['time-shuffled', 'memoryless'])
+def test_controls_train(recordings, control):
+    few = recordings[:3]
+    trained = train(few, few, validation_score, short(epochs=1, control=control), SMALL)
+    assert np.isfinite(trained.history[0]['loss'])
+
+
+@pytest.mark.parametrize('control', ['time-shuffled', 'memoryless'])
+def test_controls_change_what_a_network_with_memory_says(recordings, control):
+    torch.manual_seed(0)
+    network, few = SpikingNetwork(SMALL), recordings[:3]
+    density = torch.from_numpy(sequences(few, SMALL.pool).density)
+    with torch.no_grad():
+        for _ in range(100):
+            network(network.encode(density, 1.0), network.initial_state(3))
+    plain, without = (predict(network.eval(), few, c) for c in ('none', control))
+    assert [t.shape for t in without] == [(40, 18)] * 3
+    assert not np.allclose(plain[0], without[0])
+
+
+def test_action_units_from_clips_to_report(recordings, tmp_path):
+    result = make_action_units(recordings, recordings, tmp_path, short(), SMALL)
+    classifier = ActionUnitClassifier.from_weights(load(tmp_path / 'au.safetensors', 'au'))
+    assert classifier.model == result['model']
+    labels = np.array([r.label for r in recordings], np.int64)
+    report = json_values(evaluate_action_units(classifier, recordings, labels))
+    text = json.dumps(report, allow_nan=False)
+    assert json.loads(text)['n_clips'] == 12
+    assert report['majority'] == pytest.approx(4 / 12, abs=1e-4)
+    assert report['chance'] == pytest.approx(1 / 19, abs=1e-4)
+    assert report['per_au']['4']['n'] == 4
+    assert report['none']['n'] == 4
+    assert set(report['controls']) == {'time_shuffled', 'memoryless'}
+
+
+def test_perfect_intensities_get_full_marks(recordings):
+    from microexpr_ros.learning.evaluation import score_peaks
+
+    traces = [r.clip.intensity for r in recordings]
+    scores = score_peaks(traces, recordings, Presence.uncalibrated(0.2))
+    assert scores['clip_accuracy'] == scores['uar'] == 1
+    assert scores['uf1'] == pytest.approx(2 / 18)
+
+
+def test_reconstruction_from_clips_to_report(recordings, tmp_path):
+    configuration = ReconstructionTraining(epochs=2, targets=1, batch=6)
+    result = make_reconstruction(recordings, recordings, tmp_path, configuration, TINY)
+    path = tmp_path / 'reconstruction.safetensors'
+    reconstructor = Reconstructor.from_weights(load(path, 'reconstruction'))
+    assert reconstructor.model == result['model']
+    mean = mean_face(recordings)
+    report = json_values(evaluate_reconstruction(reconstructor, recordings, mean, targets=2))
+    json.dumps(report, allow_nan=False)
+    assert report['n_images'] == 24
+    assert report['copy_last_frame']['psnr'] > report['mean_face']['psnr']
+    assert 0 < report['events_only']['ssim'] < 1
+
+
+def test_divergence_by_hand():
+    zero = torch.zeros(1, 1, 1, 1)
+    assert divergence((zero, zero), (zero, zero)).item() == 0
+    # Unit variances: half the squared distance of the means.
+    assert divergence((zero + 2, zero), (zero, zero)).item() == pytest.approx(2)
+    normal = torch.distributions.Normal
+    expected = torch.distributions.kl_divergence(normal(0.5, 2.0), normal(-1.0, 0.7))
+    moments = [
+        (torch.tensor(m), 2 * torch.log(torch.tensor(s))) for m, s in ((0.5, 2.0), (-1.0, 0.7))
+    ]
+    assert divergence(*moments).item() == pytest.approx(expected.item())
+
+
+def test_baselines_by_hand(recordings):
+    assert chance() == pytest.approx(1 / 19)
+    assert majority(np.array([4, 4, 18]), np.array([4, 18, 4, 4])) == 0.75
+    present = np.zeros((4, 18), bool)
+    present[:2, 0] = True
+    # F1 of "always" for a unit in half of the clips is 2/3, for the others 0.
+    assert always_positive(present) == pytest.approx(2 / 3 / 18)
+    clip = recordings[0].clip
+    assert last_frame(recordings[0], 1) is None
+    np.testing.assert_array_equal(last_frame(recordings[0], 4), clip.frames[0])
+    np.testing.assert_array_equal(last_frame(recordings[0], 5), clip.frames[1])
+    same = mean_face([recordings[0], recordings[0]])
+    np.testing.assert_array_equal(same, clip.target[0])

@@ -1,0 +1,165 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from norse.torch import LIFBoxCell, LIFBoxFeedForwardState, LIFBoxParameters
+from torch import nn
+
+from microexpr_ros.perception.folding import folded
+from microexpr_ros.perception.scan import fire
+from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
+
+SMALL = SpikingConfiguration(
+    grid=32,
+    channels=(4, 6),
+    kernels=(5, 3),
+    strides=(2, 2),
+    tau_ms=(20.0, 40.0),
+    integrators=8,
+    hidden=5,
+)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(1)
+    network = SpikingNetwork(SMALL)
+    counts = torch.poisson(torch.full((20, 3, 2, 32, 32), 0.2))
+    for _ in range(5):
+        network(network.encode(counts, 1.0), network.initial_state(3))
+    return network.eval()
+
+
+@pytest.fixture
+def encoded(network):
+    torch.manual_seed(2)
+    return network.encode(torch.poisson(torch.full((12, 3, 2, 32, 32), 0.2)), 1.0)
+
+
+def run(network, encoded):
+    state, out = network.initial_state(encoded.shape[1]), []
+    for now in encoded:
+        logits, state = network.step(now, state)
+        out.append(logits)
+    return torch.stack(out), state
+
+
+@torch.no_grad()
+def test_sequence_equals_steps(network, encoded):
+    whole, after = network(encoded, network.initial_state(3))
+    stepped, state = run(network, encoded)
+    torch.testing.assert_close(whole, stepped)
+    for a, b in zip(after, state, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@torch.no_grad()
+def test_network_spikes_and_remembers(network, encoded):
+    out, _ = run(network, encoded)
+    again, _ = run(network, torch.cat([encoded[:1], encoded[:1]]))
+    assert not torch.equal(out[0], out[1])
+    assert not torch.equal(again[0], again[1])
+
+
+@torch.no_grad()
+def test_deployed_is_the_same_network(network, encoded):
+    deployed = network.deployed()
+    assert not deployed.normalized
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in deployed.modules())
+    torch.testing.assert_close(run(deployed, encoded)[0], run(network, encoded)[0])
+
+
+@torch.no_grad()
+def test_memoryless_is_a_step_from_rest(network, encoded):
+    out, _ = network(encoded, network.initial_state(3), memoryless=True)
+    for t, now in enumerate(encoded):
+        torch.testing.assert_close(out[t], network.step(now, network.initial_state(3))[0])
+
+
+@torch.no_grad()
+def test_state_is_not_changed_in_place(network, encoded):
+    state = network.initial_state(3)
+    network.step(encoded[0], state)
+    network(encoded, state)
+    assert all(torch.count_nonzero(v) == 0 for v in state)
+
+
+def test_every_learnt_value_gets_a_gradient(network, encoded):
+    network.train()
+    out, _ = network(encoded, network.initial_state(3))
+    out.square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_encoding_pools_and_compresses():
+    network = SpikingNetwork(SMALL)
+    counts = torch.zeros(1, 2, 32, 32, dtype=torch.uint8)
+    counts[0, 1, 4:6, 8:10] = torch.tensor([[1, 2], [3, 4]], dtype=torch.uint8)
+    encoded = network.encode(counts, 2.0)
+    assert encoded.shape == (1, 2, 16, 16)
+    # Ten events in four cells of two pixels each.
+    assert encoded[0, 1, 2, 4].item() == pytest.approx(np.log1p(20.0 * 10 / 8))
+    assert torch.count_nonzero(encoded) == 1
+
+
+def test_time_constants_shorter_than_a_slice_are_refused():
+    with pytest.raises(ValueError, match='shorter than a slice'):
+        SpikingConfiguration(tau_ms=(5.0, 30.0, 40.0))
+
+
+def test_lists_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match='one value per spiking layer'):
+        SpikingConfiguration(channels=(8, 16))
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**31), st.floats(12, 200), st.floats(0.3, 2))
+def test_scan_equals_norse_forward_and_backward(seed, tau_ms, width):
+    generator = torch.Generator().manual_seed(seed)
+    current = (3 * torch.randn(15, 2, 3, generator=generator)).requires_grad_()
+    voltage = (0.3 * torch.randn(2, 3, generator=generator)).requires_grad_()
+    weight = torch.randn(15, 2, 3, generator=generator)
+    parameters = LIFBoxParameters(
+        tau_mem_inv=torch.tensor(1e3 / tau_ms),
+        v_th=torch.tensor(1.0),
+        method='triangle',
+        alpha=width,
+    )
+    cell, state, spikes = LIFBoxCell(parameters, dt=0.01), LIFBoxFeedForwardState(voltage), []
+    for now in current.unbind():
+        spike, state = cell(now, state)
+        spikes.append(spike)
+    expected = torch.stack(spikes)
+    wanted = torch.autograd.grad(
+        (expected * weight).sum() + state.v.square().sum(), (current, voltage)
+    )
+
+    fired, after = fire(current, voltage, 10 / tau_ms, width)
+    got = torch.autograd.grad((fired * weight).sum() + after.square().sum(), (current, voltage))
+    # A voltage within rounding of the threshold may fire in one and not in the other.
+    if torch.equal(fired, expected):
+        torch.testing.assert_close(after, state.v, rtol=1e-4, atol=1e-5)
+        for a, b in zip(got, wanted, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+    else:
+        assert (fired != expected).float().mean() < 0.05
+
+
+@torch.no_grad()
+def test_folded_convolution_is_equal():
+    torch.manual_seed(0)
+    convolution, norm = nn.Conv2d(2, 4, 3, 2, 1), nn.BatchNorm2d(4)
+    for _ in range(3):
+        norm(convolution(torch.randn(8, 2, 9, 9)))
+    norm.eval()
+    x = torch.randn(2, 2, 9, 9)
+    torch.testing.assert_close(folded(convolution, norm)(x), norm(convolution(x)))
+
+
+def test_norm_without_statistics_cannot_be_folded():
+    with pytest.raises(ValueError, match='no running statistics'):
+        folded(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1, track_running_stats=False))
