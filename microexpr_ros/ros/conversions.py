@@ -1,0 +1,269 @@
+"""Core types to messages and back."""
+
+from __future__ import annotations
+
+import array
+import importlib
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from event_camera_msgs.msg import EventPacket as EventPacketMessage
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image, RegionOfInterest
+
+from microexpr_ros import facs
+from microexpr_ros.alignment.slices import Slice
+from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.packets import EventPacket
+from microexpr_ros.events.region import Region
+from microexpr_ros.msg import ActionUnit, ActionUnitArray, AlignedEvents
+from microexpr_ros.msg import MicroExpression as MicroExpressionMessage
+from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
+from microexpr_ros.perception.spotting import MicroExpression
+
+SECOND_NS = 1_000_000_000
+
+
+def to_time(nanoseconds: int) -> Time:
+    """Return ns as a ROS time."""
+    return Time(sec=nanoseconds // SECOND_NS, nanosec=nanoseconds % SECOND_NS)
+
+
+def to_duration(nanoseconds: int) -> Duration:
+    """Return ns as a ROS duration."""
+    return Duration(sec=nanoseconds // SECOND_NS, nanosec=nanoseconds % SECOND_NS)
+
+
+def to_ns(stamp: Time | Duration) -> int:
+    """Return a ROS time or duration in ns."""
+    return int(stamp.sec) * SECOND_NS + int(stamp.nanosec)
+
+
+def to_bytes(data: NDArray[np.uint8] | bytes) -> array.array[int]:
+    """Return bytes as the array type that a message takes without a copy per element."""
+    result = array.array('B')
+    result.frombytes(data)  # type: ignore[arg-type]
+    return result
+
+
+def packet_to_message(packet: EventPacket) -> EventPacketMessage:
+    """Return a packet of events as a message."""
+    message = EventPacketMessage(
+        height=packet.height,
+        width=packet.width,
+        seq=packet.seq,
+        time_base=packet.time_base,
+        encoding=packet.encoding,
+        is_bigendian=packet.is_bigendian,
+    )
+    message.header.stamp = to_time(packet.stamp_ns)
+    message.header.frame_id = packet.frame_id
+    message.events.frombytes(packet.events)
+    return message
+
+
+def pixels_to_image(pixels: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Image:
+    """Return uint8 [height, width] as mono8, or [height, width, 3] as rgb8."""
+    height, width = pixels.shape[:2]
+    colour = pixels.ndim == 3
+    message = Image(
+        height=height,
+        width=width,
+        encoding='rgb8' if colour else 'mono8',
+        step=width * (3 if colour else 1),
+    )
+    message.header.stamp = to_time(stamp_ns)
+    message.header.frame_id = frame_id
+    message.data.frombytes(np.ascontiguousarray(pixels))
+    return message
+
+
+def image_to_pixels(message: Image) -> NDArray[np.uint8]:
+    """Return an image as uint8 [height, width] grey or [height, width, 3] RGB.
+
+    rgb8, bgr8, rgba8, bgra8 and mono8 are read here; every other encoding needs cv_bridge.
+
+    Raises:
+        MicroexprError: the data is shorter than the header says, or cv_bridge is needed and
+            not installed or cannot convert.
+    """
+    channels = {'mono8': 1, '8UC1': 1, 'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4}.get(
+        message.encoding
+    )
+    if channels is None:
+        return _with_cv_bridge(message)
+    height, width, step = message.height, message.width, message.step
+    data = np.frombuffer(message.data, np.uint8)
+    if step < width * channels or len(data) < height * step:
+        raise MicroexprError(
+            f'image of {width} x {height} {message.encoding} with step {step} has only '
+            f'{len(data)} bytes; the camera driver sent a malformed message'
+        )
+    pixels = data[: height * step].reshape(height, step)[:, : width * channels]
+    if channels == 1:
+        return pixels
+    pixels = pixels.reshape(height, width, channels)[:, :, :3]
+    return pixels[:, :, ::-1] if message.encoding.startswith('bgr') else pixels
+
+
+def _with_cv_bridge(message: Image) -> NDArray[np.uint8]:
+    try:
+        cv_bridge = importlib.import_module('cv_bridge')
+    except ImportError:
+        raise MicroexprError(
+            f'image encoding {message.encoding} needs cv_bridge, which is not installed; '
+            'let the camera send rgb8, bgr8 or mono8, or install ros-jazzy-cv-bridge'
+        ) from None
+    try:
+        return np.asarray(cv_bridge.CvBridge().imgmsg_to_cv2(message, 'rgb8'), np.uint8)
+    except cv_bridge.CvBridgeError as error:
+        raise MicroexprError(f'image encoding {message.encoding}: {error}') from None
+
+
+def aligned_to_message(aligned: AlignedSlice, frame_id: str, lost_packets: int) -> AlignedEvents:
+    """Return an aligned slice as a message."""
+    window = aligned.slice
+    _, height, width = window.counts.shape
+    message = AlignedEvents(
+        duration=to_duration(window.duration_ns),
+        face_id='' if aligned.face < 0 else f'face_{aligned.face}',
+        height=height,
+        width=width,
+        events=window.events,
+        lost_packets=lost_packets,
+        sync_source=int(aligned.source),
+        sync_error_ms=aligned.sync_error_ns / 1e6,
+        newest_arrival=to_time(aligned.newest_arrival_ns),
+    )
+    message.header.stamp = to_time(window.end_ns)
+    message.header.frame_id = frame_id
+    message.counts.frombytes(window.counts)
+    if window.region is not None:
+        message.roi = _region_to_message(window.region)
+    if window.frame is not None:
+        message.image = [pixels_to_image(window.frame, window.end_ns, frame_id)]
+    return message
+
+
+def _region_to_message(region: Region) -> RegionOfInterest:
+    # RegionOfInterest has no room for a region that begins before the sensor; such an offset is
+    # written as 32-bit two's complement, which reads back exactly.
+    return RegionOfInterest(
+        x_offset=region.x & 0xFFFFFFFF,
+        y_offset=region.y & 0xFFFFFFFF,
+        width=region.width,
+        height=region.height,
+    )
+
+
+def _message_to_region(roi: RegionOfInterest) -> Region | None:
+    if roi.width == 0 or roi.height == 0:
+        return None
+    x, y = (
+        value - (1 << 32) if value >= 1 << 31 else value for value in (roi.x_offset, roi.y_offset)
+    )
+    return Region(x, y, roi.width, roi.height)
+
+
+def message_to_aligned(message: AlignedEvents) -> AlignedSlice:
+    """Return the aligned slice that a message carries.
+
+    Raises:
+        MicroexprError: the counts do not have the size that the message says.
+    """
+    expected = 2 * message.height * message.width
+    if len(message.counts) != expected or expected == 0:
+        raise MicroexprError(
+            f'AlignedEvents of 2 x {message.height} x {message.width} cells has '
+            f'{len(message.counts)} counts; the sender is malformed'
+        )
+    counts = np.frombuffer(message.counts, np.uint8).reshape(2, message.height, message.width)
+    face = message.face_id.rpartition('_')[2]
+    return AlignedSlice(
+        slice=Slice(
+            end_ns=to_ns(message.header.stamp),
+            duration_ns=to_ns(message.duration),
+            region=_message_to_region(message.roi),
+            counts=counts,
+            events=message.events,
+            frame=image_to_pixels(message.image[0]) if message.image else None,
+        ),
+        face=int(face) if face.isdecimal() else -1,
+        source=SyncSource(message.sync_source),
+        sync_error_ns=message.sync_error_ms * 1e6,
+        newest_arrival_ns=to_ns(message.newest_arrival),
+    )
+
+
+def estimate_to_message(
+    estimate: ActionUnitEstimate, source: AlignedEvents, model: str, latency_ns: int
+) -> ActionUnitArray:
+    """Return an estimate as a message, for the face and moment of the slice it came from."""
+    message = ActionUnitArray(
+        face_id=source.face_id,
+        state=int(estimate.status),
+        latency=to_duration(latency_ns),
+        model=model,
+        units=[
+            ActionUnit(
+                code=code,
+                name=facs.NAMES[code],
+                intensity=float(intensity),
+                confidence=float(confidence),
+                active=bool(active),
+            )
+            for code, intensity, confidence, active in zip(
+                facs.CODES, estimate.intensity, estimate.confidence, estimate.active, strict=True
+            )
+        ],
+    )
+    message.header.stamp = source.header.stamp
+    message.header.frame_id = source.header.frame_id
+    return message
+
+
+def message_to_estimate(message: ActionUnitArray) -> ActionUnitEstimate:
+    """Return the estimate that a message carries."""
+    return ActionUnitEstimate(
+        end_ns=to_ns(message.header.stamp),
+        status=Status(message.state),
+        intensity=np.array([unit.intensity for unit in message.units], np.float32),
+        confidence=np.array([unit.confidence for unit in message.units], np.float32),
+        active=np.array([unit.active for unit in message.units], np.bool_),
+    )
+
+
+def expression_to_message(
+    expression: MicroExpression, frame_id: str, face_id: str
+) -> MicroExpressionMessage:
+    """Return a detected expression as a message."""
+    message = MicroExpressionMessage(
+        face_id=face_id,
+        codes=list(expression.codes),
+        onset=to_time(expression.onset_ns),
+        apex=to_time(expression.apex_ns),
+        offset=to_time(expression.offset_ns),
+        peak=expression.peak,
+        confidence=expression.confidence,
+        micro=expression.micro,
+    )
+    message.header.stamp = message.apex
+    message.header.frame_id = frame_id
+    return message
+
+
+def message_type(name: str) -> Any:
+    """Return the class of a message type such as `sensor_msgs/msg/Image`.
+
+    Raises:
+        MicroexprError: the package is not installed.
+    """
+    package, _, kind = name.partition('/msg/')
+    try:
+        return getattr(importlib.import_module(f'{package}.msg'), kind)
+    except (ImportError, AttributeError):
+        raise MicroexprError(
+            f'message type {name} is not installed; install {package} or leave its topics out'
+        ) from None

@@ -1,0 +1,84 @@
+"""What a node tells about itself once a second."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+OK = DiagnosticStatus.OK
+WARN = DiagnosticStatus.WARN
+ERROR = DiagnosticStatus.ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The state of a node.
+
+    Attributes:
+        level: OK, WARN or ERROR of this module.
+        message: one line for a person.
+        values: numbers by name; units in the names.
+    """
+
+    level: bytes = OK
+    message: str = 'running'
+    values: dict[str, object] = field(default_factory=dict)
+
+
+class Rate:
+    """Count things and tell how many came per second since the last question."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._asked = (0, time.monotonic())
+
+    def add(self, number: int = 1) -> None:
+        """Count some more."""
+        self.total += number
+
+    def hz(self) -> float:
+        """Return the rate since the last call, per second of wall time."""
+        total, then = self._asked
+        self._asked = (self.total, now) = (self.total, time.monotonic())
+        return (self.total - total) / max(now - then, 1e-9)
+
+
+class Latency:
+    """The most recent latencies."""
+
+    def __init__(self, depth: int = 1000) -> None:
+        self._recent_ns: deque[int] = deque(maxlen=depth)
+
+    def add(self, latency_ns: int) -> None:
+        """Take in one latency."""
+        self._recent_ns.append(latency_ns)
+
+    def percentiles_ms(self) -> tuple[float, float]:
+        """Return median and 99th percentile in ms; NaN while there are none."""
+        if not self._recent_ns:
+            return float('nan'), float('nan')
+        p50, p99 = np.percentile(list(self._recent_ns), [50, 99]) / 1e6
+        return float(p50), float(p99)
+
+    def values(self) -> dict[str, object]:
+        """Return the percentiles as diagnostic values."""
+        p50, p99 = self.percentiles_ms()
+        return {'latency_p50_ms': round(p50, 2), 'latency_p99_ms': round(p99, 2)}
+
+
+def to_message(name: str, stamp: object, diagnosis: Diagnosis) -> DiagnosticArray:
+    """Return a diagnosis as ROS tools read it."""
+    status = DiagnosticStatus(
+        level=diagnosis.level,
+        name=name,
+        message=diagnosis.message,
+        hardware_id='microexpr_ros',
+        values=[KeyValue(key=key, value=str(value)) for key, value in diagnosis.values.items()],
+    )
+    message = DiagnosticArray(status=[status])
+    message.header.stamp = stamp
+    return message

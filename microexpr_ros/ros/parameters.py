@@ -1,0 +1,151 @@
+"""ROS parameters from a frozen dataclass: name, type, default, range and meaning live there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    ParameterType,
+)
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from microexpr_ros.errors import MicroexprError
+
+Values = TypeVar('Values')
+
+# Parameters that every ROS 2 node has.
+STANDARD = ('use_sim_time', 'start_type_description_service', 'qos_overrides')
+
+TYPES = {
+    bool: ParameterType.PARAMETER_BOOL,
+    int: ParameterType.PARAMETER_INTEGER,
+    float: ParameterType.PARAMETER_DOUBLE,
+    str: ParameterType.PARAMETER_STRING,
+}
+ARRAYS = {
+    int: ParameterType.PARAMETER_INTEGER_ARRAY,
+    float: ParameterType.PARAMETER_DOUBLE_ARRAY,
+    str: ParameterType.PARAMETER_STRING_ARRAY,
+}
+
+
+def parameter(
+    default: Any,
+    description: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: Sequence[str] = (),
+    element: type | None = None,
+) -> Any:
+    """Describe one parameter as a dataclass field.
+
+    Args:
+        default: its value where nobody sets it; a tuple for an array.
+        description: what it means, with its unit.
+        minimum: least value of a number.
+        maximum: greatest value of a number.
+        choices: the values that a text may have.
+        element: type of an array's elements.
+    """
+    return dataclasses.field(
+        default=default,
+        metadata={
+            'description': description,
+            'minimum': minimum,
+            'maximum': maximum,
+            'choices': tuple(choices),
+            'element': element,
+        },
+    )
+
+
+def describe(field: dataclasses.Field[Any]) -> ParameterDescriptor:
+    """Return a field's ROS descriptor."""
+    about = field.metadata
+    descriptor = ParameterDescriptor(description=about['description'])
+    if about['element'] is not None:
+        descriptor.type = ARRAYS[about['element']]
+    else:
+        descriptor.type = TYPES[type(field.default)]
+    if about['choices']:
+        descriptor.additional_constraints = 'one of ' + ', '.join(about['choices'])
+    if about['minimum'] is not None and about['maximum'] is not None:
+        if isinstance(field.default, float):
+            descriptor.floating_point_range = [
+                FloatingPointRange(
+                    from_value=float(about['minimum']), to_value=float(about['maximum'])
+                )
+            ]
+        else:
+            descriptor.integer_range = [
+                IntegerRange(from_value=int(about['minimum']), to_value=int(about['maximum']))
+            ]
+    return descriptor
+
+
+def declare(node: Node, kind: type[Any]) -> None:
+    """Declare the parameters of a dataclass on a node.
+
+    The node must have been made with `automatically_declare_parameters_from_overrides`, which
+    shows what the user has set, unknown names too.
+
+    Raises:
+        MicroexprError: a name is unknown, or a value has the wrong type or range.
+    """
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    given = node.get_parameters_by_prefix('')
+    unknown = [name for name in given if name not in fields and name.split('.')[0] not in STANDARD]
+    for field in fields.values():
+        if node.has_parameter(field.name):
+            node.undeclare_parameter(field.name)
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        value = given[field.name].value if field.name in given else default
+        # YAML has no floats without a point and no typed empty lists; both mean what they say.
+        if isinstance(field.default, float) and isinstance(value, int):
+            value = float(value)
+        if field.metadata['element'] is float and value is not None:
+            value = [float(number) for number in value]
+        if field.metadata['element'] is not None and not value:
+            value = []
+        try:
+            node.declare_parameter(field.name, value, describe(field), ignore_override=True)
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            raise MicroexprError(f'parameter {field.name} = {value!r}: {error}') from None
+    if unknown:
+        raise MicroexprError(
+            f'unknown parameter {", ".join(sorted(unknown))}; '
+            f'{node.get_name()} knows {", ".join(sorted(fields))}'
+        )
+
+
+def read(node: Node, kind: type[Values]) -> Values:
+    """Return a node's present parameters as the dataclass they were declared from.
+
+    Raises:
+        MicroexprError: a text is none of its choices.
+    """
+    values = {}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        value = node.get_parameter(field.name).value
+        if isinstance(field.default, tuple):
+            value = tuple(value or ())
+        choices = field.metadata['choices']
+        if choices and value not in choices:
+            raise MicroexprError(
+                f'parameter {field.name} = {value!r}: choose one of {", ".join(choices)}'
+            )
+        values[field.name] = value
+    return kind(**values)
+
+
+def overrides(values: dict[str, Any]) -> list[Parameter]:
+    """Turn plain values into parameter overrides for a node's constructor."""
+    return [Parameter(name, value=value) for name, value in values.items()]

@@ -1,0 +1,40 @@
+"""Quality of service, named once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+EVENTS: Final = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1000,
+    reliability=ReliabilityPolicy.BEST_EFFORT,
+    durability=DurabilityPolicy.VOLATILE,
+)
+"""Event packets, as the ROS event-camera drivers send them; deep, because events are not frames
+that a newer one replaces."""
+
+FRAMES: Final = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=5,
+    reliability=ReliabilityPolicy.BEST_EFFORT,
+    durability=DurabilityPolicy.VOLATILE,
+)
+"""Camera images: the newest counts."""
+
+SLICES: Final = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=200,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.VOLATILE,
+)
+"""Aligned slices: the networks keep state, so none may be missing."""
+
+RESULTS: Final = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=100,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.VOLATILE,
+)
+"""What this package finds: reliable, so that every subscriber can match it."""
