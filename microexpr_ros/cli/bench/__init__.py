@@ -1,0 +1,12 @@
+"""`microexpr bench`: how fast it is, measured here and now."""
+
+from __future__ import annotations
+
+import typer
+
+from microexpr_ros.cli.bench.decode import decode
+from microexpr_ros.cli.bench.pipeline import pipeline
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help='Measure how fast it is.')
+app.command()(decode)
+app.command()(pipeline)

@@ -1,0 +1,137 @@
+"""`microexpr bench pipeline`: latency, rates, processor time and memory of the real nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from microexpr_ros.errors import MicroexprError
+
+NODES = ('player', 'synchronizer', 'au_classifier', 'reconstructor')
+
+
+def pipeline(
+    source: Annotated[
+        str, typer.Option(help='real (downloaded once), synthetic, or the path of a recording.')
+    ] = 'real',
+    seconds: Annotated[float, typer.Option(help='Play this much of it.', min=1.0)] = 12.0,
+    rates: Annotated[str, typer.Option(help='Speeds to play at, comma-separated.')] = '1,2',
+    as_json: Annotated[bool, typer.Option('--json', help='Print one JSON object.')] = False,
+) -> None:
+    """Measure the pipeline in one process and with a process per node.
+
+    Processor time counts from the first to the last estimate, so that start-up is left out; 100
+    is one core. Memory is the resident set at the end.
+    """
+    from rich.console import Console
+
+    from microexpr_ros.cli.bench.machine import describe_machine
+    from microexpr_ros.cli.demo import sources
+    from microexpr_ros.ros import environment
+
+    environment.keep_on_loopback()
+    environment.prepare()
+    console = Console(stderr=True)
+    try:
+        speeds = [float(rate) for rate in rates.split(',')]
+    except ValueError:
+        raise MicroexprError(f'--rates {rates!r} are not numbers; give for example 1,2') from None
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        found = sources.find(source, seconds, Path(scratch), lambda *_: None)
+        for rate in speeds:
+            for composed in (True, False):
+                form = 'one process' if composed else 'a process per node'
+                with console.status(f'{found.title}, rate {rate:g}, {form}'):
+                    rows.append(_measure(found, min(seconds, found.seconds), rate, composed))
+    result = {'source': found.title, 'rows': rows, 'machine': describe_machine()}
+    if as_json:
+        print(json.dumps(result))
+        return
+    from rich.table import Table
+
+    table = Table(title=found.title)
+    for name in rows[0]:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*(json.dumps(value).strip('"{}') for value in row.values()))
+    console.print(table)
+
+
+def _measure(source: Any, seconds: float, rate: float, composed: bool) -> dict[str, Any]:
+    """Play the source once and return one row."""
+    from microexpr_ros.cli.demo import playback_arguments
+    from microexpr_ros.cli.demo.observer import Observer
+    from microexpr_ros.cli.demo.outputs import report
+
+    arguments = playback_arguments(source, seconds, rate)
+    names = ('pipeline',) if composed else NODES[::-1]
+    observer = Observer(lambda _: None)
+    processes = {
+        name: subprocess.Popen(
+            [sys.executable, '-m', f'microexpr_ros.ros.nodes.{name}', '--ros-args', *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for name in names
+    }
+    # The player's process ends with the bag; composed, that is the only one.
+    leader = processes['pipeline' if composed else 'player']
+    begun: dict[str, float] = {}
+    usage: dict[str, tuple[float, float]] = {}
+    began_s = ended_s = 0.0
+    estimates = -1
+    try:
+        while leader.poll() is None:
+            if observer.seen.estimates and not begun:
+                began_s = time.monotonic()
+                begun = {name: _usage(process.pid)[0] for name, process in processes.items()}
+            if begun and len(observer.seen.estimates) > estimates:
+                estimates = len(observer.seen.estimates)
+                ended_s = time.monotonic()
+                usage = {name: _usage(process.pid) for name, process in processes.items()}
+            time.sleep(0.05)
+    finally:
+        for process in processes.values():
+            process.terminate()
+            process.wait()
+        seen = observer.close()
+    if not usage:
+        raise MicroexprError(
+            f'nothing came out of the pipeline for {source.path}; run `microexpr demo` to see why'
+        )
+    numbers = report(seen, seconds)
+    wall_s = max(ended_s - began_s, 1e-9)
+    return {
+        'form': 'one process' if composed else 'a process per node',
+        'rate': rate,
+        'latency_ms': numbers['latency_ms'],
+        'real_time_factor': numbers['real_time_factor'],
+        'windows_hz': round(numbers['windows'] / seconds * rate, 1),
+        'events_per_s': round(numbers['events'] / seconds * rate),
+        'lost_packets': numbers['lost_packets'],
+        'cpu_percent': {
+            name: round(100 * (cpu_s - begun[name]) / wall_s, 1)
+            for name, (cpu_s, _) in usage.items()
+        },
+        'memory_mb': {name: round(memory_mb) for name, (_, memory_mb) in usage.items()},
+    }
+
+
+def _usage(pid: int) -> tuple[float, float]:
+    """Return processor time in s and resident memory in MB of a process; NaN if it has ended."""
+    try:
+        fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+    except OSError:
+        return float('nan'), float('nan')
+    ticks = int(fields[11]) + int(fields[12])
+    pages = int(fields[21])
+    return ticks / os.sysconf('SC_CLK_TCK'), pages * os.sysconf('SC_PAGE_SIZE') / 1e6

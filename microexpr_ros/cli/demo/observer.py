@@ -1,0 +1,128 @@
+"""The demo's own subscriber: outside the pipeline's process, as a robot's behaviour would be."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from sensor_msgs.msg import Image
+
+from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
+from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
+from microexpr_ros.ros import qos
+from microexpr_ros.ros.conversions import message_to_estimate, to_ns
+from microexpr_ros.ros.listening import Listener
+
+
+@dataclass
+class Observation:
+    """Everything that came out of the pipeline.
+
+    Attributes:
+        estimates: one per message on `au_predictions` but the STALE ones, in order.
+        arrivals_ns: steady time at which each estimate came.
+        latencies_ns: what each estimate says of its latency; 0 if unknown.
+        expressions: messages on `micro_expressions`.
+        slices: number of messages on `aligned_events`.
+        events: events of all slices inside the region.
+        lost_packets: as the last slice tells.
+        images: number of messages on `reconstruction/image`.
+        diagnostics: last values of each node, by node and name.
+        model: name of the network.
+    """
+
+    estimates: list[ActionUnitEstimate] = field(default_factory=list)
+    arrivals_ns: list[int] = field(default_factory=list)
+    latencies_ns: list[int] = field(default_factory=list)
+    expressions: list[MicroExpression] = field(default_factory=list)
+    slices: int = 0
+    events: int = 0
+    lost_packets: int = 0
+    images: int = 0
+    diagnostics: dict[str, dict[str, str]] = field(default_factory=dict)
+    model: str = ''
+
+
+class Observer:
+    """Listen to the pipeline until it is closed.
+
+    Args:
+        draw: called on a thread of its own with every slice, estimate and image, in order.
+    """
+
+    def __init__(self, draw: Callable[[Any], None]) -> None:
+        self.seen = Observation()
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._context = rclpy.Context()
+        self._context.init()
+        self._node = rclpy.create_node('microexpr_demo', context=self._context)
+        self._error: Exception | None = None
+        self._listener = Listener()
+        self._reader = self._listener.subscribe(
+            self._node,
+            (
+                (AlignedEvents, 'aligned_events', self._on_slice, qos.SLICES),
+                (ActionUnitArray, 'au_predictions', self._on_units, qos.RESULTS),
+                (MicroExpression, 'micro_expressions', self._on_expression, qos.RESULTS),
+                (Image, 'reconstruction/image', self._on_image, qos.RESULTS),
+                (DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.RESULTS),
+            ),
+            self._failed,
+        )
+        self._drawer = threading.Thread(target=self._draw, args=(draw,), daemon=True)
+        self._drawer.start()
+
+    def close(self) -> Observation:
+        """Stop listening, finish drawing and return what was seen."""
+        time.sleep(0.2)
+        self._listener.unsubscribe(self._reader)
+        self._listener.close()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+        self._queue.put(None)
+        self._drawer.join()
+        if self._error is not None:
+            raise self._error
+        return self.seen
+
+    def _failed(self, error: Exception) -> None:
+        self._error = error
+
+    def _draw(self, draw: Callable[[Any], None]) -> None:
+        while (item := self._queue.get()) is not None:
+            draw(item)
+
+    def _on_slice(self, message: AlignedEvents, _: int) -> None:
+        self.seen.slices += 1
+        self.seen.events += message.events
+        self.seen.lost_packets = message.lost_packets
+        self._queue.put(message)
+
+    def _on_units(self, message: ActionUnitArray, _: int) -> None:
+        if message.state == Status.STALE:
+            return
+        estimate = message_to_estimate(message)
+        self.seen.estimates.append(estimate)
+        self.seen.arrivals_ns.append(time.monotonic_ns())
+        self.seen.latencies_ns.append(to_ns(message.latency))
+        self.seen.model = message.model
+        self._queue.put(estimate)
+
+    def _on_expression(self, message: MicroExpression, _: int) -> None:
+        self.seen.expressions.append(message)
+
+    def _on_image(self, message: Image, _: int) -> None:
+        self.seen.images += 1
+        self._queue.put(message)
+
+    def _on_diagnostics(self, message: DiagnosticArray, _: int) -> None:
+        for status in message.status:
+            self.seen.diagnostics[status.name] = {
+                value.key: value.value for value in status.values
+            }

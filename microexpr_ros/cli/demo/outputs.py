@@ -1,0 +1,179 @@
+"""What the demo leaves behind: video, timeline, table and report."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+from sensor_msgs.msg import Image
+
+from microexpr_ros import facs
+from microexpr_ros.cli.demo.observer import Observation
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.msg import AlignedEvents
+from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
+from microexpr_ros.perception.drawing import SIDE, Panel
+from microexpr_ros.ros.conversions import image_to_pixels, message_to_aligned, to_ns
+
+FPS: Final = 25
+FRAME_NS: Final = 1_000_000_000 // FPS
+
+
+class Video:
+    """Write the panel to a video as the messages come, at the pace of the recording.
+
+    Raises:
+        MicroexprError: OpenCV cannot write this video here.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._panel = Panel()
+        self._due_ns: int | None = None
+        size = (3 * SIDE, SIDE)
+        self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), FPS, size)
+        if not self._writer.isOpened():
+            raise MicroexprError(f'OpenCV cannot write a video to {path}')
+
+    def show(self, item: AlignedEvents | ActionUnitEstimate | Image) -> None:
+        """Take in one message; a frame is written when its time has come."""
+        if isinstance(item, ActionUnitEstimate):
+            self._panel.show_estimate(item)
+        elif isinstance(item, Image):
+            self._panel.show_reconstruction(image_to_pixels(item))
+        else:
+            self._panel.show_slice(message_to_aligned(item).slice)
+            end_ns = to_ns(item.header.stamp)
+            if self._due_ns is None or abs(end_ns - self._due_ns) > 1_000_000_000:
+                self._due_ns = end_ns
+            if end_ns >= self._due_ns:
+                self._due_ns += FRAME_NS
+                self._writer.write(self._panel.draw()[:, :, ::-1])
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.release()
+
+
+def live_table(seen: Observation, title: str) -> Table:
+    """Return the newest Action Units as a table for the terminal."""
+    estimate = seen.estimates[-1] if seen.estimates else None
+    state = estimate.status.name if estimate else 'waiting'
+    table = Table(title=f'{title}  [{state.lower().replace("_", " ")}]', title_justify='left')
+    table.add_column('AU', justify='right')
+    table.add_column('name')
+    table.add_column('intensity', width=26)
+    table.add_column('confidence', justify='right')
+    for row, code in enumerate(facs.CODES):
+        intensity = float(estimate.intensity[row]) if estimate else 0.0
+        active = bool(estimate.active[row]) if estimate else False
+        style = 'bold yellow' if active else ''
+        bar = '█' * round(20 * intensity)
+        confidence = f'{float(estimate.confidence[row]):.2f}' if estimate else ''
+        table.add_row(
+            Text(str(code), style), Text(facs.NAMES[code], style),
+            Text(f'{bar:<20} {intensity:.2f}', style), confidence,
+        )  # fmt: skip
+    return table
+
+
+def write_csv(path: Path, seen: Observation) -> None:
+    """Write one line per estimate; intensities as AU01 and so on, 0 to 1."""
+    columns = [f'AU{code:02d}' for code in facs.CODES]
+    with path.open('w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ['stamp_ns', 'state', 'latency_ms', *columns]
+            + [f'{name}_active' for name in columns]
+            + [f'{name}_confidence' for name in columns]
+        )
+        for estimate, latency_ns in zip(seen.estimates, seen.latencies_ns, strict=True):
+            writer.writerow(
+                [estimate.end_ns, estimate.status.name, f'{latency_ns / 1e6:.3f}']
+                + [f'{value:.4f}' for value in estimate.intensity]
+                + [int(value) for value in estimate.active]
+                + [f'{value:.3f}' for value in estimate.confidence]
+            )
+
+
+def write_timeline(path: Path, seen: Observation, title: str) -> None:
+    """Draw every unit over time, where it was active, and what was detected."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    start_ns = seen.estimates[0].end_ns
+    time_s = np.array([estimate.end_ns - start_ns for estimate in seen.estimates]) / 1e9
+    intensity = np.array([estimate.intensity for estimate in seen.estimates])
+    active = np.array([estimate.active for estimate in seen.estimates])
+    moving = np.array([estimate.status is Status.HEAD_MOVING for estimate in seen.estimates])
+
+    figure = Figure(figsize=(13, 8), layout='constrained')
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.fill_between(
+        time_s, -1.2, len(facs.CODES), where=moving, color='#d7dbe0', lw=0, label='head moving'
+    )
+    for row, code in enumerate(facs.CODES):
+        base = len(facs.CODES) - 1 - row
+        trace = base + 0.9 * intensity[:, row]
+        axes.axhline(base, color='#c3c8cf', lw=0.5)
+        axes.plot(time_s, trace, color='#35618f', lw=0.9)
+        axes.fill_between(time_s, base, trace, where=active[:, row], color='#f2a33a', lw=0)
+        axes.text(
+            -0.01, base + 0.05, f'{code}  {facs.NAMES[code]}', ha='right', fontsize=9,
+            transform=axes.get_yaxis_transform(),
+        )  # fmt: skip
+    for expression in seen.expressions:
+        onset_s, offset_s = (
+            (to_ns(stamp) - start_ns) / 1e9 for stamp in (expression.onset, expression.offset)
+        )
+        colour = '#c2352b' if expression.micro else '#7a8490'
+        axes.plot([onset_s, offset_s], [-0.7, -0.7], color=colour, lw=5, solid_capstyle='butt')
+        axes.text(
+            (onset_s + offset_s) / 2, -0.6, '+'.join(map(str, expression.codes)),
+            ha='center', va='bottom', fontsize=6, color=colour,
+        )  # fmt: skip
+    axes.text(
+        -0.01, -0.75, 'detected: micro (red), longer (grey)', ha='right', fontsize=9,
+        transform=axes.get_yaxis_transform(),
+    )  # fmt: skip
+    axes.set(xlim=(time_s[0], time_s[-1]), ylim=(-1.2, len(facs.CODES)), yticks=[])
+    axes.set_xlabel('time / s (grey: head moving; orange: active; height: intensity 0 to 1)')
+    axes.set_title(f'Action Units: {title}, {seen.model}', loc='left')
+    for side in ('left', 'right', 'top'):
+        axes.spines[side].set_visible(False)
+    figure.savefig(path, dpi=110)
+
+
+def report(seen: Observation, seconds: float) -> dict[str, Any]:
+    """Return the numbers of a run.
+
+    `real_time_factor` is recording time over wall time between the first and the last estimate:
+    1 when the pipeline keeps up with the player, less when it falls behind.
+    """
+    synchronizer = seen.diagnostics.get('synchronizer', {})
+    player = seen.diagnostics.get('player', {})
+    sent = int(player.get('event_packets', 0))
+    received = int(synchronizer.get('packets', 0))
+    known = np.array([value for value in seen.latencies_ns if value]) / 1e6
+    p50, p99 = np.percentile(known, [50, 99]) if len(known) else (float('nan'),) * 2
+    spanned_ns = seen.estimates[-1].end_ns - seen.estimates[0].end_ns
+    wall_ns = seen.arrivals_ns[-1] - seen.arrivals_ns[0]
+    return {
+        'events': int(synchronizer.get('events', 0)),
+        'packets': received,
+        'lost_packets': max(sent - received, seen.lost_packets),
+        'windows': seen.slices,
+        'au_messages': len(seen.estimates),
+        'reconstructed_frames': seen.images,
+        'micro_expressions': sum(expression.micro for expression in seen.expressions),
+        'expressions': len(seen.expressions),
+        'latency_ms': {'p50': round(float(p50), 2), 'p99': round(float(p99), 2)},
+        'real_time_factor': round(spanned_ns / max(wall_ns, 1), 2),
+        'seconds': round(seconds, 2),
+        'model': seen.model,
+    }
