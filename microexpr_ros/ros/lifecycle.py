@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -43,6 +44,11 @@ class MicroexprNode(LifecycleNode):
     Args:
         listener: takes the messages; nodes in one process share it.
         kwargs: as of rclpy's node.
+
+    Attributes:
+        error: why the node could not start, None if it could.
+        malformed: messages that were reported and skipped.
+        failed: whether a defect ended the node.
     """
 
     Parameters: ClassVar[type[NodeParameters]] = NodeParameters
@@ -52,6 +58,8 @@ class MicroexprNode(LifecycleNode):
         super().__init__(self.name, automatically_declare_parameters_from_overrides=True, **kwargs)
         self.listener = listener or Listener()
         self.error: str | None = None
+        self.malformed = 0
+        self.failed = False
         self.parameters: Any = None
         self._active = False
         self._readers: list[Reader] = []
@@ -189,16 +197,16 @@ class MicroexprNode(LifecycleNode):
         self.get_logger().error(str(error))
 
     def _work_failed(self, error: Exception) -> None:
-        if not rclpy.ok():
+        if not self.context.ok():
             return  # Publishing fails while the process ends; that is no news.
         if isinstance(error, MicroexprError):
+            self.malformed += 1
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             return
         # A defect: show where, and end rather than run on in an unknown state.
-        import traceback
-
         self.get_logger().fatal(''.join(traceback.format_exception(error)))
-        rclpy.try_shutdown()
+        self.failed = True
+        self.context.try_shutdown()
 
     def _check_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
         changed = [value.name for value in parameters if hasattr(self.parameters, value.name)]
@@ -215,6 +223,8 @@ class MicroexprNode(LifecycleNode):
             diagnosis = Diagnosis(ERROR, self.error)
         elif self._active:
             diagnosis = self.diagnose()
+            values = {**diagnosis.values, 'malformed_messages': self.malformed}
+            diagnosis = replace(diagnosis, values=values)
             for problem in (text for reader in self._readers for text in reader.incompatible()):
                 diagnosis = replace(diagnosis, level=ERROR, message=f'incompatible QoS: {problem}')
                 self.get_logger().warning(diagnosis.message, throttle_duration_sec=30.0)
@@ -239,9 +249,11 @@ def run(kind: type[MicroexprNode], args: Sequence[str] | None = None) -> None:
         finally:
             node.stop()
             node.listener.close()
+            code = int(node.failed)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except MicroexprError:
+    except MicroexprError as error:
+        sys.stderr.write(f'error: {error}\n')
         code = 2
     finally:
         rclpy.try_shutdown()

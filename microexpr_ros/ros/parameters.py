@@ -115,6 +115,7 @@ def declare(node: Node, kind: type[Any]) -> None:
             value = [float(number) for number in value]
         if field.metadata['element'] is not None and not value:
             value = []
+        _check_type(field, value)
         try:
             node.declare_parameter(field.name, value, describe(field), ignore_override=True)
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
@@ -124,6 +125,16 @@ def declare(node: Node, kind: type[Any]) -> None:
             f'unknown parameter {", ".join(sorted(unknown))}; '
             f'{node.get_name()} knows {", ".join(sorted(fields))}'
         )
+
+
+def _check_type(field: dataclasses.Field[Any], value: Any) -> None:
+    element = field.metadata['element']
+    expected = type(field.default) if element is None else element
+    elements = [value] if element is None else list(value)
+    # bool is an int to Python, not to ROS.
+    if any(type(one) is not expected for one in elements):
+        kind = expected.__name__ if element is None else f'list of {expected.__name__}'
+        raise MicroexprError(f'parameter {field.name} = {value!r}: a {kind} is expected')
 
 
 def read(node: Node, kind: type[Values]) -> Values:

@@ -88,12 +88,14 @@ def main() -> None:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except MicroexprError:
+    except MicroexprError as error:
+        sys.stderr.write(f'error: {error}\n')
         code = 2
     finally:
         for node in reversed(nodes):
             node.stop()
         listener.close()
+        code = code or int(any(node.failed for node in nodes))
         rclpy.try_shutdown()
     sys.exit(code)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import rclpy
 from rosgraph_msgs.msg import Clock as ClockMessage
 
 from microexpr_ros.errors import MicroexprError
@@ -101,6 +100,7 @@ class PlayerNode(MicroexprNode):
                     break
         except MicroexprError as error:
             self._report(error)
+            self.failed = True
         except Exception as error:
             self._work_failed(error)
         self._finished = True
@@ -110,7 +110,7 @@ class PlayerNode(MicroexprNode):
             # it went.
             self._stop.wait(1.5)
             if self.parameters.shutdown_at_end and not self._stop.is_set():
-                rclpy.try_shutdown()
+                self.context.try_shutdown()
 
     def _wait_for_subscribers(self) -> None:
         """Let discovery finish, so that the first messages are heard."""

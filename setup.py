@@ -1,0 +1,31 @@
+"""The Python package alone, without ROS: the core and the command line.
+
+`pip install .` serves scripts that decode, train or evaluate. Robots build the same sources
+with colcon, which follows package.xml and CMakeLists.txt; do not install both ways into one
+environment.
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def requirements(name: str) -> list[str]:
+    """Return the pins of one file in requirements/."""
+    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
+    return [line for line in lines if line and not line.startswith('#')]
+
+
+setup(
+    name='microexpr_ros',
+    version='0.1.0',
+    description='Facial micro-expressions for robots, read with event cameras',
+    license='Apache-2.0',
+    packages=find_packages(include=['microexpr_ros', 'microexpr_ros.*']),
+    package_data={'microexpr_ros.perception': ['weights/*']},
+    python_requires='>=3.10,<3.13',
+    install_requires=requirements('run'),
+    entry_points={'console_scripts': ['microexpr = microexpr_ros.cli:main']},
+)

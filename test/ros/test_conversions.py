@@ -1,0 +1,156 @@
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from microexpr_ros.msg import AlignedEvents
+from sensor_msgs.msg import Image
+
+from microexpr_ros import facs
+from microexpr_ros.alignment.slices import Slice
+from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.packets import EventPacket
+from microexpr_ros.events.region import Region
+from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
+from microexpr_ros.perception.spotting import MicroExpression
+from microexpr_ros.ros import conversions as convert
+
+RANDOM = np.random.default_rng(0)
+
+
+@given(st.integers(0, 2**62))
+def test_times_come_back(nanoseconds):
+    assert convert.to_ns(convert.to_time(nanoseconds % (2**31 * 10**9))) == nanoseconds % (
+        2**31 * 10**9
+    )
+
+
+@settings(max_examples=20)
+@given(
+    st.integers(-5000, 5000), st.integers(-5000, 5000), st.integers(1, 4000), st.integers(1, 4000)
+)
+def test_aligned_slices_come_back(x, y, width, height):
+    aligned = AlignedSlice(
+        slice=Slice(
+            end_ns=1_700_000_000_123_456_789,
+            duration_ns=10_000_000,
+            region=Region(x, y, width, height),
+            counts=RANDOM.integers(0, 256, (2, 8, 8), np.uint8),
+            events=12345,
+            frame=RANDOM.integers(0, 256, (8, 8, 3), np.uint8),
+        ),
+        face=3,
+        source=SyncSource.TRIGGER,
+        sync_error_ns=250_000.0,
+        newest_arrival_ns=42,
+    )
+    back = convert.message_to_aligned(convert.aligned_to_message(aligned, 'camera', 7))
+    assert back.slice.region == aligned.slice.region
+    np.testing.assert_array_equal(back.slice.counts, aligned.slice.counts)
+    np.testing.assert_array_equal(back.slice.frame, aligned.slice.frame)
+    assert (back.slice.end_ns, back.slice.duration_ns, back.slice.events) == (
+        aligned.slice.end_ns,
+        aligned.slice.duration_ns,
+        aligned.slice.events,
+    )
+    assert (back.face, back.source, back.newest_arrival_ns) == (3, SyncSource.TRIGGER, 42)
+    assert back.sync_error_ns == pytest.approx(250_000.0)
+
+
+def test_no_face_comes_back_as_no_face():
+    counts = np.zeros((2, 8, 8), np.uint8)
+    aligned = AlignedSlice(Slice(10, 10, None, counts, 0), -1, SyncSource.NONE, 0.0, 0)
+    back = convert.message_to_aligned(convert.aligned_to_message(aligned, 'camera', 0))
+    assert back.slice.region is None
+    assert back.slice.frame is None
+    assert back.face == -1
+
+
+def test_counts_of_another_size_are_refused():
+    with pytest.raises(MicroexprError, match='3 counts'):
+        convert.message_to_aligned(AlignedEvents(height=2, width=2, counts=[1, 2, 3]))
+
+
+def test_estimates_come_back_and_carry_the_slice_header():
+    estimate = ActionUnitEstimate(
+        end_ns=5_000_000_001,
+        status=Status.HEAD_MOVING,
+        intensity=RANDOM.random(18).astype(np.float32),
+        confidence=RANDOM.random(18).astype(np.float32),
+        active=RANDOM.random(18) > 0.5,
+    )
+    source = AlignedEvents(face_id='face_2')
+    source.header.stamp = convert.to_time(estimate.end_ns)
+    source.header.frame_id = 'camera'
+    message = convert.estimate_to_message(estimate, source, 'net@12345678', 3_000_000)
+    assert [unit.code for unit in message.units] == list(facs.CODES)
+    assert (message.face_id, message.model) == ('face_2', 'net@12345678')
+    assert convert.to_ns(message.latency) == 3_000_000
+    back = convert.message_to_estimate(message)
+    assert (back.end_ns, back.status) == (estimate.end_ns, estimate.status)
+    np.testing.assert_array_equal(back.intensity, estimate.intensity)
+    np.testing.assert_array_equal(back.active, estimate.active)
+
+
+def test_expressions_are_stamped_with_their_apex():
+    expression = MicroExpression((1, 2), 100, 200, 300, 0.4, 0.9)
+    message = convert.expression_to_message(expression, 'camera', 'face_0')
+    assert convert.to_ns(message.header.stamp) == convert.to_ns(message.apex) == 200
+    assert list(message.codes) == [1, 2]
+    assert message.micro
+
+
+def test_packets_keep_every_byte():
+    packet = EventPacket(10**18, 'camera', 480, 640, 9, 77, 'evt3', False, bytes(range(256)))
+    message = convert.packet_to_message(packet)
+    assert bytes(message.events) == packet.events
+    assert (message.seq, message.time_base, message.encoding) == (9, 77, 'evt3')
+    assert convert.to_ns(message.header.stamp) == packet.stamp_ns
+
+
+@pytest.mark.parametrize('shape', [(5, 7), (5, 7, 3)])
+def test_images_come_back(shape):
+    pixels = RANDOM.integers(0, 256, shape, np.uint8)
+    back = convert.image_to_pixels(convert.pixels_to_image(pixels, 1, 'camera'))
+    np.testing.assert_array_equal(back, pixels)
+
+
+def test_bgr_with_padded_rows_is_read_as_rgb():
+    pixels = RANDOM.integers(0, 256, (2, 3, 3), np.uint8)
+    rows = np.zeros((2, 12), np.uint8)
+    rows[:, :9] = pixels[:, :, ::-1].reshape(2, 9)
+    message = Image(height=2, width=3, encoding='bgr8', step=12, data=rows.tobytes())
+    np.testing.assert_array_equal(convert.image_to_pixels(message), pixels)
+
+
+def test_a_short_image_is_refused():
+    message = Image(height=2, width=3, encoding='mono8', step=3, data=bytes(5))
+    with pytest.raises(MicroexprError, match='5 bytes'):
+        convert.image_to_pixels(message)
+
+
+def test_other_encodings_ask_for_cv_bridge(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'cv_bridge', None)
+    with pytest.raises(MicroexprError, match='cv_bridge'):
+        convert.image_to_pixels(Image(height=1, width=2, encoding='yuv422', step=4, data=bytes(4)))
+
+
+def test_an_unknown_message_type_names_its_package():
+    with pytest.raises(MicroexprError, match='install nowhere_msgs'):
+        convert.message_type('nowhere_msgs/msg/Nothing')
+
+
+def test_event_packets_are_those_of_the_standard_package():
+    import event_camera_msgs
+
+    package = Path(event_camera_msgs.__file__)
+    prefix = next(
+        parent for parent in package.parents if (parent / 'share/event_camera_msgs').is_dir()
+    )
+    described = json.loads((prefix / 'share/event_camera_msgs/msg/EventPacket.json').read_text())
+    hashes = {entry['type_name']: entry['hash_string'] for entry in described['type_hashes']}
+    assert hashes['event_camera_msgs/msg/EventPacket'].startswith('RIHS01_d6fa1762')

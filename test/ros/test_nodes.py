@@ -1,0 +1,302 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from event_camera_msgs.msg import EventPacket as EventPacketMessage
+from lifecycle_msgs.srv import ChangeState, GetState
+from microexpr_ros.msg import ActionUnitArray, AlignedEvents
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.bags import BagWriter
+from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.events.packets import packetize
+from microexpr_ros.ros import qos
+from microexpr_ros.ros.conversions import packet_to_message, pixels_to_image, to_ns
+from microexpr_ros.ros.nodes.au_classifier import ActionUnitClassifierNode
+from microexpr_ros.ros.nodes.event_camera import EventCameraNode
+from microexpr_ros.ros.nodes.overlay import OverlayNode
+from microexpr_ros.ros.nodes.player import PlayerNode
+from microexpr_ros.ros.nodes.reconstructor import ReconstructorNode
+from microexpr_ros.ros.nodes.rgb_camera import RgbCameraNode
+from microexpr_ros.ros.nodes.synchronizer import SynchronizerNode
+
+MS = 1_000_000
+EPOCH = 1_700_000_000_000 * MS
+REGION = [100, 50, 256, 256]
+
+
+def some_events(duration_ms, rate_per_ms=20, seed=0):
+    random = np.random.default_rng(seed)
+    count = duration_ms * rate_per_ms
+    return Events(
+        # EVT3 tells whole microseconds.
+        np.sort(random.integers(0, duration_ms * 1000, count)) * 1000,
+        random.integers(100, 356, count).astype(np.uint16),
+        random.integers(50, 306, count).astype(np.uint16),
+        random.integers(0, 2, count).astype(np.uint8),
+    )
+
+
+def some_packets(duration_ms=300):
+    stream = [(some_events(duration_ms), Triggers.empty())]
+    return list(packetize(stream, 480, 640, epoch_ns=EPOCH))
+
+
+@pytest.fixture
+def bag(tmp_path):
+    path = tmp_path / 'bag'
+    with BagWriter(path) as writer:
+        for index, packet in enumerate(some_packets()):
+            writer.write_packet('/event_camera/events', packet)
+            if index % 16 == 0:
+                pixels = np.full((48, 64, 3), 100, np.uint8)
+                writer.write_image('/rgb_camera/image_raw', pixels, packet.stamp_ns, 'rgb_camera')
+    return path
+
+
+def collect(world, kind, topic, profile, node=None):
+    received = []
+    (node or world.plain()).create_subscription(kind, topic, received.append, profile)
+    return received
+
+
+def feed(world, messages):
+    """Return a function that publishes more."""
+    node = world.plain('feeder')
+    publisher = node.create_publisher(EventPacketMessage, 'event_camera/events', qos.EVENTS)
+    world.until(lambda: publisher.get_subscription_count() > 0)
+    world.run(0.2)
+
+    def more(messages):
+        for message in messages:
+            publisher.publish(message)
+
+    more(messages)
+    return more
+
+
+def test_packets_become_slices_without_a_gap(world):
+    node = world.add(SynchronizerNode, region=REGION)
+    node.start()
+    slices = collect(world, AlignedEvents, 'aligned_events', qos.SLICES)
+    world.run(0.2)
+    packets = some_packets()
+    feed(world, map(packet_to_message, packets))
+    world.until(lambda: len(slices) >= 29)
+    stamps = np.array([to_ns(message.header.stamp) for message in slices])
+    np.testing.assert_array_equal(np.diff(stamps), 10 * MS)
+    assert stamps[0] == EPOCH + 10 * MS
+    assert sum(message.events for message in slices[:29]) == pytest.approx(29 * 200, abs=120)
+    assert all(message.roi.width == 256 for message in slices)
+    assert all(len(message.counts) == 2 * 128 * 128 for message in slices)
+    assert slices[-1].lost_packets == 0
+    assert slices[0].header.frame_id == 'event_camera'
+
+
+def test_lost_and_malformed_packets_are_counted_and_skipped(world):
+    node = world.add(SynchronizerNode, region=REGION)
+    node.start()
+    slices = collect(world, AlignedEvents, 'aligned_events', qos.SLICES)
+    world.run(0.2)
+    packets = some_packets()
+    messages = [packet_to_message(packet) for packet in packets[:100] + packets[103:]]
+    foreign = packet_to_message(dataclasses.replace(packets[0], encoding='morse'))
+    feed(world, [messages[0], foreign, *messages[1:]])
+    world.until(lambda: len(slices) >= 28)
+    assert node.malformed == 1
+    assert slices[-1].lost_packets == 3
+    assert node.diagnose().values['lost_packets'] == 3
+
+
+def test_an_inactive_node_does_not_listen(world):
+    node = world.add(SynchronizerNode, autostart=False)
+    node.start()
+    assert world.plain().count_subscribers('/event_camera/events') == 0
+    assert node.trigger_configure().name == 'SUCCESS'
+    assert node.trigger_activate().name == 'SUCCESS'
+    assert node.count_subscribers('/event_camera/events') == 1
+    assert node.trigger_deactivate().name == 'SUCCESS'
+    assert node.count_subscribers('/event_camera/events') == 0
+
+
+def test_the_lifecycle_can_be_driven_by_services(world):
+    node = world.add(SynchronizerNode)
+    node.start()
+    client = world.plain('manager')
+    state = client.create_client(GetState, 'synchronizer/get_state')
+    change = client.create_client(ChangeState, 'synchronizer/change_state')
+    world.until(lambda: state.service_is_ready() and change.service_is_ready())
+    answer = state.call_async(GetState.Request())
+    world.until(answer.done)
+    assert answer.result().current_state.label == 'active'
+    request = ChangeState.Request()
+    request.transition.label = 'deactivate'
+    answer = change.call_async(request)
+    world.until(answer.done)
+    assert answer.result().success
+
+
+def test_an_active_node_refuses_parameters_with_the_reason(world):
+    node = world.add(SynchronizerNode)
+    node.start()
+    client = world.plain('manager').create_client(SetParameters, 'synchronizer/set_parameters')
+    world.until(client.service_is_ready)
+    value = Parameter('slice_ms', value=20.0).to_parameter_msg()
+    answer = client.call_async(SetParameters.Request(parameters=[value]))
+    world.until(answer.done)
+    (result,) = answer.result().results
+    assert not result.successful
+    assert 'deactivate' in result.reason
+
+
+@pytest.mark.parametrize(
+    ('kind', 'parameters', 'expected'),
+    [
+        (SynchronizerNode, {'slice_length': 1.0}, 'unknown parameter slice_length'),
+        (SynchronizerNode, {'slice_ms': 0.1}, 'slice_ms = 0.1'),
+        (SynchronizerNode, {'region': [1, 2]}, 'region has 2 numbers'),
+        (SynchronizerNode, {'homography': [1.0]}, 'homography has 1 numbers'),
+        (ActionUnitClassifierNode, {'weights': '/nowhere/au.safetensors'}, '/nowhere/au'),
+        (ReconstructorNode, {'weights': '/nowhere/r.safetensors'}, '/nowhere/r'),
+        (PlayerNode, {}, 'parameter bag is empty'),
+        (PlayerNode, {'bag': '/nowhere'}, '/nowhere'),
+        (EventCameraNode, {}, 'parameter path is empty'),
+        (EventCameraNode, {'path': '/nowhere.raw'}, '/nowhere.raw'),
+        (EventCameraNode, {'driver': 'magic', 'path': 'x'}, 'choose one of file'),
+        (RgbCameraNode, {'device': 'no such file'}, 'no such file'),
+    ],
+)
+def test_a_node_that_cannot_start_says_why(world, kind, parameters, expected):
+    node = world.add(kind, **parameters)
+    with pytest.raises(MicroexprError, match=expected):
+        node.start()
+
+
+def test_a_slice_gives_units_with_its_stamp(world, bag):
+    classifier = world.add(ActionUnitClassifierNode)
+    synchronizer = world.add(SynchronizerNode, region=REGION)
+    for node in (classifier, synchronizer):
+        node.start()
+    units = collect(world, ActionUnitArray, 'au_predictions', qos.RESULTS)
+    slices = collect(world, AlignedEvents, 'aligned_events', qos.SLICES, world.plain('other'))
+    world.run(0.3)
+    feed(world, map(packet_to_message, some_packets()))
+    world.until(lambda: len(units) >= 29)
+    live = [message for message in units if message.state != ActionUnitArray.STALE]
+    stamps = {to_ns(message.header.stamp) for message in slices}
+    assert all(to_ns(message.header.stamp) in stamps for message in live)
+    assert all(len(message.units) == 18 for message in live)
+    assert live[0].state == ActionUnitArray.WARMING_UP
+    assert all(0 <= unit.intensity <= 1 for message in live for unit in message.units)
+    assert 0 < to_ns(live[5].latency) < 10_000 * MS
+    # Nothing more comes: the last estimate is repeated as stale.
+    world.until(lambda: units[-1].state == ActionUnitArray.STALE)
+
+
+def test_reset_clears_the_state(world):
+    node = world.add(ActionUnitClassifierNode)
+    node.start()
+    client = world.plain('manager').create_client(Trigger, 'au_classifier/reset')
+    world.until(client.service_is_ready)
+    answer = client.call_async(Trigger.Request())
+    world.until(answer.done)
+    assert answer.result().success
+
+
+def test_slices_give_reconstructed_images_and_an_overlay(world):
+    for kind, parameters in (
+        (OverlayNode, {}),
+        (ReconstructorNode, {}),
+        (SynchronizerNode, {'region': REGION}),
+    ):
+        world.add(kind, **parameters).start()
+    images = collect(world, Image, 'reconstruction/image', qos.RESULTS)
+    pictures = collect(world, Image, 'overlay/image', qos.FRAMES, world.plain('viewer'))
+    world.run(0.3)
+    feed(world, map(packet_to_message, some_packets()))
+    world.until(lambda: images and pictures)
+    assert (images[0].encoding, images[0].height, images[0].width) == ('mono8', 128, 128)
+    assert images[0].header.frame_id == 'event_camera'
+    assert pictures[0].encoding == 'rgb8'
+
+
+def test_frames_reach_the_slices(world):
+    node = world.add(SynchronizerNode, region=REGION)
+    node.start()
+    slices = collect(world, AlignedEvents, 'aligned_events', qos.SLICES)
+    frames = world.plain('camera').create_publisher(Image, 'rgb_camera/image_raw', qos.FRAMES)
+    packets = [packet_to_message(packet) for packet in some_packets()]
+    more = feed(world, packets[:20])
+    world.until(lambda: frames.get_subscription_count() > 0)
+    pixels = np.full((240, 320, 3), 77, np.uint8)
+    frames.publish(pixels_to_image(pixels, EPOCH + 65 * MS, 'rgb_camera'))
+    world.run(0.3)
+    more(packets[20:])
+    world.until(lambda: any(message.image for message in slices))
+    (shown,) = (message for message in slices if message.image)
+    assert to_ns(shown.header.stamp) == EPOCH + 70 * MS
+    assert (shown.image[0].height, shown.image[0].encoding) == (128, 'rgb8')
+    assert set(shown.image[0].data) == {77}
+
+
+def test_the_player_plays_every_message_with_its_stamp(world, bag):
+    packets = collect(world, EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    images = collect(world, Image, '/rgb_camera/image_raw', qos.FRAMES, world.plain('other'))
+    node = world.add(PlayerNode, bag=str(bag), shutdown_at_end=False)
+    node.start()
+    expected = some_packets()
+    world.until(lambda: len(packets) == len(expected))
+    assert [message.seq for message in packets] == list(range(len(expected)))
+    assert bytes(packets[7].events) == expected[7].events
+    assert to_ns(packets[7].header.stamp) == expected[7].stamp_ns
+    world.until(lambda: images)
+    assert node.diagnose().values['event_packets'] == len(expected)
+
+
+def test_the_player_names_the_topics_that_are_there(world, bag):
+    node = world.add(PlayerNode, bag=str(bag), topics=['/nothing'])
+    with pytest.raises(MicroexprError, match=r'no topic /nothing; it has /event_camera/events'):
+        node.start()
+
+
+def test_a_recording_stands_in_for_a_camera(world, tmp_path):
+    events = some_events(200)
+    table = np.zeros(len(events), [('t', 'f8'), ('x', 'u2'), ('y', 'u2'), ('p', '?')])
+    table['t'], table['x'], table['y'], table['p'] = events.t / 1e9, events.x, events.y, events.p
+    path = tmp_path / 'face.npy'
+    np.save(path, table)
+    packets = collect(world, EventPacketMessage, 'event_camera/events', qos.EVENTS)
+    node = world.add(EventCameraNode, path=str(path), sensor='640x480', time_unit='s')
+    node.start()
+    world.until(lambda: len(packets) > 120)
+    seqs = np.array([message.seq for message in packets])
+    np.testing.assert_array_equal(np.diff(seqs), 1)
+    assert (packets[0].width, packets[0].height, packets[0].encoding) == (640, 480, 'evt3')
+
+
+def test_a_video_stands_in_for_a_camera(world, tmp_path):
+    import cv2
+
+    path = tmp_path / 'video.avi'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'MJPG'), 50, (64, 48))
+    for _ in range(10):
+        writer.write(np.full((48, 64, 3), (200, 20, 20), np.uint8))
+    writer.release()
+    images = collect(world, Image, 'rgb_camera/image_raw', qos.FRAMES)
+    node = world.add(RgbCameraNode, device=str(path))
+    node.start()
+    world.until(lambda: len(images) > 12)
+    pixel = np.frombuffer(images[0].data, np.uint8).reshape(48, 64, 3)[24, 32]
+    assert images[0].encoding == 'rgb8'
+    assert pixel[2] > 150 > 80 > pixel[0]
+
+
+def test_a_camera_that_is_not_there_is_waited_for(world):
+    node = world.add(RgbCameraNode, device='/dev/video97')
+    node.start()
+    world.run(0.3)
+    assert node.diagnose().message == 'waiting for the camera'

@@ -1,0 +1,53 @@
+from dataclasses import dataclass
+
+import pytest
+from rclpy.node import Node
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.ros.parameters import declare, overrides, parameter, read
+
+
+@dataclass(frozen=True)
+class Values:
+    speed: float = parameter(1.0, 'speed', minimum=0.0, maximum=2.0)
+    mode: str = parameter('slow', 'mode', choices=('slow', 'fast'))
+    box: tuple[int, ...] = parameter((), 'box', element=int)
+
+
+def make(world, **given):
+    node = Node(
+        'n',
+        context=world.context,
+        parameter_overrides=overrides(given),
+        automatically_declare_parameters_from_overrides=True,
+    )
+    declare(node, Values)
+    return read(node, Values)
+
+
+def test_defaults_come_from_the_dataclass(world):
+    assert make(world) == Values()
+
+
+def test_given_values_are_taken(world):
+    assert make(world, speed=2, mode='fast', box=[1, 2]) == Values(2.0, 'fast', (1, 2))
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones(world):
+    with pytest.raises(MicroexprError, match=r'unknown parameter sped; n knows box, mode, speed'):
+        make(world, sped=1.0)
+
+
+def test_a_value_out_of_range_is_refused(world):
+    with pytest.raises(MicroexprError, match='speed = 3'):
+        make(world, speed=3.0)
+
+
+def test_a_value_of_another_type_is_refused(world):
+    with pytest.raises(MicroexprError, match='speed'):
+        make(world, speed='quick')
+
+
+def test_a_text_must_be_one_of_its_choices(world):
+    with pytest.raises(MicroexprError, match='choose one of slow, fast'):
+        make(world, mode='sideways')
