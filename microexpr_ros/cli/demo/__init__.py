@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from microexpr_ros.cli.demo.observer import Observation
     from microexpr_ros.cli.demo.sources import Source
 
+SCRATCH = '.running-'
 FILES = ('demo.mp4', 'timeline.png', 'au_predictions.csv', 'report.json')
 
 
@@ -52,7 +54,9 @@ def demo(
     environment.prepare()
     console = Console(stderr=True)
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix='.running-') as scratch:
+    for stale in out.glob(f'{SCRATCH}*'):  # of a run that was killed
+        shutil.rmtree(stale, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=SCRATCH) as scratch:
         found = _find(source, seconds, Path(scratch), console)
         wanted = min(seconds or found.seconds, found.seconds)
         seen = _play(found, wanted, rate, Path(scratch), console, headless)

@@ -15,13 +15,15 @@ from sensor_msgs.msg import Image
 from microexpr_ros import facs
 from microexpr_ros.cli.demo.observer import Observation
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.msg import AlignedEvents
+from microexpr_ros.msg import AlignedEvents, MicroExpression
 from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
 from microexpr_ros.perception.drawing import SIDE, Panel
 from microexpr_ros.ros.conversions import image_to_pixels, message_to_aligned, to_ns
 
 FPS: Final = 25
 FRAME_NS: Final = 1_000_000_000 // FPS
+FULL_ROW: Final = 0.5
+"""Intensity that fills a row of the timeline; micro-expressions stay below it."""
 
 
 class Video:
@@ -111,42 +113,62 @@ def write_timeline(path: Path, seen: Observation, title: str) -> None:
     active = np.array([estimate.active for estimate in seen.estimates])
     moving = np.array([estimate.status is Status.HEAD_MOVING for estimate in seen.estimates])
 
-    figure = Figure(figsize=(13, 8), layout='constrained')
+    lanes = assign_lanes([_span(expression) for expression in seen.expressions])
+    depth = 0.55 * (max(lanes, default=0) + 1)
+    figure = Figure(figsize=(13, 7 + depth / 2), layout='constrained')
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.fill_between(
-        time_s, -1.2, len(facs.CODES), where=moving, color='#d7dbe0', lw=0, label='head moving'
-    )
+    rows = len(facs.CODES)
+    axes.fill_between(time_s, -depth - 0.6, rows, where=moving, color='#e3e6ea', lw=0)
     for row, code in enumerate(facs.CODES):
-        base = len(facs.CODES) - 1 - row
-        trace = base + 0.9 * intensity[:, row]
+        base = rows - 1 - row
+        trace = base + 0.95 * np.minimum(intensity[:, row] / FULL_ROW, 1.0)
         axes.axhline(base, color='#c3c8cf', lw=0.5)
         axes.plot(time_s, trace, color='#35618f', lw=0.9)
         axes.fill_between(time_s, base, trace, where=active[:, row], color='#f2a33a', lw=0)
-        axes.text(
-            -0.01, base + 0.05, f'{code}  {facs.NAMES[code]}', ha='right', fontsize=9,
-            transform=axes.get_yaxis_transform(),
-        )  # fmt: skip
-    for expression in seen.expressions:
-        onset_s, offset_s = (
-            (to_ns(stamp) - start_ns) / 1e9 for stamp in (expression.onset, expression.offset)
-        )
+        _label(axes, base + 0.1, f'{code}  {facs.NAMES[code]}')
+    for expression, lane in zip(seen.expressions, lanes, strict=True):
+        onset_s, offset_s = ((stamp_ns - start_ns) / 1e9 for stamp_ns in _span(expression))
         colour = '#c2352b' if expression.micro else '#7a8490'
-        axes.plot([onset_s, offset_s], [-0.7, -0.7], color=colour, lw=5, solid_capstyle='butt')
-        axes.text(
-            (onset_s + offset_s) / 2, -0.6, '+'.join(map(str, expression.codes)),
-            ha='center', va='bottom', fontsize=6, color=colour,
-        )  # fmt: skip
-    axes.text(
-        -0.01, -0.75, 'detected: micro (red), longer (grey)', ha='right', fontsize=9,
-        transform=axes.get_yaxis_transform(),
-    )  # fmt: skip
-    axes.set(xlim=(time_s[0], time_s[-1]), ylim=(-1.2, len(facs.CODES)), yticks=[])
-    axes.set_xlabel('time / s (grey: head moving; orange: active; height: intensity 0 to 1)')
+        y = -0.6 - 0.55 * lane
+        axes.plot([onset_s, offset_s], [y, y], color=colour, lw=3, solid_capstyle='butt')
+        codes = '+'.join(map(str, expression.codes))
+        axes.text(onset_s, y + 0.08, codes, va='bottom', fontsize=7, color=colour)
+    _label(axes, -0.75, 'movements found')
+    axes.set(xlim=(time_s[0], time_s[-1]), ylim=(-depth - 0.6, rows), yticks=[])
+    axes.set_xlabel(
+        f'time / s.  Height of a row: intensity {FULL_ROW:g}.  Orange: active.  Grey: the head '
+        'moves.  Red: shorter than 0.5 s'
+    )
     axes.set_title(f'Action Units: {title}, {seen.model}', loc='left')
     for side in ('left', 'right', 'top'):
         axes.spines[side].set_visible(False)
     figure.savefig(path, dpi=110)
+
+
+def assign_lanes(spans: list[tuple[int, int]]) -> list[int]:
+    """Return a lane for each span, so that spans in one lane do not overlap.
+
+    Example:
+        >>> assign_lanes([(0, 5), (3, 4), (6, 9)])
+        [0, 1, 0]
+    """
+    ends: list[int] = []
+    lanes = []
+    for start, end in spans:
+        lane = next((lane for lane, free in enumerate(ends) if free <= start), len(ends))
+        ends[lane : lane + 1] = [end]
+        lanes.append(lane)
+    return lanes
+
+
+def _span(expression: MicroExpression) -> tuple[int, int]:
+    return to_ns(expression.onset), to_ns(expression.offset)
+
+
+def _label(axes: Any, y: float, text: str) -> None:
+    transform = axes.get_yaxis_transform()
+    axes.text(-0.01, y, text, ha='right', fontsize=9, transform=transform)
 
 
 def report(seen: Observation, seconds: float) -> dict[str, Any]:
