@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
+import json
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription
 
 PACKAGE = 'microexpr_ros'
 CONFIG = Path(get_package_share_directory(PACKAGE)) / 'config'
@@ -30,40 +35,50 @@ ARGUMENTS = {
     'log_level': ('info', 'debug, info, warn, error or fatal'),
 }  # fmt: skip
 FLAGS = ('composed', 'loop', 'overlay', 'rviz')
+LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
+INPUTS = ('event_camera/events', 'rgb_camera/image_raw', 'aligned_events')
+"""Topics that a bag may hold and our nodes read."""
 
 
-def read_arguments(context: LaunchContext) -> dict[str, str]:
-    """Return the arguments as the user gave them.
+def read_arguments(context: LaunchContext) -> dict[str, Any]:
+    """Return the arguments, flags as bool and the rate as float.
 
     Raises:
-        RuntimeError: two sources of events were named, or a flag is neither true nor false.
+        RuntimeError: a value is none of those allowed, the parameter file is not there, or two
+            sources of events were named.
     """
-    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    given: dict[str, Any] = {
+        name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS
+    }
     for name in FLAGS:
         if given[name].lower() not in ('true', 'false'):
             raise RuntimeError(f'{name}:={given[name]} is neither true nor false')
-        given[name] = given[name].lower()
+        given[name] = given[name].lower() == 'true'
+    try:
+        given['rate'] = float(given['rate'])
+    except ValueError:
+        raise RuntimeError(f'rate:={given["rate"]} is not a number') from None
+    if given['log_level'].lower() not in LOG_LEVELS:
+        raise RuntimeError(f'log_level:={given["log_level"]} is none of {", ".join(LOG_LEVELS)}')
+    # Of a missing file, Node only warns, and the nodes would run with other parameters.
+    if not Path(given['params']).is_file():
+        raise RuntimeError(f'params:={given["params"]} is not a file')
     if given['bag'] and (given['events'] or given['rgb']):
         raise RuntimeError('bag:= plays its own events and frames; leave out events:= and rgb:=')
     return given
 
 
-def choose_nodes(given: dict[str, str]) -> dict[str, dict[str, Any]]:
+def choose_nodes(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the nodes to start and what the arguments set of their parameters."""
-    wants_overlay = 'true' in (given['overlay'], given['rviz'])
     nodes: dict[str, dict[str, Any]] = {}
     if given['bag']:
-        nodes['player'] = {
-            'bag': given['bag'],
-            'rate': float(given['rate']),
-            'loop': given['loop'] == 'true',
-        }
+        nodes['player'] = {'bag': given['bag'], 'rate': given['rate'], 'loop': given['loop']}
     if given['events']:
         nodes['event_camera'] = {'path': given['events']}
     if given['rgb']:
         nodes['rgb_camera'] = {'device': given['rgb']}
     nodes |= {'synchronizer': {}, 'au_classifier': {}, 'reconstructor': {}}
-    if wants_overlay:
+    if given['overlay'] or given['rviz']:
         nodes['overlay'] = {}
     # With a bag, time is the recording's. Only the synchronizer asks for the time: the other
     # nodes carry the slices' stamps on, and following a clock is not free.
@@ -71,46 +86,63 @@ def choose_nodes(given: dict[str, str]) -> dict[str, dict[str, Any]]:
     return nodes
 
 
-def start(context: LaunchContext) -> list[Any]:
+def write_parameters(nodes: dict[str, dict[str, Any]]) -> str:
+    """Write parameters by node to a file that is deleted with the launch; return its path.
+
+    It is a file because `-p NODE:NAME:=VALUE` finds no node inside a namespace.
+    """
+    by_node = {
+        f'/**/{name}': {'ros__parameters': values} for name, values in nodes.items() if values
+    }
+    with NamedTemporaryFile(
+        'w', encoding='utf-8', prefix='microexpr_ros_', suffix='.yaml', delete=False
+    ) as file:
+        # JSON is YAML with all texts quoted: camera "0" stays a text.
+        json.dump(by_node, file, ensure_ascii=False)
+    atexit.register(Path(file.name).unlink, missing_ok=True)
+    return file.name
+
+
+def end(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
+    """End the launch with the first process that ends.
+
+    Raises:
+        RuntimeError: the process failed; so that the launch fails too.
+    """
+    if context.is_shutdown:
+        return None
+    if event.returncode:
+        raise RuntimeError(f'{event.process_name} failed with exit code {event.returncode}')
+    return Shutdown(reason=f'{event.process_name} has ended')
+
+
+def start(context: LaunchContext) -> list[Node]:
     """Return the actions for the arguments given."""
     given = read_arguments(context)
     nodes = choose_nodes(given)
-    common = {
-        'package': PACKAGE,
-        'namespace': given['namespace'],
-        'output': 'screen',
-        'arguments': ['--ros-args', '--log-level', given['log_level']],
-    }
-    actions: list[Any] = []
-    if given['composed'] == 'true':
-        # Parameters of a process with many nodes are addressed by node.
-        arguments = list(common.pop('arguments'))
-        arguments += ['-p', f'pipeline:nodes:=[{", ".join(nodes)}]']
-        for name, parameters in nodes.items():
-            for key, value in parameters.items():
-                text = str(value).lower() if isinstance(value, bool) else str(value)
-                arguments += ['-p', f'{name}:{key}:={text}']
-        actions.append(
-            Node(
-                executable='pipeline',
-                parameters=[given['params']],
-                arguments=arguments,
-                on_exit=Shutdown(),
-                **common,
-            )
-        )
+    if given['composed']:
+        executables = ['pipeline']
+        nodes['pipeline'] = {'nodes': list(nodes)}
     else:
-        actions += [
-            Node(
-                executable=name,
-                name=name,
-                parameters=[given['params'], parameters],
-                on_exit=Shutdown(),
-                **common,
-            )
-            for name, parameters in nodes.items()
-        ]
-    if given['rviz'] == 'true':
+        executables = list(nodes)
+    # The last file wins.
+    parameters = [given['params'], write_parameters(nodes)]
+    # A bag has absolute names; inside a namespace, its player must publish inside too.
+    inside = [(f'/{topic}', topic) for topic in INPUTS] if given['bag'] else []
+    actions = [
+        Node(
+            package=PACKAGE,
+            executable=executable,
+            namespace=given['namespace'],
+            parameters=parameters,
+            remappings=inside,
+            ros_arguments=['--log-level', given['log_level']],
+            output='screen',
+            on_exit=end,
+        )
+        for executable in executables
+    ]
+    if given['rviz']:
         actions.append(
             Node(
                 package='rviz2',

@@ -1,0 +1,264 @@
+"""The launch file, with the real launch stack; one test starts the pipeline on a recording.
+
+`MICROEXPR_TEST_DATA` names the folder that holds `recordings/`.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+# Not `launch`: beside the folder of that name, its import succeeds without the package.
+pytest.importorskip('launch_ros')
+pytest.importorskip('microexpr_ros.msg')
+
+import rclpy
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.launch_description_sources import load_python_launch_file_as_module
+from launch_ros.actions import Node
+from microexpr_ros.msg import ActionUnitArray
+from rclpy.executors import SingleThreadedExecutor
+
+from launch import LaunchContext
+from microexpr_ros.ros import environment, qos
+
+environment.keep_on_loopback()
+environment.prepare()
+
+FILE = Path(__file__).resolve().parents[2] / 'launch' / 'pipeline.launch.py'
+DATA = os.environ.get('MICROEXPR_TEST_DATA')
+NETWORKS = ['synchronizer', 'au_classifier', 'reconstructor']
+FORMS = pytest.mark.parametrize('composed', ['true', 'false'])
+
+
+@pytest.fixture
+def pipeline():
+    return load_python_launch_file_as_module(str(FILE))
+
+
+@pytest.fixture
+def start(pipeline, monkeypatch):
+    """Return a function that takes launch arguments and returns what each node is given."""
+    given = []
+
+    def record(**kwargs):
+        given.append(SimpleNamespace(**kwargs))
+        return Node(**kwargs)
+
+    monkeypatch.setattr(pipeline, 'Node', record)
+
+    def run(**arguments):
+        context = LaunchContext()
+        context.launch_configurations.update(arguments)
+        for entity in pipeline.generate_launch_description().entities:
+            assert isinstance(entity, DeclareLaunchArgument | OpaqueFunction)
+            entity.execute(context)
+        return given
+
+    return run
+
+
+def parameters(node):
+    """Return what the arguments set, by name of the node."""
+    written = yaml.safe_load(Path(node.parameters[-1]).read_text(encoding='utf-8'))
+    assert all(name.startswith('/**/') for name in written), 'must hold in every namespace'
+    return {
+        name.removeprefix('/**/'): values['ros__parameters'] for name, values in written.items()
+    }
+
+
+def hosted(nodes):
+    """Return the names of the nodes that run, whichever form was started."""
+    if nodes[0].executable == 'pipeline':
+        assert len(nodes) == 1
+        return parameters(nodes[0])['pipeline']['nodes']
+    return [node.executable for node in nodes]
+
+
+def test_every_argument_is_declared_with_its_meaning(pipeline):
+    declared = pipeline.generate_launch_description().get_launch_arguments()
+    assert [argument.name for argument in declared] == [
+        'composed',
+        'bag',
+        'rate',
+        'loop',
+        'events',
+        'rgb',
+        'overlay',
+        'rviz',
+        'params',
+        'namespace',
+        'log_level',
+    ]
+    for argument in declared:
+        assert argument.default_value is not None, argument.name
+        assert argument.description, argument.name
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ({'composed': 'maybe'}, 'composed:=maybe is neither true nor false'),
+        ({'loop': ''}, 'loop:= is neither true nor false'),
+        ({'bag': 'a', 'events': 'b'}, 'leave out events:= and rgb:='),
+        ({'bag': 'a', 'rgb': '0'}, 'leave out events:= and rgb:='),
+        ({'rate': 'fast'}, 'rate:=fast is not a number'),
+        ({'log_level': 'loud'}, 'log_level:=loud is none of debug, info'),
+        ({'params': '/nowhere.yaml'}, 'params:=/nowhere.yaml is not a file'),
+    ],
+)
+def test_arguments_that_make_no_sense_start_nothing(start, arguments, message):
+    with pytest.raises(RuntimeError, match=message):
+        start(**arguments)
+
+
+@FORMS
+@pytest.mark.parametrize(
+    ('arguments', 'expected'),
+    [
+        ({}, NETWORKS),
+        ({'bag': 'a'}, ['player', *NETWORKS]),
+        ({'events': 'a'}, ['event_camera', *NETWORKS]),
+        ({'rgb': '0'}, ['rgb_camera', *NETWORKS]),
+        ({'events': 'a', 'rgb': '0'}, ['event_camera', 'rgb_camera', *NETWORKS]),
+        ({'bag': 'a', 'overlay': 'True'}, ['player', *NETWORKS, 'overlay']),
+    ],
+)
+def test_nodes_follow_from_the_arguments(start, composed, arguments, expected):
+    nodes = start(composed=composed, **arguments)
+    assert hosted(nodes) == expected
+    assert all(node.on_exit is not None for node in nodes)
+
+
+def test_rviz_brings_the_overlay_that_it_shows(start):
+    *nodes, rviz = start(rviz='true', namespace='robot1')
+    assert hosted(nodes) == [*NETWORKS, 'overlay']
+    assert (rviz.package, rviz.namespace) == ('rviz2', 'robot1')
+    assert Path(rviz.arguments[1]).is_file()
+
+
+@FORMS
+def test_a_bag_sets_the_player_and_the_clock(start, composed):
+    for node in start(composed=composed, bag='/a bag', rate='2', loop='true'):
+        given = parameters(node)
+        assert given['player'] == {'bag': '/a bag', 'rate': 2.0, 'loop': True}
+        assert isinstance(given['player']['rate'], float)
+        assert given['synchronizer'] == {'use_sim_time': True}
+
+
+@FORMS
+def test_cameras_leave_the_clock_alone(start, composed):
+    for node in start(composed=composed, events='/a', rgb='0'):
+        given = parameters(node)
+        assert given['event_camera'] == {'path': '/a'}
+        assert given['synchronizer'] == {'use_sim_time': False}
+
+
+@FORMS
+@pytest.mark.parametrize('text', ['0', '1e3', 'true', 'a: [b', '"', 'é 😀', '/dev/video0'])
+def test_a_text_stays_the_text_that_it_was(start, composed, text):
+    for node in start(composed=composed, rgb=text):
+        assert parameters(node)['rgb_camera'] == {'device': text}
+
+
+@FORMS
+def test_arguments_win_over_the_parameter_file(start, tmp_path, composed):
+    own = tmp_path / 'own.yaml'
+    own.write_text('{}')
+    for node in start(composed=composed, params=str(own)):
+        assert node.parameters[0] == str(own)
+        assert len(node.parameters) == 2
+
+
+@FORMS
+def test_a_bag_is_heard_inside_a_namespace(start, composed):
+    for node in start(composed=composed, bag='a', namespace='robot1', log_level='debug'):
+        assert node.namespace == 'robot1'
+        assert node.ros_arguments == ['--log-level', 'debug']
+        assert ('/event_camera/events', 'event_camera/events') in node.remappings
+        assert ('/rgb_camera/image_raw', 'rgb_camera/image_raw') in node.remappings
+
+
+@FORMS
+def test_drivers_topics_are_left_alone(start, composed):
+    assert not any(node.remappings for node in start(composed=composed, namespace='robot1'))
+
+
+def test_the_launch_ends_as_its_first_process_does(pipeline):
+    context = LaunchContext()
+    ended = SimpleNamespace(process_name='player-1', returncode=0)
+    failed = SimpleNamespace(process_name='player-1', returncode=2)
+    assert isinstance(pipeline.end(ended, context), Shutdown)
+    with pytest.raises(RuntimeError, match='player-1 failed with exit code 2'):
+        pipeline.end(failed, context)
+    context._set_is_shutdown(True)
+    assert pipeline.end(failed, context) is None
+
+
+LAUNCH = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+path, *arguments = sys.argv[1:]
+included = IncludeLaunchDescription(
+    PythonLaunchDescriptionSource(path),
+    launch_arguments=[tuple(text.split(':=', 1)) for text in arguments],
+)
+service = LaunchService(noninteractive=True)
+service.include_launch_description(LaunchDescription([included]))
+sys.exit(service.run())
+"""
+
+
+@contextlib.contextmanager
+def launched(*arguments):
+    """Launch in a process group of its own, of which nothing is left behind."""
+    process = subprocess.Popen(
+        [sys.executable, '-c', LAUNCH, str(FILE), *arguments], start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA, reason='MICROEXPR_TEST_DATA is not set')
+def test_a_bag_becomes_action_units_inside_a_namespace(monkeypatch):
+    domain = os.getpid() * 11 % 100 + 1
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+    bag = Path(DATA) / 'recordings' / 'test_events_1.db3'
+    context = rclpy.Context()
+    context.init(domain_id=domain)
+    node = rclpy.create_node('tester', context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    heard = []
+    node.create_subscription(ActionUnitArray, '/robot1/au_predictions', heard.append, qos.RESULTS)
+    try:
+        with launched(f'bag:={bag}', 'namespace:=robot1') as process:
+            deadline = time.monotonic() + 120
+            while process.poll() is None and time.monotonic() < deadline:
+                executor.spin_once(timeout_sec=0.1)
+            assert process.poll() == 0, 'the launch ends with the bag'
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        context.try_shutdown()
+    assert heard
+    assert heard[0].units
