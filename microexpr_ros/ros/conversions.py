@@ -1,4 +1,4 @@
-"""Core types to messages and back."""
+"""Times, packets, images and slices to messages and back."""
 
 from __future__ import annotations
 
@@ -12,16 +12,12 @@ from event_camera_msgs.msg import EventPacket as EventPacketMessage
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image, RegionOfInterest
 
-from microexpr_ros import facs
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.packets import EventPacket
 from microexpr_ros.events.region import Region
-from microexpr_ros.msg import ActionUnit, ActionUnitArray, AlignedEvents
-from microexpr_ros.msg import MicroExpression as MicroExpressionMessage
-from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
-from microexpr_ros.perception.spotting import MicroExpression
+from microexpr_ros.msg import AlignedEvents
 
 SECOND_NS = 1_000_000_000
 
@@ -195,63 +191,6 @@ def message_to_aligned(message: AlignedEvents) -> AlignedSlice:
         sync_error_ns=message.sync_error_ms * 1e6,
         newest_arrival_ns=to_ns(message.newest_arrival),
     )
-
-
-def estimate_to_message(
-    estimate: ActionUnitEstimate, source: AlignedEvents, model: str, latency_ns: int
-) -> ActionUnitArray:
-    """Return an estimate as a message, for the face and moment of the slice it came from."""
-    message = ActionUnitArray(
-        face_id=source.face_id,
-        state=int(estimate.status),
-        latency=to_duration(latency_ns),
-        model=model,
-        units=[
-            ActionUnit(
-                code=code,
-                name=facs.NAMES[code],
-                intensity=float(intensity),
-                confidence=float(confidence),
-                active=bool(active),
-            )
-            for code, intensity, confidence, active in zip(
-                facs.CODES, estimate.intensity, estimate.confidence, estimate.active, strict=True
-            )
-        ],
-    )
-    message.header.stamp = source.header.stamp
-    message.header.frame_id = source.header.frame_id
-    return message
-
-
-def message_to_estimate(message: ActionUnitArray) -> ActionUnitEstimate:
-    """Return the estimate that a message carries."""
-    return ActionUnitEstimate(
-        end_ns=to_ns(message.header.stamp),
-        status=Status(message.state),
-        intensity=np.array([unit.intensity for unit in message.units], np.float32),
-        confidence=np.array([unit.confidence for unit in message.units], np.float32),
-        active=np.array([unit.active for unit in message.units], np.bool_),
-    )
-
-
-def expression_to_message(
-    expression: MicroExpression, frame_id: str, face_id: str
-) -> MicroExpressionMessage:
-    """Return a detected expression as a message."""
-    message = MicroExpressionMessage(
-        face_id=face_id,
-        codes=list(expression.codes),
-        onset=to_time(expression.onset_ns),
-        apex=to_time(expression.apex_ns),
-        offset=to_time(expression.offset_ns),
-        peak=expression.peak,
-        confidence=expression.confidence,
-        micro=expression.micro,
-    )
-    message.header.stamp = message.apex
-    message.header.frame_id = frame_id
-    return message
 
 
 def message_type(name: str) -> Any:

@@ -14,6 +14,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.logging import get_logger
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
@@ -55,7 +56,14 @@ class MicroexprNode(LifecycleNode):
     name: ClassVar[str]
 
     def __init__(self, listener: Listener | None = None, **kwargs: Any) -> None:
-        super().__init__(self.name, automatically_declare_parameters_from_overrides=True, **kwargs)
+        try:
+            super().__init__(
+                self.name, automatically_declare_parameters_from_overrides=True, **kwargs
+            )
+        except ValueError as error:
+            # rclpy cannot tell the type of an empty list in a parameter file.
+            get_logger(self.name).error(f'{error}: leave out parameters that are empty')
+            raise MicroexprError(f'{self.name}: a parameter has no value') from None
         self.listener = listener or Listener()
         self.error: str | None = None
         self.malformed = 0
@@ -234,10 +242,19 @@ class MicroexprNode(LifecycleNode):
         self._diagnostics.publish(to_message(self.get_name(), stamp, diagnosis))
 
 
+def initialize(args: Sequence[str] | None = None) -> None:
+    """Start rclpy; exit with code 2 and one line if its arguments cannot be used."""
+    environment.prepare()
+    try:
+        rclpy.init(args=args)
+    except Exception as error:
+        sys.stderr.write(f'error: {" ".join(str(error).split())}\n')
+        sys.exit(2)
+
+
 def run(kind: type[MicroexprNode], args: Sequence[str] | None = None) -> None:
     """Run one node until it is interrupted; exit with code 2 if it cannot start."""
-    environment.prepare()
-    rclpy.init(args=args)
+    initialize(args)
     code = 0
     try:
         node = kind()
@@ -252,9 +269,8 @@ def run(kind: type[MicroexprNode], args: Sequence[str] | None = None) -> None:
             code = int(node.failed)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except MicroexprError as error:
-        sys.stderr.write(f'error: {error}\n')
-        code = 2
+    except MicroexprError:
+        code = 2  # Its reason is in the log.
     finally:
         rclpy.try_shutdown()
     sys.exit(code)

@@ -18,6 +18,7 @@ from microexpr_ros.events.region import Region
 from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
 from microexpr_ros.perception.spotting import MicroExpression
 from microexpr_ros.ros import conversions as convert
+from microexpr_ros.ros import estimates
 
 RANDOM = np.random.default_rng(0)
 
@@ -86,11 +87,11 @@ def test_estimates_come_back_and_carry_the_slice_header():
     source = AlignedEvents(face_id='face_2')
     source.header.stamp = convert.to_time(estimate.end_ns)
     source.header.frame_id = 'camera'
-    message = convert.estimate_to_message(estimate, source, 'net@12345678', 3_000_000)
+    message = estimates.estimate_to_message(estimate, source, 'net@12345678', 3_000_000)
     assert [unit.code for unit in message.units] == list(facs.CODES)
     assert (message.face_id, message.model) == ('face_2', 'net@12345678')
     assert convert.to_ns(message.latency) == 3_000_000
-    back = convert.message_to_estimate(message)
+    back = estimates.message_to_estimate(message)
     assert (back.end_ns, back.status) == (estimate.end_ns, estimate.status)
     np.testing.assert_array_equal(back.intensity, estimate.intensity)
     np.testing.assert_array_equal(back.active, estimate.active)
@@ -98,7 +99,7 @@ def test_estimates_come_back_and_carry_the_slice_header():
 
 def test_expressions_are_stamped_with_their_apex():
     expression = MicroExpression((1, 2), 100, 200, 300, 0.4, 0.9)
-    message = convert.expression_to_message(expression, 'camera', 'face_0')
+    message = estimates.expression_to_message(expression, 'camera', 'face_0')
     assert convert.to_ns(message.header.stamp) == convert.to_ns(message.apex) == 200
     assert list(message.codes) == [1, 2]
     assert message.micro

@@ -136,7 +136,7 @@ def _play(
         log.seek(0)
         lines = log.read().splitlines()
     if process.returncode:
-        errors = [line[7:] for line in lines if line.startswith('error: ')]
+        errors = [line.partition(']: ')[2] for line in lines if line.startswith('[ERROR]')]
         raise MicroexprError(
             errors[-1] if errors else 'the pipeline failed:\n' + '\n'.join(lines[-20:])
         )

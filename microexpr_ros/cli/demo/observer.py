@@ -16,7 +16,8 @@ from sensor_msgs.msg import Image
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
 from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
 from microexpr_ros.ros import qos
-from microexpr_ros.ros.conversions import message_to_estimate, to_ns
+from microexpr_ros.ros.conversions import to_ns
+from microexpr_ros.ros.estimates import message_to_estimate
 from microexpr_ros.ros.listening import Listener
 
 

@@ -15,11 +15,10 @@ from microexpr_ros.perception.action_units import ActionUnitClassifier, ActionUn
 from microexpr_ros.perception.spotting import Spotter, SpottingConfiguration
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import (
-    estimate_to_message,
-    expression_to_message,
     message_to_aligned,
 )
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Latency, Rate
+from microexpr_ros.ros.estimates import estimate_to_message, expression_to_message
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
 from microexpr_ros.ros.parameters import parameter
 

@@ -13,11 +13,11 @@ from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import (
     image_to_pixels,
     message_to_aligned,
-    message_to_estimate,
     pixels_to_image,
     to_ns,
 )
 from microexpr_ros.ros.diagnostics import Diagnosis, Rate
+from microexpr_ros.ros.estimates import message_to_estimate
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
 from microexpr_ros.ros.parameters import parameter
 

@@ -11,9 +11,8 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.ros import environment
 from microexpr_ros.ros.diagnostics import Diagnosis
-from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
+from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, initialize
 from microexpr_ros.ros.listening import Listener
 from microexpr_ros.ros.parameters import parameter
 
@@ -68,8 +67,7 @@ def make(name: str, listener: Listener) -> MicroexprNode:
 
 def main() -> None:
     """Run the process; exit with code 2 if a node cannot start."""
-    environment.prepare()
-    rclpy.init()
+    initialize()
     code = 0
     nodes: list[MicroexprNode] = []
     listener = Listener()
@@ -88,9 +86,8 @@ def main() -> None:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except MicroexprError as error:
-        sys.stderr.write(f'error: {error}\n')
-        code = 2
+    except MicroexprError:
+        code = 2  # Its reason is in the log.
     finally:
         for node in reversed(nodes):
             node.stop()
