@@ -81,11 +81,11 @@ class Augmentation:
         noise: largest rate of noise, events per sensor pixel and slice.
     """
 
-    shift: int = 6
-    zoom: float = 0.08
-    gain: float = 1.5
-    drop: float = 0.3
-    noise: float = 0.002
+    shift: int
+    zoom: float
+    gain: float
+    drop: float
+    noise: float
 
     def draw(self, rng: np.random.Generator) -> Jitter:
         """Return one draw."""

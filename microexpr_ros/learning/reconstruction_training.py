@@ -42,6 +42,7 @@ class ReconstructionTraining:
         frame_chance: share of targets that are given a frame.
         old_frame_chance: share of those whose frame is not the newest one.
         seed: of everything random.
+        augmentation: ranges of random changes.
     """
 
     epochs: int = 12

@@ -46,6 +46,7 @@ class TrainingConfiguration:
             stream, and not at rest.
         seed: of everything random.
         control: train a network that must not know time, to see what time is worth.
+        augmentation: ranges of random changes.
     """
 
     epochs: int = 12
@@ -58,7 +59,9 @@ class TrainingConfiguration:
     carry: float = 0.3
     seed: int = 0
     control: Control = 'none'
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: Augmentation = field(
+        default_factory=lambda: Augmentation(shift=6, zoom=0.08, gain=1.5, drop=0.3, noise=0.002)
+    )
 
 
 @dataclass(frozen=True, slots=True)
