@@ -1,8 +1,10 @@
-"""The Python package alone, without ROS: the core and the command line.
+"""The Python sources alone, for tools that need the metadata of a setup.py.
 
-`pip install .` serves scripts that decode, train or evaluate. Robots build the same sources
-with colcon, which follows package.xml and CMakeLists.txt; do not install both ways into one
-environment.
+Robots build the same sources with colcon, which follows package.xml and CMakeLists.txt; do not
+install both ways into one environment. What `pip install .` leaves out: norse, which must be
+installed with `pip install --no-deps norse==1.1.0` (its own requirements do not fit; see
+requirements/no-deps.txt); and the message definitions, so bags need those of a colcon build or
+of a checkout.
 """
 
 from pathlib import Path

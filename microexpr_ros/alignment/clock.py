@@ -29,12 +29,13 @@ class SensorClock:
     """Map sensor time to ROS time from the arrival stamps of packets.
 
     A packet can be late, never early: the offset is the smallest of the recent differences
-    between arrival stamp and first sensor time. The published offset follows that minimum at a
-    limited rate, so that slices keep their length in ROS time and drift is still tracked.
+    between arrival stamp and first sensor time. A smaller difference proves the offset wrong
+    and is followed at once. Upwards, where the minimum only leaves the window or the clocks
+    drift, the offset follows slowly, so that slices keep their length in ROS time.
 
     Args:
         window: packets that the minimum is taken over.
-        max_slew: fastest change of the offset, seconds per second. Crystal clocks drift by
+        max_slew: fastest growth of the offset, seconds per second. Crystal clocks drift by
             less than 1e-4.
     """
 
@@ -65,10 +66,7 @@ class SensorClock:
             self._samples.append(sample)
             step = min(self._samples) - self._offset_ns
             limit = int(self._max_slew * max(sensor_ns - self._last_sensor_ns, 0))
-            if len(self._samples) < (self._samples.maxlen or 0):
-                # The first window still finds the minimum: follow it at once downwards.
-                limit = max(limit, -step)
-            self._offset_ns += max(-limit, min(limit, step))
+            self._offset_ns += min(step, limit)
         self._last_sensor_ns = sensor_ns
         return jumped
 

@@ -16,6 +16,9 @@ from microexpr_ros.events.region import Region
 MAX_GAP_NS: Final = 10_000_000_000
 """A longer silence is not filled with empty slices: the cutter starts anew after it."""
 
+MAX_BACK_NS: Final = 200_000_000
+"""A longer step back in time is another stream (a bag that begins again), not a late packet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -29,6 +32,7 @@ class Slice:
         events: events inside the region, not saturating.
         frame: uint8 [height, width] grey or [height, width, 3] RGB, the region of the frame that
             became current in this slice, None if none did.
+        frame_stamp_ns: ROS time of the frame's exposure; 0 without a frame.
     """
 
     end_ns: int
@@ -37,6 +41,7 @@ class Slice:
     counts: NDArray[np.uint8]
     events: int
     frame: NDArray[np.uint8] | None = None
+    frame_stamp_ns: int = 0
 
     @property
     def pixels_per_cell(self) -> float:
@@ -62,9 +67,12 @@ def follows(slice_: Slice, end_ns: int) -> bool:
 
 
 def missed_slices(slice_: Slice, end_ns: int) -> int:
-    """Return how many slices are missing between one that ended and the next that came."""
+    """Return how many slices are missing between one that ended and the next that came.
+
+    None are where time went back or far ahead: slicing has started anew there.
+    """
     gap_ns = slice_.end_ns - slice_.duration_ns - end_ns
-    return max(round(gap_ns / slice_.duration_ns), 0)
+    return round(gap_ns / slice_.duration_ns) if 0 < gap_ns < MAX_GAP_NS else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +132,7 @@ class SliceCutter:
         first = int(events.t[0])
         if self._end_ns is not None:
             start = self._end_ns - self._duration_ns
-            if first - self._end_ns > MAX_GAP_NS or start - first > MAX_GAP_NS:
+            if first - self._end_ns > MAX_GAP_NS or start - first > MAX_BACK_NS:
                 self.restarts += 1
                 self.reset()
             elif first < start:
@@ -149,13 +157,13 @@ class SliceCutter:
 
         Args:
             sensor_ns: a moment on the sensor's clock; events before it are not expected any more.
+                One that is further away than MAX_GAP_NS is not believed: another clock made it.
 
         Yields:
             One piece without events per ended slice.
         """
         if self._end_ns is not None and sensor_ns - self._end_ns > MAX_GAP_NS:
-            self.restarts += 1
-            self.reset()
+            return
         while self._end_ns is not None and self._end_ns <= sensor_ns:
             yield self._close(Events.empty())
 

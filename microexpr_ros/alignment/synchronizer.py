@@ -115,6 +115,7 @@ class Synchronizer:
         self.cutter = SliceCutter(options.slice_ns)
         self.frames = FrameQueue()
         self.clock_jumps = 0
+        self._restarts = 0
         self._tracker = FaceRegionTracker(height, width, options.tracker)
         self._activity = np.zeros((2, *self._tracker.shape), np.uint8)
         self._face = -1
@@ -162,6 +163,9 @@ class Synchronizer:
 
     def _restart(self) -> None:
         self.cutter.reset()
+        self._forget()
+
+    def _forget(self) -> None:
         self.frames.clear()
         self._tracker.reset()
         self._open_slice()
@@ -178,6 +182,9 @@ class Synchronizer:
 
     def _collect(self, cuts: Iterable[Cut], arrival_ns: int) -> Iterator[AlignedSlice]:
         for cut in cuts:
+            if self.cutter.restarts != self._restarts:
+                self._restarts = self.cutter.restarts
+                self._forget()
             if len(cut.events):
                 self._newest_arrival_ns = arrival_ns
                 if self._options.region is None:
@@ -204,7 +211,13 @@ class Synchronizer:
             )
         aligned = AlignedSlice(
             slice=Slice(
-                end_ns, options.slice_ns, self._region, self._counts, self._events, pixels
+                end_ns,
+                options.slice_ns,
+                self._region,
+                self._counts,
+                self._events,
+                pixels,
+                0 if pixels is None or frame is None else frame.stamp_ns,
             ),
             face=self._face if self._region is not None else -1,
             source=SyncSource.SOFTWARE if self._has_frames else SyncSource.NONE,

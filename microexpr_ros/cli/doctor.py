@@ -49,6 +49,12 @@ def module(name: str, distribution: str | None = None) -> Callable[[], str | Non
     return check
 
 
+def ros_messages() -> str | None:
+    """Tell whether all the messages that come with ROS are installed."""
+    packages = ('diagnostic_msgs', 'lifecycle_msgs', 'rosgraph_msgs', 'sensor_msgs', 'std_srvs')
+    return 'installed' if all(map(importlib.util.find_spec, packages)) else None
+
+
 def shared_memory() -> str | None:
     """Tell the free shared memory; Fast DDS sends large messages through it."""
     folder = Path('/dev/shm')
@@ -86,24 +92,28 @@ def weights(kind: str) -> Callable[[], str | None]:
 
 SETUP = 'make setup (or: pip install -r requirements/run.txt)'
 ROS = 'make setup, or source a ROS 2 Jazzy installation'
-BUILD = 'make setup, or colcon build in a workspace'
+BUILD = 'make setup, or colcon build in a workspace and source it'
+WEIGHTS = 'make setup, or reinstall the package: the weights come with it'
 
 CHECKS: tuple[tuple[str, Callable[[], str | None], bool, str, str], ...] = (
     ('rclpy', module('rclpy', 'ros-rclpy'), True, 'no nodes', ROS),
+    ('ROS messages', ros_messages, True, 'no nodes', ROS),
     ('microexpr_ros messages', messages, True, 'no nodes', BUILD),
     ('event_camera_msgs', module('event_camera_msgs'), True, 'no nodes', BUILD),
-    ('numpy', module('numpy'), True, 'nothing', SETUP),
+    ('numpy', module('numpy'), True, 'nothing works', SETUP),
     ('numba', module('numba'), True, 'no decoding', SETUP),
     ('torch', module('torch'), True, 'no networks', SETUP),
+    ('onnxruntime', module('onnxruntime'), True, 'no networks', SETUP),
     ('norse', module('norse'), True, 'no Action Units', 'pip install --no-deps norse==1.1.0'),
     ('safetensors', module('safetensors'), True, 'no weights', SETUP),
+    ('PyYAML', module('yaml', 'PyYAML'), True, 'no nodes', SETUP),
     ('opencv', module('cv2', 'opencv-python-headless'), True, 'no frames, no video', SETUP),
     ('rosbags', module('rosbags'), True, 'no bags', SETUP),
     ('matplotlib', module('matplotlib'), True, 'no figures', SETUP),
-    ('AU weights', weights('au'), True, 'no Action Units', 'microexpr train au'),
+    ('AU weights', weights('au'), True, 'no Action Units', WEIGHTS),
     (
         'reconstruction weights', weights('reconstruction'), True, 'no reconstructed images',
-        'microexpr train reconstruction',
+        WEIGHTS,
     ),
     (
         'shared memory', shared_memory, False, 'large messages may be lost between processes',
@@ -156,7 +166,7 @@ def _show(findings: list[Finding]) -> None:
 
     table = Table(box=None)
     for column in ('', 'what', 'found', 'without it', 'mended by'):
-        table.add_column(column)
+        table.add_column(column, overflow='fold')
     for finding in findings:
         if finding.found:
             table.add_row('[green]ok[/]', finding.name, finding.found, '', '')

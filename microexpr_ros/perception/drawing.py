@@ -112,6 +112,8 @@ def _enlarge(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _titled(picture: NDArray[np.uint8], title: str) -> NDArray[np.uint8]:
+    # Dark below light, so that it can be read on any picture.
+    _write(picture, title, (15, 25), BACKGROUND, 0.5)
     _write(picture, title, (14, 24), TEXT, 0.5)
     return picture
 

@@ -85,6 +85,8 @@ def image_to_pixels(message: Image) -> NDArray[np.uint8]:
         MicroexprError: the data is shorter than the header says, or cv_bridge is needed and
             not installed or cannot convert.
     """
+    if not message.height or not message.width:
+        raise MicroexprError('image without pixels; the camera driver sent a malformed message')
     channels = {'mono8': 1, '8UC1': 1, 'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4}.get(
         message.encoding
     )
@@ -139,7 +141,7 @@ def aligned_to_message(aligned: AlignedSlice, frame_id: str, lost_packets: int) 
     if window.region is not None:
         message.roi = _region_to_message(window.region)
     if window.frame is not None:
-        message.image = [pixels_to_image(window.frame, window.end_ns, frame_id)]
+        message.image = [pixels_to_image(window.frame, window.frame_stamp_ns, frame_id)]
     return message
 
 
@@ -175,6 +177,11 @@ def message_to_aligned(message: AlignedEvents) -> AlignedSlice:
             f'AlignedEvents of 2 x {message.height} x {message.width} cells has '
             f'{len(message.counts)} counts; the sender is malformed'
         )
+    if to_ns(message.duration) <= 0 or message.sync_source not in set(SyncSource):
+        raise MicroexprError(
+            f'AlignedEvents with duration {to_ns(message.duration)} ns and sync_source '
+            f'{message.sync_source}; the sender is malformed'
+        )
     counts = np.frombuffer(message.counts, np.uint8).reshape(2, message.height, message.width)
     face = message.face_id.rpartition('_')[2]
     return AlignedSlice(
@@ -185,6 +192,7 @@ def message_to_aligned(message: AlignedEvents) -> AlignedSlice:
             counts=counts,
             events=message.events,
             frame=image_to_pixels(message.image[0]) if message.image else None,
+            frame_stamp_ns=to_ns(message.image[0].header.stamp) if message.image else 0,
         ),
         face=int(face) if face.isdecimal() else -1,
         source=SyncSource(message.sync_source),

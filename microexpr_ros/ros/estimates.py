@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from microexpr_ros import facs
+from microexpr_ros.errors import MicroexprError
 from microexpr_ros.msg import ActionUnit, ActionUnitArray, AlignedEvents
 from microexpr_ros.msg import MicroExpression as MicroExpressionMessage
 from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
@@ -43,7 +44,17 @@ def estimate_to_message(
 
 
 def message_to_estimate(message: ActionUnitArray) -> ActionUnitEstimate:
-    """Return the estimate that a message carries."""
+    """Return the estimate that a message carries.
+
+    Raises:
+        MicroexprError: its units or its state are not those of this version.
+    """
+    codes = tuple(unit.code for unit in message.units)
+    if codes != facs.CODES or message.state not in set(Status):
+        raise MicroexprError(
+            f'ActionUnitArray with state {message.state} and units {codes}; '
+            f'this version knows the units {facs.CODES}'
+        )
     return ActionUnitEstimate(
         end_ns=to_ns(message.header.stamp),
         status=Status(message.state),

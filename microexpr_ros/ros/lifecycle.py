@@ -69,6 +69,7 @@ class MicroexprNode(LifecycleNode):
         self.malformed = 0
         self.failed = False
         self.parameters: Any = None
+        self._configured = False
         self._active = False
         self._readers: list[Reader] = []
         self._teardown: list[Callable[[], object]] = []
@@ -102,7 +103,7 @@ class MicroexprNode(LifecycleNode):
     def advertise(self, kind: type, topic: str, qos: QoSProfile) -> Any:
         """Make a publisher that lives until the node is cleaned up."""
         publisher = self.create_lifecycle_publisher(kind, topic, qos)
-        self._unconfigure.append(lambda: self.destroy_publisher(publisher))
+        self._unconfigure.append(lambda: self.destroy_lifecycle_publisher(publisher))
         return publisher
 
     def listen(
@@ -125,7 +126,14 @@ class MicroexprNode(LifecycleNode):
 
     def every(self, period_s: float, callback: Callable[[], None]) -> None:
         """Call back at a rate of wall time until the node is deactivated."""
-        timer = self.create_timer(period_s, callback, clock=self._steady)
+
+        def guarded() -> None:
+            try:
+                callback()
+            except Exception as error:
+                self._work_failed(error)
+
+        timer = self.create_timer(period_s, guarded, clock=self._steady)
         self._teardown.append(lambda: self.destroy_timer(timer))
 
     # The transitions.
@@ -136,11 +144,12 @@ class MicroexprNode(LifecycleNode):
             declare(self, self.Parameters)
             self.parameters = read(self, self.Parameters)
             self.configure()
-        except MicroexprError as error:
-            self._report(error)
+        except Exception as error:
+            self._transition_failed(error)
             self._run_all(self._unconfigure)
             return TransitionCallbackReturn.FAILURE
         self.error = None
+        self._configured = True
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -148,11 +157,12 @@ class MicroexprNode(LifecycleNode):
         result = super().on_activate(state)
         try:
             self.activate()
-        except MicroexprError as error:
-            self._report(error)
+        except Exception as error:
+            self._transition_failed(error)
             self._run_all(self._teardown)
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
+        self.error = None
         self._active = True
         return result
 
@@ -165,6 +175,7 @@ class MicroexprNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Forget what `configure` made."""
+        self._configured = False
         self._run_all(self._unconfigure)
         return super().on_cleanup(state)
 
@@ -200,6 +211,16 @@ class MicroexprNode(LifecycleNode):
         while actions:
             actions.pop()()
 
+    def _transition_failed(self, error: Exception) -> None:
+        if isinstance(error, MicroexprError):
+            self._report(error)
+            return
+        # rclpy would swallow it; a defect shall show where it is.
+        self.error = f'{self.get_name()}: {error}'
+        self.failed = True
+        if self.context.ok():
+            self.get_logger().fatal(''.join(traceback.format_exception(error)))
+
     def _report(self, error: MicroexprError) -> None:
         self.error = f'{self.get_name()}: {error}'
         self.get_logger().error(str(error))
@@ -218,7 +239,7 @@ class MicroexprNode(LifecycleNode):
 
     def _check_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
         changed = [value.name for value in parameters if hasattr(self.parameters, value.name)]
-        if self._active and changed:
+        if self._configured and changed:
             return SetParametersResult(
                 successful=False,
                 reason=f'{", ".join(changed)}: deactivate and clean up the node first; '
@@ -239,7 +260,7 @@ class MicroexprNode(LifecycleNode):
         else:
             diagnosis = Diagnosis(message='inactive')
         stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(to_message(self.get_name(), stamp, diagnosis))
+        self._diagnostics.publish(to_message(self.get_fully_qualified_name(), stamp, diagnosis))
 
 
 def initialize(args: Sequence[str] | None = None) -> None:
@@ -271,6 +292,10 @@ def run(kind: type[MicroexprNode], args: Sequence[str] | None = None) -> None:
         pass
     except MicroexprError:
         code = 2  # Its reason is in the log.
+    except Exception:
+        # Interrupted while it started, when every call into ROS fails: no news.
+        if rclpy.ok():
+            raise
     finally:
         rclpy.try_shutdown()
     sys.exit(code)

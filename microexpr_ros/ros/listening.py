@@ -3,8 +3,8 @@
 A turn of an rclpy executor costs a third of a millisecond of Python and more, because it looks
 at every service, timer and event of a node; at hundreds of packets a second that is most of a
 robot's core. And threads that compute in Python take turns at the interpreter, each waiting for
-the others. So one thread waits for the data of all nodes in the process, takes everything that
-has arrived, and works on it in the callback. The bounded queue is that of the DDS reader.
+the others. So one thread waits for the data of all nodes in the process, and works on them
+in the callbacks. The bounded queue is that of the DDS reader.
 Services and timers stay with the executor.
 """
 
@@ -29,6 +29,10 @@ from rclpy.subscription import Subscription
 
 Callback = Callable[[Any, int], None]
 Topic = tuple[type, str, Callback, QoSProfile]
+
+MOST_PER_TURN = 20
+"""Messages of one topic in a row: after a stall, every node in the process gets its turn before
+the next one's queue overflows."""
 
 IDLE_NS = 200_000_000
 """Longest wait, after which a context that was shut down is noticed."""
@@ -57,9 +61,9 @@ class Reader:
         node: node that subscribes.
         subscriptions: subscription, message type and callback of each topic.
         fail: called with an exception that a callback raised.
-        silent: called whenever nothing has arrived for `silence_ns`.
+        silent: called whenever nothing has arrived on the first topic for `silence_ns`.
         silence_ns: how long nothing must arrive.
-        heard_ns: steady time of the last message or call of `silent`.
+        heard_ns: steady time of the first topic's last message, or of the last call of `silent`.
     """
 
     node: Node
@@ -82,15 +86,19 @@ class Reader:
         return problems
 
     def take(self) -> None:
-        """Work on everything that has arrived."""
+        """Work on what has arrived; what is left over wakes the thread again."""
         for subscription, kind, callback in self.subscriptions:
-            while (taken := subscription.handle.take_message(kind, False)) is not None:
+            for _ in range(MOST_PER_TURN):
+                taken = subscription.handle.take_message(kind, False)
+                if taken is None:
+                    break
                 message, info = taken
                 try:
                     callback(message, info['source_timestamp'])
                 except Exception as error:
                     self.fail(error)
-                self.heard_ns = time.monotonic_ns()
+                if subscription is self.subscriptions[0][0]:
+                    self.heard_ns = time.monotonic_ns()
 
     def notice_silence(self, now_ns: int) -> None:
         """Call `silent` if nothing has arrived for long enough."""
@@ -131,7 +139,7 @@ class Listener:
             topics: message type, name, callback and quality of service of each. A callback
                 gets the message and the system time in ns at which it was published.
             fail: called with an exception that a callback raised.
-            silent: called whenever nothing has arrived for `silence_ns`.
+            silent: called whenever nothing has arrived on the first topic for `silence_ns`.
             silence_ns: how long nothing must arrive.
 
         Returns:
@@ -179,6 +187,15 @@ class Listener:
                 self._thread.join()
 
     def _run(self, context: Context, wake: GuardCondition) -> None:
+        try:
+            self._take_until_closed(context, wake)
+        except Exception as error:
+            # What the middleware throws while the process ends is no news; anything else is.
+            if context.ok() and not self._closing:
+                for reader in self._readers[:1]:
+                    reader.fail(error)
+
+    def _take_until_closed(self, context: Context, wake: GuardCondition) -> None:
         while context.ok() and not self._closing:
             with self.lock:
                 readers = list(self._readers)

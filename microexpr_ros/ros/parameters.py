@@ -108,7 +108,9 @@ def declare(node: Node, kind: type[Any]) -> None:
             node.undeclare_parameter(field.name)
         default = list(field.default) if isinstance(field.default, tuple) else field.default
         value = given[field.name].value if field.name in given else default
-        # YAML has no floats without a point and no typed empty lists; both mean what they say.
+        # YAML has no floats without a point and no texts of digits alone; both are clear here.
+        if type(field.default) is str and type(value) is int:
+            value = str(value)
         if isinstance(field.default, float) and isinstance(value, int):
             value = float(value)
         if field.metadata['element'] is float and value is not None:

@@ -44,7 +44,15 @@ def test_drift_is_followed_within_the_jitter(seed, drift):
     assert worst < 1.5 * MS
 
 
-def test_the_offset_never_moves_faster_than_the_slew():
+def test_a_late_start_is_forgotten_at_once():
+    clock = SensorClock()
+    for index in range(100):
+        clock.update(index * MS, index * MS + 300 * MS)
+    clock.update(100 * MS, 100 * MS + 100 * MS)
+    assert clock.estimate.offset_ns == 100 * MS
+
+
+def test_the_offset_never_grows_faster_than_the_slew():
     clock = SensorClock(window=3, max_slew=1e-3)
     for index in range(10):
         clock.update(index * MS, index * MS + 100 * MS)

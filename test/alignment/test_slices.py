@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microexpr_ros.alignment.slices import MAX_GAP_NS, SliceCutter
+from microexpr_ros.alignment.slices import MAX_BACK_NS, MAX_GAP_NS, SliceCutter
 from microexpr_ros.events.events import Events
 
 
@@ -31,6 +31,13 @@ def test_silence_is_cut_into_empty_slices():
     assert cuts(cutter.advance(31)) == [([], 10), ([], 20), ([], 30)]
 
 
+def test_time_of_another_clock_is_not_believed():
+    cutter = SliceCutter(10)
+    list(cutter.push(at([5])))
+    assert cuts(cutter.advance(MAX_GAP_NS + 100)) == []
+    assert cuts(cutter.push(at([12]))) == [([], 10), ([12], None)]
+
+
 def test_events_of_an_ended_slice_are_dropped_and_counted():
     cutter = SliceCutter(10)
     list(cutter.push(at([5])))
@@ -41,7 +48,7 @@ def test_events_of_an_ended_slice_are_dropped_and_counted():
     assert cutter.late == 3
 
 
-@pytest.mark.parametrize('jump', [MAX_GAP_NS + 20, -MAX_GAP_NS - 20])
+@pytest.mark.parametrize('jump', [MAX_GAP_NS + 20, -MAX_BACK_NS - 20])
 def test_a_jump_starts_anew(jump):
     cutter = SliceCutter(10)
     start = 2 * MAX_GAP_NS

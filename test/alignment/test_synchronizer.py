@@ -52,6 +52,7 @@ def test_a_frame_comes_with_the_slice_in_which_it_became_current():
     assert first.slice.frame is None
     assert first.source is SyncSource.SOFTWARE
     assert second.slice.frame.shape == (8, 8, 3)
+    assert second.slice.frame_stamp_ns == OFFSET + 14 * MS
     assert (second.slice.frame == 9).all()
 
 
@@ -90,3 +91,24 @@ def test_a_region_beside_the_sensor_is_refused():
 def test_a_homography_has_nine_numbers():
     with pytest.raises(MicroexprError, match='9'):
         SynchronizerOptions(homography=(1.0, 0.0))
+
+
+def test_a_stream_that_begins_again_is_cut_again():
+    synchronizer = Synchronizer(480, 640, FIXED)
+    rounds = []
+    for _ in range(3):
+        slices = []
+        for t_ms in range(0, 2000, 5):
+            slices += push(synchronizer, t_ms)
+        rounds.append(len(slices))
+    assert rounds == [199, 199, 199]
+    assert synchronizer.cutter.late == 0
+    assert synchronizer.cutter.restarts == 2
+
+
+def test_a_restart_mixes_no_slices():
+    synchronizer = Synchronizer(480, 640, FIXED)
+    push(synchronizer, 3)
+    push(synchronizer, 70_003)
+    (aligned,) = push(synchronizer, 70_012)
+    assert aligned.slice.events == 1

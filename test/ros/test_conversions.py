@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from microexpr_ros.msg import AlignedEvents
+from microexpr_ros.msg import ActionUnitArray, AlignedEvents
 from sensor_msgs.msg import Image
 
 from microexpr_ros import facs
@@ -43,6 +43,7 @@ def test_aligned_slices_come_back(x, y, width, height):
             counts=RANDOM.integers(0, 256, (2, 8, 8), np.uint8),
             events=12345,
             frame=RANDOM.integers(0, 256, (8, 8, 3), np.uint8),
+            frame_stamp_ns=1_700_000_000_100_000_000,
         ),
         face=3,
         source=SyncSource.TRIGGER,
@@ -58,6 +59,7 @@ def test_aligned_slices_come_back(x, y, width, height):
         aligned.slice.duration_ns,
         aligned.slice.events,
     )
+    assert back.slice.frame_stamp_ns == aligned.slice.frame_stamp_ns
     assert (back.face, back.source, back.newest_arrival_ns) == (3, SyncSource.TRIGGER, 42)
     assert back.sync_error_ns == pytest.approx(250_000.0)
 
@@ -155,3 +157,25 @@ def test_event_packets_are_those_of_the_standard_package():
     described = json.loads((prefix / 'share/event_camera_msgs/msg/EventPacket.json').read_text())
     hashes = {entry['type_name']: entry['hash_string'] for entry in described['type_hashes']}
     assert hashes['event_camera_msgs/msg/EventPacket'].startswith('RIHS01_d6fa1762')
+
+
+@pytest.mark.parametrize('change', [{'sync_source': 9}, {'height': 0}, {'duration': None}])
+def test_malformed_slices_are_refused(change):
+    aligned = AlignedSlice(
+        Slice(10, 10, None, np.zeros((2, 8, 8), np.uint8), 0), -1, SyncSource.NONE, 0.0, 0
+    )
+    message = convert.aligned_to_message(aligned, 'camera', 0)
+    for name, value in change.items():
+        setattr(message, name, convert.to_duration(0) if value is None else value)
+    with pytest.raises(MicroexprError):
+        convert.message_to_aligned(message)
+
+
+def test_an_image_without_pixels_is_refused():
+    with pytest.raises(MicroexprError, match='without pixels'):
+        convert.image_to_pixels(Image(encoding='rgb8'))
+
+
+def test_estimates_of_other_units_are_refused():
+    with pytest.raises(MicroexprError, match='units'):
+        estimates.message_to_estimate(ActionUnitArray())

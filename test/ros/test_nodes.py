@@ -105,10 +105,12 @@ def test_lost_and_malformed_packets_are_counted_and_skipped(world):
     packets = some_packets()
     messages = [packet_to_message(packet) for packet in packets[:100] + packets[103:]]
     foreign = packet_to_message(dataclasses.replace(packets[0], encoding='morse'))
-    feed(world, [messages[0], foreign, *messages[1:]])
+    feed(world, [*messages[:60], foreign, *messages[60:]])
     world.until(lambda: len(slices) >= 28)
     assert node.malformed == 1
     assert slices[-1].lost_packets == 3
+    stamps = np.array([to_ns(message.header.stamp) for message in slices])
+    np.testing.assert_array_equal(np.diff(stamps), 10 * MS)
     assert node.diagnose().values['lost_packets'] == 3
 
 
@@ -118,9 +120,9 @@ def test_an_inactive_node_does_not_listen(world):
     assert world.plain().count_subscribers('/event_camera/events') == 0
     assert node.trigger_configure().name == 'SUCCESS'
     assert node.trigger_activate().name == 'SUCCESS'
-    assert node.count_subscribers('/event_camera/events') == 1
+    world.until(lambda: node.count_subscribers('/event_camera/events') == 1)
     assert node.trigger_deactivate().name == 'SUCCESS'
-    assert node.count_subscribers('/event_camera/events') == 0
+    world.until(lambda: node.count_subscribers('/event_camera/events') == 0)
 
 
 def test_the_lifecycle_can_be_driven_by_services(world):
@@ -195,16 +197,81 @@ def test_a_slice_gives_units_with_its_stamp(world, bag):
     assert 0 < to_ns(live[5].latency) < 10_000 * MS
     # Nothing more comes: the last estimate is repeated as stale.
     world.until(lambda: units[-1].state == ActionUnitArray.STALE)
+    assert all(unit.confidence == 0 for unit in units[-1].units)
 
 
 def test_reset_clears_the_state(world):
     node = world.add(ActionUnitClassifierNode)
     node.start()
+    world.add(SynchronizerNode, region=REGION).start()
+    units = collect(world, ActionUnitArray, 'au_predictions', qos.RESULTS)
     client = world.plain('manager').create_client(Trigger, 'au_classifier/reset')
     world.until(client.service_is_ready)
+    packets = [packet_to_message(packet) for packet in some_packets(600)]
+    more = feed(world, packets[:200])
+    world.until(lambda: len(units) >= 39)
+    assert units[38].state != ActionUnitArray.WARMING_UP
     answer = client.call_async(Trigger.Request())
     world.until(answer.done)
     assert answer.result().success
+    count = len(units)
+    more(packets[200:])
+    world.until(lambda: any(unit.state == ActionUnitArray.WARMING_UP for unit in units[count:]))
+
+
+def test_a_stall_loses_no_slice(world):
+    classifier = world.add(ActionUnitClassifierNode, autostart=False)
+    synchronizer = world.add(SynchronizerNode, autostart=False, region=REGION)
+    synchronizer.listener = classifier.listener
+    for node in (classifier, synchronizer):
+        assert node.trigger_configure().name == 'SUCCESS'
+        assert node.trigger_activate().name == 'SUCCESS'
+    units = collect(world, ActionUnitArray, 'au_predictions', qos.RESULTS)
+    packets = [packet_to_message(packet) for packet in some_packets(1900)]
+    more = feed(world, [])
+    with classifier.listener.lock:
+        more(packets)
+    world.until(lambda: synchronizer.diagnose().values.get('slices', 0) >= 189)
+    world.until(lambda: classifier.diagnose().values.get('slices', 0) >= 189)
+    assert classifier.diagnose().values['missed_slices'] == 0
+    assert units[0].state == ActionUnitArray.WARMING_UP
+
+
+def test_a_node_lives_through_several_cycles(world):
+    node = world.add(SynchronizerNode, autostart=False, region=REGION)
+    for _ in range(3):
+        for transition in ('configure', 'activate', 'deactivate', 'cleanup'):
+            assert getattr(node, f'trigger_{transition}')().name == 'SUCCESS'
+    world.until(lambda: node.count_publishers('/aligned_events') == 0)
+    node.set_parameters([Parameter('slice_ms', value=20.0)])
+    assert node.trigger_configure().name == 'SUCCESS'
+    assert node.parameters.slice_ms == 20.0
+    (result,) = node.set_parameters([Parameter('slice_ms', value=10.0)])
+    assert not result.successful
+
+
+def test_a_bag_that_loops_is_cut_in_every_round(world, bag):
+    synchronizer = world.add(SynchronizerNode, region=REGION, use_sim_time=True)
+    synchronizer.start()
+    slices = collect(world, AlignedEvents, 'aligned_events', qos.SLICES)
+    player = world.add(PlayerNode, bag=str(bag), loop=True)
+    player.start()
+    world.until(lambda: len(slices) > 85)
+    stamps = np.array([to_ns(message.header.stamp) for message in slices])
+    assert (np.diff(stamps) < 0).sum() >= 2
+    player.trigger_deactivate()
+
+
+def test_what_the_player_cannot_play_is_left_out(world, tmp_path):
+    path = tmp_path / 'robot'
+    (packet,) = some_packets()[:1]
+    with BagWriter(path) as writer:
+        writer.write_packet('/event_camera/events', packet)
+        cdr = b'\x00\x01\x00\x00' + bytes(4)
+        writer.write_serialized('/tf', 'tf2_msgs/msg/TFMessage', cdr, packet.stamp_ns + 1)
+    node = world.add(PlayerNode, bag=str(path), shutdown_at_end=False)
+    node.start()
+    assert list(node._out) == ['/event_camera/events']
 
 
 def test_slices_give_reconstructed_images_and_an_overlay(world):
@@ -239,6 +306,7 @@ def test_frames_reach_the_slices(world):
     world.until(lambda: any(message.image for message in slices))
     (shown,) = (message for message in slices if message.image)
     assert to_ns(shown.header.stamp) == EPOCH + 70 * MS
+    assert to_ns(shown.image[0].header.stamp) == EPOCH + 65 * MS
     assert (shown.image[0].height, shown.image[0].encoding) == (128, 'rgb8')
     assert set(shown.image[0].data) == {77}
 

@@ -75,11 +75,12 @@ def _measure(source: Any, seconds: float, rate: float, composed: bool) -> dict[s
     arguments = playback_arguments(source, seconds, rate)
     names = ('pipeline',) if composed else NODES[::-1]
     observer = Observer(lambda _: None)
+    log = tempfile.TemporaryFile('w+')
     processes = {
         name: subprocess.Popen(
             [sys.executable, '-m', f'microexpr_ros.ros.nodes.{name}', '--ros-args', *arguments],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
         for name in names
     }
@@ -104,9 +105,12 @@ def _measure(source: Any, seconds: float, rate: float, composed: bool) -> dict[s
             process.terminate()
             process.wait()
         seen = observer.close()
+    log.seek(0)
+    lines = log.read().splitlines()
+    log.close()
     if not usage:
         raise MicroexprError(
-            f'nothing came out of the pipeline for {source.path}; run `microexpr demo` to see why'
+            f'nothing came out of the pipeline for {source.path}: {" | ".join(lines[-3:])}'
         )
     numbers = report(seen, seconds)
     wall_s = max(ended_s - began_s, 1e-9)

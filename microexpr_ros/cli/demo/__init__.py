@@ -153,6 +153,8 @@ def playback_arguments(source: Source, seconds: float, rate: float) -> list[str]
     }
     # The other nodes carry the slices' stamps on and need no clock.
     parameters['synchronizer:use_sim_time'] = 'true'
+    topics = [source.events_topic, *([source.frames_topic] if source.frames_topic else [])]
+    parameters['player:topics'] = f'[{", ".join(topics)}]'
     remaps = {'synchronizer:event_camera/events': source.events_topic}
     if source.frames_topic is not None:
         remaps['synchronizer:rgb_camera/image_raw'] = source.frames_topic

@@ -177,8 +177,8 @@ def report(seen: Observation, seconds: float) -> dict[str, Any]:
     `real_time_factor` is recording time over wall time between the first and the last estimate:
     1 when the pipeline keeps up with the player, less when it falls behind.
     """
-    synchronizer = seen.diagnostics.get('synchronizer', {})
-    player = seen.diagnostics.get('player', {})
+    synchronizer = seen.diagnostics.get('/synchronizer', {})
+    player = seen.diagnostics.get('/player', {})
     sent = int(player.get('event_packets', 0))
     received = int(synchronizer.get('packets', 0))
     known = np.array([value for value in seen.latencies_ns if value]) / 1e6

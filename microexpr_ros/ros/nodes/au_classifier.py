@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 from std_srvs.srv import Trigger
 
 from microexpr_ros.alignment.slices import missed_slices
@@ -21,6 +22,9 @@ from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Latency, Rate
 from microexpr_ros.ros.estimates import estimate_to_message, expression_to_message
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
 from microexpr_ros.ros.parameters import parameter
+
+OLD_NS = 10_000_000_000
+"""An arrival longer ago than this is no latency."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class ActionUnitClassifierNode(MicroexprNode):
         """Begin with a face at rest."""
         self._forget()
         self._last: tuple[ActionUnitEstimate, AlignedEvents] | None = None
-        self._slices, self._missed, self._found, self._latency = Rate(), 0, 0, Latency()
+        self._slices, self._found, self._latency = Rate(), 0, Latency()
+        self._missed = self._told = 0
         self.listen(
             (AlignedEvents, 'aligned_events', self._on_slice, qos.SLICES),
             silent=self._on_silence,
@@ -90,8 +95,11 @@ class ActionUnitClassifierNode(MicroexprNode):
         )
         latency_ns = 0
         if aligned.newest_arrival_ns:
-            latency_ns = max(time.time_ns() - aligned.newest_arrival_ns, 0)
-            self._latency.add(latency_ns)
+            latency_ns = time.time_ns() - aligned.newest_arrival_ns
+            if 0 <= latency_ns < OLD_NS:
+                self._latency.add(latency_ns)
+            else:
+                latency_ns = 0  # Slices of a bag, or of a host with another clock.
         self._units.publish(
             estimate_to_message(estimate, message, self._classifier.model, latency_ns)
         )
@@ -107,12 +115,13 @@ class ActionUnitClassifierNode(MicroexprNode):
         if self._last is None:
             return
         estimate, message = self._last
-        stale = replace(estimate, status=Status.STALE)
+        nothing = np.zeros_like(estimate.confidence)
+        stale = replace(estimate, status=Status.STALE, confidence=nothing)
         self._units.publish(estimate_to_message(stale, message, self._classifier.model, 0))
 
     def diagnose(self) -> Diagnosis:
         """Tell the rate, the latency and what was found."""
-        lagging = self._missed > 0
+        lagging, self._told = self._missed > self._told, self._missed
         return Diagnosis(
             WARN if lagging or self._last is None else OK,
             'slices were missed: the machine is too slow'

@@ -113,19 +113,22 @@ class EventCameraNode(MicroexprNode):
 
     def _rounds(self) -> Iterator[tuple[Events, Triggers]]:
         """Iterate over the recording, again and again if asked, on one clock that goes on."""
-        offset_ns = last_ns = 0
+        offset_ns = 0
         while True:
+            first_ns: int | None = None
+            last_ns = 0
             for events, triggers in self._recording.chunks():
                 if len(events):
-                    last_ns = offset_ns + int(events.t[-1])
+                    first_ns = int(events.t[0]) if first_ns is None else first_ns
+                    last_ns = int(events.t[-1])
                     self._events.add(len(events))
                 yield (
                     replace(events, t=events.t + offset_ns),
                     replace(triggers, t=triggers.t + offset_ns),
                 )
-            if not self.parameters.loop or not last_ns:
+            if not self.parameters.loop or first_ns is None:
                 return
-            offset_ns = last_ns
+            offset_ns += last_ns - first_ns + 1_000_000
 
     def diagnose(self) -> Diagnosis:
         """Tell what was sent."""

@@ -88,6 +88,10 @@ def main() -> None:
         pass
     except MicroexprError:
         code = 2  # Its reason is in the log.
+    except Exception:
+        # Interrupted while it started, when every call into ROS fails: no news.
+        if rclpy.ok():
+            raise
     finally:
         for node in reversed(nodes):
             node.stop()

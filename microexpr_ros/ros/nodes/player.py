@@ -66,7 +66,7 @@ class PlayerNode(MicroexprNode):
             raise MicroexprError(
                 f'bag {self._path} has no topic {", ".join(missing)}; it has {", ".join(known)}'
             )
-        self._topics = list(self.parameters.topics) or list(known)
+        self._topics = list(self.parameters.topics) or self._playable(known)
         self._out = {}
         for topic in self._topics:
             kind = known[topic]
@@ -76,6 +76,20 @@ class PlayerNode(MicroexprNode):
         self._clock_ns = round(1e9 / hz) if hz else 0
         if self._clock_ns:
             self._clock_out = self.advertise(ClockMessage, '/clock', qos.RESULTS)
+
+    def _playable(self, known: dict[str, str]) -> list[str]:
+        """Return the topics to play when none are named; say which are left out."""
+        topics = []
+        for topic, kind in known.items():
+            if topic == '/clock' and self.parameters.clock_hz:
+                continue  # The player makes its own.
+            try:
+                message_type(kind)
+            except MicroexprError as error:
+                self.get_logger().warning(f'{topic} is not played: {error}')
+            else:
+                topics.append(topic)
+        return topics
 
     def activate(self) -> None:
         """Begin to play."""
@@ -105,7 +119,8 @@ class PlayerNode(MicroexprNode):
             self._work_failed(error)
         self._finished = True
         if not self._stop.is_set():
-            self.get_logger().info('the bag has ended')
+            if not self.failed:
+                self.get_logger().info('the bag has ended')
             # The last packets are still on their way, and everybody tells once a second how
             # it went.
             self._stop.wait(1.5)

@@ -53,7 +53,7 @@ class ReconstructorNode(MicroexprNode):
         self._due_ns = 0
         self._slices, self._images, self._latency = Rate(), Rate(), Latency()
         self._end_ns: int | None = None
-        self._missed = 0
+        self._missed = self._told = self._skipped = 0
         self.listen((AlignedEvents, 'aligned_events', self._on_slice, qos.SLICES))
 
     def _on_slice(self, message: AlignedEvents, published_ns: int) -> None:
@@ -69,10 +69,12 @@ class ReconstructorNode(MicroexprNode):
         end_ns = aligned.slice.end_ns
         if abs(end_ns - self._due_ns) > 10 * self._period_ns:
             self._due_ns = end_ns
-        behind_ns = time.time_ns() - published_ns
-        if not self._face or end_ns < self._due_ns or behind_ns > MOST_BEHIND_NS:
+        if not self._face or end_ns < self._due_ns:
             return
         self._due_ns += self._period_ns
+        if time.time_ns() - published_ns > MOST_BEHIND_NS:
+            self._skipped += 1
+            return
         pixels = self._reconstructor.reconstruct(self._state)
         self._publisher.publish(pixels_to_image(pixels, end_ns, message.header.frame_id))
         self._images.add()
@@ -81,7 +83,7 @@ class ReconstructorNode(MicroexprNode):
 
     def diagnose(self) -> Diagnosis:
         """Tell the rates and the latency."""
-        lagging = self._missed > 0
+        lagging, self._told = self._missed > self._told, self._missed
         return Diagnosis(
             WARN if lagging or not self._slices.total else OK,
             'slices were missed: the machine is too slow'
@@ -92,6 +94,7 @@ class ReconstructorNode(MicroexprNode):
                 'images_hz': round(self._images.hz(), 1),
                 'images': self._images.total,
                 'missed_slices': self._missed,
+                'images_skipped': self._skipped,
                 'model': self._reconstructor.model,
                 **self._latency.values(),
             },

@@ -70,6 +70,7 @@ class RgbCameraNode(MicroexprNode):
         try:
             while not self._stop.is_set():
                 capture = self._open()
+                before = self._frames.total
                 if capture.isOpened():
                     self._connected = True
                     self._read(capture)
@@ -78,7 +79,7 @@ class RgbCameraNode(MicroexprNode):
                 if self._is_file and not self.parameters.loop:
                     self._finished = True
                     return
-                if not self._is_file:
+                if not self._is_file or self._frames.total == before:
                     self.get_logger().warning(
                         f'no camera {self.parameters.device}; waiting for it',
                         throttle_duration_sec=10.0,

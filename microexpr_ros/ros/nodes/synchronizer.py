@@ -79,7 +79,7 @@ class SynchronizerNode(MicroexprNode):
         self._stream: tuple[str, int, int] | None = None
         self._frame_id = ''
         self._next_seq: int | None = None
-        self._lost = 0
+        self._lost = self._told = 0
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
         self.listen(
             (EventPacket, 'event_camera/events', self._on_packet, qos.EVENTS),
@@ -119,9 +119,10 @@ class SynchronizerNode(MicroexprNode):
 
     def _open(self, stream: tuple[str, int, int], frame_id: str) -> None:
         """Begin with a camera; another encoding or size is another camera."""
-        self._stream = None
-        self._decoder = decoder(*stream)
-        self._synchronizer = Synchronizer(stream[1], stream[2], self._options)
+        new_decoder = decoder(*stream)
+        new_synchronizer = Synchronizer(stream[1], stream[2], self._options)
+        # Only now, so that a malformed packet leaves the stream that it interrupts as it was.
+        self._decoder, self._synchronizer = new_decoder, new_synchronizer
         self._stream, self._frame_id, self._next_seq = stream, frame_id, None
         self.get_logger().info(f'events: {stream[0]} {stream[2]} x {stream[1]}')
 
@@ -140,10 +141,13 @@ class SynchronizerNode(MicroexprNode):
             'events_off_sensor': self._decoder.dropped,
             'words_skipped': self._decoder.skipped,
             'clock_jumps': self._synchronizer.clock_jumps,
+            'restarts': self._synchronizer.cutter.restarts,
         }
+        fresh = sum(losses.values()) > self._told
+        self._told = sum(losses.values())
         return Diagnosis(
-            WARN if any(losses.values()) else OK,
-            'running' if not any(losses.values()) else 'something was lost or skipped',
+            WARN if fresh else OK,
+            'something was lost or skipped' if fresh else 'running',
             {
                 'packets_hz': round(self._packets.hz(), 1),
                 'events_hz': round(self._events.hz()),
@@ -153,6 +157,7 @@ class SynchronizerNode(MicroexprNode):
                 'events': self._events.total,
                 'slices': self._slices.total,
                 **losses,
+                'frames_skipped': self._synchronizer.frames.skipped,
                 'clock_offset_s': clock.offset_ns / 1e9 if clock else float('nan'),
                 'clock_jitter_ms': clock.jitter_ns / 1e6 if clock else float('nan'),
             },

@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+
+from microexpr_ros import facs
+from microexpr_ros.alignment.slices import Slice
+from microexpr_ros.events.region import Region
+from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
+from microexpr_ros.perception.drawing import (
+    ACTIVE,
+    BACKGROUND,
+    OFF,
+    ON,
+    RESTING,
+    SIDE,
+    TRACK,
+    Panel,
+    draw_units,
+)
+
+GRID = 32
+CELL = SIDE // GRID
+STEP_NS = 10_000_000
+
+
+def slice_of(counts):
+    return Slice(STEP_NS, STEP_NS, Region(0, 0, GRID, GRID), counts, int(counts.sum()))
+
+
+def nothing():
+    return np.zeros((2, GRID, GRID), np.uint8)
+
+
+def estimate_of(intensities, active=(), status=Status.OK):
+    """Return an estimate; intensities by row, and the rows that are active."""
+    intensity = np.zeros(len(facs.CODES), np.float32)
+    for row, value in intensities.items():
+        intensity[row] = value
+    flags = np.isin(np.arange(len(facs.CODES)), list(active))
+    return ActionUnitEstimate(STEP_NS, status, intensity, np.ones_like(intensity), flags)
+
+
+def is_colour(picture, colour):
+    return np.all(picture == colour, axis=-1)
+
+
+def widths(picture, colour):
+    """Return the widths of the bars of one colour, top to bottom, in pixels.
+
+    Text is antialiased and thin: a run of 8 pixels of one colour is no letter.
+    """
+    bars = is_colour(picture[40:, 190:], colour).sum(1)
+    starts = np.flatnonzero((bars[1:] >= 8) & (bars[:-1] < 8)) + 1
+    return bars[starts]
+
+
+def part(picture, column):
+    return picture[:, column * SIDE : (column + 1) * SIDE]
+
+
+@pytest.mark.parametrize('shown', ['nothing', 'slice', 'reconstruction', 'estimate', 'all'])
+def test_panel_has_one_form_whatever_was_shown(shown):
+    panel = Panel()
+    if shown in ('slice', 'all'):
+        panel.show_slice(slice_of(nothing() + 1))
+    if shown in ('reconstruction', 'all'):
+        panel.show_reconstruction(np.full((128, 128), 200, np.uint8))
+    if shown in ('estimate', 'all'):
+        panel.show_estimate(estimate_of({3: 0.7}, [3]))
+    picture = panel.draw()
+    assert picture.shape == (416, 1248, 3)
+    assert picture.dtype == np.uint8
+    blank = Panel().draw()
+    for column, name in enumerate(('slice', 'reconstruction', 'estimate')):
+        changed = not np.array_equal(part(picture, column), part(blank, column))
+        assert changed == (shown in (name, 'all'))
+
+
+def test_polarities_have_their_colours_where_they_happen():
+    counts = nothing()
+    counts[0, 12:16, 4:8] = 10
+    counts[1, 22:26, 20:24] = 10
+    panel = Panel()
+    panel.show_slice(slice_of(counts))
+    events = part(panel.draw(), 0)
+    assert tuple(events[14 * CELL, 6 * CELL]) == OFF
+    assert tuple(events[24 * CELL, 22 * CELL]) == ON
+    assert tuple(events[14 * CELL, 22 * CELL]) == BACKGROUND
+
+
+def test_events_fade_and_do_not_wrap_where_both_polarities_are():
+    panel = Panel()
+    panel.show_slice(slice_of(nothing() + 255))
+    bright = part(panel.draw(), 0)[SIDE // 2, SIDE // 2]
+    assert np.all(bright >= np.maximum(ON, OFF))
+    for _ in range(60):
+        panel.show_slice(slice_of(nothing()))
+    assert tuple(part(panel.draw(), 0)[SIDE // 2, SIDE // 2]) == BACKGROUND
+
+
+def test_reconstruction_is_grey():
+    panel = Panel()
+    panel.show_reconstruction(np.full((128, 128), 200, np.uint8))
+    picture = part(panel.draw(), 1)[SIDE // 2 :]
+    assert np.all(picture == 200)
+
+
+def test_bars_are_as_long_as_the_units_are_strong():
+    picture = draw_units(estimate_of({0: 0.25, 5: 0.5, 17: 1.0}, active=(0, 5, 17)))
+    quarter, half, full = widths(picture, ACTIVE)
+    # A bar includes both of its ends.
+    assert half - 1 == pytest.approx((full - 1) / 2, abs=1)
+    assert quarter - 1 == pytest.approx((full - 1) / 4, abs=1)
+    assert not len(widths(picture, RESTING))
+
+
+def test_active_units_stand_out():
+    picture = draw_units(estimate_of({2: 0.5, 9: 0.5}, active=(9,)))
+    assert len(widths(picture, RESTING)) == len(widths(picture, ACTIVE)) == 1
+    rows = [np.argmax(is_colour(picture[40:, 230], colour)) for colour in (RESTING, ACTIVE)]
+    assert rows[0] < rows[1]
+
+
+def test_no_intensity_no_bar():
+    for estimate in (None, estimate_of({}), estimate_of({4: -0.3})):
+        picture = draw_units(estimate)
+        assert not len(widths(picture, ACTIVE))
+        assert not len(widths(picture, RESTING))
+        assert len(widths(picture, TRACK)) == len(facs.CODES)
+
+
+def test_intensities_over_one_stay_on_their_track():
+    over, full = (draw_units(estimate_of({7: value}, active=(7,))) for value in (40.0, 1.0))
+    np.testing.assert_array_equal(over, full)
+
+
+def test_status_is_told():
+    calm, moving = (draw_units(estimate_of({}, status=s)) for s in (Status.OK, Status.HEAD_MOVING))
+    assert not is_colour(calm, ACTIVE).any()
+    assert is_colour(moving[:34], ACTIVE).any()

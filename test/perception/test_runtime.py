@@ -1,0 +1,194 @@
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from microexpr_ros.alignment.slices import Slice
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.region import Region
+from microexpr_ros.perception import weights
+from microexpr_ros.perception.action_units import ActionUnitClassifier
+from microexpr_ros.perception.export import write_beside
+from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.reconstruction import (
+    ConditionalVae,
+    ReconstructionConfiguration,
+    Reconstructor,
+)
+from microexpr_ros.perception.runtime import Runtime, beside
+from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
+
+GRID = 32
+STEP_NS = 10_000_000
+# The exported network must take the size of a region as input, not as a constant.
+REGIONS = (Region(0, 0, GRID, GRID), Region(3, 5, 3 * GRID, 2 * GRID))
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    count = torch.get_num_threads()
+    yield
+    torch.set_num_threads(count)
+
+
+@pytest.fixture(scope='module')
+def classifier():
+    torch.manual_seed(0)
+    configuration = SpikingConfiguration(
+        grid=GRID,
+        channels=(4, 6),
+        kernels=(5, 3),
+        strides=(2, 2),
+        tau_ms=(20.0, 40.0),
+        integrators=8,
+        hidden=5,
+    )
+    network = SpikingNetwork(configuration).eval().deployed()
+    # Untrained, the last neurons never spike and no unit is active.
+    with torch.no_grad():
+        network.convolutions[1].weight.mul_(30)
+        network.readout.weight.mul_(5)
+        network.readout.bias.zero_()
+    return ActionUnitClassifier(network, Presence.uncalibrated(0.5))
+
+
+@pytest.fixture(scope='module')
+def reconstructor():
+    torch.manual_seed(0)
+    configuration = ReconstructionConfiguration(grid=GRID, width=4, latent=2)
+    return Reconstructor(ConditionalVae(configuration).eval().deployed())
+
+
+@pytest.fixture(scope='module')
+def exported(classifier, reconstructor, tmp_path_factory):
+    """Return a folder with the weights of both networks, and their exports beside them."""
+    folder = tmp_path_factory.mktemp('exported')
+    for kind, model in (('au', classifier), ('reconstruction', reconstructor)):
+        path = folder / f'{kind}.safetensors'
+        weights.save(path, kind, 'tiny', model.to_settings(), model.network.state_dict())
+        assert write_beside(path, kind) == folder / f'{kind}.onnx'
+    return folder
+
+
+@pytest.fixture
+def folder(exported, tmp_path):
+    """Return a copy of the exports that a test may spoil."""
+    return shutil.copytree(exported, tmp_path / 'copy')
+
+
+def slices(count):
+    generator = np.random.default_rng(0)
+    out = []
+    for k in range(count):
+        counts = generator.poisson(generator.uniform(0, 1), (2, GRID, GRID)).astype(np.uint8)
+        frame = generator.integers(0, 256, (GRID, GRID), np.uint8) if k % 25 == 4 else None
+        region = REGIONS[k // 10 % 2]
+        end_ns = (k + 1) * STEP_NS
+        out.append(Slice(end_ns, STEP_NS, region, counts, int(counts.sum()), frame))
+    return out
+
+
+def estimates(classifier, windows):
+    state = classifier.initial_state()
+    for window in windows:
+        estimate, state = classifier.step(window, state)
+        yield estimate, state
+
+
+def images(reconstructor, windows):
+    state = reconstructor.initial_state()
+    for window in windows:
+        state = reconstructor.observe(window, state)
+        yield reconstructor.reconstruct(state)
+
+
+def test_exported_step_is_the_network(exported, classifier):
+    runtime = Runtime((exported / 'au.onnx').read_bytes())
+    fast = ActionUnitClassifier(classifier.network, classifier.presence, runtime=runtime)
+    windows = slices(60)
+    active, spread = [], []
+    pairs = zip(estimates(classifier, windows), estimates(fast, windows), strict=True)
+    for (slow_estimate, slow_state), (fast_estimate, fast_state) in pairs:
+        np.testing.assert_allclose(
+            fast_estimate.intensity, slow_estimate.intensity, rtol=0, atol=1e-5
+        )
+        np.testing.assert_array_equal(fast_estimate.active, slow_estimate.active)
+        for fast_array, slow_array in zip(fast_state.network, slow_state.network, strict=True):
+            torch.testing.assert_close(fast_array, slow_array, rtol=0, atol=1e-4)
+        active.append(slow_estimate.active)
+        spread.append(slow_estimate.intensity)
+    # Else the networks would agree because nothing happens in them.
+    assert {False, True} == set(np.unique(active))
+    assert np.ptp(spread, axis=0).max() > 0.2
+
+
+def test_exported_reconstruction_is_the_network(exported, reconstructor):
+    runtime = Runtime((exported / 'reconstruction.onnx').read_bytes())
+    fast = Reconstructor(reconstructor.network, runtime=runtime)
+    windows = slices(60)
+    pairs = zip(images(reconstructor, windows), images(fast, windows), strict=True)
+    for slow_image, fast_image in pairs:
+        assert fast_image.dtype == np.uint8
+        assert np.abs(fast_image.astype(int) - slow_image).max() <= 1
+        assert np.ptp(slow_image) > 10
+
+
+def test_load_runs_the_export_beside_the_weights(folder, classifier, monkeypatch):
+    path = folder / 'au.safetensors'
+    windows = slices(5)
+    expected = [estimate.intensity for estimate, _ in estimates(classifier, windows)]
+    monkeypatch.delattr(SpikingNetwork, 'step')
+    loaded = ActionUnitClassifier.load(path)
+    for (estimate, _), intensity in zip(estimates(loaded, windows), expected, strict=True):
+        np.testing.assert_allclose(estimate.intensity, intensity, rtol=0, atol=1e-5)
+
+
+def test_load_runs_the_exported_reconstruction(folder, reconstructor, monkeypatch):
+    expected = list(images(reconstructor, slices(5)))
+    monkeypatch.delattr(ConditionalVae, 'forward')
+    loaded = Reconstructor.load(folder / 'reconstruction.safetensors')
+    for image, wanted in zip(images(loaded, slices(5)), expected, strict=True):
+        assert np.abs(image.astype(int) - wanted).max() <= 1
+
+
+@pytest.mark.parametrize('kind', ['au', 'reconstruction'])
+def test_export_names_its_weights_and_leaves_nothing_else(exported, kind):
+    path = exported / f'{kind}.safetensors'
+    runtime = beside(path, weights.load(path, kind).hash)
+    assert runtime is not None
+    assert runtime.source == weights.load(path, kind).hash
+    assert not list(exported.glob('*.partial'))
+
+
+@pytest.mark.parametrize('kind', ['au', 'reconstruction'])
+def test_stale_export_is_refused(folder, classifier, reconstructor, kind):
+    model = {'au': classifier, 'reconstruction': reconstructor}[kind]
+    tensors = {name: tensor + 1 for name, tensor in model.network.state_dict().items()}
+    path = folder / f'{kind}.safetensors'
+    weights.save(path, kind, 'retrained', model.to_settings(), tensors)
+    with pytest.raises(MicroexprError, match=rf'{kind}\.onnx was exported from other weights'):
+        type(model).load(path)
+
+
+@pytest.mark.parametrize('keep', [0, 100, -100])
+def test_damaged_export_is_refused(folder, keep):
+    export = folder / 'au.onnx'
+    export.write_bytes(export.read_bytes()[:keep])
+    with pytest.raises(MicroexprError, match=r'au\.onnx cannot be loaded.*delete it'):
+        ActionUnitClassifier.load(folder / 'au.safetensors')
+
+
+def test_without_an_export_the_network_itself_runs(folder, classifier, reconstructor):
+    for export in folder.glob('*.onnx'):
+        export.unlink()
+    assert beside(folder / 'au.safetensors', 'any') is None
+    windows = slices(5)
+    loaded = ActionUnitClassifier.load(folder / 'au.safetensors')
+    pairs = zip(estimates(loaded, windows), estimates(classifier, windows), strict=True)
+    for (estimate, _), (wanted, _) in pairs:
+        np.testing.assert_array_equal(estimate.intensity, wanted.intensity)
+    painter = Reconstructor.load(folder / 'reconstruction.safetensors')
+    pairs = zip(images(painter, windows), images(reconstructor, windows), strict=True)
+    for image, wanted in pairs:
+        np.testing.assert_array_equal(image, wanted)
