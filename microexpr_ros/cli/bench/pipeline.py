@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import typer
 
@@ -68,6 +68,13 @@ def pipeline(
 
 def _measure(source: Any, seconds: float, rate: float, composed: bool) -> dict[str, Any]:
     """Play the source once and return one row."""
+    with tempfile.TemporaryFile('w+') as log:
+        return _measure_logged(source, seconds, rate, composed, log)
+
+
+def _measure_logged(
+    source: Any, seconds: float, rate: float, composed: bool, log: IO[str]
+) -> dict[str, Any]:
     from microexpr_ros.cli.demo import playback_arguments
     from microexpr_ros.cli.demo.observer import Observer
     from microexpr_ros.cli.demo.outputs import report
@@ -75,7 +82,6 @@ def _measure(source: Any, seconds: float, rate: float, composed: bool) -> dict[s
     arguments = playback_arguments(source, seconds, rate)
     names = ('pipeline',) if composed else NODES[::-1]
     observer = Observer(lambda _: None)
-    log = tempfile.TemporaryFile('w+')
     processes = {
         name: subprocess.Popen(
             [sys.executable, '-m', f'microexpr_ros.ros.nodes.{name}', '--ros-args', *arguments],
@@ -107,7 +113,6 @@ def _measure(source: Any, seconds: float, rate: float, composed: bool) -> dict[s
         seen = observer.close()
     log.seek(0)
     lines = log.read().splitlines()
-    log.close()
     if not usage:
         raise MicroexprError(
             f'nothing came out of the pipeline for {source.path}: {" | ".join(lines[-3:])}'
