@@ -65,7 +65,8 @@ def live_table(seen: Observation, title: str) -> Table:
     """Return the newest Action Units as a table for the terminal."""
     estimate = seen.estimates[-1] if seen.estimates else None
     state = estimate.status.name if estimate else 'waiting'
-    table = Table(title=f'{title}  [{state.lower().replace("_", " ")}]', title_justify='left')
+    state = state.lower().replace('_', ' ')
+    table = Table(title=f'{title}: {state}', title_justify='left')
     table.add_column('AU', justify='right')
     table.add_column('name')
     table.add_column('intensity', width=26)
