@@ -201,7 +201,6 @@ class SpikingNetwork(nn.Module):
             current = convolution(spikes.flatten(0, 1))
             if self.normalized:
                 current = self.norms[i](current)
-            leak = c.slice_ns * 1e-6 / c.tau_ms[i]
             # Channels last, as convolutions are fastest, and with one row per slice for the scan.
             current = current.unflatten(0, (steps, -1)).permute(0, 1, 3, 4, 2)
             voltage = voltages[i].permute(0, 2, 3, 1)
