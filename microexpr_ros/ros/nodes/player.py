@@ -94,7 +94,7 @@ class PlayerNode(MicroexprNode):
     def activate(self) -> None:
         """Begin to play."""
         self._published, self._event_packets = Rate(), 0
-        self._late_ns, self._finished = 0, False
+        self._late_ns, self._played_ns, self._finished = 0, 0, False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._play, daemon=True)
         self._thread.start()
@@ -121,11 +121,17 @@ class PlayerNode(MicroexprNode):
         if not self._stop.is_set():
             if not self.failed:
                 self.get_logger().info('the bag has ended')
+                self._let_time_pass()
             # The last packets are still on their way, and everybody tells once a second how
             # it went.
             self._stop.wait(1.5)
             if self.parameters.shutdown_at_end and not self._stop.is_set():
                 self.context.try_shutdown()
+
+    def _let_time_pass(self) -> None:
+        """Tell the clock on a little, so that the last slices end."""
+        if self._clock_ns and self._played_ns:
+            self._clock_out.publish(ClockMessage(clock=to_time(self._played_ns + 100_000_000)))
 
     def _wait_for_subscribers(self) -> None:
         """Let discovery finish, so that the first messages are heard."""
@@ -163,6 +169,7 @@ class PlayerNode(MicroexprNode):
                 next_clock_ns += self._clock_ns
             self._late_ns = max(self._late_ns, round(-ahead_ns))
             self._out[message.topic].publish(message.cdr)
+            self._played_ns = message.time_ns
             self._published.add()
             self._event_packets += message.type == bags.EVENT_PACKET
 
