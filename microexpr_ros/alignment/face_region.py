@@ -51,7 +51,6 @@ class FaceRegionTracker:
 
     def __init__(self, height: int, width: int, options: TrackerOptions | None = None) -> None:
         self._options = options or TrackerOptions()
-        self._height, self._width = height, width
         self._cell = max(height, width) / CELLS
         rows, columns = (round(side / self._cell) for side in (height, width))
         self._window = np.zeros((rows, columns), np.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import importlib
 from typing import Any
 
@@ -35,13 +34,6 @@ def to_duration(nanoseconds: int) -> Duration:
 def to_ns(stamp: Time | Duration) -> int:
     """Return a ROS time or duration in ns."""
     return int(stamp.sec) * SECOND_NS + int(stamp.nanosec)
-
-
-def to_bytes(data: NDArray[np.uint8] | bytes) -> array.array[int]:
-    """Return bytes as the array type that a message takes without a copy per element."""
-    result = array.array('B')
-    result.frombytes(data)  # type: ignore[arg-type]
-    return result
 
 
 def packet_to_message(packet: EventPacket) -> EventPacketMessage:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -37,9 +38,9 @@ class NodeParameters:
 class MicroexprNode(LifecycleNode):
     """A lifecycle node whose subclass says what to do at each transition.
 
-    Subclasses set `Parameters` and override `configure`, `activate`, `deactivate` and
-    `diagnose`. What `listen` and `every` make while the node is activated is taken down
-    when it is deactivated, so that an inactive node neither listens nor works. A MicroexprError
+    Subclasses set `Parameters` and override `configure`, `activate` and `diagnose`. What
+    `listen`, `every` and `stream` make while the node is activated is taken down when it is
+    deactivated, so that an inactive node neither listens nor works. A MicroexprError
     from `configure` or `activate` fails the transition with its message in the log.
 
     Args:
@@ -91,9 +92,6 @@ class MicroexprNode(LifecycleNode):
     def activate(self) -> None:
         """Start to listen and to work."""
 
-    def deactivate(self) -> None:
-        """Stop what `activate` started and the helpers below do not know of."""
-
     def diagnose(self) -> Diagnosis:
         """Tell how the node is while it is active."""
         return Diagnosis()
@@ -116,7 +114,7 @@ class MicroexprNode(LifecycleNode):
 
         Args:
             topics: type, name, callback and quality of service of each.
-            silent: called whenever nothing has arrived for `silence_ns`.
+            silent: called whenever nothing has arrived on the first topic for `silence_ns`.
             silence_ns: how long nothing must arrive.
         """
         reader = self.listener.subscribe(self, topics, self._work_failed, silent, silence_ns)
@@ -135,6 +133,28 @@ class MicroexprNode(LifecycleNode):
 
         timer = self.create_timer(period_s, guarded, clock=self._steady)
         self._teardown.append(lambda: self.destroy_timer(timer))
+
+    def stream(self, work: Callable[[], None]) -> None:
+        """Work on a thread of its own until the node is deactivated, which sets `stopping`."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except MicroexprError as error:
+                self._report(error)
+            except Exception as error:
+                self._work_failed(error)
+
+        self.stopping = threading.Event()
+        thread = threading.Thread(target=guarded, daemon=True)
+        thread.start()
+
+        def end() -> None:
+            self.stopping.set()
+            if threading.current_thread() is not thread:
+                thread.join()
+
+        self._teardown.append(end)
 
     # The transitions.
 
@@ -168,9 +188,7 @@ class MicroexprNode(LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening and working."""
-        self._active = False
-        self._run_all(self._teardown)
-        self.deactivate()
+        self.stop()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -201,11 +219,9 @@ class MicroexprNode(LifecycleNode):
                 raise MicroexprError(self.error or f'{self.get_name()} did not start')
 
     def stop(self) -> None:
-        """Deactivate, whatever the state; for the end of the process."""
-        if self._active:
-            self._active = False
-            self._run_all(self._teardown)
-            self.deactivate()
+        """Take down what the node started while it was activated."""
+        self._active = False
+        self._run_all(self._teardown)
 
     def _run_all(self, actions: list[Callable[[], object]]) -> None:
         while actions:
@@ -273,21 +289,27 @@ def initialize(args: Sequence[str] | None = None) -> None:
         sys.exit(2)
 
 
-def run(kind: type[MicroexprNode], args: Sequence[str] | None = None) -> None:
-    """Run one node until it is interrupted; exit with code 2 if it cannot start."""
+def serve(
+    nodes: Callable[[Listener], Iterable[MicroexprNode]], args: Sequence[str] | None = None
+) -> None:
+    """Run nodes in this process until it is interrupted; exit with code 2 if one cannot start.
+
+    Args:
+        nodes: given the listener that they share, makes them one by one; each is started before
+            the next is made.
+        args: command line, None for that of the process.
+    """
     initialize(args)
     code = 0
+    listener = Listener()
+    hosted: list[MicroexprNode] = []
     try:
-        node = kind()
         executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        try:
+        for node in nodes(listener):
+            hosted.append(node)
+            executor.add_node(node)
             node.start()
-            executor.spin()
-        finally:
-            node.stop()
-            node.listener.close()
-            code = int(node.failed)
+        executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except MicroexprError:
@@ -297,5 +319,14 @@ def run(kind: type[MicroexprNode], args: Sequence[str] | None = None) -> None:
         if rclpy.ok():
             raise
     finally:
+        for node in reversed(hosted):
+            node.stop()
+        listener.close()
+        code = code or int(any(node.failed for node in hosted))
         rclpy.try_shutdown()
     sys.exit(code)
+
+
+def run(kind: type[MicroexprNode]) -> None:
+    """Run one node, as `serve` does."""
+    serve(lambda listener: [kind(listener)])

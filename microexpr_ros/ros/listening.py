@@ -1,11 +1,10 @@
 """Where the data flows: one thread per process that takes messages and does the work.
 
-A turn of an rclpy executor costs a third of a millisecond of Python and more, because it looks
-at every service, timer and event of a node; at hundreds of packets a second that is most of a
-robot's core. And threads that compute in Python take turns at the interpreter, each waiting for
-the others. So one thread waits for the data of all nodes in the process, and works on them
-in the callbacks. The bounded queue is that of the DDS reader.
-Services and timers stay with the executor.
+A turn of an rclpy executor looks at every service, timer and event of a node, in Python; at
+hundreds of packets a second that is most of a robot's core. And threads that compute in Python
+take turns at the interpreter, each waiting for the others. So one thread waits for the data of
+all nodes in the process and works on it in the callbacks. The bounded queue is that of the DDS
+reader. Services and timers stay with the executor.
 """
 
 from __future__ import annotations

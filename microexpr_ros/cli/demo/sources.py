@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,9 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import bags, sample
 from microexpr_ros.events.bags import EVENTS_TOPIC, BagWriter
 from microexpr_ros.events.conversion import convert_recording
+from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files import open_recording
+from microexpr_ros.events.histogram import SLICE_NS
 from microexpr_ros.events.packets import packetize
 
 FRAMES_TOPIC: Final = '/rgb_camera/image_raw'
@@ -74,38 +76,26 @@ def real(progress: Progress) -> Source:
 
 def synthetic(seconds: float, progress: Progress, seed: int = 7) -> Source:
     """Return a made face, with frames, made once."""
+    from microexpr_ros.synthesis.event_sensor import SENSORS
     from microexpr_ros.synthesis.scene import stream
 
+    sensor = SENSORS['davis346']
     slices = max(round(seconds * 100), 100)
+    epoch_ns = 1_700_000_000_000_000_000
     bag = sample.cache_folder() / f'synthetic-{__version__}-{seed}-{slices}'
     if not bags.is_bag(bag):
         bag.parent.mkdir(parents=True, exist_ok=True)
         with BagWriter(bag) as writer:
-            epoch_ns = 1_700_000_000_000_000_000
-            height = width = 0
-            chunks = []
-            for chunk in stream(seed, 'davis346', slices * 10_000_000):
-                progress('making a synthetic face', chunk.end_ns / (slices * 1e7))
-                chunks.append(chunk)
-                if chunk.frames:
-                    height, width = chunk.frames[0][1].shape[:2]
-            from microexpr_ros.events.events import Triggers
 
-            packets = packetize(
-                ((chunk.events, Triggers.empty()) for chunk in chunks if len(chunk.events)),
-                height,
-                width,
-                epoch_ns=epoch_ns,
-            )
-            frames = [
-                (epoch_ns + time_ns, pixels)
-                for chunk in chunks
-                for time_ns, pixels in chunk.frames
-            ]
-            for packet in packets:
-                while frames and frames[0][0] <= packet.stamp_ns:
-                    stamp_ns, pixels = frames.pop(0)
-                    writer.write_image(FRAMES_TOPIC, pixels, stamp_ns, 'rgb_camera')
+            def pieces() -> Iterator[tuple[Events, Triggers]]:
+                for chunk in stream(seed, 'davis346', slices * SLICE_NS):
+                    progress('making a synthetic face', chunk.end_ns / (slices * SLICE_NS))
+                    for time_ns, pixels in chunk.frames:
+                        writer.write_image(FRAMES_TOPIC, pixels, epoch_ns + time_ns, 'rgb_camera')
+                    if len(chunk.events):
+                        yield chunk.events, Triggers.empty()
+
+            for packet in packetize(pieces(), sensor.height, sensor.width, epoch_ns=epoch_ns):
                 writer.write_packet(EVENTS_TOPIC, packet)
     return describe(bag, f'synthetic face (seed {seed}, DAVIS346 with frames)')
 

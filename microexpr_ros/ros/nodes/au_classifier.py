@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -10,21 +9,15 @@ from typing import ClassVar
 import numpy as np
 from std_srvs.srv import Trigger
 
-from microexpr_ros.alignment.slices import missed_slices
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
 from microexpr_ros.perception.action_units import ActionUnitClassifier, ActionUnitEstimate, Status
 from microexpr_ros.perception.spotting import Spotter, SpottingConfiguration
 from microexpr_ros.ros import qos
-from microexpr_ros.ros.conversions import (
-    message_to_aligned,
-)
-from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Latency, Rate
+from microexpr_ros.ros.diagnostics import Diagnosis
 from microexpr_ros.ros.estimates import estimate_to_message, expression_to_message
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
 from microexpr_ros.ros.parameters import parameter
-
-OLD_NS = 10_000_000_000
-"""An arrival longer ago than this is no latency."""
+from microexpr_ros.ros.slices import SliceInput
 
 
 @dataclass(frozen=True)
@@ -61,8 +54,7 @@ class ActionUnitClassifierNode(MicroexprNode):
         """Begin with a face at rest."""
         self._forget()
         self._last: tuple[ActionUnitEstimate, AlignedEvents] | None = None
-        self._slices, self._found, self._latency = Rate(), 0, Latency()
-        self._missed = self._told = 0
+        self._input, self._found = SliceInput(), 0
         self.listen(
             (AlignedEvents, 'aligned_events', self._on_slice, qos.SLICES),
             silent=self._on_silence,
@@ -72,7 +64,6 @@ class ActionUnitClassifierNode(MicroexprNode):
     def _forget(self) -> None:
         self._state = self._classifier.initial_state()
         self._spotting = self._spotter.initial_state()
-        self._face = ''
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self._active:
@@ -83,23 +74,14 @@ class ActionUnitClassifierNode(MicroexprNode):
         return response
 
     def _on_slice(self, message: AlignedEvents, _: int) -> None:
-        aligned = message_to_aligned(message)
-        if self._last is not None and message.face_id == self._face:
-            self._missed += missed_slices(aligned.slice, self._last[0].end_ns)
-        if message.face_id != self._face:
+        aligned, another_face = self._input.take(message)
+        if another_face:
             self._forget()
-            self._face = message.face_id
         estimate, self._state = self._classifier.step(aligned.slice, self._state)
         found, self._spotting = self._spotter.step(
             estimate.end_ns, estimate.intensity, estimate.status, self._spotting
         )
-        latency_ns = 0
-        if aligned.newest_arrival_ns:
-            latency_ns = time.time_ns() - aligned.newest_arrival_ns
-            if 0 <= latency_ns < OLD_NS:
-                self._latency.add(latency_ns)
-            else:
-                latency_ns = 0  # Slices of a bag, or of a host with another clock.
+        latency_ns = self._input.latency_ns(aligned)
         self._units.publish(
             estimate_to_message(estimate, message, self._classifier.model, latency_ns)
         )
@@ -108,7 +90,7 @@ class ActionUnitClassifierNode(MicroexprNode):
             self._expressions.publish(
                 expression_to_message(expression, message.header.frame_id, message.face_id)
             )
-        self._slices.add()
+        self._input.done.add()
         self._last = estimate, message
 
     def _on_silence(self) -> None:
@@ -121,21 +103,12 @@ class ActionUnitClassifierNode(MicroexprNode):
 
     def diagnose(self) -> Diagnosis:
         """Tell the rate, the latency and what was found."""
-        lagging, self._told = self._missed > self._told, self._missed
-        return Diagnosis(
-            WARN if lagging or self._last is None else OK,
-            'slices were missed: the machine is too slow'
-            if lagging
-            else ('waiting for slices' if self._last is None else 'running'),
+        return self._input.diagnose(
             {
-                'slices_hz': round(self._slices.hz(), 1),
-                'slices': self._slices.total,
-                'missed_slices': self._missed,
                 'micro_expressions': self._found,
                 'state': self._last[0].status.name if self._last else 'NO_FACE',
                 'model': self._classifier.model,
-                **self._latency.values(),
-            },
+            }
         )
 
 

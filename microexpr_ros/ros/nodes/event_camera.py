@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -66,16 +65,9 @@ class EventCameraNode(MicroexprNode):
     def activate(self) -> None:
         """Begin to send."""
         self._sent, self._events, self._finished = Rate(), Rate(), False
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._stream, daemon=True)
-        self._thread.start()
+        self.stream(self._send)
 
-    def deactivate(self) -> None:
-        """Stop sending."""
-        self._stop.set()
-        self._thread.join()
-
-    def _stream(self) -> None:
+    def _send(self) -> None:
         try:
             for packet in self._packets():
                 if self._publisher.get_subscription_count() == 0:
@@ -85,11 +77,8 @@ class EventCameraNode(MicroexprNode):
                 message.header.stamp = self.get_clock().now().to_msg()
                 self._publisher.publish(message)
                 self._sent.add()
-        except MicroexprError as error:
-            self._report(error)
-        except Exception as error:
-            self._work_failed(error)
-        self._finished = True
+        finally:
+            self._finished = True
 
     def _packets(self) -> Iterator[EventPacket]:
         """Iterate over the packets of the recording, each when its time has come."""
@@ -107,7 +96,7 @@ class EventCameraNode(MicroexprNode):
         ):
             first_ns = packet.stamp_ns if first_ns is None else first_ns
             ahead_ns = (packet.stamp_ns - first_ns) / given.rate - (time.monotonic_ns() - began_ns)
-            if self._stop.wait(max(ahead_ns / 1e9, 0.0)):
+            if self.stopping.wait(max(ahead_ns / 1e9, 0.0)):
                 return
             yield packet
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros.diagnostics import Diagnosis
-from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, initialize
+from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, serve
 from microexpr_ros.ros.listening import Listener
 from microexpr_ros.ros.parameters import parameter
 
@@ -65,40 +62,18 @@ def make(name: str, listener: Listener) -> MicroexprNode:
     return node
 
 
+def make_all(listener: Listener) -> Iterator[MicroexprNode]:
+    """Make the node that decides, and then those that it names."""
+    host = PipelineNode(listener)
+    yield host
+    # Sinks before sources, so that nothing is sent before it can be heard.
+    for name in sorted(host.parameters.nodes, key=list(NODES).index, reverse=True):
+        yield make(name, listener)
+
+
 def main() -> None:
-    """Run the process; exit with code 2 if a node cannot start."""
-    initialize()
-    code = 0
-    nodes: list[MicroexprNode] = []
-    listener = Listener()
-    try:
-        host = PipelineNode()
-        nodes.append(host)
-        host.start()
-        # Sinks before sources, so that nothing is sent before it can be heard.
-        hosted = sorted(host.parameters.nodes, key=list(NODES).index, reverse=True)
-        nodes += [make(name, listener) for name in hosted]
-        for node in nodes[1:]:
-            node.start()
-        executor = SingleThreadedExecutor()
-        for node in nodes:
-            executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except MicroexprError:
-        code = 2  # Its reason is in the log.
-    except Exception:
-        # Interrupted while it started, when every call into ROS fails: no news.
-        if rclpy.ok():
-            raise
-    finally:
-        for node in reversed(nodes):
-            node.stop()
-        listener.close()
-        code = code or int(any(node.failed for node in nodes))
-        rclpy.try_shutdown()
-    sys.exit(code)
+    """Run the process."""
+    serve(make_all)
 
 
 if __name__ == '__main__':

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,37 +94,27 @@ class PlayerNode(MicroexprNode):
         """Begin to play."""
         self._published, self._event_packets = Rate(), 0
         self._late_ns, self._played_ns, self._finished = 0, 0, False
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._play, daemon=True)
-        self._thread.start()
-
-    def deactivate(self) -> None:
-        """Stop playing."""
-        self._stop.set()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+        self.stream(self._play)
 
     def _play(self) -> None:
         try:
             self._wait_for_subscribers()
-            while not self._stop.is_set():
+            while not self.stopping.is_set():
                 self._play_once()
                 if not self.parameters.loop:
                     break
         except MicroexprError as error:
             self._report(error)
             self.failed = True
-        except Exception as error:
-            self._work_failed(error)
         self._finished = True
-        if not self._stop.is_set():
+        if not self.stopping.is_set():
             if not self.failed:
                 self.get_logger().info('the bag has ended')
                 self._let_time_pass()
             # The last packets are still on their way, and everybody tells once a second how
             # it went.
-            self._stop.wait(1.5)
-            if self.parameters.shutdown_at_end and not self._stop.is_set():
+            self.stopping.wait(1.5)
+            if self.parameters.shutdown_at_end and not self.stopping.is_set():
                 self.context.try_shutdown()
 
     def _let_time_pass(self) -> None:
@@ -139,9 +128,9 @@ class PlayerNode(MicroexprNode):
         while time.monotonic() < until_s and not all(
             publisher.get_subscription_count() for publisher in self._out.values()
         ):
-            if self._stop.wait(0.05):
+            if self.stopping.wait(0.05):
                 return
-        self._stop.wait(0.2)
+        self.stopping.wait(0.2)
 
     def _play_once(self) -> None:
         """Publish the bag once, each message when its time has come."""
@@ -161,7 +150,7 @@ class PlayerNode(MicroexprNode):
                     min(message.time_ns, next_clock_ns) if self._clock_ns else message.time_ns
                 )
                 ahead_ns = (until_ns - begin_ns) / rate - (time.monotonic_ns() - began_ns)
-                if ahead_ns > 0 and self._stop.wait(ahead_ns / 1e9):
+                if ahead_ns > 0 and self.stopping.wait(ahead_ns / 1e9):
                     return
                 if not self._clock_ns or next_clock_ns > message.time_ns:
                     break

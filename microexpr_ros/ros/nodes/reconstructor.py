@@ -9,14 +9,14 @@ from typing import ClassVar
 
 from sensor_msgs.msg import Image
 
-from microexpr_ros.alignment.slices import missed_slices
 from microexpr_ros.msg import AlignedEvents
 from microexpr_ros.perception.reconstruction import Reconstructor
 from microexpr_ros.ros import qos
-from microexpr_ros.ros.conversions import message_to_aligned, pixels_to_image
-from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Latency, Rate
+from microexpr_ros.ros.conversions import pixels_to_image
+from microexpr_ros.ros.diagnostics import Diagnosis, Rate
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
 from microexpr_ros.ros.parameters import parameter
+from microexpr_ros.ros.slices import SliceInput
 
 MOST_BEHIND_NS = 50_000_000
 """Age of a slice over which no image is drawn: catching up comes first."""
@@ -49,27 +49,20 @@ class ReconstructorNode(MicroexprNode):
     def activate(self) -> None:
         """Begin with an empty memory."""
         self._state = self._reconstructor.initial_state()
-        self._face = ''
         self._due_ns = 0
-        self._slices, self._images, self._latency = Rate(), Rate(), Latency()
-        self._end_ns: int | None = None
-        self._missed = self._told = self._skipped = 0
+        self._input, self._images, self._skipped = SliceInput(), Rate(), 0
         self.listen((AlignedEvents, 'aligned_events', self._on_slice, qos.SLICES))
 
     def _on_slice(self, message: AlignedEvents, published_ns: int) -> None:
-        aligned = message_to_aligned(message)
-        if self._end_ns is not None and message.face_id == self._face:
-            self._missed += missed_slices(aligned.slice, self._end_ns)
-        self._end_ns = aligned.slice.end_ns
-        if message.face_id != self._face:
+        aligned, another_face = self._input.take(message)
+        if another_face:
             self._state = self._reconstructor.initial_state()
-            self._face = message.face_id
         self._state = self._reconstructor.observe(aligned.slice, self._state)
-        self._slices.add()
+        self._input.done.add()
         end_ns = aligned.slice.end_ns
         if abs(end_ns - self._due_ns) > 10 * self._period_ns:
             self._due_ns = end_ns
-        if not self._face or end_ns < self._due_ns:
+        if not self._input.face or end_ns < self._due_ns:
             return
         self._due_ns += self._period_ns
         if time.time_ns() - published_ns > MOST_BEHIND_NS:
@@ -78,26 +71,17 @@ class ReconstructorNode(MicroexprNode):
         pixels = self._reconstructor.reconstruct(self._state)
         self._publisher.publish(pixels_to_image(pixels, end_ns, message.header.frame_id))
         self._images.add()
-        if aligned.newest_arrival_ns:
-            self._latency.add(max(time.time_ns() - aligned.newest_arrival_ns, 0))
+        self._input.latency_ns(aligned)
 
     def diagnose(self) -> Diagnosis:
         """Tell the rates and the latency."""
-        lagging, self._told = self._missed > self._told, self._missed
-        return Diagnosis(
-            WARN if lagging or not self._slices.total else OK,
-            'slices were missed: the machine is too slow'
-            if lagging
-            else ('running' if self._slices.total else 'waiting for slices'),
+        return self._input.diagnose(
             {
-                'slices_hz': round(self._slices.hz(), 1),
                 'images_hz': round(self._images.hz(), 1),
                 'images': self._images.total,
-                'missed_slices': self._missed,
                 'images_skipped': self._skipped,
                 'model': self._reconstructor.model,
-                **self._latency.values(),
-            },
+            }
         )
 
 

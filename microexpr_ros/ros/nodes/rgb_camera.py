@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,36 +56,26 @@ class RgbCameraNode(MicroexprNode):
     def activate(self) -> None:
         """Begin to grab."""
         self._frames, self._connected, self._finished = Rate(), False, False
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._grab, daemon=True)
-        self._thread.start()
-
-    def deactivate(self) -> None:
-        """Stop grabbing."""
-        self._stop.set()
-        self._thread.join()
+        self.stream(self._grab)
 
     def _grab(self) -> None:
-        try:
-            while not self._stop.is_set():
-                capture = self._open()
-                before = self._frames.total
-                if capture.isOpened():
-                    self._connected = True
-                    self._read(capture)
-                    self._connected = False
-                capture.release()
-                if self._is_file and not self.parameters.loop:
-                    self._finished = True
-                    return
-                if not self._is_file or self._frames.total == before:
-                    self.get_logger().warning(
-                        f'no camera {self.parameters.device}; waiting for it',
-                        throttle_duration_sec=10.0,
-                    )
-                    self._stop.wait(1.0)
-        except Exception as error:
-            self._work_failed(error)
+        while not self.stopping.is_set():
+            capture = self._open()
+            before = self._frames.total
+            if capture.isOpened():
+                self._connected = True
+                self._read(capture)
+                self._connected = False
+            capture.release()
+            if self._is_file and not self.parameters.loop:
+                self._finished = True
+                return
+            if not self._is_file or self._frames.total == before:
+                self.get_logger().warning(
+                    f'no camera {self.parameters.device}; waiting for it',
+                    throttle_duration_sec=10.0,
+                )
+                self.stopping.wait(1.0)
 
     def _open(self) -> cv2.VideoCapture:
         given: RgbCameraParameters = self.parameters
@@ -109,7 +98,7 @@ class RgbCameraNode(MicroexprNode):
         if self._is_file:
             period_s = 1 / (self.parameters.framerate or capture.get(cv2.CAP_PROP_FPS) or 30.0)
         due_s = time.monotonic()
-        while not self._stop.is_set():
+        while not self.stopping.is_set():
             grabbed = capture.grab()
             stamp = self.get_clock().now()
             if not grabbed:
@@ -122,7 +111,7 @@ class RgbCameraNode(MicroexprNode):
                 )
             self._frames.add()
             due_s += period_s
-            self._stop.wait(max(due_s - time.monotonic(), 0.0) if period_s else 0.0)
+            self.stopping.wait(max(due_s - time.monotonic(), 0.0) if period_s else 0.0)
 
     def diagnose(self) -> Diagnosis:
         """Tell whether there is a camera and how fast it is."""
