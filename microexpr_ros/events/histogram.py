@@ -54,6 +54,12 @@ def accumulate(events: Events, region: Region, counts: NDArray[np.uint8]) -> int
     return int(inside)
 
 
+_BLOCK: Final = 512
+"""Events that are picked before they are counted: they stay in the nearest cache."""
+
+_LOW_BITS: Final = (1 << 31) - 1
+
+
 @kernel
 def _accumulate(
     x: NDArray[np.uint16],
@@ -65,26 +71,32 @@ def _accumulate(
     height: int,
     counts: NDArray[np.uint8],
 ) -> Integer:
+    """Count block by block: pick the events inside, then add them, both without a branch.
+
+    One that told inside from outside could not be foreseen.
+    """
     _, rows, columns = counts.shape
-    cells = 2 * rows * columns
-    # One table of cells per axis replaces a division per event. Its last entry takes what lies
-    # outside and leads behind the counts: a branch there could not be foreseen.
-    row_of = np.empty(height + 1, np.int64)
+    flat, plane = counts.reshape(-1), np.uint64(rows * columns)
+    # One table of cells per axis replaces a division per event.
+    row_of, column_of = np.empty(height, np.uint64), np.empty(width, np.uint64)
     for i in range(height):
         row_of[i] = i * rows // height * columns
-    column_of = np.empty(width + 1, np.int64)
     for i in range(width):
         column_of[i] = i * columns // width
-    row_of[height] = column_of[width] = cells
-    padded = np.empty(cells + 2 * cells, np.uint8)
-    padded[:cells] = counts.reshape(-1)
+    # Column, row and polarity in one word; the last place takes what is outside.
+    picked = np.empty(_BLOCK + 1, np.uint64)
     inside: Integer = 0
-    for i in range(len(x)):
-        # Unsigned, what lies left of the region or above it is far right of it or below it.
-        u = min(np.uint64(np.int64(x[i]) - left), np.uint64(width))
-        v = min(np.uint64(np.int64(y[i]) - top), np.uint64(height))
-        cell = np.uint64(row_of[v] + column_of[u] + np.int64(p[i] & 1) * rows * columns)
-        padded[cell] += padded[cell] < 255
-        inside += cell < np.uint64(cells)
-    counts.reshape(-1)[:] = padded[:cells]
+    for start in range(0, len(x), _BLOCK):
+        count: Integer = np.uint64(0)
+        for i in range(start, min(start + _BLOCK, len(x))):
+            # Unsigned, what lies left of the region or above it is far right of it or below it.
+            u, v = np.uint64(np.int64(x[i]) - left), np.uint64(np.int64(y[i]) - top)
+            picked[count] = u | v << np.uint64(32) | np.uint64(p[i]) << np.uint64(63)
+            count += np.uint64((u < np.uint64(width)) & (v < np.uint64(height)))
+        for i in range(count):
+            u = picked[i] & np.uint64(_LOW_BITS)
+            v = picked[i] >> np.uint64(32) & np.uint64(_LOW_BITS)
+            cell = (picked[i] >> np.uint64(63)) * plane + row_of[v] + column_of[u]
+            flat[cell] += flat[cell] < 255
+        inside += np.int64(count)
     return inside

@@ -130,6 +130,17 @@ def test_vectors_cannot_leave_the_eleven_bits_of_a_column():
     assert decoder.dropped == 1 + 12
 
 
+def test_more_full_vectors_than_sixteen_bits_can_count():
+    starts = np.tile(4 * np.arange(400), 10)
+    full = [np.full(len(starts), word) for word in (0x4FFF, 0x50FF)]
+    rows = np.stack([0x3000 | starts, *full], axis=1).reshape(-1)
+    decoder, events, _ = decode([0x8000, 0x6000, 0x0000, *rows])
+    want = (starts[:, None] + np.arange(20)).reshape(-1)
+    assert len(want) > 1 << 16
+    np.testing.assert_array_equal(events.x, want)
+    assert decoder.dropped == 0
+
+
 def test_time_loops_are_unwrapped_across_packets():
     decoder = codecs.decoder('evt3', 4, 4)
     times = []

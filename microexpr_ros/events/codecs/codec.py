@@ -73,6 +73,30 @@ class Decoder(ABC):
             sensor; nothing is raised.
         """
 
+    def _words(self, payload: Buffer, dtype: np.dtype[Any], size: int) -> NDArray[Any]:
+        """View a payload as whole words; count the bytes that are left at its end.
+
+        Args:
+            payload: Any contiguous buffer of bytes.
+            dtype: Type of the words.
+            size: Bytes of the smallest unit, a multiple of the word's.
+
+        Returns:
+            The words, read-only and aligned.
+        """
+        view = memoryview(payload)
+        left = view.nbytes % size
+        if left:
+            self._counts[SKIPPED] += left
+            view = view.cast('B')[:-left]
+        words = np.frombuffer(view, dtype)
+        if not words.flags.aligned:
+            words = words.copy()
+        # Kernels are compiled once, for read-only input: numba takes writable arrays as another
+        # type.
+        words.setflags(write=False)
+        return words
+
 
 class Encoder(ABC):
     """Encodes packets of one camera, each so that a new decoder can start with it.
@@ -123,29 +147,6 @@ class Encoder(ABC):
             raise MicroexprError(
                 f'{self.encoding} cannot encode triggers: choose evt3 or leave them out'
             )
-
-
-def as_words(payload: Buffer, dtype: np.dtype[Any], size: int) -> tuple[NDArray[Any], int]:
-    """View a payload as whole words.
-
-    Args:
-        payload: Any contiguous buffer of bytes.
-        dtype: Type of the words.
-        size: Bytes of the smallest unit, a multiple of the word's.
-
-    Returns:
-        The words, read-only and aligned, and the number of bytes left at the end.
-    """
-    view = memoryview(payload)
-    left = view.nbytes % size
-    words = np.frombuffer(view, dtype, (view.nbytes - left) // dtype.itemsize)
-    flags = words.flags
-    if not flags.aligned:
-        words = words.copy()
-        flags = words.flags
-    # Kernels are compiled once, for read-only input: numba takes writable arrays as another type.
-    flags.writeable = False
-    return words, left
 
 
 def first_time_ns(times: NDArray[np.int64]) -> int:

@@ -13,7 +13,6 @@ from microexpr_ros.events.codecs.codec import (
     UNDATED,
     WORD_32,
     Decoder,
-    as_words,
 )
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.kernel import Integer, kernel
@@ -55,8 +54,7 @@ class Evt2Decoder(Decoder):
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
         """Decode one packet, as told by `Decoder`."""
-        words, left = as_words(payload, WORD_32, 4)
-        self._counts[SKIPPED] += left
+        words = self._words(payload, WORD_32, 4)
         t, x, y, p, trigger_t, trigger = _decode(
             words, self.height, self.width, self._state, self._counts
         )

@@ -15,7 +15,6 @@ from microexpr_ros.events.codecs.codec import (
     WORD_16,
     Decoder,
     Encoder,
-    as_words,
     require_order,
 )
 from microexpr_ros.events.events import Events, Triggers
@@ -59,16 +58,17 @@ _NEWEST_TRIGGER: Final = 6  # ns
 _STATE_SIZE: Final = 7
 
 
-def _offsets_of_masks() -> NDArray[np.uint16]:
-    """Return for each 12-bit mask the numbers of its set bits, then zeros: [4096, 12]."""
+def _spreads_of_masks() -> NDArray[np.uint64]:
+    """Return for each 12-bit mask the numbers of its set bits, 4 bits each, and their count."""
     bits = (np.arange(4096)[:, None] >> np.arange(12)) & 1
-    order = np.argsort(1 - bits, axis=1, kind='stable')
-    filled = np.arange(12) < bits.sum(axis=1, keepdims=True)
-    return np.where(filled, order, 0).astype(np.uint16)
+    count = bits.sum(axis=1)
+    place = 4 * (np.cumsum(bits, axis=1) - bits)
+    numbers = (bits * np.arange(12) << place).sum(axis=1)
+    return np.asarray(numbers | count << _COUNT_LANE, np.uint64)
 
 
-_OFFSETS: Final = _offsets_of_masks()
-_POPULATION: Final = np.bitwise_count(np.arange(4096)).astype(np.uint8)
+_COUNT_LANE: Final = 48
+_SPREADS: Final = _spreads_of_masks()
 
 
 class Evt3Decoder(Decoder):
@@ -88,22 +88,13 @@ class Evt3Decoder(Decoder):
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
         """Decode one packet, as told by `Decoder`."""
-        words, left = as_words(payload, WORD_16, 2)
-        self._counts[SKIPPED] += left
+        words = self._words(payload, WORD_16, 2)
         t, x, y, p, trigger_t, trigger = _decode(
-            words,
-            self.height,
-            self.width,
-            self._state,
-            self._counts,
-            _LANES,
-            _OFFSETS,
-            _POPULATION,
+            words, self.height, self.width, self._state, self._counts
         )
-        if len(trigger) == 0:
+        if len(trigger_t) == 0:
             return Events(t, x, y, p), _NO_TRIGGERS
-        channel, edge = (trigger >> 8 & 15).astype(np.uint8), (trigger & 1).astype(np.uint8)
-        return Events(t, x, y, p), Triggers(trigger_t, channel, edge)
+        return Events(t, x, y, p), Triggers(trigger_t, trigger[0], trigger[1])
 
 
 class Evt3Encoder(Encoder):
@@ -165,7 +156,7 @@ class Evt3Encoder(Encoder):
 _Words = NDArray[np.uint16]
 _Times = NDArray[np.int64]
 _Decoded = tuple[
-    _Times, NDArray[np.uint16], NDArray[np.uint16], NDArray[np.uint8], _Times, NDArray[np.uint16]
+    _Times, NDArray[np.uint16], NDArray[np.uint16], NDArray[np.uint8], _Times, NDArray[np.uint8]
 ]
 
 _BLOCK: Final = 512
@@ -194,9 +185,6 @@ def _decode(
     width: int,
     state: NDArray[np.int64],
     counts: NDArray[np.int64],
-    lanes: NDArray[np.uint64],
-    offsets: NDArray[np.uint16],
-    population: NDArray[np.uint8],
 ) -> _Decoded:
     """Decode a packet in two steps, block by block.
 
@@ -208,13 +196,14 @@ def _decode(
     events, triggers = _count(words)
     t, p = np.empty(events, np.int64), np.empty(events, np.uint8)
     x, y = np.empty(events, np.uint16), np.empty(events, np.uint16)
-    trigger_t, trigger = np.empty(triggers, np.int64), np.empty(triggers, np.uint16)
+    # Channels, then edges.
+    trigger_t, trigger = np.empty(triggers, np.int64), np.empty((2, triggers), np.uint8)
 
     start = 0
     if state[_LOW] < 0:
-        start = _find_first_time(words, state, counts, population)
+        start = _find_first_time(words, state, counts)
         if state[_LOW] < 0:
-            return t[:0], x[:0], y[:0], p[:0], trigger_t[:0], trigger[:0]
+            return t[:0], x[:0], y[:0], p[:0], trigger_t[:0], trigger[:, :0]
 
     # Everything here is unsigned, which spares a test for negative indices per access.
     register = np.uint64(state[_Y]) << np.uint64(_Y_LANE) | np.uint64(state[_LOW]) << np.uint64(
@@ -243,7 +232,7 @@ def _decode(
             is_new_high = (word ^ high_word) - np.uint64(1) < np.uint64(0xFFF)
             if np.uint64(_UNCOMMON) >> code & np.uint64(1) or is_new_high:
                 break
-            lane = lanes[code]
+            lane = _LANES[code]
             register = register & ~lane | word * every_lane & lane
             block[gathered] = register
             gathered += np.uint64(code == np.uint64(_ADDR_X))
@@ -269,10 +258,12 @@ def _decode(
                 span, mask = np.uint64(8), word & np.uint64(0xFF)
             without_x = register >> np.uint64(_Y_LANE) << np.uint64(_Y_LANE) | polarity
             if base_x + span <= columns:
-                first = without_x | base_x
-                for k in range(12):
-                    block[gathered + np.uint64(k)] = first + np.uint64(offsets[mask, k])
-                gathered += np.uint64(population[mask])
+                first, spread = without_x | base_x, _SPREADS[mask]
+                # A fixed number, for vector instructions; the next event overwrites the rest.
+                for k in range(span):
+                    offset = spread >> np.uint64(4) * np.uint64(k) & np.uint64(15)
+                    block[gathered + np.uint64(k)] = first + offset
+                gathered += spread >> np.uint64(_COUNT_LANE)
             else:
                 for k in range(span):
                     column = base_x + np.uint64(k)
@@ -286,7 +277,8 @@ def _decode(
         elif code == np.uint64(_EXT_TRIGGER):
             low = np.int64(register >> np.uint64(_LOW_LANE) & np.uint64(0xFFF))
             trigger_t[fired] = (high * 4096 + low) * 1000
-            trigger[fired] = word
+            trigger[0, fired] = word >> np.uint64(8) & np.uint64(15)
+            trigger[1, fired] = word & np.uint64(1)
             fired += 1
         else:
             counts[SKIPPED] += 1
@@ -296,38 +288,37 @@ def _decode(
     state[_BASE_X], state[_POLARITY] = np.int64(base_x), np.int64(polarity)
     state[_NEWEST_EVENT] = _hold(t[:end], state[_NEWEST_EVENT], steps_back)
     state[_NEWEST_TRIGGER] = _hold(trigger_t[:fired], state[_NEWEST_TRIGGER], fired)
-    return t[:end], x[:end], y[:end], p[:end], trigger_t[:fired], trigger[:fired]
+    return t[:end], x[:end], y[:end], p[:end], trigger_t[:fired], trigger[:, :fired]
+
+
+# Every second field of 1, 2, 4 and 8 bits.
+_BY_1, _BY_2, _BY_4, _BY_8 = map(np.uint16, (0x5555, 0x3333, 0x0F0F, 0x00FF))
 
 
 @kernel
 def _count(words: _Words) -> tuple[int, int]:
     """Return upper bounds of events and triggers."""
-    events = triggers = vectors = 0
-    for i in range(len(words)):
-        events += words[i] >> 12 == _ADDR_X
-        triggers += words[i] >> 12 == _EXT_TRIGGER
-        # VECT_12 and VECT_8 differ in the last bit.
-        vectors += words[i] >> 13 == _VECT_12 >> 1
-    if vectors:
-        events += _count_in_vectors(words)
-    return events, triggers
-
-
-@kernel
-def _count_in_vectors(words: _Words) -> Integer:
-    """Return the number of events in vectors, in 16-bit arithmetic all along."""
     events: Integer = 0
-    for i in range(len(words)):
-        code = np.uint16(words[i] >> np.uint16(12))
-        kept = np.uint16(0x0FFF) if code == _VECT_12 else np.uint16(0)
-        kept = np.uint16(0x00FF) if code == _VECT_8 else kept
-        # Sums of neighbouring fields of 1, 2, 4 and 8 bits.
-        bits = np.uint16(words[i] & kept)
-        bits = np.uint16((bits & np.uint16(0x5555)) + (bits >> np.uint16(1) & np.uint16(0x5555)))
-        bits = np.uint16((bits & np.uint16(0x3333)) + (bits >> np.uint16(2) & np.uint16(0x3333)))
-        bits = np.uint16((bits & np.uint16(0x0F0F)) + (bits >> np.uint16(4) & np.uint16(0x0F0F)))
-        events += np.uint16((bits & np.uint16(0xFF)) + (bits >> np.uint16(8)))
-    return events
+    triggers: Integer = 0
+    # 16-bit arithmetic all along, which is four times as fast, in parts whose sums fit.
+    for start in range(0, len(words), 4096):
+        some = words[start : start + 4096]
+        few_events = few_triggers = np.uint16(0)
+        for i in range(len(some)):
+            code = np.uint16(some[i] >> np.uint16(12))
+            kept = np.uint16(0x0FFF) if code == _VECT_12 else np.uint16(0)
+            kept = np.uint16(0x00FF) if code == _VECT_8 else kept
+            # Sums of neighbouring fields.
+            bits = np.uint16(some[i] & kept)
+            bits = np.uint16((bits & _BY_1) + (bits >> np.uint16(1) & _BY_1))
+            bits = np.uint16((bits & _BY_2) + (bits >> np.uint16(2) & _BY_2))
+            bits = np.uint16((bits & _BY_4) + (bits >> np.uint16(4) & _BY_4))
+            bits = np.uint16((bits & _BY_8) + (bits >> np.uint16(8)))
+            few_events = np.uint16(few_events + bits + np.uint16(code == _ADDR_X))
+            few_triggers = np.uint16(few_triggers + np.uint16(code == _EXT_TRIGGER))
+        events += few_events
+        triggers += few_triggers
+    return events, triggers
 
 
 @kernel
@@ -335,7 +326,6 @@ def _find_first_time(
     words: _Words,
     state: NDArray[np.int64],
     counts: NDArray[np.int64],
-    population: NDArray[np.uint8],
 ) -> int:
     """Follow the words up to the first TIME_LOW after a TIME_HIGH; return the index after it."""
     for i in range(len(words)):
@@ -353,10 +343,10 @@ def _find_first_time(
         elif code == _ADDR_X:
             counts[UNDATED] += 1
         elif code == _VECT_12:
-            counts[UNDATED] += population[word & 0xFFF]
+            counts[UNDATED] += np.int64(_SPREADS[word & 0xFFF] >> np.uint64(_COUNT_LANE))
             state[_BASE_X] += 12
         elif code == _VECT_8:
-            counts[UNDATED] += population[word & 0xFF]
+            counts[UNDATED] += np.int64(_SPREADS[word & 0xFF] >> np.uint64(_COUNT_LANE))
             state[_BASE_X] += 8
         else:
             counts[SKIPPED] += _UNDEFINED >> code & 1
@@ -396,6 +386,7 @@ def _fill(
         The index after the last, and whether any time is less than the one before it.
     """
     count = np.int64(gathered)
+    high_ns = high * 4_096_000
     t, x, y, p = t[start:], x[start:], y[start:], p[start:]
     # Differences are collected for their highest bit, which says that one was negative.
     steps = outside = np.uint64(0)
@@ -404,7 +395,7 @@ def _fill(
         column = block[i] & np.uint64(0x7FF)
         row = block[i] >> np.uint64(_Y_LANE) & np.uint64(0x7FF)
         x[i], y[i], p[i] = column, row, block[i] >> np.uint64(11) & np.uint64(1)
-        t[i] = _time_of(block[i], high)
+        t[i] = high_ns + np.int64(block[i] >> np.uint64(_LOW_LANE) & np.uint64(0xFFF)) * 1000
         outside |= (np.uint64(width - 1) - column) | (np.uint64(height - 1) - row)
     for i in range(1, count):
         steps |= (block[i] >> np.uint64(_LOW_LANE) & np.uint64(0xFFF)) - (

@@ -13,7 +13,6 @@ from microexpr_ros.events.codecs.codec import (
     WORD_16,
     Decoder,
     Encoder,
-    as_words,
     first_time_ns,
     require_span,
 )
@@ -57,8 +56,7 @@ class LibcaerCmpDecoder(Decoder):
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
         """Decode one packet, as told by `Decoder`."""
-        words, left = as_words(payload, WORD_16, 2)
-        self._counts[SKIPPED] += left
+        words = self._words(payload, WORD_16, 2)
         t, x, y, p = _decode(
             words, time_base, self.height, self.width, self._state, self._counts, _LANES
         )

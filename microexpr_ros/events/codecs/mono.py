@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 
 from microexpr_ros.events.codecs.codec import (
     DROPPED,
-    SKIPPED,
     WORD_32,
     Decoder,
     Encoder,
-    as_words,
     first_time_ns,
     require_span,
 )
@@ -35,8 +33,7 @@ class MonoDecoder(Decoder):
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
         """Decode one packet, as told by `Decoder`."""
-        words, left = as_words(payload, WORD_32, 8)
-        self._counts[SKIPPED] += left
+        words = self._words(payload, WORD_32, 8)
         t, x, y, p = _decode(words, time_base, self.height, self.width)
         self._counts[DROPPED] += len(words) // 2 - len(t)
         return Events(t, x, y, p), _NO_TRIGGERS

@@ -9,11 +9,9 @@ import numpy as np
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs.codec import (
     DROPPED,
-    SKIPPED,
     WORD_64,
     Decoder,
     Encoder,
-    as_words,
     first_time_ns,
     require_span,
 )
@@ -37,8 +35,7 @@ class TriggerDecoder(Decoder):
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
         """Decode one packet, as told by `Decoder`."""
-        words, left = as_words(payload, WORD_64, 8)
-        self._counts[SKIPPED] += left
+        words = self._words(payload, WORD_64, 8)
         channel = words >> np.uint64(48) & np.uint64(0x7FFF)
         known = channel <= _MAX_ID
         self._counts[DROPPED] += len(words) - np.count_nonzero(known)
