@@ -7,9 +7,12 @@ import sys
 import typer
 
 from microexpr_ros.cli import bench, evaluate, train
+from microexpr_ros.cli.bag_options import BagCommand
 from microexpr_ros.cli.convert import convert
 from microexpr_ros.cli.demo import demo
 from microexpr_ros.cli.doctor import doctor
+from microexpr_ros.cli.play import play
+from microexpr_ros.cli.record import record
 from microexpr_ros.cli.synth import synth
 from microexpr_ros.errors import MicroexprError
 
@@ -28,6 +31,8 @@ app.add_typer(train.app, name='train')
 app.add_typer(evaluate.app, name='evaluate')
 app.add_typer(bench.app, name='bench')
 app.command()(convert)
+app.command(cls=BagCommand)(record)
+app.command(cls=BagCommand)(play)
 
 
 def main() -> None:

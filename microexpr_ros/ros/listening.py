@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.context import Context
@@ -26,7 +25,9 @@ from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.subscription import Subscription
 
-Callback = Callable[[Any, int], None]
+Callback = Callable[..., None]
+"""As `Listener.subscribe` says."""
+
 Topic = tuple[type, str, Callback, QoSProfile]
 
 MOST_PER_TURN = 20
@@ -88,12 +89,15 @@ class Reader:
         """Work on what has arrived; what is left over wakes the thread again."""
         for subscription, kind, callback in self.subscriptions:
             for _ in range(MOST_PER_TURN):
-                taken = subscription.handle.take_message(kind, False)
+                taken = subscription.handle.take_message(kind, subscription.raw)
                 if taken is None:
                     break
                 message, info = taken
+                times = [info['source_timestamp']]
+                if subscription.raw:
+                    times.append(info['received_timestamp'])
                 try:
-                    callback(message, info['source_timestamp'])
+                    callback(message, *times)
                 except Exception as error:
                     self.fail(error)
                 if subscription is self.subscriptions[0][0]:
@@ -130,6 +134,7 @@ class Listener:
         fail: Callable[[Exception], None],
         silent: Callable[[], None] | None = None,
         silence_ns: int = IDLE_NS,
+        raw: bool = False,
     ) -> Reader:
         """Begin to listen for a node.
 
@@ -140,6 +145,8 @@ class Listener:
             fail: called with an exception that a callback raised.
             silent: called whenever nothing has arrived on the first topic for `silence_ns`.
             silence_ns: how long nothing must arrive.
+            raw: whether callbacks get serialized messages, and as a third argument the system
+                time in ns at which the message was received.
 
         Returns:
             What `unsubscribe` takes.
@@ -154,6 +161,7 @@ class Listener:
                 lambda _: None,
                 qos,
                 callback_group=_OwnThread(),
+                raw=raw,
                 event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
             )
             subscriptions.append((subscription, kind, callback))

@@ -21,6 +21,7 @@ NODES = {
     'au_classifier': 'ActionUnitClassifierNode',
     'reconstructor': 'ReconstructorNode',
     'overlay': 'OverlayNode',
+    'recorder': 'RecorderNode',
 }
 
 

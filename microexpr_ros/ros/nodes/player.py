@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rosgraph_msgs.msg import Clock as ClockMessage
+from std_srvs.srv import Trigger
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import bags
+from microexpr_ros.events.bags.playback import Part, Playback
+from microexpr_ros.events.pacing import RATES, Pacer
 from microexpr_ros.ros import qos
-from microexpr_ros.ros.conversions import message_type, to_time
+from microexpr_ros.ros.conversions import SECOND_NS, message_type, to_time
 from microexpr_ros.ros.diagnostics import Diagnosis, Rate
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
 from microexpr_ros.ros.parameters import parameter
+from microexpr_ros.ros.recorded_qos import adapt_offer
+
+WAITING = 'waiting for subscribers'
+PLAYING = 'playing'
+ENDED = 'the bag has ended'
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,9 @@ class PlayerParameters(NodeParameters):
     """Parameters of the player."""
 
     bag: str = parameter('', 'rosbag2 folder, or a lone .mcap or .db3 file')
-    rate: float = parameter(1.0, 'speed; 1 is that of the recording', minimum=0.01, maximum=100.0)
+    rate: float = parameter(
+        1.0, 'speed; 1 is that of the recording', minimum=RATES[0], maximum=RATES[1]
+    )
     loop: bool = parameter(False, 'begin again at the end')
     topics: tuple[str, ...] = parameter((), 'play these topics only; empty: all', element=str)
     clock_hz: float = parameter(
@@ -38,6 +48,10 @@ class PlayerParameters(NodeParameters):
     playback_duration_s: float = parameter(
         0.0, 'play this much of the bag, in s; 0: to its end', minimum=0.0, maximum=1e9
     )
+    delay_s: float = parameter(
+        0.0, 'wait this long before each round, in s', minimum=0.0, maximum=1e6
+    )
+    start_paused: bool = parameter(False, 'begin with a pause')
     wait_for_subscribers_s: float = parameter(
         5.0,
         'begin when every topic has a subscriber, or after this long, in s',
@@ -48,79 +62,120 @@ class PlayerParameters(NodeParameters):
 
 
 class PlayerNode(MicroexprNode):
-    """Publish the serialized messages of a bag without decoding them."""
+    """Publish the serialized messages of a bag without decoding them.
+
+    Services `~/pause`, `~/resume`, `~/toggle_paused` and `~/play_next` are named as those of
+    rosbag2's player.
+    """
 
     name = 'player'
     Parameters: ClassVar[type[NodeParameters]] = PlayerParameters
+    playback: Playback | None = None
+    """What is played; None until the node is configured."""
 
     def configure(self) -> None:
         """Open the bag and advertise its topics."""
-        if not self.parameters.bag:
+        values = self.parameters
+        if not values.bag:
             raise MicroexprError('parameter bag is empty; set it to a rosbag2 to play')
-        self._path = Path(self.parameters.bag)
-        self._bag = bags.describe(self._path)
-        known = {topic.name: topic.type for topic in self._bag.topics}
-        missing = [name for name in self.parameters.topics if name not in known]
-        if missing:
-            raise MicroexprError(
-                f'bag {self._path} has no topic {", ".join(missing)}; it has {", ".join(known)}'
-            )
-        self._topics = list(self.parameters.topics) or self._playable(known)
+        bag = bags.describe(values.bag)
+        if not bag.complete:
+            self.get_logger().warning(f'{bag.path} was not ended; what is there is played')
+        known = {topic.name: topic for topic in bag.topics}
+        names = list(values.topics) or self._playable(bag)
+        self._part = Part(
+            topics=names,
+            start_offset_ns=round(values.start_offset_s * SECOND_NS),
+            duration_ns=round(values.playback_duration_s * SECOND_NS),
+            loop=values.loop,
+            delay_ns=round(values.delay_s * SECOND_NS),
+            clock_hz=values.clock_hz,
+        )
+        self._bag = bag
+        self._prepare()
         self._out = {}
-        for topic in self._topics:
-            kind = known[topic]
+        for name in names:
+            kind = known[name].type
             profile = {bags.EVENT_PACKET: qos.EVENTS, bags.IMAGE: qos.FRAMES}.get(kind, qos.SLICES)
-            self._out[topic] = self.advertise(message_type(kind), topic, profile)
-        hz = self.parameters.clock_hz
-        self._clock_ns = round(1e9 / hz) if hz else 0
-        if self._clock_ns:
+            profile = adapt_offer(known[name].offered_qos, profile)
+            self._out[name] = self.advertise(message_type(kind), name, profile)
+        if values.clock_hz:
             self._clock_out = self.advertise(ClockMessage, '/clock', qos.RESULTS)
 
-    def _playable(self, known: dict[str, str]) -> list[str]:
+    def _prepare(self) -> None:
+        self._published, self._event_packets, self._state = Rate(), 0, WAITING
+        pacer = Pacer(self.parameters.rate, self.parameters.start_paused)
+        self.playback = Playback(self._bag, self._part, pacer)
+
+    def _playable(self, bag: bags.Bag) -> list[str]:
         """Return the topics to play when none are named; say which are left out."""
         topics = []
-        for topic, kind in known.items():
-            if topic == '/clock' and self.parameters.clock_hz:
+        for topic in bag.topics:
+            if topic.name == '/clock' and self.parameters.clock_hz:
                 continue  # The player makes its own.
             try:
-                message_type(kind)
+                message_type(topic.type)
             except MicroexprError as error:
-                self.get_logger().warning(f'{topic} is not played: {error}')
+                self.get_logger().warning(f'{topic.name} is not played: {error}')
             else:
-                topics.append(topic)
+                topics.append(topic.name)
         return topics
 
     def activate(self) -> None:
         """Begin to play."""
-        self._published, self._event_packets = Rate(), 0
-        self._late_ns, self._played_ns, self._finished = 0, 0, False
+        self._prepare()
+        pacer = self.playback.pacer
+        self._offer('pause', lambda: pacer.change(paused=True))
+        self._offer('resume', lambda: pacer.change(paused=False))
+        self._offer('toggle_paused', pacer.toggle)
+        self._offer('play_next', pacer.step)
         self.stream(self._play)
+        self._teardown.append(pacer.stop)
+
+    def _offer(self, name: str, action: Callable[[], bool | None]) -> None:
+        """Offer a service until the node is deactivated."""
+
+        def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            response.success = action() is not False
+            response.message = self.state
+            return response
+
+        service = self.create_service(Trigger, f'~/{name}', answer)
+        self._teardown.append(lambda: self.destroy_service(service))
+
+    @property
+    def state(self) -> str:
+        """What the player does, in a word or a few."""
+        return 'paused' if self._state == PLAYING and self.playback.pacer.paused else self._state
 
     def _play(self) -> None:
         try:
             self._wait_for_subscribers()
-            while not self.stopping.is_set():
-                self._play_once()
-                if not self.parameters.loop:
-                    break
+            self._state = PLAYING
+            self.playback.run(self._publish, self._tell)
         except MicroexprError as error:
             self._report(error)
             self.failed = True
-        self._finished = True
+        self._state = ENDED
         if not self.stopping.is_set():
             if not self.failed:
-                self.get_logger().info('the bag has ended')
-                self._let_time_pass()
+                self.get_logger().info(f'the bag has ended: {self.playback.lateness.summary()}')
+                if self.parameters.clock_hz:
+                    # A little more time, so that the last slices end.
+                    self._tell(self.playback.played_ns + SECOND_NS // 10)
             # The last packets are still on their way, and everybody tells once a second how
             # it went.
             self.stopping.wait(1.5)
             if self.parameters.shutdown_at_end and not self.stopping.is_set():
                 self.context.try_shutdown()
 
-    def _let_time_pass(self) -> None:
-        """Tell the clock on a little, so that the last slices end."""
-        if self._clock_ns and self._played_ns:
-            self._clock_out.publish(ClockMessage(clock=to_time(self._played_ns + 100_000_000)))
+    def _publish(self, message: bags.Message) -> None:
+        self._out[message.topic].publish(message.cdr)
+        self._published.add()
+        self._event_packets += message.type == bags.EVENT_PACKET
+
+    def _tell(self, time_ns: int) -> None:
+        self._clock_out.publish(ClockMessage(clock=to_time(time_ns)))
 
     def _wait_for_subscribers(self) -> None:
         """Let discovery finish, so that the first messages are heard."""
@@ -132,48 +187,21 @@ class PlayerNode(MicroexprNode):
                 return
         self.stopping.wait(0.2)
 
-    def _play_once(self) -> None:
-        """Publish the bag once, each message when its time has come."""
-        rate = self.parameters.rate
-        begin_ns = self._bag.start_ns + round(self.parameters.start_offset_s * 1e9)
-        began_ns: int | None = None
-        next_clock_ns = begin_ns
-        duration_ns = round(self.parameters.playback_duration_s * 1e9)
-        for message in bags.read_messages(self._path, tuple(self._topics), begin_ns):
-            if duration_ns and message.time_ns > begin_ns + duration_ns:
-                return
-            if began_ns is None:
-                # Opening the bag takes time that the recording did not.
-                began_ns = time.monotonic_ns()
-            while True:
-                until_ns = (
-                    min(message.time_ns, next_clock_ns) if self._clock_ns else message.time_ns
-                )
-                ahead_ns = (until_ns - begin_ns) / rate - (time.monotonic_ns() - began_ns)
-                if ahead_ns > 0 and self.stopping.wait(ahead_ns / 1e9):
-                    return
-                if not self._clock_ns or next_clock_ns > message.time_ns:
-                    break
-                self._clock_out.publish(ClockMessage(clock=to_time(next_clock_ns)))
-                next_clock_ns += self._clock_ns
-            self._late_ns = max(self._late_ns, round(-ahead_ns))
-            self._out[message.topic].publish(message.cdr)
-            self._played_ns = message.time_ns
-            self._published.add()
-            self._event_packets += message.type == bags.EVENT_PACKET
+    def summary(self) -> dict[str, Any]:
+        """Return what was played so far, and how late."""
+        return {
+            'bag': str(self._bag.path),
+            'rate': round(self.playback.pacer.rate, 2),
+            'played_s': round((self.playback.played_ns - self._bag.start_ns) / SECOND_NS, 3),
+            'messages': self._published.total,
+            'event_packets': self._event_packets,
+            **self.playback.lateness.summary(),
+        }
 
     def diagnose(self) -> Diagnosis:
         """Tell how far the player is and whether it keeps up."""
-        return Diagnosis(
-            message='the bag has ended' if self._finished else 'playing',
-            values={
-                'bag': str(self._path),
-                'messages_hz': round(self._published.hz(), 1),
-                'messages': self._published.total,
-                'event_packets': self._event_packets,
-                'most_late_ms': round(self._late_ns / 1e6, 1),
-            },
-        )
+        hz = round(self._published.hz(), 1)
+        return Diagnosis(message=self.state, values={**self.summary(), 'messages_hz': hz})
 
 
 def main() -> None:

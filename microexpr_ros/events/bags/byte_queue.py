@@ -1,0 +1,79 @@
+"""A queue between two threads, bounded by the bytes in it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Generic, TypeVar
+
+Item = TypeVar('Item')
+
+
+class ByteQueue(Generic[Item]):
+    """First in, first out. It is never so full that a lone item of any size would not fit.
+
+    Args:
+        most_bytes: what it holds at most.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._items: deque[tuple[Item, int]] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is closed and empty."""
+        return self._closed and not self._items
+
+    def put(self, item: Item, size: int, wait: bool = False) -> bool:
+        """Add an item.
+
+        Args:
+            item: The item.
+            size: Its bytes.
+            wait: Whether to wait for room.
+
+        Returns:
+            Whether it was taken: there was room, and the queue is open.
+        """
+        with self._changed:
+            while self._items and self.bytes + size > self._most_bytes and not self._closed:
+                if not wait:
+                    return False
+                self._changed.wait()
+            if self._closed:
+                return False
+            self._items.append((item, size))
+            self.bytes += size
+            self._changed.notify_all()
+            return True
+
+    def get(self, timeout_s: float | None = None) -> Item | None:
+        """Take the oldest item.
+
+        Args:
+            timeout_s: How long to wait for it; None for as long as the queue is open.
+
+        Returns:
+            The item, None if there is none in time or the queue is finished.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._closed, timeout_s)
+            if not self._items:
+                return None
+            item, size = self._items.popleft()
+            self.bytes -= size
+            self._changed.notify_all()
+            return item
+
+    def close(self) -> None:
+        """Take nothing more; what is in it can still be got."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,113 @@
+"""What a bag holds: topics, messages, and which topic is meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rosbags.interfaces import Qos
+
+from microexpr_ros.errors import MicroexprError
+
+EVENT_PACKET: Final = 'event_camera_msgs/msg/EventPacket'
+IMAGE: Final = 'sensor_msgs/msg/Image'
+EVENTS_TOPIC: Final = '/event_camera/events'
+"""Where the drivers of event cameras publish."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic of a bag.
+
+    Attributes:
+        name: with its leading slash.
+        type: ROS type; older names of EventPacket are told as the newer one.
+        messages: number of messages.
+        offered_qos: what its publishers offered, as far as the bag tells.
+    """
+
+    name: str
+    type: str
+    messages: int
+    offered_qos: tuple[Qos, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bag:
+    """What a bag holds.
+
+    Attributes:
+        path: folder or file.
+        topics: sorted by name.
+        start_ns: time at which the first message was received; 0 if there is none.
+        end_ns: time at which the last message was received; 0 if there is none.
+        complete: whether every file of the bag is there and, of mcap, was ended by its recorder.
+            What a recorder wrote before it was killed can be read all the same.
+    """
+
+    path: Path
+    topics: tuple[Topic, ...]
+    start_ns: int
+    end_ns: int
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A serialized message of a bag.
+
+    Attributes:
+        topic: its topic.
+        type: its ROS type, as in Topic.
+        time_ns: time at which it was received.
+        cdr: serialized message with its four leading bytes.
+    """
+
+    topic: str
+    type: str
+    time_ns: int
+    cdr: bytes
+
+
+def find_topic(bag: Bag, type_name: str, topic: str | None = None) -> str:
+    """Return the name of a topic after checking its type, or of the only topic of a type.
+
+    Args:
+        bag: What to search.
+        type_name: The type that the topic must have.
+        topic: Its name; None for the only one of the type.
+
+    Raises:
+        MicroexprError: No topic fits, or several do.
+    """
+    if topic is not None:
+        found = require_topic(bag, topic)
+        if found.type != type_name:
+            raise MicroexprError(
+                f'{topic} in {bag.path} is of type {found.type}, not {type_name}: {_hint(bag)}'
+            )
+        return topic
+    names = [t.name for t in bag.topics if t.type == type_name]
+    if len(names) != 1:
+        count = 'no topic' if not names else 'more than one topic'
+        raise MicroexprError(f'{bag.path} has {count} of type {type_name}: {_hint(bag)}')
+    return names[0]
+
+
+def require_topic(bag: Bag, topic: str) -> Topic:
+    """Return a topic by its name.
+
+    Raises:
+        MicroexprError: The bag has no such topic.
+    """
+    for found in bag.topics:
+        if found.name == topic:
+            return found
+    raise MicroexprError(f'{bag.path} has no topic {topic}: {_hint(bag)}')
+
+
+def _hint(bag: Bag) -> str:
+    if not bag.topics:
+        return 'it has no topics at all'
+    return 'it has ' + ', '.join(f'{topic.name} ({topic.type})' for topic in bag.topics)

@@ -1,0 +1,230 @@
+"""The player, and what a recorder hears of it."""
+
+import time
+
+import numpy as np
+import pytest
+from event_camera_msgs.msg import EventPacket as EventPacketMessage
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import serialize_message
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events import bags
+from microexpr_ros.events.bags.folder import BagFolder
+from microexpr_ros.events.packets import EventPacket
+from microexpr_ros.ros import qos
+from microexpr_ros.ros.conversions import to_ns
+from microexpr_ros.ros.nodes.player import PlayerNode
+from microexpr_ros.ros.nodes.recorder import RecorderNode
+from microexpr_ros.ros.recorded_qos import to_recorded
+
+MS = 1_000_000
+EPOCH = 1_700_000_000_000 * MS
+COUNT = 150
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def some_packets():
+    random = np.random.default_rng(0)
+    return [
+        EventPacket(
+            EPOCH + 2 * MS * seq, 'eye', 480, 640, seq, 0, 'evt3', False, random.bytes(2000)
+        )
+        for seq in range(COUNT)
+    ]
+
+
+@pytest.fixture
+def bag(tmp_path):
+    """300 ms of packets and images."""
+    path = tmp_path / 'bag'
+    with bags.BagWriter(path) as writer:
+        for packet in some_packets():
+            writer.write_packet('/event_camera/events', packet)
+            if packet.seq % 15 == 0:
+                pixels = np.full((48, 64, 3), packet.seq, np.uint8)
+                writer.write_image('/rgb_camera/image_raw', pixels, packet.stamp_ns + 1, 'rgb')
+    return path
+
+
+def collect(world, kind, topic, profile, node=None):
+    received = []
+    node = node or world.plain(topic.replace('/', '_').strip('_'))
+    node.create_subscription(kind, topic, received.append, profile)
+    return received
+
+
+def play(world, path, **parameters):
+    node = world.add(PlayerNode, bag=str(path), shutdown_at_end=False, **parameters)
+    node.start()
+    return node
+
+
+def ask(world, service):
+    client = world.plain(f'asks_{service}').create_client(Trigger, f'player/{service}')
+    world.until(client.service_is_ready)
+    answer = client.call_async(Trigger.Request())
+    world.until(answer.done)
+    return answer.result()
+
+
+def test_every_message_is_played_with_its_stamp(world, bag):
+    packets = collect(world, EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    images = collect(world, Image, '/rgb_camera/image_raw', qos.FRAMES)
+    node = play(world, bag)
+    expected = some_packets()
+    world.until(lambda: len(packets) == len(expected))
+    assert [message.seq for message in packets] == list(range(COUNT))
+    assert bytes(packets[7].events) == expected[7].events
+    assert to_ns(packets[7].header.stamp) == expected[7].stamp_ns
+    world.until(lambda: images)
+    values = node.diagnose().values
+    assert values['event_packets'] == COUNT
+    assert 0 <= values['late_p50_ms'] <= values['late_p99_ms'] <= values['late_max_ms']
+
+
+def test_a_recorder_gets_back_what_was_played(world, tmp_path, bag):
+    again = tmp_path / 'again'
+    recorder = world.add(RecorderNode, output=str(again), all=True)
+    recorder.start()
+    player = play(world, bag, clock_hz=0.0, rate=0.5)
+    world.until(lambda: player.state == 'the bag has ended')
+    world.run(0.3)
+    recorder.trigger_deactivate()
+    for topic in ('/event_camera/events', '/rgb_camera/image_raw'):
+        want = [message.cdr for message in bags.read_messages(bag, [topic])]
+        assert [message.cdr for message in bags.read_messages(again, [topic])] == want
+    assert recorder.recording.progress().lost == 0
+
+
+def test_pause_and_resume(world, bag):
+    packets = collect(world, EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    clock = collect(world, Clock, '/clock', qos.RESULTS)
+    node = play(world, bag, rate=0.2, clock_hz=50.0, topics=['/event_camera/events'])
+    world.until(lambda: len(packets) > 10)
+    answer = ask(world, 'pause')
+    assert (answer.success, answer.message) == (True, 'paused')
+    world.run(0.2)
+    counts = len(packets), len(clock)
+    assert counts[0] < COUNT
+    world.run(0.5)
+    assert (len(packets), len(clock)) == counts
+    assert node.diagnose().message == 'paused'
+    assert ask(world, 'play_next').success
+    world.until(lambda: len(packets) > counts[0])
+    world.run(0.2)
+    assert len(packets) == counts[0] + 1
+    assert ask(world, 'resume').message == 'playing'
+    assert not ask(world, 'play_next').success
+    assert ask(world, 'toggle_paused').message == 'paused'
+    assert ask(world, 'toggle_paused').message == 'playing'
+    world.until(lambda: len(packets) == COUNT)
+    assert [message.seq for message in packets] == list(range(COUNT))
+    stamps = [to_ns(message.clock) for message in clock]
+    assert stamps == sorted(stamps)
+
+
+def test_it_can_begin_with_a_pause(world, bag):
+    packets = collect(world, EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    play(world, bag, start_paused=True, topics=['/event_camera/events'])
+    world.run(1.0)
+    assert packets == []
+    ask(world, 'resume')
+    world.until(lambda: len(packets) == COUNT)
+
+
+def test_the_clock_runs_at_the_rate(world, bag):
+    clock = collect(world, Clock, '/clock', qos.RESULTS)
+    collect(world, EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    collect(world, Image, '/rgb_camera/image_raw', qos.FRAMES)
+    node = play(world, bag, rate=0.5, clock_hz=100.0)
+    world.until(lambda: node.state == 'the bag has ended')
+    world.run(0.2)
+    stamps = np.array([to_ns(message.clock) for message in clock])
+    # 10 ms of wall time are 5 ms of the recording; at its end the clock goes on by 100 ms.
+    assert set(np.diff(stamps[:-1])) == {5 * MS}
+    assert stamps[-1] == EPOCH + 2 * MS * (COUNT - 1) + 100 * MS
+
+
+def test_a_part_is_played(world, bag):
+    packets = collect(world, EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    node = play(
+        world,
+        bag,
+        start_offset_s=0.1,
+        playback_duration_s=0.05,
+        topics=['/event_camera/events'],
+    )
+    world.until(lambda: node.state == 'the bag has ended')
+    world.run(0.2)
+    assert [message.seq for message in packets] == list(range(50, 76))
+
+
+def test_latched_topics_reach_latecomers(world, tmp_path):
+    bag = BagFolder(tmp_path / 'bag')
+    for number in range(3):
+        cdr = serialize_message(String(data=f'frame {number}'))
+        offers = (to_recorded(LATCHED),)
+        bag.write('/tf_static', 'std_msgs/msg/String', cdr, EPOCH + number, EPOCH, offers)
+    bag.write('/other', 'std_msgs/msg/String', cdr, EPOCH + number)
+    bag.close()
+    node = play(world, tmp_path / 'bag', wait_for_subscribers_s=0.0)
+    world.until(lambda: node.state == 'the bag has ended')
+    late = collect(world, String, '/tf_static', QoSProfile(depth=9, durability=LATCHED.durability))
+    other = collect(world, String, '/other', QoSProfile(depth=9))
+    world.until(lambda: len(late) == 3)
+    assert [message.data for message in late] == ['frame 0', 'frame 1', 'frame 2']
+    assert other == []
+
+
+def test_what_the_player_cannot_play_is_left_out(world, tmp_path):
+    path = tmp_path / 'robot'
+    with bags.BagWriter(path) as writer:
+        writer.write_packet('/event_camera/events', some_packets()[0])
+        cdr = b'\x00\x01\x00\x00' + bytes(4)
+        writer.write_serialized('/tf', 'tf2_msgs/msg/TFMessage', cdr, EPOCH + 1)
+    node = play(world, path, wait_for_subscribers_s=0.0)
+    world.until(lambda: node.state == 'the bag has ended')
+    assert node.summary()['messages'] == 1
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'error'),
+    [
+        ({'topics': ['/nothing']}, r'no topic /nothing: it has /event_camera/events'),
+        ({'start_offset_s': 2.0}, 'start offset 2 s is behind the end'),
+        ({'rate': 0.0}, 'rate = 0.0'),
+    ],
+)
+def test_what_cannot_be_played_is_refused(world, bag, parameters, error):
+    node = world.add(PlayerNode, bag=str(bag), **parameters)
+    with pytest.raises(MicroexprError, match=error):
+        node.start()
+
+
+def test_a_bag_whose_recorder_was_killed_is_played(world, tmp_path):
+    bag = BagFolder(tmp_path / 'bag', max_ns=100 * MS)
+    for message in (bags.serialization.serialize_packet(packet) for packet in some_packets()):
+        number = bags.serialization.read_sequence_number(message)
+        bag.write('/events', bags.EVENT_PACKET, message, EPOCH + number * 2 * MS)
+    bag.flush()  # and no more
+    packets = collect(world, EventPacketMessage, '/events', qos.EVENTS)
+    play(world, tmp_path / 'bag')
+    world.until(lambda: len(packets) == COUNT)
+
+
+def test_it_stops_at_once_and_can_begin_again(world, bag):
+    packets = collect(world, EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    node = play(world, bag, rate=0.01, topics=['/event_camera/events'])
+    world.until(lambda: packets)
+    began_s = time.monotonic()
+    assert node.trigger_deactivate().name == 'SUCCESS'
+    assert time.monotonic() - began_s < 1.0
+    before = len(packets)
+    assert node.trigger_activate().name == 'SUCCESS'
+    world.until(lambda: len(packets) > before)
+    assert packets[before].seq == 0
