@@ -63,3 +63,16 @@ class Triggers:
     def empty(cls) -> Triggers:
         """Return no triggers."""
         return cls(np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.uint8))
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A picture that the sensor took beside its events.
+
+    Attributes:
+        t: ns on the clock of the events, the middle of the exposure.
+        pixels: uint8 [height, width] grey or [height, width, 3] RGB.
+    """
+
+    t: int
+    pixels: NDArray[np.uint8]

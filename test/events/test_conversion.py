@@ -1,19 +1,31 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 
 import event_streams as streams
 import numpy as np
 import pytest
 import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from microexpr_ros.cli.convert import convert
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events import bags
+from microexpr_ros.events import bags, codecs
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.files import open_recording
-from microexpr_ros.events.packets import packetize
+from microexpr_ros.events.packets import PACKET_NS, packetize
+
+SENSOR = (streams.WIDTH, streams.HEIGHT)
 
 
 @pytest.fixture
@@ -54,7 +66,9 @@ def test_evt3_targets_keep_everything(tmp_path, source, target, options):
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert (report['events_in'], report['events_out']) == (len(events), len(events))
-    assert (report['triggers'], report['dropped']) == (len(triggers), 0)
+    assert report['triggers'] == len(triggers)
+    assert report['dropped']['outside_sensor'] == 0
+    assert sum(report['dropped'].values()) == 0
     assert report['seconds'] > 0
     assert report['peak_mb'] > 0
     decoded = read(tmp_path / target)
@@ -66,11 +80,24 @@ def test_encodings_without_triggers_count_what_is_left_out(tmp_path, source):
     path, events, triggers, epoch_ns = source
     recording = open_recording(path)
     report = convert_recording(recording, tmp_path / 'out', encoding='libcaer', topic='/eye')
-    assert (report.triggers, report.dropped_triggers) == (0, len(triggers))
+    assert report.triggers == 0
+    assert report.dropped['triggers_not_in_encoding'] == len(triggers)
     streams.assert_same(read(tmp_path / 'out')[0], events)
     _, first = next(bags.read_packets(tmp_path / 'out', '/eye'))
     # A bag keeps the host's times.
     assert first.stamp_ns == epoch_ns + int(events.t[0])
+
+
+@pytest.mark.parametrize(('encoding', 'cut'), [('evt3', 2), ('libcaer', 2), ('mono', 0)])
+def test_times_that_an_encoding_cuts_are_counted(tmp_path, encoding, cut):
+    zeros = np.zeros(3, int)
+    np.savez(tmp_path / 'in.npz', t=np.array([1000, 2001, 2999]), x=zeros, y=zeros, p=zeros)
+    recording = open_recording(tmp_path / 'in.npz', time_unit='ns', sensor=SENSOR)
+    report = convert_recording(recording, tmp_path / 'out', encoding=encoding)
+    assert report.times_cut == cut
+    assert sum(report.dropped.values()) == 0
+    times = read(tmp_path / 'out')[0].t
+    assert times.tolist() == ([1000, 2000, 2000] if cut else [1000, 2001, 2999])
 
 
 def test_arrays_become_bags(tmp_path, source):
@@ -79,6 +106,31 @@ def test_arrays_become_bags(tmp_path, source):
     result = run(tmp_path / 'in.npz', tmp_path / 'out', '--time-unit', 'ns', '--sensor', '64x48')
     assert result.exit_code == 0, result.output
     streams.assert_same(read(tmp_path / 'out')[0], events)
+
+
+@pytest.mark.parametrize(
+    ('target', 'options'),
+    [
+        ('out.raw', {}),
+        ('mcap', {'encoding': 'evt3'}),
+        ('sqlite3', {'encoding': 'evt3', 'storage': 'sqlite3'}),
+        ('libcaer', {'encoding': 'libcaer'}),
+        ('libcaer_cmp', {'encoding': 'libcaer_cmp'}),
+        ('mono', {'encoding': 'mono'}),
+    ],
+)
+@settings(max_examples=15, deadline=None)
+@given(events=streams.events(), packet_ns=st.sampled_from([100_000, PACKET_NS]))
+def test_every_target_says_the_same(events, packet_ns, target, options):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'in.npz')
+        np.savez(path, t=events.t, x=events.x, y=events.y, p=events.p)
+        recording = open_recording(path, time_unit='ns', sensor=SENSOR)
+        report = convert_recording(recording, Path(folder, target), packet_ns=packet_ns, **options)
+        assert (report.events_in, report.events_out) == (len(events), len(events))
+        assert sum(report.dropped.values()) == 0
+        if len(events) or target.endswith('.raw'):
+            streams.assert_same(read(Path(folder, target))[0], events)
 
 
 @pytest.mark.parametrize('target', ['out.raw', 'out'])
@@ -93,11 +145,108 @@ def test_an_error_leaves_nothing_behind(tmp_path, source, target):
     assert set(tmp_path.iterdir()) == before
 
 
-def test_nothing_is_overwritten(tmp_path, source):
+def test_nothing_is_overwritten(tmp_path, source, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MicroexprError, match='already there'):
+        convert_recording(open_recording(source[0]), Path())
     (tmp_path / 'out.raw').write_text('precious')
     with pytest.raises(MicroexprError, match='already there'):
         convert_recording(open_recording(source[0]), tmp_path / 'out.raw')
     assert (tmp_path / 'out.raw').read_text() == 'precious'
+
+
+@pytest.mark.parametrize('target', ['out.raw', 'out'])
+def test_an_interruption_leaves_nothing_behind(tmp_path, source, target):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    before = set(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        convert_recording(open_recording(source[0]), tmp_path / target, on_progress=interrupt)
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize('target', ['out.raw', 'out'])
+def test_what_a_killed_conversion_left_is_removed_by_the_next(tmp_path, source, target):
+    before = set(tmp_path.iterdir())
+    command = (
+        'import os, pathlib, sys\n'
+        'from microexpr_ros.events.conversion import convert_recording\n'
+        'from microexpr_ros.events.files import open_recording\n'
+        'recording, target = open_recording(sys.argv[1]), pathlib.Path(sys.argv[2])\n'
+        'convert_recording(recording, target, on_progress=lambda _: os.kill(os.getpid(), 9))\n'
+    )
+    result = subprocess.run([sys.executable, '-c', command, source[0], tmp_path / target])
+    assert result.returncode == -signal.SIGKILL
+    assert not (tmp_path / target).exists()
+    assert len(set(tmp_path.iterdir()) - before) == 1
+    convert_recording(open_recording(source[0]), tmp_path / target)
+    assert set(tmp_path.iterdir()) - before == {tmp_path / target}
+    streams.assert_same(read(tmp_path / target)[0], source[1])
+
+
+def test_two_at_a_time_are_refused(tmp_path, source):
+    def convert_again(_):
+        with pytest.raises(MicroexprError, match='being written by another process'):
+            convert_recording(open_recording(source[0]), tmp_path / 'out.raw')
+
+    convert_recording(open_recording(source[0]), tmp_path / 'out.raw', on_progress=convert_again)
+    streams.assert_same(read(tmp_path / 'out.raw')[0], source[1])
+
+
+def test_what_lies_outside_the_sensor_is_counted(tmp_path):
+    path = tmp_path / 'in.raw'
+    # A row beyond the sensor, a word that EVT3 does not define, and half a word.
+    words = np.array([0x2803, 0x8000, 0x6005, 0x0002, 0x2803, 0x0030, 0x2003, 0x1000], '<u2')
+    header = b'% evt 3.0\n% geometry 64x48\n% end\n'
+    path.write_bytes(header + words.tobytes() + b'\0')
+    report = convert_recording(open_recording(path), tmp_path / 'out.raw')
+    assert (report.events_in, report.events_out) == (3, 1)
+    losses = {reason: count for reason, count in report.dropped.items() if count}
+    assert losses == {'outside_sensor': 1, 'undated': 1, 'undefined_words': 2}
+
+
+def test_a_bar_is_drawn_where_standard_error_is_a_terminal(tmp_path, source):
+    terminal, end = pty.openpty()
+    command = 'from microexpr_ros.cli import main; main()'
+    arguments = ['convert', str(source[0]), str(tmp_path / 'out.raw'), '--json']
+    result = subprocess.run(
+        [sys.executable, '-c', command, *arguments], stdout=subprocess.PIPE, stderr=end, check=True
+    )
+    os.close(end)
+    assert b'100%' in os.read(terminal, 1 << 16)
+    os.close(terminal)
+    assert json.loads(result.stdout)['events_out'] == len(source[1])
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_recording(tmp_path):
+    peaks = []
+    for pieces in (4, 40):
+        path = tmp_path / f'{pieces}.raw'
+        write_long(path, pieces)
+        command = 'from microexpr_ros.cli import main; main()'
+        arguments = ['convert', str(path), str(tmp_path / f'{pieces}'), '--json']
+        result = subprocess.run(
+            [sys.executable, '-c', command, *arguments], stdout=subprocess.PIPE, check=True
+        )
+        report = json.loads(result.stdout)
+        assert report['events_out'] == pieces * 1_000_000
+        peaks.append(report['peak_mb'])
+    assert peaks[1] < peaks[0] + 30 < 400
+
+
+def write_long(path, pieces):
+    """Write so many million events of a sensor of 1280 x 720 pixels, at 20 million a second."""
+    height, width, span_ns = 720, 1280, 50_000_000
+    rng = np.random.default_rng(0)
+    encoder = codecs.encoder('evt3', height, width)
+    with path.open('wb') as file:
+        file.write(f'% evt 3.0\n% geometry {width}x{height}\n% end\n'.encode())
+        for number in range(pieces):
+            events = streams.random_events(rng, 1_000_000, span_ns, height, width)
+            shifted = replace(events, t=events.t + number * span_ns)
+            file.write(encoder.encode(shifted)[1])
 
 
 def test_raw_is_always_evt3(tmp_path, source):

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import sys
+import tracemalloc
+
 import event_streams as streams
+import h5py
 import numpy as np
 import pytest
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import files
-from microexpr_ros.events.files import open_recording
+from microexpr_ros.events.files import arrays, open_recording
 
 SENSOR = (streams.WIDTH, streams.HEIGHT)
 
@@ -39,7 +43,7 @@ def read(path, **options):
     ('suffix', 'unit'), [('.npy', 's'), ('.npy', 'us'), ('.npz', 's'), ('.npz', 'ns')]
 )
 def test_structured_arrays(tmp_path, events, suffix, unit, monkeypatch):
-    monkeypatch.setattr(files, '_BLOCK_ROWS', 700)
+    monkeypatch.setattr(arrays, '_BLOCK_ROWS', 700)
     path = tmp_path / f'events{suffix}'
     table = structured(events, unit, 'f8' if unit == 's' else 'i8')
     np.save(path, table) if suffix == '.npy' else np.savez_compressed(path, anything=table)
@@ -51,7 +55,7 @@ def test_structured_arrays(tmp_path, events, suffix, unit, monkeypatch):
 @pytest.mark.parametrize('order', ['C', 'F'])
 @pytest.mark.parametrize('dtype', ['i8', 'f8'])
 def test_column_arrays(tmp_path, events, suffix, order, dtype, monkeypatch):
-    monkeypatch.setattr(files, '_BLOCK_ROWS', 700)
+    monkeypatch.setattr(arrays, '_BLOCK_ROWS', 700)
     path = tmp_path / f'events{suffix}'
     table = np.asarray(columns(events).astype(dtype), order=order)
     np.save(path, table) if suffix == '.npy' else np.savez(path, table)
@@ -59,10 +63,51 @@ def test_column_arrays(tmp_path, events, suffix, order, dtype, monkeypatch):
 
 
 def test_named_columns(tmp_path, events, monkeypatch):
-    monkeypatch.setattr(files, '_BLOCK_ROWS', 700)
+    monkeypatch.setattr(arrays, '_BLOCK_ROWS', 700)
     path = tmp_path / 'events.npz'
     np.savez_compressed(path, t=events.t, x=events.x, y=events.y, p=events.p.astype(bool))
     streams.assert_same(read(path, sensor=SENSOR, time_unit='ns'), events)
+
+
+def write_npy(path, table):
+    np.save(path, table)
+
+
+def write_npz_by_rows(path, table):
+    np.savez(path, np.ascontiguousarray(table))
+
+
+def write_npz_by_columns(path, table):
+    np.savez(path, np.asfortranarray(table))
+
+
+def write_hdf5(path, table):
+    with h5py.File(path, 'w') as file:
+        for name, column in zip('txyp', table.T, strict=True):
+            file.create_dataset(f'events/{name}', data=column, chunks=(1 << 14,))
+
+
+@pytest.mark.parametrize(
+    ('name', 'write'),
+    [
+        ('events.npy', write_npy),
+        ('rows.npz', write_npz_by_rows),
+        ('columns.npz', write_npz_by_columns),
+        ('events.h5', write_hdf5),
+    ],
+)
+def test_memory_does_not_grow_with_the_recording(tmp_path, name, write):
+    peaks = []
+    for rows in (300_000, 1_200_000):
+        table = np.zeros((rows, 4), np.int64)
+        table[:, 0] = np.arange(rows)
+        write(tmp_path / name, table)
+        recording = open_recording(tmp_path / name, sensor=SENSOR, time_unit='us')
+        tracemalloc.start()
+        assert sum(len(events) for events, _ in recording.chunks()) == rows
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0] < 20e6
 
 
 @pytest.mark.parametrize('dtype', ['i8', 'f8'])
@@ -123,7 +168,7 @@ def test_truncated_arrays_are_told(tmp_path, events, suffix):
     content = path.read_bytes()
     for size in (0, 9, 1000, len(content) - 1):
         path.write_bytes(content[:size])
-        with pytest.raises(MicroexprError, match='cannot read'):
+        with pytest.raises(MicroexprError, match=r'cannot read|is empty'):
             read(path, sensor=SENSOR)
 
 
@@ -185,10 +230,24 @@ def test_a_sensor_size_must_agree_with_the_file(tmp_path):
         open_recording(path, sensor=(48, 64))
 
 
+@pytest.mark.parametrize(
+    ('suffix', 'reader', 'library'), [('.aedat4', 'aedat4', 'aedat'), ('.h5', 'hdf5', 'h5py')]
+)
+def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch, suffix, reader, library):
+    path = tmp_path / f'events{suffix}'
+    path.write_text('events')
+    monkeypatch.delitem(sys.modules, f'microexpr_ros.events.files.{reader}', raising=False)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MicroexprError, match=f'pip install {library}'):
+        open_recording(path)
+
+
 def test_unknown_formats_list_the_known_ones(tmp_path):
-    (tmp_path / 'events.xyz').write_text('')
+    (tmp_path / 'events.xyz').write_text('events')
     for path in (tmp_path / 'events.xyz', tmp_path):
-        with pytest.raises(MicroexprError, match=r'\.raw \(EVT2, EVT3\), \.npy, \.npz, rosbag2'):
+        with pytest.raises(
+            MicroexprError, match=r'\.raw \(EVT2, EVT3\), .*\.npz, rosbag2 .*ROS 1 \.bag'
+        ):
             open_recording(path)
     with pytest.raises(MicroexprError, match='there is no recording'):
         open_recording(tmp_path / 'nothing.raw')

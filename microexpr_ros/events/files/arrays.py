@@ -1,0 +1,195 @@
+"""Events in numpy's .npy and .npz files."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.events.files.columns import ColumnRules, Columns, choose_unit
+from microexpr_ros.events.files.recording import Recording, agree_on_sensor, explained
+
+_BLOCK_ROWS: Final = 1 << 17
+_NAMES: Final = ('t', 'x', 'y', 'p')
+
+
+class ArrayRecording(Recording):
+    """A numpy file with times, columns, rows and polarities."""
+
+    def __init__(
+        self,
+        path: Path,
+        sensor: tuple[int, int] | None = None,
+        time_unit: str | None = None,
+    ) -> None:
+        with _open_table(path) as table:
+            first = next(table.blocks(), None)
+        self.time_unit = choose_unit(path, time_unit, first)
+        width, height = agree_on_sensor(path, None, sensor)
+        super().__init__(path, f'numpy {path.suffix}, times in {self.time_unit}', height, width)
+
+    def _read(self) -> Iterator[tuple[Events, Triggers]]:
+        rules = ColumnRules(
+            self.path,
+            self.time_unit,
+            self.height,
+            self.width,
+            f'give columns in the order {", ".join(_NAMES)}',
+        )
+        done = 0
+        with _open_table(self.path) as table:
+            for block in table.blocks():
+                done += len(block.t)
+                self.fraction = done / table.rows
+                yield rules.to_events(block), Triggers.empty()
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Four columns that are read from their starts, once."""
+
+    rows: int
+    blocks: Callable[[], Iterator[Columns]]
+
+
+@contextmanager
+def _open_table(path: Path) -> Iterator[_Table]:
+    with ExitStack() as stack:
+        with explained(path):
+            if path.suffix.lower() == '.npy':
+                readers = {'': _from_array(np.load(path, mmap_mode='r', allow_pickle=False))}
+            else:
+                archive = stack.enter_context(zipfile.ZipFile(path))
+                names = [name.removesuffix('.npy') for name in archive.namelist()]
+                wanted = _NAMES if set(_NAMES) <= set(names) else names[:1]
+                readers = {
+                    name: _from_member(partial(_open_member, stack, archive, f'{name}.npy'))
+                    for name in wanted
+                }
+        if set(readers) == set(_NAMES):
+            yield _table_of_columns(path, readers)
+        elif readers:
+            yield _table_of_one(path, next(iter(readers.values())))
+        else:
+            raise MicroexprError(f'{path} holds no arrays: save the events in it')
+
+
+def _open_member(stack: ExitStack, archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    return stack.enter_context(archive.open(name))
+
+
+@dataclass(frozen=True, slots=True)
+class _ArrayReader:
+    """An array that is read from its start, _BLOCK_ROWS rows at a time."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    read: Callable[[], NDArray[Any]]
+
+
+def _from_array(array: NDArray[Any]) -> _ArrayReader:
+    starts = range(0, len(array) if array.ndim else 0, _BLOCK_ROWS)
+    parts = (array[start : start + _BLOCK_ROWS] for start in starts)
+    return _ArrayReader(array.shape, array.dtype, lambda: next(parts, array[:0]))
+
+
+def _from_member(open_member: Callable[[], IO[bytes]]) -> _ArrayReader:
+    file = open_member()
+    shape, is_fortran, dtype = _read_npy_header(file)
+    if is_fortran and shape[1:] == (len(_NAMES),):
+        return _from_columns(open_member, shape, dtype)
+    width = int(np.prod(shape[1:], dtype=np.int64))
+
+    def read() -> NDArray[Any]:
+        data = file.read(_BLOCK_ROWS * width * dtype.itemsize)
+        return np.frombuffer(data, dtype).reshape(-1, *shape[1:])
+
+    return _ArrayReader(shape, dtype, read)
+
+
+def _from_columns(
+    open_member: Callable[[], IO[bytes]], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> _ArrayReader:
+    """Read a table whose columns lie one after the other, each through a file of its own."""
+    files = []
+    for i in range(shape[1]):
+        file = open_member()
+        _read_npy_header(file)
+        # In steps, for a seek in an archive reads what it passes, up to 16 MB at once.
+        for row in range(0, i * shape[0], _BLOCK_ROWS):
+            rows = min(_BLOCK_ROWS, i * shape[0] - row)
+            file.seek(rows * dtype.itemsize, os.SEEK_CUR)
+        files.append(file)
+    sizes = iter(min(_BLOCK_ROWS, shape[0] - row) for row in range(0, shape[0], _BLOCK_ROWS))
+
+    def read() -> NDArray[Any]:
+        size = next(sizes) * dtype.itemsize
+        return np.stack([np.frombuffer(file.read(size), dtype) for file in files], 1)
+
+    return _ArrayReader(shape, dtype, read)
+
+
+def _read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(file)
+    shape, is_fortran, dtype = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[version](file)
+    if dtype.hasobject:
+        raise ValueError('it holds Python objects')
+    return shape, is_fortran, dtype
+
+
+def _table_of_columns(path: Path, readers: Mapping[str, _ArrayReader]) -> _Table:
+    shapes = {reader.shape for reader in readers.values()}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        raise MicroexprError(f'{path} has columns of different shapes {sorted(shapes)}: repair it')
+    rows = next(iter(shapes))[0]
+    return _Table(rows, lambda: _read_columns(path, readers, rows))
+
+
+def _read_columns(path: Path, readers: Mapping[str, _ArrayReader], rows: int) -> Iterator[Columns]:
+    for start in range(0, rows, _BLOCK_ROWS):
+        with explained(path):
+            block = Columns(*(readers[name].read() for name in _NAMES))
+        _require_rows(path, block, min(_BLOCK_ROWS, rows - start))
+        yield block
+
+
+def _table_of_one(path: Path, reader: _ArrayReader) -> _Table:
+    fields = reader.dtype.names
+    is_structured = fields is not None and len(reader.shape) == 1 and set(_NAMES) <= set(fields)
+    if not is_structured and (fields is not None or reader.shape[1:] != (4,)):
+        raise MicroexprError(
+            f'{path} holds an array of {reader.dtype} {list(reader.shape)}: give a structured '
+            f'array with the fields {", ".join(_NAMES)} or [N, 4] with these columns'
+        )
+    return _Table(reader.shape[0], lambda: _read_rows(path, reader, is_structured))
+
+
+def _read_rows(path: Path, reader: _ArrayReader, is_structured: bool) -> Iterator[Columns]:
+    rows = reader.shape[0]
+    for start in range(0, rows, _BLOCK_ROWS):
+        with explained(path):
+            part = reader.read()
+        if is_structured:
+            block = Columns(*(part[name] for name in _NAMES))
+        else:
+            block = Columns(*(part[:, i] for i in range(len(_NAMES))))
+        _require_rows(path, block, min(_BLOCK_ROWS, rows - start))
+        yield block
+
+
+def _require_rows(path: Path, block: Columns, rows: int) -> None:
+    if any(len(column) != rows for column in (block.t, block.x, block.y, block.p)):
+        raise MicroexprError(f'{path} ends before its last event: copy it again')

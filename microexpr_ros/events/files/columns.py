@@ -1,0 +1,138 @@
+"""Columns of numbers as files hold them, and what they say about events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.events import Events, Triggers
+
+NS_OF_UNIT: Final[Mapping[str, int]] = {'s': 1_000_000_000, 'us': 1_000, 'ns': 1}
+"""Nanoseconds of the units that times may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Times, columns, rows and polarities of some events: [N] of any type of number each."""
+
+    t: NDArray[Any]
+    x: NDArray[Any]
+    y: NDArray[Any]
+    p: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRules:
+    """What the columns of a file mean.
+
+    Attributes:
+        path: the file, for errors.
+        time_unit: unit of the times, a key of NS_OF_UNIT.
+        height: rows of the sensor.
+        width: columns of the sensor.
+        advice: what an error says to do where numbers make no events.
+    """
+
+    path: Path
+    time_unit: str
+    height: int
+    width: int
+    advice: str = 'repair the file'
+
+    def to_events(self, block: Columns) -> Events:
+        """Return the events that columns tell.
+
+        Raises:
+            MicroexprError: There are numbers that make no events of this sensor.
+        """
+        scale = NS_OF_UNIT[self.time_unit]
+        if not np.isfinite(block.t).all():
+            raise MicroexprError(f'{self.path} has times that are not finite: repair the file')
+        if block.t.dtype.kind == 'f':
+            t = np.rint(block.t.astype(np.float64) * scale).astype(np.int64)
+        else:
+            t = block.t.astype(np.int64) * scale
+        x, y = self._to_axis(block.x, 'x', self.width), self._to_axis(block.y, 'y', self.height)
+        if block.p.dtype != bool and not np.isin(block.p, (-1, 0, 1)).all():
+            raise MicroexprError(
+                f'{self.path} has polarities other than 0 and 1, or -1 and 1: {self.advice}'
+            )
+        return Events(t, x, y, (block.p > 0).astype(np.uint8))
+
+    def _to_axis(self, values: NDArray[Any], name: str, limit: int) -> NDArray[np.uint16]:
+        whole = values.astype(np.int64)
+        if (whole != values).any() or (len(whole) and int(whole.min()) < 0):
+            raise MicroexprError(
+                f'{self.path} has values of {name} that are not pixels: {self.advice}'
+            )
+        if len(whole) and int(whole.max()) >= limit:
+            raise MicroexprError(
+                f'{self.path} has {name} = {int(whole.max())}, outside a sensor of '
+                f'{self.width} x {self.height} pixels: give the right sensor size '
+                f'or {self.advice}'
+            )
+        return whole.astype(np.uint16)
+
+
+def choose_unit(path: Path, given: str | None, first: Columns | None) -> str:
+    """Return the unit of a file's times: the given one, or seconds if they have fractions.
+
+    Raises:
+        MicroexprError: The unit is not known, or cannot be told.
+    """
+    if given is not None:
+        if given not in NS_OF_UNIT:
+            raise MicroexprError(
+                f'unknown time unit {given!r}: choose one of {", ".join(NS_OF_UNIT)}'
+            )
+        return given
+    if first is not None and first.t.dtype.kind == 'f' and (first.t % 1 != 0).any():
+        return 's'
+    raise MicroexprError(
+        f'the times of {path} may be in any unit: give --time-unit {"|".join(NS_OF_UNIT)}'
+    )
+
+
+def interleave(
+    events: Iterator[Events], triggers: Iterator[Triggers]
+) -> Iterator[tuple[Events, Triggers]]:
+    """Pair pieces of events with the triggers up to their ends.
+
+    Args:
+        events: Pieces in order of time.
+        triggers: Pieces in order of time; each is read when the events reach it.
+    """
+    waiting = next(triggers, None)
+    for piece in events:
+        due = []
+        while waiting is not None and len(piece):
+            count = int(np.searchsorted(waiting.t, piece.t[-1], 'right'))
+            due.append(_part(waiting, slice(count)))
+            if count < len(waiting):
+                waiting = _part(waiting, slice(count, None))
+                break
+            waiting = next(triggers, None)
+        yield piece, _joined(due)
+    while waiting is not None:
+        yield Events.empty(), waiting
+        waiting = next(triggers, None)
+
+
+def _part(triggers: Triggers, index: slice) -> Triggers:
+    return Triggers(triggers.t[index], triggers.id[index], triggers.edge[index])
+
+
+def _joined(parts: list[Triggers]) -> Triggers:
+    if not parts:
+        return Triggers.empty()
+    return Triggers(
+        np.concatenate([part.t for part in parts]),
+        np.concatenate([part.id for part in parts]),
+        np.concatenate([part.edge for part in parts]),
+    )

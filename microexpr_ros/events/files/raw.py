@@ -1,0 +1,105 @@
+"""Prophesee's .raw files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Final
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.codecs.codec import Decoder
+from microexpr_ros.events.codecs.evt2 import Evt2Decoder
+from microexpr_ros.events.codecs.evt3 import Evt3Decoder
+from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.events.files.recording import (
+    Recording,
+    agree_on_sensor,
+    explained,
+    losses_of,
+)
+
+_BLOCK_BYTES: Final = 1 << 19
+_HEADER_LINE_BYTES: Final = 4096
+_DECODERS: Final[Mapping[str, type[Decoder]]] = {'EVT2': Evt2Decoder, 'EVT3': Evt3Decoder}
+
+
+class RawRecording(Recording):
+    """A Prophesee .raw file: lines of text that start with a percent sign, then words."""
+
+    def __init__(self, path: Path, sensor: tuple[int, int] | None = None) -> None:
+        with explained(path), path.open('rb') as file:
+            header, self._start = _read_header(file)
+        encoding = _encoding_of(header)
+        if encoding not in _DECODERS:
+            raise MicroexprError(
+                f'{path} is encoded as {encoding or "nothing that its header names"}, '
+                f'not {" or ".join(_DECODERS)}: export it as EVT3 first'
+            )
+        self._decoder_type = _DECODERS[encoding]
+        told = sensor_of(header)
+        self._is_sensor_told = told is not None
+        width, height = agree_on_sensor(path, told, sensor)
+        super().__init__(path, f'Prophesee {encoding}', height, width)
+
+    def _read(self) -> Iterator[tuple[Events, Triggers]]:
+        decoder = self._decoder_type(self.height, self.width)
+        size = max(1, self.path.stat().st_size - self._start)
+        done = 0
+        with ExitStack() as stack:
+            with explained(self.path):
+                file = stack.enter_context(self.path.open('rb'))
+                file.seek(self._start)
+            while True:
+                with explained(self.path):
+                    block = file.read(_BLOCK_BYTES)
+                if not block:
+                    return
+                chunk = decoder.decode(block)
+                if decoder.dropped and not self._is_sensor_told:
+                    raise MicroexprError(
+                        f'{self.path} has events outside a sensor of {self.width} x '
+                        f'{self.height} pixels: give the right sensor size'
+                    )
+                done += len(block)
+                self.losses.update(losses_of(decoder))
+                self.fraction = done / size
+                yield chunk
+
+
+def sensor_of(header: Mapping[str, str]) -> tuple[int, int] | None:
+    """Return the columns and rows that Prophesee's key-value pairs tell, None if they do not."""
+    options = dict(
+        option.split('=', 1) for option in header.get('format', '').split(';') if '=' in option
+    )
+    geometry = re.fullmatch(r'(\d+)x(\d+)', header.get('geometry', ''))
+    for width, height in (
+        (options.get('width'), options.get('height')),
+        geometry.groups() if geometry else (None, None),
+        (header.get('width'), header.get('height')),
+    ):
+        if width is not None and height is not None and width.isdigit() and height.isdigit():
+            return int(width), int(height)
+    return None
+
+
+def _read_header(file: IO[bytes]) -> tuple[dict[str, str], int]:
+    """Return the keys and values of a .raw file's header, and where its words start."""
+    header: dict[str, str] = {}
+    while True:
+        start = file.tell()
+        line = file.readline(_HEADER_LINE_BYTES)
+        # The words may start with a percent sign too, but hardly with a whole line of text.
+        if not (line.startswith(b'%') and line.endswith(b'\n') and line.isascii()):
+            return header, start
+        key, _, value = line[1:].decode('ascii').strip().partition(' ')
+        if key == 'end':
+            return header, file.tell()
+        header[key.lower()] = value.strip()
+
+
+def _encoding_of(header: Mapping[str, str]) -> str:
+    if 'format' in header:
+        return header['format'].split(';')[0].upper()
+    return {'3.0': 'EVT3', '2.0': 'EVT2', '2.1': 'EVT21'}.get(header.get('evt', ''), '')

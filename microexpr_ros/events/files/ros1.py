@@ -1,0 +1,151 @@
+"""Events in bags of ROS 1."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+from rosbags.rosbag1 import Reader
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.events.files.columns import ColumnRules, Columns
+from microexpr_ros.events.files.packets import OTHER_TOPICS, PacketRecording
+from microexpr_ros.events.files.recording import Recording, agree_on_sensor
+from microexpr_ros.events.packets import EventPacket
+
+_PACKETS: Final = ('event_camera_msgs/msg/EventPacket', 'event_array_msgs/msg/EventArray')
+_ARRAYS: Final = ('dvs_msgs/msg/EventArray', 'prophesee_event_msgs/msg/EventArray')
+_EVENT: Final = np.dtype([('x', '<u2'), ('y', '<u2'), ('s', '<u4'), ('ns', '<u4'), ('p', 'u1')])
+_NS: Final = 1_000_000_000
+
+_Message = TypeVar('_Message')
+
+
+def open_ros1(
+    path: Path, sensor: tuple[int, int] | None = None, topic: str | None = None
+) -> Recording:
+    """Open the events of a ROS 1 bag: event packets, or arrays of events of older drivers.
+
+    Args:
+        path: A .bag file.
+        sensor: Columns and rows of the sensor, where the bag does not say.
+        topic: Topic to take, if there is more than one of events.
+
+    Raises:
+        MicroexprError: There is no such topic, or its messages cannot be read.
+    """
+    with _open(path) as reader:
+        topics = {c.topic: (c.msgtype, c.msgcount) for c in reader.connections}
+        total = reader.message_count
+    known = sorted(name for name, (kind, _) in topics.items() if kind in _PACKETS + _ARRAYS)
+    if not known:
+        found = ', '.join(f'{name} ({kind})' for name, (kind, _) in sorted(topics.items()))
+        raise MicroexprError(f'{path} has no topic of events: it has {found or "no topics"}')
+    if len(known) > 1 and topic not in known:
+        raise MicroexprError(
+            f'{path} has several topics of events: give one as --topic: {", ".join(known)}'
+        )
+    name = topic if topic in known else known[0]
+    kind, messages = topics[name]
+    recording: Recording
+    if kind in _PACKETS:
+        recording = PacketRecording(
+            path, 'ROS 1', name, lambda: _read(path, name, _to_packet), messages, sensor
+        )
+    else:
+        recording = Ros1ArrayRecording(path, name, messages, sensor)
+    recording.losses[OTHER_TOPICS] = total - messages
+    return recording
+
+
+class Ros1ArrayRecording(Recording):
+    """A topic of dvs_msgs/EventArray: its times are ROS times, so `epoch_ns` is 0."""
+
+    def __init__(
+        self, path: Path, topic: str, messages: int, sensor: tuple[int, int] | None = None
+    ) -> None:
+        first = next(_read(path, topic, _to_array), None)
+        if first is None:
+            raise MicroexprError(f'{topic} in {path} has no messages: record it again')
+        (width, height), _ = first
+        width, height = agree_on_sensor(path, (width, height) if width * height else None, sensor)
+        super().__init__(path, 'ROS 1 EventArray', height, width)
+        self.topic = topic
+        self._messages = messages
+
+    def _read(self) -> Iterator[tuple[Events, Triggers]]:
+        rules = ColumnRules(self.path, 'ns', self.height, self.width)
+        for number, (_, events) in enumerate(_read(self.path, self.topic, _to_array), 1):
+            self.fraction = number / self._messages
+            t = events['s'].astype(np.int64) * _NS + events['ns']
+            yield (
+                rules.to_events(Columns(t, events['x'], events['y'], events['p'])),
+                Triggers.empty(),
+            )
+
+
+def _read(path: Path, topic: str, parse: Callable[[bytes], _Message]) -> Iterator[_Message]:
+    """Iterate over the messages of a topic."""
+    with _open(path) as reader:
+        connections = [c for c in reader.connections if c.topic == topic]
+        messages = reader.messages(connections)
+        while True:
+            with _explained(path):
+                item = next(messages, None)
+                message = None if item is None else parse(item[2])
+            if message is None:
+                return
+            yield message
+
+
+def _to_packet(raw: bytes) -> EventPacket:
+    """Return the packet that serialized bytes of ROS 1 tell."""
+    stamp_ns, frame_id, start = _header(raw)
+    height, width, seq, time_base, size = struct.unpack_from('<2I2QI', raw, start)
+    encoding = raw[start + 28 : start + 28 + size].decode()
+    is_bigendian, count = struct.unpack_from('<?I', raw, start + 28 + size)
+    events = raw[start + 33 + size :]
+    if len(events) != count:
+        raise ValueError('an event packet is cut off')
+    return EventPacket(
+        stamp_ns, frame_id, height, width, seq, time_base, encoding, is_bigendian, events
+    )
+
+
+def _to_array(raw: bytes) -> tuple[tuple[int, int], np.ndarray]:
+    """Return the columns and rows of the sensor, and the events as they are in the message."""
+    _, _, start = _header(raw)
+    height, width, count = struct.unpack_from('<3I', raw, start)
+    return (width, height), np.frombuffer(raw, _EVENT, count, start + 12)
+
+
+def _header(raw: bytes) -> tuple[int, str, int]:
+    """Return stamp in ns and frame of a message's header, and where the header ends."""
+    _, seconds, nanoseconds, size = struct.unpack_from('<4I', raw)
+    return seconds * _NS + nanoseconds, raw[16 : 16 + size].decode(), 16 + size
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Reader]:
+    with ExitStack() as stack:
+        with _explained(path):
+            reader = stack.enter_context(Reader(path))
+        yield reader
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Tell in one line that a bag cannot be read: a damaged one can fail anywhere in rosbags."""
+    try:
+        yield
+    except Exception as error:
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise MicroexprError(
+            f'cannot read {path} as a ROS 1 bag ({reason}): run rosbag reindex if it was cut '
+            'off, or copy it again'
+        ) from error
