@@ -24,9 +24,11 @@ ARGUMENTS = {
     'bag': ('', 'rosbag2 to play instead of the cameras'),
     'rate': ('1.0', 'speed of the bag'),
     'loop': ('false', 'play the bag again at its end'),
-    'events': ('', 'recording (.raw, .npy, .npz or rosbag2) for the event camera node; '
-               'empty: another driver publishes event_camera/events'),
+    'driver': ('', 'event camera that the event camera node reads: simulated, neuromorphic or '
+               'inivation; empty: none, or another driver publishes event_camera/events'),
+    'events': ('', 'recording of events that the event camera node plays instead'),
     'rgb': ('', 'camera number, /dev/video... or video file for the RGB camera node; '
+            'event_camera: the frames of the event camera, as a DAVIS and the simulated one have; '
             'empty: none, or another driver publishes rgb_camera/image_raw'),
     'overlay': ('false', 'publish a picture of everything on overlay/image'),
     'rviz': ('false', 'start RViz with the overlay'),
@@ -34,9 +36,15 @@ ARGUMENTS = {
     'namespace': ('', 'namespace of all nodes'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
 }  # fmt: skip
+DRIVERS = ('simulated', 'neuromorphic', 'inivation')
+SAME_SENSOR = 'event_camera'
+"""Value of `rgb` with which the event camera's frames stand in for those of an RGB camera."""
+
 FLAGS = ('composed', 'loop', 'overlay', 'rviz')
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
-INPUTS = ('event_camera/events', 'rgb_camera/image_raw', 'aligned_events')
+EVENT_FRAMES = 'event_camera/image_raw'
+FRAMES = 'rgb_camera/image_raw'
+INPUTS = ('event_camera/events', EVENT_FRAMES, FRAMES, 'aligned_events')
 """Topics that a bag may hold and our nodes read."""
 
 
@@ -63,8 +71,15 @@ def read_arguments(context: LaunchContext) -> dict[str, Any]:
     # Of a missing file, Node only warns, and the nodes would run with other parameters.
     if not Path(given['params']).is_file():
         raise RuntimeError(f'params:={given["params"]} is not a file')
-    if given['bag'] and (given['events'] or given['rgb']):
-        raise RuntimeError('bag:= plays its own events and frames; leave out events:= and rgb:=')
+    if given['driver'] not in ('', *DRIVERS):
+        raise RuntimeError(f'driver:={given["driver"]} is none of {", ".join(DRIVERS)}')
+    if given['driver'] and given['events']:
+        raise RuntimeError('events:= plays a recording; leave out driver:=')
+    has_rgb_camera = given['rgb'] not in ('', SAME_SENSOR)
+    if given['bag'] and (given['driver'] or given['events'] or has_rgb_camera):
+        raise RuntimeError(
+            'bag:= plays its own events and frames; leave out driver:=, events:= and rgb:='
+        )
     return given
 
 
@@ -73,9 +88,11 @@ def choose_nodes(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
     nodes: dict[str, dict[str, Any]] = {}
     if given['bag']:
         nodes['player'] = {'bag': given['bag'], 'rate': given['rate'], 'loop': given['loop']}
+    if given['driver']:
+        nodes['event_camera'] = {'driver': given['driver']}
     if given['events']:
         nodes['event_camera'] = {'path': given['events']}
-    if given['rgb']:
+    if given['rgb'] not in ('', SAME_SENSOR):
         nodes['rgb_camera'] = {'device': given['rgb']}
     nodes |= {'synchronizer': {}, 'au_classifier': {}, 'reconstructor': {}}
     if given['overlay'] or given['rviz']:
@@ -128,14 +145,17 @@ def start(context: LaunchContext) -> list[Node]:
     # The last file wins.
     parameters = [given['params'], write_parameters(nodes)]
     # A bag has absolute names; inside a namespace, its player must publish inside too.
-    inside = [(f'/{topic}', topic) for topic in INPUTS] if given['bag'] else []
+    renamed = [(f'/{topic}', topic) for topic in INPUTS] if given['bag'] else []
+    if given['rgb'] == SAME_SENSOR:
+        # The first rule that fits wins. A bag may hold both topics, so only who reads is told.
+        renamed.insert(0, (f'synchronizer:{FRAMES}', EVENT_FRAMES))
     actions = [
         Node(
             package=PACKAGE,
             executable=executable,
             namespace=given['namespace'],
             parameters=parameters,
-            remappings=inside,
+            remappings=renamed,
             ros_arguments=['--log-level', given['log_level']],
             output='screen',
             on_exit=end,

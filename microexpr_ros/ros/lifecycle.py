@@ -175,6 +175,8 @@ class MicroexprNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let the publishers publish, then start."""
         result = super().on_activate(state)
+        # Before the work begins, which may report an error of its own.
+        self.error = None
         try:
             self.activate()
         except Exception as error:
@@ -182,7 +184,6 @@ class MicroexprNode(LifecycleNode):
             self._run_all(self._teardown)
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
-        self.error = None
         self._active = True
         return result
 

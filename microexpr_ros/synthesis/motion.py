@@ -259,7 +259,7 @@ def draw_story(rng: np.random.Generator, duration_ns: int) -> Motion:
         micro = rng.random() < 0.7
         space = int(0.75e9 if micro else 2.2e9)
         part = _expression(rng, space, micro=micro)
-        bumps += [_delayed(bump, t) for bump in part]
+        bumps += [delayed(bump, t) for bump in part]
         t += space + int(rng.uniform(0.2e9, 1.2e9))
     t = int(rng.uniform(0.5e9, 2e9))
     while t < duration_ns:
@@ -389,7 +389,8 @@ def _wave(rng: np.random.Generator, amplitude: float, low_hz: float, high_hz: fl
     return Wave(amplitude * share / share.sum(), hz, rng.uniform(0, 2 * np.pi, 3))
 
 
-def _delayed(bump: Bump, by_ns: int) -> Bump:
+def delayed(bump: Bump, by_ns: int) -> Bump:
+    """Return the same movement at a later time."""
     return Bump(
         bump.code,
         bump.onset_ns + by_ns,

@@ -198,7 +198,7 @@ def render(
     directions = np.array([lamp.direction for lamp in lamps], np.float32).reshape(-1, 3)
     lux = np.array([lamp.lux for lamp in lamps], np.float32)
     diffuse, gloss = _light(normals, surface, directions, lux, ambient_lux)
-    screen = _project(vertices, camera, view)
+    screen = project(vertices, camera, view)
     return np.asarray(
         _draw(
             screen,
@@ -247,7 +247,7 @@ def vertex_normals(
     return np.asarray(_normals(vertices, triangles), np.float32)
 
 
-def _project(
+def project(
     vertices: NDArray[np.float32], camera: Camera, view: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return column, row and nearness (growing towards the camera) of each vertex."""

@@ -126,7 +126,7 @@ class Scene:
         Returns:
             float32 [height, width] or [height, width, 3], lux.
         """
-        vertices = _placed(self.person.rig.pose(channels), self.person.rig, self.turn, pose)
+        vertices = placed(self.person.rig.pose(channels), self.person.rig, self.turn, pose)
         view = np.array([*(shift * self.camera.width), 1], np.float32)
         texture = self.person.colour if colour else self.person.luma
         background = np.repeat(self.background, 3, axis=2) if colour else self.background
@@ -185,12 +185,12 @@ def draw_light(rng: np.random.Generator, name: str) -> Light:
         azimuth = np.deg2rad(rng.uniform(-45, 45))
         elevation = np.deg2rad(rng.uniform(10, 60))
         ambient = rng.uniform(0.3, 0.8)
-    lamps = [Lamp(_direction(azimuth, elevation), lux)]
+    lamps = [Lamp(direction(azimuth, elevation), lux)]
     if name != 'side' and rng.random() < 0.4:
         other = np.deg2rad(rng.uniform(20, 70)) * -np.sign(azimuth)
         lamps.append(
             Lamp(
-                _direction(other, np.deg2rad(rng.uniform(0, 50))),
+                direction(other, np.deg2rad(rng.uniform(0, 50))),
                 lux * float(rng.uniform(0.1, 0.5)),
             )
         )
@@ -248,7 +248,7 @@ def build_scene(
     blur_px: float,
 ) -> Scene:
     """Place a person in front of a drawn background and measure the occlusion."""
-    rest = _placed(person.rig.rest, person.rig, turn, np.zeros(6))
+    rest = placed(person.rig.rest, person.rig, turn, np.zeros(6))
     surface = renderer.prepare(face.load(), rest, person.ambient, light.lamps, camera, person.luma)
     cells = rng.integers(3, 9)
     pattern = rng.random((cells, cells)).astype(np.float32)
@@ -261,12 +261,20 @@ def build_scene(
     )
 
 
-def sample_times(scene: Scene, course: Motion) -> NDArray[np.int64]:
-    """Return times, int64 ns, between which nothing in the picture moves over STEP_PX.
+def sample_times(
+    scene: Scene,
+    course: Motion,
+    start_ns: int = 0,
+    end_ns: int | None = None,
+    step_px: float = STEP_PX,
+) -> NDArray[np.int64]:
+    """Return times, int64 ns, between which nothing in the picture moves over `step_px`.
 
-    The times begin with 0, end with the course's duration and are whole microseconds.
+    The times begin with `start_ns`, end with `end_ns` (the course's duration if it is not
+    given) and are whole microseconds.
     """
-    grid = np.arange(0, course.duration_ns + _GRID_NS, _GRID_NS, dtype=np.int64)
+    end_ns = course.duration_ns if end_ns is None else end_ns
+    grid = np.arange(start_ns, end_ns + _GRID_NS, _GRID_NS, dtype=np.int64)
     rig = scene.person.rig
     few = np.arange(0, len(rig.rest), 13)
     basis = rig.basis.reshape(len(rig.basis), -1, 3)[:, few].reshape(len(rig.basis), -1)
@@ -281,11 +289,11 @@ def sample_times(scene: Scene, course: Motion) -> NDArray[np.int64]:
     steps = np.linalg.norm(np.diff(picture, axis=0), axis=2).max(axis=1)
     # Nearing the camera changes the scale; half a face away from the axis it counts this much.
     steps += np.abs(np.diff(pose[:, 5])) / scene.camera.distance * scene.camera.height / 2
-    progress = np.concatenate([[0], np.cumsum(steps / STEP_PX + _GRID_NS / _LONGEST_STEP_NS)])
+    progress = np.concatenate([[0], np.cumsum(steps / step_px + _GRID_NS / _LONGEST_STEP_NS)])
     count = int(np.ceil(progress[-1]))
     times = np.interp(np.linspace(0, progress[-1], count + 1), progress, grid)
-    times = np.minimum(times, course.duration_ns).astype(np.int64) // 1000 * 1000
-    return np.unique(np.concatenate([[0], times, [course.duration_ns]]))
+    times = np.clip(times, start_ns, end_ns).astype(np.int64) // 1000 * 1000
+    return np.unique(np.concatenate([[start_ns], times, [end_ns]]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +389,7 @@ def stream(
     number = 3_000_000 + int(rng.integers(1_000_000))
     person = make_person(number, number)
     lit = draw_light(rng, light)
-    camera, region = _full_view(parameters)
+    camera, region = full_view(parameters)
     turn = np.clip(rng.normal(0, 1, 3), -2, 2) * np.deg2rad([2, 4, 1.5])
     scene = build_scene(rng, person, lit, camera, turn, 0.4)
     course = motion.draw_story(rng, duration_ns)
@@ -474,7 +482,7 @@ def join(parts: list[Events]) -> Events:
     )
 
 
-def _full_view(parameters: SensorParameters) -> tuple[Camera, tuple[int, int, int, int]]:
+def full_view(parameters: SensorParameters) -> tuple[Camera, tuple[int, int, int, int]]:
     """Return a view in which the face takes most of the height and the bust ends below it."""
     width, height = parameters.width, parameters.height
     distance = 8.0
@@ -504,13 +512,20 @@ def _colour_frame(
     return frame_sensor.expose(camera, mean.astype(np.float32), rng)
 
 
-def _placed(
+def placed(
     vertices: NDArray[np.float32],
     rig: face.Rig,
     turn: NDArray[np.float64],
     pose: NDArray[np.float64],
 ) -> NDArray[np.float32]:
-    """Turn and shift the head on its neck, and put the face's centre at the origin."""
+    """Turn and shift the head on its neck, and put the face's centre at the origin.
+
+    Args:
+        vertices: float32 [V, 3], dm.
+        rig: Says by `neck` [V] how far each vertex follows the head.
+        turn: float64 [3], rotation of the head at rest, rad.
+        pose: float64 [6], rotation (rad) and translation (dm) from there.
+    """
     angles = turn + pose[:3]
     lever = vertices - _PIVOT
     rotated = lever @ _rotation(angles).T.astype(np.float32) + pose[3:].astype(np.float32)
@@ -527,7 +542,8 @@ def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(about_y @ about_x @ about_z, np.float64)
 
 
-def _direction(azimuth: float, elevation: float) -> tuple[float, float, float]:
+def direction(azimuth: float, elevation: float) -> tuple[float, float, float]:
+    """Return the unit vector towards a lamp, angles in rad; 0, 0 is where the camera stands."""
     return (
         float(np.sin(azimuth) * np.cos(elevation)),
         float(np.sin(elevation)),

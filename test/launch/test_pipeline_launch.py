@@ -28,6 +28,7 @@ from rclpy.executors import SingleThreadedExecutor
 
 from launch import LaunchContext
 from microexpr_ros.ros import environment, qos
+from microexpr_ros.ros.cameras import USED
 
 environment.keep_on_loopback()
 environment.prepare()
@@ -89,6 +90,7 @@ def test_every_argument_is_declared_with_its_meaning(pipeline):
         'bag',
         'rate',
         'loop',
+        'driver',
         'events',
         'rgb',
         'overlay',
@@ -107,8 +109,11 @@ def test_every_argument_is_declared_with_its_meaning(pipeline):
     [
         ({'composed': 'maybe'}, 'composed:=maybe is neither true nor false'),
         ({'loop': ''}, 'loop:= is neither true nor false'),
-        ({'bag': 'a', 'events': 'b'}, 'leave out events:= and rgb:='),
-        ({'bag': 'a', 'rgb': '0'}, 'leave out events:= and rgb:='),
+        ({'bag': 'a', 'events': 'b'}, 'leave out driver:=, events:= and rgb:='),
+        ({'bag': 'a', 'rgb': '0'}, 'leave out driver:=, events:= and rgb:='),
+        ({'bag': 'a', 'driver': 'simulated'}, 'leave out driver:=, events:= and rgb:='),
+        ({'driver': 'simulated', 'events': 'b'}, 'leave out driver:='),
+        ({'driver': 'metavision'}, 'driver:=metavision is none of simulated, neuromorphic'),
         ({'rate': 'fast'}, 'rate:=fast is not a number'),
         ({'log_level': 'loud'}, 'log_level:=loud is none of debug, info'),
         ({'params': '/nowhere.yaml'}, 'params:=/nowhere.yaml is not a file'),
@@ -126,6 +131,7 @@ def test_arguments_that_make_no_sense_start_nothing(start, arguments, message):
         ({}, NETWORKS),
         ({'bag': 'a'}, ['player', *NETWORKS]),
         ({'events': 'a'}, ['event_camera', *NETWORKS]),
+        ({'driver': 'simulated'}, ['event_camera', *NETWORKS]),
         ({'rgb': '0'}, ['rgb_camera', *NETWORKS]),
         ({'events': 'a', 'rgb': '0'}, ['event_camera', 'rgb_camera', *NETWORKS]),
         ({'bag': 'a', 'overlay': 'True'}, ['player', *NETWORKS, 'overlay']),
@@ -159,6 +165,27 @@ def test_cameras_leave_the_clock_alone(start, composed):
         given = parameters(node)
         assert given['event_camera'] == {'path': '/a'}
         assert given['synchronizer'] == {'use_sim_time': False}
+
+
+def test_every_driver_can_be_launched(pipeline):
+    assert tuple(driver for driver in USED if driver != 'file') == pipeline.DRIVERS
+
+
+@FORMS
+@pytest.mark.parametrize('source', [{'driver': 'inivation'}, {'events': 'a'}, {'bag': 'a'}])
+def test_the_frames_of_an_event_camera_stand_in_for_the_rgb_cameras(start, composed, source):
+    nodes = start(composed=composed, rgb='event_camera', **source)
+    assert 'rgb_camera' not in hosted(nodes)
+    for node in nodes:
+        first = ('synchronizer:rgb_camera/image_raw', 'event_camera/image_raw')
+        assert node.remappings[0] == first
+
+
+@FORMS
+def test_frames_come_from_where_they_are_asked_for(start, composed):
+    for arguments in ({}, {'rgb': '0'}):
+        nodes = start(composed=composed, driver='inivation', **arguments)
+        assert not any(node.remappings for node in nodes)
 
 
 @FORMS

@@ -262,18 +262,6 @@ def test_a_bag_that_loops_is_cut_in_every_round(world, bag):
     player.trigger_deactivate()
 
 
-def test_what_the_player_cannot_play_is_left_out(world, tmp_path):
-    path = tmp_path / 'robot'
-    (packet,) = some_packets()[:1]
-    with BagWriter(path) as writer:
-        writer.write_packet('/event_camera/events', packet)
-        cdr = b'\x00\x01\x00\x00' + bytes(4)
-        writer.write_serialized('/tf', 'tf2_msgs/msg/TFMessage', cdr, packet.stamp_ns + 1)
-    node = world.add(PlayerNode, bag=str(path), shutdown_at_end=False)
-    node.start()
-    assert list(node._out) == ['/event_camera/events']
-
-
 def test_slices_give_reconstructed_images_and_an_overlay(world):
     for kind, parameters in (
         (OverlayNode, {}),
@@ -309,41 +297,6 @@ def test_frames_reach_the_slices(world):
     assert to_ns(shown.image[0].header.stamp) == EPOCH + 65 * MS
     assert (shown.image[0].height, shown.image[0].encoding) == (128, 'rgb8')
     assert set(shown.image[0].data) == {77}
-
-
-def test_the_player_plays_every_message_with_its_stamp(world, bag):
-    packets = collect(world, EventPacketMessage, '/event_camera/events', qos.EVENTS)
-    images = collect(world, Image, '/rgb_camera/image_raw', qos.FRAMES, world.plain('other'))
-    node = world.add(PlayerNode, bag=str(bag), shutdown_at_end=False)
-    node.start()
-    expected = some_packets()
-    world.until(lambda: len(packets) == len(expected))
-    assert [message.seq for message in packets] == list(range(len(expected)))
-    assert bytes(packets[7].events) == expected[7].events
-    assert to_ns(packets[7].header.stamp) == expected[7].stamp_ns
-    world.until(lambda: images)
-    assert node.diagnose().values['event_packets'] == len(expected)
-
-
-def test_the_player_names_the_topics_that_are_there(world, bag):
-    node = world.add(PlayerNode, bag=str(bag), topics=['/nothing'])
-    with pytest.raises(MicroexprError, match=r'no topic /nothing; it has /event_camera/events'):
-        node.start()
-
-
-def test_a_recording_stands_in_for_a_camera(world, tmp_path):
-    events = some_events(200)
-    table = np.zeros(len(events), [('t', 'f8'), ('x', 'u2'), ('y', 'u2'), ('p', '?')])
-    table['t'], table['x'], table['y'], table['p'] = events.t / 1e9, events.x, events.y, events.p
-    path = tmp_path / 'face.npy'
-    np.save(path, table)
-    packets = collect(world, EventPacketMessage, 'event_camera/events', qos.EVENTS)
-    node = world.add(EventCameraNode, path=str(path), sensor='640x480', time_unit='s')
-    node.start()
-    world.until(lambda: len(packets) > 120)
-    seqs = np.array([message.seq for message in packets])
-    np.testing.assert_array_equal(np.diff(seqs), 1)
-    assert (packets[0].width, packets[0].height, packets[0].encoding) == (640, 480, 'evt3')
 
 
 def test_a_video_stands_in_for_a_camera(world, tmp_path):

@@ -1,140 +1,151 @@
-"""Node `event_camera`: an event camera, or a recording that stands in for one."""
+"""Node `event_camera`: an event camera, or something that stands in for one."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from itertools import chain
 from typing import ClassVar
 
 from event_camera_msgs.msg import EventPacket as EventPacketMessage
+from sensor_msgs.msg import Image
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.codecs import ENCODINGS
+from microexpr_ros.events.cameras.camera import Batch, Camera, CameraLostError
+from microexpr_ros.events.cameras.connection import Connection
+from microexpr_ros.events.codecs import warm_up
 from microexpr_ros.events.events import Events, Triggers
-from microexpr_ros.events.files import open_recording, parse_sensor
-from microexpr_ros.events.packets import EventPacket, packetize
+from microexpr_ros.events.packets import packetize
 from microexpr_ros.ros import qos
-from microexpr_ros.ros.conversions import packet_to_message
+from microexpr_ros.ros.cameras import EventCameraParameters, opener
+from microexpr_ros.ros.conversions import packet_to_message, pixels_to_image, to_time
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
-from microexpr_ros.ros.parameters import parameter
 
-
-@dataclass(frozen=True)
-class EventCameraParameters(NodeParameters):
-    """Parameters of the event camera; where ROS drivers have the same one, so is its name."""
-
-    driver: str = parameter('file', 'where events come from', choices=('file',))
-    path: str = parameter('', 'recording: .raw, .npy, .npz or a rosbag2')
-    time_unit: str = parameter(
-        '', 'unit of the times of an array; empty: the file says', choices=('', 's', 'us', 'ns')
-    )
-    sensor: str = parameter('', 'sensor size WIDTHxHEIGHT; empty: the file says')
-    rate: float = parameter(1.0, 'speed; 1 is that of the recording', minimum=0.01, maximum=100.0)
-    loop: bool = parameter(True, 'begin again at the end, as a camera never ends')
-    frame_id: str = parameter('event_camera', 'TF frame of the sensor')
-    encoding: str = parameter('evt3', 'encoding of the packets', choices=ENCODINGS)
-    event_message_time_threshold: float = parameter(
-        0.002, 'longest packet, in s', minimum=0.0001, maximum=0.1
-    )
-    event_message_size_threshold: int = parameter(
-        400_000, 'largest packet, in bytes', minimum=1000, maximum=400_000
-    )
+LATE_NS = 100_000_000
+"""Data that is older than this when it is read comes too late for its slice."""
 
 
 class EventCameraNode(MicroexprNode):
-    """Publish packets as they come, only while somebody listens."""
+    """Publish packets and frames as they come, only while somebody listens."""
 
     name = 'event_camera'
     Parameters: ClassVar[type[NodeParameters]] = EventCameraParameters
 
     def configure(self) -> None:
-        """Open the recording."""
-        given: EventCameraParameters = self.parameters
-        if not given.path:
-            raise MicroexprError('parameter path is empty; set it to a recording of events')
-        self._recording = open_recording(
-            Path(given.path),
-            time_unit=given.time_unit or None,
-            sensor=parse_sensor(given.sensor) if given.sensor else None,
-        )
-        self._publisher = self.advertise(EventPacketMessage, '~/events', qos.EVENTS)
+        """Find out how the camera is opened; it may come later."""
+        self._open = opener(self.parameters)
+        self._packets_out = self.advertise(EventPacketMessage, '~/events', qos.EVENTS)
+        self._frames_out = self.advertise(Image, '~/image_raw', qos.FRAMES)
+        self._compiling = warm_up()
 
     def activate(self) -> None:
-        """Begin to send."""
-        self._sent, self._events, self._finished = Rate(), Rate(), False
-        self.stream(self._send)
+        """Begin to look for the camera."""
+        self._packets, self._events, self._frames = Rate(), Rate(), Rate()
+        self._seq = self._lost = self._told = self._lag_ns = 0
+        self._finished = False
+        self._connection: Connection | None = None
+        self._batch = Batch()
+        self.stream(self._work)
 
-    def _send(self) -> None:
-        try:
-            for packet in self._packets():
-                if self._publisher.get_subscription_count() == 0:
-                    continue
-                message = packet_to_message(packet)
-                # Like a driver's, the stamp is the host's time on arrival.
-                message.header.stamp = self.get_clock().now().to_msg()
-                self._publisher.publish(message)
-                self._sent.add()
-        finally:
-            self._finished = True
-
-    def _packets(self) -> Iterator[EventPacket]:
-        """Iterate over the packets of the recording, each when its time has come."""
+    def _work(self) -> None:
         given: EventCameraParameters = self.parameters
-        began_ns = time.monotonic_ns()
-        first_ns: int | None = None
-        for packet in packetize(
-            self._rounds(),
-            self._recording.height,
-            self._recording.width,
-            encoding=given.encoding,
-            frame_id=given.frame_id,
-            packet_ns=round(given.event_message_time_threshold * 1e9),
-            packet_bytes=given.event_message_size_threshold,
-        ):
-            first_ns = packet.stamp_ns if first_ns is None else first_ns
-            ahead_ns = (packet.stamp_ns - first_ns) / given.rate - (time.monotonic_ns() - began_ns)
-            if self.stopping.wait(max(ahead_ns / 1e9, 0.0)):
-                return
-            yield packet
+        self._connection = connection = Connection(
+            self._open,
+            self.stopping,
+            interval_ns=round(given.event_message_time_threshold * 1e9),
+            waiting=self._warn,
+        )
+        for camera in connection.cameras():
+            self._compiling.join()
+            self.get_logger().info(
+                f'{camera.model} {camera.serial}: {camera.width} x {camera.height}'
+            )
+            self._serve(camera, map(self._take, connection.batches()))
+        self._finished = not self.stopping.is_set()
 
-    def _rounds(self) -> Iterator[tuple[Events, Triggers]]:
-        """Iterate over the recording, again and again if asked, on one clock that goes on."""
-        offset_ns = 0
-        while True:
-            first_ns: int | None = None
-            last_ns = 0
-            for events, triggers in self._recording.chunks():
-                if len(events):
-                    first_ns = int(events.t[0]) if first_ns is None else first_ns
-                    last_ns = int(events.t[-1])
-                    self._events.add(len(events))
-                yield (
-                    replace(events, t=events.t + offset_ns),
-                    replace(triggers, t=triggers.t + offset_ns),
+    def _warn(self, error: MicroexprError) -> None:
+        message = f'{error}; waiting for it'
+        if isinstance(error, CameraLostError):
+            self.get_logger().warning(message)
+        else:
+            self.get_logger().warning(message, throttle_duration_sec=10.0)
+
+    def _take(self, batch: Batch) -> Batch:
+        """Count what came, and publish its frames."""
+        self._batch = batch
+        self._events.add(len(batch.events))
+        self._lost += batch.lost
+        self._lag_ns = max(self._lag_ns, batch.lag_ns)
+        for frame in batch.frames:
+            self._frames.add()
+            if self._frames_out.get_subscription_count():
+                stamp_ns = batch.host_ns(frame.t)
+                self._frames_out.publish(
+                    pixels_to_image(frame.pixels, stamp_ns, self.parameters.frame_id)
                 )
-            if not self.parameters.loop or first_ns is None:
+        return batch
+
+    def _serve(self, camera: Camera, batches: Iterator[Batch]) -> None:
+        given: EventCameraParameters = self.parameters
+        for first in batches:
+            if not self._is_heard:
+                continue
+            # A new encoder for every audience: who comes late needs nothing from before.
+            for packet in packetize(
+                self._while_heard(chain([first], batches)),
+                camera.height,
+                camera.width,
+                encoding=given.encoding,
+                frame_id=given.frame_id,
+                packet_ns=round(given.event_message_time_threshold * 1e9),
+                packet_bytes=given.event_message_size_threshold,
+            ):
+                message = packet_to_message(packet)
+                message.seq = self._seq
+                message.header.stamp = to_time(self._batch.host_ns(packet.stamp_ns))
+                self._packets_out.publish(message)
+                self._seq += 1
+                self._packets.add()
+
+    def _while_heard(self, batches: Iterator[Batch]) -> Iterator[tuple[Events, Triggers]]:
+        for batch in batches:
+            yield batch.events, batch.triggers
+            if not self._is_heard:
                 return
-            offset_ns += last_ns - first_ns + 1_000_000
+
+    @property
+    def _is_heard(self) -> bool:
+        return bool(self._packets_out.get_subscription_count())
 
     def diagnose(self) -> Diagnosis:
-        """Tell what was sent."""
-        listened = self._publisher.get_subscription_count() > 0
+        """Tell whether there is a camera, what it sends, and what was lost."""
+        connection = self._connection
+        camera = connection.camera if connection else None
+        lag_ns, self._lag_ns = self._lag_ns, 0
+        is_fresh, self._told = self._lost > self._told, self._lost
         if self._finished:
-            message = 'the recording has ended'
+            level, message = OK, 'the recording has ended'
+        elif camera is None:
+            level, message = WARN, 'waiting for the camera'
+        elif is_fresh:
+            level, message = WARN, 'something was lost before it came here'
+        elif lag_ns > LATE_NS:
+            level, message = WARN, f'the camera is {lag_ns / 1e9:.1f} s late'
         else:
-            message = 'sending' if listened else 'nobody listens'
+            level, message = OK, 'sending' if self._is_heard else 'nobody listens'
         return Diagnosis(
-            WARN if self._recording.dropped else OK,
+            level,
             message,
             {
-                'recording': str(self._recording.path),
-                'packets_hz': round(self._sent.hz(), 1),
-                'packets': self._sent.total,
-                'events_read': self._events.total,
-                'events_dropped': self._recording.dropped,
+                'camera': f'{camera.model} {camera.serial}' if camera else 'none',
+                'reconnects': max(connection.connects - 1, 0) if connection else 0,
+                'events_hz': round(self._events.hz()),
+                'packets_hz': round(self._packets.hz(), 1),
+                'frames_hz': round(self._frames.hz(), 1),
+                'events': self._events.total,
+                'packets': self._packets.total,
+                'lost': self._lost,
+                'lag_ms': round(lag_ns / 1e6, 1),
             },
         )
 

@@ -1,0 +1,108 @@
+"""A recording that stands in for a camera."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from microexpr_ros.events.cameras.camera import Batch, Camera
+from microexpr_ros.events.events import Triggers
+from microexpr_ros.events.files import Recording
+
+_ROUND_GAP_NS: Final = 1_000_000
+
+
+class RecordingCamera(Camera):
+    """Play a recording at its own pace, on one clock that goes on when it begins again.
+
+    Args:
+        recording: what to play.
+        rate: speed; 1 is that of the recording.
+        loop: begin again at the end, as a camera never ends.
+        interval_ns: sensor time of a piece; pieces end at its multiples.
+    """
+
+    def __init__(self, recording: Recording, rate: float, loop: bool, interval_ns: int) -> None:
+        self.model = recording.kind
+        self.serial = str(recording.path)
+        self.height, self.width = recording.height, recording.width
+        self._recording = recording
+        self._rate, self._loop = rate, loop
+        self._dropped = recording.dropped
+        self._pieces = self._rounds(interval_ns)
+        self._next = next(self._pieces, None)
+        self._first_ns = 0 if self._next is None else _first_ns(self._next)
+        self._began_ns = time.monotonic_ns()
+        self.ended = self._next is None
+
+    def read(self, timeout_s: float) -> Batch:
+        """Return the next piece when its time has come."""
+        if self._next is None:
+            return Batch(arrival_ns=time.time_ns())
+        passed_ns = (_first_ns(self._next) - self._first_ns) / self._rate
+        ahead_s = (passed_ns - (time.monotonic_ns() - self._began_ns)) / 1e9
+        time.sleep(max(min(ahead_s, timeout_s), 0.0))
+        if ahead_s > timeout_s:
+            return Batch(arrival_ns=time.time_ns())
+        piece = self._next
+        self._next = next(self._pieces, None)
+        self.ended = self._next is None
+        dropped, self._dropped = self._dropped, self._recording.dropped
+        # A recording that begins again may count from nothing.
+        lost = self._dropped - (dropped if dropped <= self._dropped else 0)
+        lag_ns = max(-round(ahead_s * 1e9), 0)
+        return replace(piece, arrival_ns=time.time_ns(), lost=lost, lag_ns=lag_ns)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._next = None
+        self._pieces.close()
+
+    def _rounds(self, interval_ns: int) -> Generator[Batch, None, None]:
+        offset_ns = 0
+        while True:
+            first_ns = last_ns = None
+            for piece in self._cut(interval_ns, offset_ns):
+                first_ns = _first_ns(piece) if first_ns is None else first_ns
+                last_ns = piece.newest_ns
+                yield piece
+            if not self._loop or first_ns is None or last_ns is None:
+                return
+            offset_ns += last_ns - first_ns + _ROUND_GAP_NS
+
+    def _cut(self, interval_ns: int, offset_ns: int) -> Generator[Batch, None, None]:
+        frames = self._recording.frames()
+        frame = next(frames, None)
+        for events, triggers in self._recording.chunks():
+            i = j = 0
+            while i < len(events) or j < len(triggers):
+                start_ns = min(
+                    int(times[k])
+                    for times, k in ((events.t, i), (triggers.t, j))
+                    if k < len(times)
+                )
+                end_ns = (start_ns // interval_ns + 1) * interval_ns
+                next_i = int(np.searchsorted(events.t, end_ns))
+                next_j = int(np.searchsorted(triggers.t, end_ns))
+                current = []
+                while frame is not None and frame.t < end_ns:
+                    current.append(replace(frame, t=frame.t + offset_ns))
+                    frame = next(frames, None)
+                yield Batch(
+                    replace(events[i:next_i], t=events.t[i:next_i] + offset_ns),
+                    Triggers(
+                        triggers.t[j:next_j] + offset_ns,
+                        triggers.id[j:next_j],
+                        triggers.edge[j:next_j],
+                    ),
+                    tuple(current),
+                )
+                i, j = next_i, next_j
+
+
+def _first_ns(piece: Batch) -> int:
+    return min(int(part.t[0]) for part in (piece.events, piece.triggers) if len(part))

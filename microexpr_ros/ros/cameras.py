@@ -1,0 +1,120 @@
+"""What the event camera node asks for, and the camera that it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events import cameras
+from microexpr_ros.events.cameras.camera import Camera
+from microexpr_ros.events.cameras.recording import RecordingCamera
+from microexpr_ros.events.cameras.settings import (
+    TRIGGER_MODES,
+    CameraSettings,
+    parse_biases,
+    parse_roi,
+    read_bias_file,
+)
+from microexpr_ros.events.codecs import ENCODINGS
+from microexpr_ros.events.files import KNOWN_FORMATS, open_recording, parse_sensor
+from microexpr_ros.events.packets import PACKET_BYTES, PACKET_NS
+from microexpr_ros.ros.lifecycle import NodeParameters
+from microexpr_ros.ros.parameters import parameter
+
+LIVE = ('serial', 'bias_file', 'biases', 'roi', 'trigger_in_mode')
+USED = {
+    'file': ('path', 'time_unit', 'sensor', 'rate', 'loop'),
+    'simulated': ('seed',),
+    **dict.fromkeys(cameras.DRIVERS, LIVE),
+}
+"""Parameters that only some drivers use, by driver."""
+
+
+@dataclass(frozen=True)
+class EventCameraParameters(NodeParameters):
+    """Parameters of the event camera; where ROS drivers have the same one, so is its name."""
+
+    driver: str = parameter('file', 'where events come from', choices=tuple(USED))
+    path: str = parameter('', f'file: recording, {KNOWN_FORMATS}')
+    time_unit: str = parameter(
+        '',
+        'file: unit of the times of an array; empty: the file says',
+        choices=('', 's', 'us', 'ns'),
+    )
+    sensor: str = parameter('', 'file: sensor size WIDTHxHEIGHT; empty: the file says')
+    rate: float = parameter(
+        1.0, 'file: speed; 1 is that of the recording', minimum=0.01, maximum=100.0
+    )
+    loop: bool = parameter(True, 'file: begin again at the end, as a camera never ends')
+    seed: int = parameter(
+        0, 'simulated: which person, and what the face does', minimum=0, maximum=2**31 - 1
+    )
+    serial: str = parameter('', 'live: serial number of the camera; empty: the first one found')
+    bias_file: str = parameter('', 'live: file with a line VALUE % NAME for each bias')
+    biases: tuple[str, ...] = parameter(
+        (), 'live: biases NAME=VALUE, over those of bias_file', element=str
+    )
+    roi: tuple[int, ...] = parameter(
+        (), 'live: part of the sensor [x, y, width, height]; empty: all', element=int
+    )
+    trigger_in_mode: str = parameter(
+        'disabled', 'live: what the trigger input listens to', choices=TRIGGER_MODES
+    )
+    frame_id: str = parameter('event_camera', 'TF frame of the sensor')
+    encoding: str = parameter('evt3', 'encoding of the packets', choices=ENCODINGS)
+    event_message_time_threshold: float = parameter(
+        PACKET_NS / 1e9, 'longest packet, in s', minimum=0.0001, maximum=0.1
+    )
+    event_message_size_threshold: int = parameter(
+        PACKET_BYTES, 'largest packet, in bytes', minimum=1000, maximum=PACKET_BYTES
+    )
+
+
+def require_used(given: EventCameraParameters) -> None:
+    """Refuse parameters that the driver would ignore.
+
+    Raises:
+        MicroexprError: One has another value than its default.
+    """
+    others = {name for names in USED.values() for name in names} - set(USED[given.driver])
+    for field in fields(given):
+        if field.name in others and getattr(given, field.name) != field.default:
+            raise MicroexprError(
+                f'parameter {field.name} is not one of driver {given.driver}, which knows '
+                f'{", ".join(USED[given.driver])}; leave it out'
+            )
+
+
+def opener(given: EventCameraParameters) -> Callable[[], Camera]:
+    """Return what opens the camera that the parameters ask for.
+
+    Raises:
+        MicroexprError: A parameter makes no sense; what only the camera knows is checked later.
+    """
+    require_used(given)
+    interval_ns = round(given.event_message_time_threshold * 1e9)
+    if given.driver == 'file':
+        if not given.path:
+            raise MicroexprError('parameter path is empty; set it to a recording of events')
+        recording = open_recording(
+            Path(given.path),
+            time_unit=given.time_unit or None,
+            sensor=parse_sensor(given.sensor) if given.sensor else None,
+        )
+        return lambda: RecordingCamera(recording, given.rate, given.loop, interval_ns)
+    if given.driver == 'simulated':
+        # Here, because the other drivers need no renderer.
+        from microexpr_ros.synthesis.simulated_camera import SimulatedCamera, SimulationSettings
+
+        return lambda: SimulatedCamera(SimulationSettings(given.seed), interval_ns)
+    biases = read_bias_file(Path(given.bias_file)) if given.bias_file else {}
+    settings = CameraSettings(
+        given.serial,
+        biases | parse_biases(given.biases),
+        parse_roi(given.roi),
+        given.trigger_in_mode,
+        interval_ns,
+    )
+    return lambda: cameras.open_camera(given.driver, settings)
