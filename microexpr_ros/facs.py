@@ -29,3 +29,6 @@ NAMES: Final[dict[int, str]] = {
 
 CODES: Final[tuple[int, ...]] = tuple(NAMES)
 """The units in the order of every array of units in this package."""
+
+PRESENT: Final = 0.05
+"""Intensity from which a unit counts as present in the ground truth."""

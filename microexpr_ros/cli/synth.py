@@ -1,15 +1,17 @@
-"""`microexpr synth`: make synthetic clips to train and test on."""
+"""`microexpr synth`: make synthetic clips and recordings to train and test on."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from microexpr_ros.synthesis.dataset import Index, Recipe
+    from microexpr_ros.synthesis.clips import Recipe
 
 
 def synth(
@@ -17,46 +19,111 @@ def synth(
     clips: Annotated[int, typer.Option(help='Clips that the split shall have.')] = 100,
     seed: Annotated[int, typer.Option(help='The same seed gives the same bytes.')] = 0,
     sensor: Annotated[str, typer.Option(help='davis346, vga, hd or random.')] = 'random',
-    light: Annotated[str, typer.Option(help='bright, dim, side, flicker or random.')] = 'random',
-    split: Annotated[str, typer.Option(help='train, val or test.')] = 'train',
+    light: Annotated[
+        str,
+        typer.Option(
+            help='bright, dim, side, flicker or random; for --split shift night, flicker120, '
+            'moving or random.'
+        ),
+    ] = 'random',
+    split: Annotated[
+        str, typer.Option(help='train, val, test or shift (light and sensors of its own).')
+    ] = 'train',
     workers: Annotated[int, typer.Option(help='Processes; one per core is best.')] = 1,
+    shard: Annotated[
+        str, typer.Option(help='Make this part of all clips only, for example 1/3, 2/3 or 3/3.')
+    ] = '1/1',
     skin_dir: Annotated[
         Path | None, typer.Option(help='Skins (.jpg, .png) in the UV map of MakeHuman.')
     ] = None,
+    bags: Annotated[
+        bool,
+        typer.Option(
+            '--bags',
+            help='Instead of clips make recordings of both cameras with labels, as '
+            'OUT/SPLIT/bags/clip-NNNNNN.',
+        ),
+    ] = False,
+    rolling_shutter_ms: Annotated[
+        float, typer.Option(help="Read-out of the recordings' frames from first to last row.")
+    ] = 0.0,
     preview: Annotated[
-        bool, typer.Option('--preview', help='Only write OUT/preview.png, a contact sheet.')
+        bool,
+        typer.Option(
+            '--preview',
+            help='Only write OUT/preview.png, a contact sheet, and OUT/preview.mp4, a video.',
+        ),
+    ] = False,
+    check: Annotated[
+        bool, typer.Option('--check', help='Only check that the split is whole and undamaged.')
     ] = False,
     as_json: Annotated[bool, typer.Option('--json', help='Print one JSON object.')] = False,
 ) -> None:
     """Make a split of synthetic clips, or go on with one that was interrupted."""
     from microexpr_ros.errors import MicroexprError
     from microexpr_ros.synthesis import dataset
+    from microexpr_ros.synthesis.jobs import Share
 
     if split not in dataset.SPLITS:
         raise MicroexprError(f'--split {split!r} is unknown: choose {", ".join(dataset.SPLITS)}')
-    photographs: tuple[Path, ...] = ()
-    if skin_dir is not None:
-        if not skin_dir.is_dir():
-            raise MicroexprError(f'--skin-dir {skin_dir} is not a folder: give one with images')
-        from microexpr_ros.synthesis.skin import list_photographs
-
-        photographs = list_photographs(skin_dir, split)
-    recipe = dataset.Recipe(split, seed, sensor, light, photographs)
-    if preview:
-        from microexpr_ros.synthesis.preview import write_contact_sheet
-
-        path = write_contact_sheet(out / 'preview.png', recipe)
-        typer.echo(json.dumps({'preview': str(path)}) if as_json else path)
-        return
-    index = _generate(out, recipe, clips, workers)
-    if as_json:
+    if check:
+        index = dataset.check(out, split)
         summary = {'folder': str(index.folder), 'clips': len(index), 'recipe': index.recipe}
-        typer.echo(json.dumps(summary))
+        typer.echo(json.dumps(summary) if as_json else f'{index.folder} is whole and undamaged')
+        return
+    recipe = dataset.Recipe(split, seed, sensor, light, _photographs(skin_dir, split))
+    dataset.check_recipe(recipe)
+    share = Share.parse(shard)
+    if preview:
+        _preview(out, recipe, as_json)
+    elif bags:
+        from microexpr_ros.synthesis.recording import record_split
+
+        with _progress(split, clips) as report:
+            readout_ns = round(rolling_shutter_ms * 1e6)
+            folder = record_split(out, recipe, clips, workers, report, share, readout_ns)
+        made = sum(share.has(number) for number in range(clips))
+        summary = {'folder': str(folder), 'recordings': made, 'recipe': dataset.describe(recipe)}
+        typer.echo(json.dumps(summary) if as_json else f'{made} of {clips} recordings in {folder}')
     else:
-        typer.echo(f'{len(index)} clips in {index.folder}')
+        with _progress(split, clips) as report:
+            index = dataset.generate(out, recipe, clips, workers, report, share)
+        summary = {
+            'folder': str(index.folder),
+            'clips': len(index),
+            'complete': index.complete,
+            'recipe': index.recipe,
+        }
+        rest = '' if index.complete else f' of {clips}; the other shards are still to come'
+        typer.echo(
+            json.dumps(summary) if as_json else f'{len(index)} clips in {index.folder}{rest}'
+        )
 
 
-def _generate(out: Path, recipe: Recipe, clips: int, workers: int) -> Index:
+def _photographs(folder: Path | None, split: str) -> tuple[Path, ...]:
+    from microexpr_ros.errors import MicroexprError
+
+    if folder is None:
+        return ()
+    if not folder.is_dir():
+        raise MicroexprError(f'--skin-dir {folder} is not a folder: give one with images')
+    from microexpr_ros.synthesis.skin import list_photographs
+
+    return list_photographs(folder, split)
+
+
+def _preview(out: Path, recipe: Recipe, as_json: bool) -> None:
+    from microexpr_ros.synthesis.preview import write_contact_sheet, write_video
+
+    sheet = write_contact_sheet(out / 'preview.png', recipe)
+    video = write_video(out / 'preview.mp4', recipe)
+    made = {'preview': str(sheet), 'video': str(video)}
+    typer.echo(json.dumps(made) if as_json else '\n'.join(made.values()))
+
+
+@contextmanager
+def _progress(title: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar; yield what moves it, given how much is done and how much there is."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -67,8 +134,6 @@ def _generate(out: Path, recipe: Recipe, clips: int, workers: int) -> Index:
         TimeRemainingColumn,
     )
 
-    from microexpr_ros.synthesis.dataset import generate
-
     columns = (
         TextColumn('{task.description}'),
         BarColumn(),
@@ -78,9 +143,5 @@ def _generate(out: Path, recipe: Recipe, clips: int, workers: int) -> Index:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(recipe.split, total=clips)
-
-        def report(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        return generate(out, recipe, clips, workers, report)
+        task = bar.add_task(title, total=total)
+        yield lambda done, of: bar.update(task, completed=done, total=of)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.events.histogram import GRID, SLICE_NS
-from microexpr_ros.facs import CODES
-from microexpr_ros.learning.datasets import PRESENT, Recording
+from microexpr_ros.facs import CODES, PRESENT
+from microexpr_ros.learning.datasets import Recording
 from microexpr_ros.learning.metrics import accuracy, f1
 from microexpr_ros.perception.activity import Activity, ActivityConfiguration
 from microexpr_ros.perception.presence import Presence, log_odds

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numba import njit
@@ -17,9 +16,6 @@ from microexpr_ros.facs import CODES
 from microexpr_ros.learning.augmentation import Jitter
 from microexpr_ros.perception.reconstruction import ReconstructionConfiguration
 from microexpr_ros.synthesis.dataset import Clip, Index, read_clip, read_index
-
-PRESENT: Final = 0.05
-"""Ground-truth intensity from which a unit counts as present."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +81,7 @@ def load(
 
     Args:
         data: folder of a data set.
-        split: train, val or test.
+        split: train, val, test or shift.
         images: also keep frames and targets.
         progress: called with the clips read and all clips.
 

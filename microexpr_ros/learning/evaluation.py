@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.facs import CODES
+from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning import baselines, metrics
 from microexpr_ros.learning.calibration import dominant
-from microexpr_ros.learning.datasets import PRESENT, Recording
+from microexpr_ros.learning.datasets import Recording
 from microexpr_ros.learning.reconstruction_training import Task, paint
 from microexpr_ros.learning.training import Control, predict
 from microexpr_ros.perception.action_units import ActionUnitClassifier

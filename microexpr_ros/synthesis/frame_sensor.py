@@ -1,8 +1,10 @@
-"""A model of a frame camera: exposure, shot and read noise, gain and gamma."""
+"""A model of a frame camera: shutter, shot and read noise, gain, gamma, and its own clock."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ class FrameSensor:
         white_lux: radiance that the frame shows as white.
         full_well: electrons of a white pixel; less light, fewer electrons, more noise.
         read_noise: standard deviation of the read-out, electrons.
+        readout_ns: from the exposure of the first row to that of the last: a rolling shutter;
+            0 for a global one.
     """
 
     rate_hz: float = 30.0
@@ -25,6 +29,36 @@ class FrameSensor:
     white_lux: float = 200.0
     full_well: float = 8000.0
     read_noise: float = 4.0
+    readout_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameClock:
+    """The clock that a frame camera stamps its frames with.
+
+    Attributes:
+        offset_ns: what it shows at time 0.
+        drift: how much faster than true time it runs, seconds per second.
+        jitter_ns: standard deviation of a stamp.
+    """
+
+    offset_ns: int = 0
+    drift: float = 0.0
+    jitter_ns: float = 0.0
+
+    def stamp(self, t_ns: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return the stamps, int64 [N], that the clock gives at true times t_ns."""
+        error = self.drift * t_ns + self.jitter_ns * rng.standard_normal(len(t_ns))
+        return t_ns + self.offset_ns + np.round(error).astype(np.int64)
+
+
+def draw_clock(rng: np.random.Generator) -> FrameClock:
+    """Draw a clock as cameras on USB have: 30 ms, 50 ppm and a millisecond at most."""
+    return FrameClock(
+        int(rng.uniform(-30e6, 30e6)),
+        float(rng.uniform(-5e-5, 5e-5)),
+        float(rng.uniform(1e5, 1e6)),
+    )
 
 
 def settle(radiance: NDArray[np.float32]) -> FrameSensor:
@@ -41,6 +75,45 @@ def settle(radiance: NDArray[np.float32]) -> FrameSensor:
     exposure_ns = int(np.clip(wanted_ns, 1e6, 30e6))
     full_well = 8000.0 * min(exposure_ns / wanted_ns, 1.0)
     return FrameSensor(exposure_ns=exposure_ns, white_lux=white, full_well=max(full_well, 60.0))
+
+
+_MOMENTS: Final = 64
+"""Of an exposure, at which the light's flicker is looked at."""
+
+
+def gather(
+    sensor: FrameSensor,
+    open_ns: int,
+    t_ns: NDArray[np.int64],
+    pictures: NDArray[np.float32],
+    gain: Callable[[NDArray[np.int64]], NDArray[np.float64]],
+) -> NDArray[np.float32]:
+    """Return what each row sees while it is exposed, its mean over the exposure.
+
+    Args:
+        sensor: The camera.
+        open_ns: When the first row's exposure begins.
+        t_ns: int64 [N], increasing, times of the pictures; two at least. Between them the
+            radiance runs in a straight line.
+        pictures: float32 [N, rows, ...], radiance in steady light.
+        gain: Returns the light's factor on all radiance at given times.
+
+    Returns:
+        float32 [rows, ...].
+    """
+    rows = pictures.shape[1]
+    begin = open_ns + np.linspace(0, sensor.readout_ns, rows)
+    moments = begin[:, None] + (np.arange(_MOMENTS) + 0.5) / _MOMENTS * sensor.exposure_ns
+    after = np.clip(np.searchsorted(t_ns, moments), 1, len(t_ns) - 1)
+    span = t_ns[after] - t_ns[after - 1]
+    share = np.clip((moments - t_ns[after - 1]) / span, 0, 1)
+    light = gain(moments.astype(np.int64)) / _MOMENTS
+    weight = np.zeros((rows, len(t_ns)))
+    row = np.arange(rows)[:, None]
+    np.add.at(weight, (row, after - 1), light * (1 - share))
+    np.add.at(weight, (row, after), light * share)
+    mean = np.einsum('rn,nr...->r...', weight.astype(np.float32), pictures)
+    return np.asarray(mean, np.float32)
 
 
 def expose(

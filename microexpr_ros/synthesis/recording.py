@@ -1,0 +1,254 @@
+"""Takes as recordings: a rosbag2 of both cameras, and the truth beside it.
+
+A recording shows the same person, light and motion as the clip of the same recipe and
+number, but the whole picture of the event sensor instead of the face region. Both cameras share
+one view, 0.8 m in front of the face, without distortion. Each recording is a folder
+`OUT/SPLIT/bags/clip-NNNNNN` with two things in it.
+
+`bag`, a rosbag2. Its time is that of the event sensor, EPOCH_NS + sensor time; a message is
+received when the data in it end.
+
+- /event_camera/events, EventPacket: evt3, 2 ms in each.
+- /event_camera/camera_info, CameraInfo: every 100 ms.
+- /rgb_camera/image_raw, Image: rgb8 at 30 Hz, with the view and size of the event camera. The
+  stamp is the middle of the exposure by the frame camera's own clock, which is wrong by an
+  offset, a drift and jitter that the labels tell.
+- /rgb_camera/camera_info, CameraInfo: with each image.
+- /ground_truth/action_units, ActionUnitArray: at the end of each slice of 10 ms.
+- /ground_truth/micro_expressions, MicroExpression: when a movement is over.
+
+`labels.npz`, NumPy arrays without pickles. Times are int64 ns since the begin of the take, on
+the event sensor's clock; lengths are T milliseconds, B movements of units, F frames.
+
+- t_ns [T], intensity [T, 18, 2], pose [T, 6], box [T, 4], landmarks [T, 68, 2]: labels.Labels.
+- codes [18], landmark_vertices [68]: what stands in the second axis of those.
+- unit_code, unit_onset_ns, unit_apex_ns, unit_release_ns, unit_offset_ns, unit_amplitude,
+  unit_left, unit_right [B]: motion.Bump.
+- frame_open_ns, frame_close_ns [F]: from the first row's exposure to the end of the last's.
+- frame_stamp_ns [F]: stamp of the image without epoch_ns. Without the clock's errors it would
+  be the mean of the two above.
+- clock_offset_ns, clock_drift, clock_jitter_ns: frame_sensor.FrameClock.
+- readout_ns: of the frame camera's rolling shutter, 0 for a global one.
+- camera_matrix [3, 3]: of both cameras, as in CameraInfo.
+- epoch_ns: ROS time at the begin of the take.
+- metadata: JSON, uint8: split, seed, index, person, skin, light, sensor, main unit as in Clip.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from microexpr_ros import facs
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.bags import EVENT_PACKET, EVENTS_TOPIC, IMAGE, BagWriter, Message
+from microexpr_ros.events.bags.serialization import serialize_image, serialize_packet
+from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.events.packets import PACKET_NS, packetize
+from microexpr_ros.synthesis import frame_sensor, scene, shift
+from microexpr_ros.synthesis.clips import SPLITS, Recipe, Take, draw_take
+from microexpr_ros.synthesis.dataset import check_order, describe, refuse_mixture
+from microexpr_ros.synthesis.frame_camera import Frames, shoot
+from microexpr_ros.synthesis.frame_sensor import FrameSensor
+from microexpr_ros.synthesis.jobs import Share, run
+from microexpr_ros.synthesis.labels import LANDMARKS, label
+from microexpr_ros.synthesis.renderer import Camera
+from microexpr_ros.synthesis.scene import Scene
+from microexpr_ros.synthesis.storage import write_json
+from microexpr_ros.synthesis.truth_messages import (
+    camera_info,
+    camera_matrix,
+    expression_messages,
+    unit_messages,
+)
+
+EPOCH_NS: Final = 1_700_000_000_000_000_000
+"""ROS time at sensor time 0."""
+
+FRAMES_TOPIC: Final = '/rgb_camera/image_raw'
+
+_EVENT_CAMERA: Final = 'event_camera'
+_RGB_CAMERA: Final = 'rgb_camera'
+_INFO_NS: Final = 100_000_000
+_BLUR_PX: Final = 0.4
+
+
+def record_split(
+    root: Path,
+    recipe: Recipe,
+    clips: int,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+    share: Share | None = None,
+    readout_ns: int = 0,
+) -> Path:
+    """Make the recordings of a split that are not there yet.
+
+    Args:
+        root: Folder of the data set.
+        recipe: What decides the clips.
+        clips: How many recordings the split shall have.
+        workers: Processes.
+        progress: Called with the recordings that are there and all, both of the share.
+        share: Make this part of them only; None for all.
+        readout_ns: Of the frame camera's rolling shutter; 0 for a global one.
+
+    Returns:
+        The folder that holds them.
+
+    Raises:
+        MicroexprError: An option has no sense, or the folder holds another recipe's recordings.
+    """
+    check_order(recipe, clips, workers)
+    period_ms = 1e3 / FrameSensor().rate_hz
+    if not 0 <= readout_ns * 1e-6 < period_ms:
+        raise MicroexprError(
+            f'--rolling-shutter-ms {readout_ns * 1e-6:g} is not within a frame: give 0 for a '
+            f'global shutter, or less than {period_ms:.0f}'
+        )
+    folder = root / recipe.split / 'bags'
+    folder.mkdir(parents=True, exist_ok=True)
+    description = {**describe(recipe), 'readout_ns': readout_ns}
+    told = folder / 'recipe.json'
+    if told.is_file():
+        refuse_mixture(folder, json.loads(told.read_text()), description)
+    write_json(told, description)
+    share = share or Share()
+    own = [number for number in range(clips) if share.has(number)]
+    todo = {
+        number: partial(record, path, recipe, number, readout_ns)
+        for number in own
+        if not (path := folder / f'clip-{number:06d}').is_dir()
+    }
+    made = len(own) - len(todo)
+
+    def report(_: int, __: None) -> None:
+        nonlocal made
+        made += 1
+        if progress is not None:
+            progress(made, len(own))
+
+    if progress is not None:
+        progress(made, len(own))
+    run(todo, workers, report)
+    return folder
+
+
+def record(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
+    """Make one recording; it appears as a whole or not at all.
+
+    Args:
+        path: A folder that is not there.
+        recipe: What decides the clips.
+        index: Number of the clip in its split.
+        readout_ns: Of the frame camera's rolling shutter; 0 for a global one.
+    """
+    # As many processes as cores each make one.
+    cv2.setNumThreads(1)
+    take = draw_take(recipe, index)
+    rng = np.random.default_rng([recipe.seed, SPLITS[recipe.split], index, 3])
+    camera, _ = scene.full_view(take.parameters)
+    region = take.view
+    view = scene.build_scene(rng, region.person, region.light, camera, region.turn, _BLUR_PX)
+    samples = list(shift.film(view, take.course, take.parameters, rng))
+    events = scene.join([sample.events for sample in samples])
+    exposed = replace(frame_sensor.settle(samples[0].picture), readout_ns=readout_ns)
+    frames = shoot(view, take.course, exposed, frame_sensor.draw_clock(rng), rng)
+    messages = [
+        *_event_messages(events, camera, take.course.duration_ns),
+        *_frame_messages(frames, camera),
+        *unit_messages(take.course, EPOCH_NS, _EVENT_CAMERA),
+        *expression_messages(take.course, EPOCH_NS, _EVENT_CAMERA),
+    ]
+    hidden = Path(tempfile.mkdtemp(prefix=f'.{path.name}-', dir=path.parent))
+    try:
+        arrays = _label_arrays(recipe, index, take, view, frames)
+        np.savez_compressed(hidden / 'labels.npz', allow_pickle=False, **arrays)
+        with BagWriter(hidden / 'bag') as writer:
+            for message in sorted(messages, key=lambda message: message.time_ns):
+                writer.write_serialized(message.topic, message.type, message.cdr, message.time_ns)
+        hidden.chmod(0o755)
+        hidden.rename(path)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _event_messages(events: Events, camera: Camera, duration_ns: int) -> Iterator[Message]:
+    packets = packetize(
+        [(events, Triggers.empty())],
+        camera.height,
+        camera.width,
+        frame_id=_EVENT_CAMERA,
+        epoch_ns=EPOCH_NS,
+    )
+    for packet in packets:
+        received_ns = packet.stamp_ns + PACKET_NS
+        yield Message(EVENTS_TOPIC, EVENT_PACKET, received_ns, serialize_packet(packet))
+    for t_ns in range(0, duration_ns, _INFO_NS):
+        stamp_ns = EPOCH_NS + t_ns
+        topic = f'/{_EVENT_CAMERA}/camera_info'
+        yield camera_info(camera, topic, stamp_ns, _EVENT_CAMERA, stamp_ns)
+
+
+def _frame_messages(frames: Frames, camera: Camera) -> Iterator[Message]:
+    for stamp, close, pixels in zip(frames.stamp_ns, frames.close_ns, frames.pixels, strict=True):
+        stamp_ns, received_ns = EPOCH_NS + int(stamp), EPOCH_NS + int(close)
+        cdr = serialize_image(pixels, stamp_ns, _RGB_CAMERA)
+        yield Message(FRAMES_TOPIC, IMAGE, received_ns, cdr)
+        topic = f'/{_RGB_CAMERA}/camera_info'
+        yield camera_info(camera, topic, stamp_ns, _RGB_CAMERA, received_ns)
+
+
+def _label_arrays(
+    recipe: Recipe, index: int, take: Take, view: Scene, frames: Frames
+) -> dict[str, Any]:
+    """Return labels.npz as the module describes it."""
+    course, bumps = take.course, take.course.bumps
+    labels, clock = label(view, course), frames.clock
+    metadata = {
+        'split': recipe.split,
+        'seed': recipe.seed,
+        'index': index,
+        'identity': view.person.identity.number,
+        'skin': view.person.skin_name,
+        'light': view.light.name,
+        'sensor': take.sensor,
+        'dominant': course.dominant,
+        'onset_ns': course.onset_ns,
+        'apex_ns': course.apex_ns,
+        'offset_ns': course.offset_ns,
+        'amplitude': course.amplitude,
+        'distractors': list(course.distractors),
+    }
+    times = ('onset_ns', 'apex_ns', 'release_ns', 'offset_ns')
+    return {
+        't_ns': labels.t_ns,
+        'intensity': labels.intensity,
+        'pose': labels.pose,
+        'box': labels.box,
+        'landmarks': labels.landmarks,
+        'landmark_vertices': np.array(LANDMARKS),
+        'codes': np.array(facs.CODES),
+        'unit_code': np.array([bump.code for bump in bumps], np.int64),
+        **{f'unit_{n}': np.array([getattr(bump, n) for bump in bumps], np.int64) for n in times},
+        'unit_amplitude': np.array([bump.amplitude for bump in bumps]),
+        'unit_left': np.array([bump.left for bump in bumps]),
+        'unit_right': np.array([bump.right for bump in bumps]),
+        'frame_open_ns': frames.open_ns,
+        'frame_close_ns': frames.close_ns,
+        'frame_stamp_ns': frames.stamp_ns,
+        'readout_ns': np.array(frames.camera.readout_ns),
+        **{f'clock_{name}': np.array(value) for name, value in asdict(clock).items()},
+        'camera_matrix': camera_matrix(view.camera),
+        'epoch_ns': np.array(EPOCH_NS),
+        'metadata': np.frombuffer(json.dumps(metadata).encode(), np.uint8),
+    }

@@ -1,0 +1,63 @@
+"""Files that are whole or not there, and how damage to them is found."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+CHECKSUMS: Final = 'SHA256SUMS'
+"""File beside those that it vouches for, in the format of `sha256sum`."""
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Write to a neighbour and rename it, so that nobody ever reads half a file."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.stem}-', suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, 'utf-8')
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file."""
+    write_text(path, json.dumps(content, indent=1) + '\n')
+
+
+def write_checksums(folder: Path, names: Iterable[str]) -> None:
+    """Write what the files of a folder have to be from now on."""
+    lines = [f'{_digest(folder / name)}  {name}\n' for name in names]
+    write_text(folder / CHECKSUMS, ''.join(lines))
+
+
+def damaged(folder: Path) -> list[str]:
+    """Return the files that are not what the folder's checksums say, or are not there."""
+    path = folder / CHECKSUMS
+    if not path.is_file():
+        return []
+    entries = (line.split(maxsplit=1) for line in path.read_text('utf-8').splitlines())
+    return [
+        name
+        for digest, name in entries
+        if not (folder / name).is_file() or _digest(folder / name) != digest
+    ]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
