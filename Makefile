@@ -33,7 +33,9 @@ format: setup ## bring the sources into shape
 
 bench: setup ## every benchmark, as JSON, into out/
 	@mkdir -p out
+	@$(VENV)/pip install --quiet --disable-pip-version-check --requirement requirements/peers.txt
 	@$(RUN) $(VENV)/microexpr bench decode --json > out/bench_decode.json
+	@$(RUN) $(VENV)/microexpr bench replay --json > out/bench_replay.json
 	@$(RUN) $(VENV)/microexpr bench pipeline --json > out/bench_pipeline.json
 
 clean: ## remove .venv and everything that was built

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Annotated, Any
 
 import typer
 
+from microexpr_ros.cli.bench.processes import Usage, start_node, usages
+from microexpr_ros.cli.bench.rates import parse_rates
 from microexpr_ros.errors import MicroexprError
 
 NODES = ('player', 'synchronizer', 'au_classifier', 'reconstructor')
+_PATIENCE_S = 60.0
 
 
 def pipeline(
@@ -40,10 +41,7 @@ def pipeline(
     environment.keep_on_loopback()
     environment.prepare()
     console = Console(stderr=True)
-    try:
-        speeds = [float(rate) for rate in rates.split(',')]
-    except ValueError:
-        raise MicroexprError(f'--rates {rates!r} are not numbers; give for example 1,2') from None
+    speeds = parse_rates(rates)
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         found = sources.find(source, seconds, Path(scratch), lambda *_: None)
@@ -80,31 +78,26 @@ def _measure_logged(
     from microexpr_ros.cli.demo.outputs import report
 
     arguments = playback_arguments(source, seconds, rate)
-    names = ('pipeline',) if composed else NODES[::-1]
-    observer = Observer(lambda _: None)
-    processes = {
-        name: subprocess.Popen(
-            [sys.executable, '-m', f'microexpr_ros.ros.nodes.{name}', '--ros-args', *arguments],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        for name in names
-    }
     # The player's process ends with the bag; composed, that is the only one.
-    leader = processes['pipeline' if composed else 'player']
-    begun: dict[str, float] = {}
-    usage: dict[str, tuple[float, float]] = {}
+    *others, leader = ('pipeline',) if composed else NODES[::-1]
+    observer = Observer(lambda _: None)
+    processes = {name: start_node(name, arguments, log) for name in others}
+    begun: dict[str, Usage] = {}
+    used: dict[str, Usage] = {}
     began_s = ended_s = 0.0
     estimates = -1
     try:
-        while leader.poll() is None:
+        # A node tells how it is once it has loaded its network.
+        _wait_until(lambda: {f'/{name}' for name in others} <= observer.seen.diagnostics.keys())
+        processes[leader] = start_node(leader, arguments, log)
+        while processes[leader].poll() is None:
             if observer.seen.estimates and not begun:
                 began_s = time.monotonic()
-                begun = {name: _usage(process.pid)[0] for name, process in processes.items()}
+                begun = usages(processes)
             if begun and len(observer.seen.estimates) > estimates:
                 estimates = len(observer.seen.estimates)
                 ended_s = time.monotonic()
-                usage = {name: _usage(process.pid) for name, process in processes.items()}
+                used = usages(processes)
             time.sleep(0.05)
     finally:
         for process in processes.values():
@@ -113,7 +106,7 @@ def _measure_logged(
         seen = observer.close()
     log.seek(0)
     lines = log.read().splitlines()
-    if not usage:
+    if not used:
         raise MicroexprError(
             f'nothing came out of the pipeline for {source.path}: {" | ".join(lines[-3:])}'
         )
@@ -128,19 +121,15 @@ def _measure_logged(
         'events_per_s': round(numbers['events'] / seconds * rate),
         'lost_packets': numbers['lost_packets'],
         'cpu_percent': {
-            name: round(100 * (cpu_s - begun[name]) / wall_s, 1)
-            for name, (cpu_s, _) in usage.items()
+            name: round(100 * (now.cpu_s - begun[name].cpu_s) / wall_s, 1)
+            for name, now in used.items()
         },
-        'memory_mb': {name: round(memory_mb) for name, (_, memory_mb) in usage.items()},
+        'memory_mb': {name: round(now.memory_mb) for name, now in used.items()},
     }
 
 
-def _usage(pid: int) -> tuple[float, float]:
-    """Return processor time in s and resident memory in MB of a process; NaN if it has ended."""
-    try:
-        fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
-    except OSError:
-        return float('nan'), float('nan')
-    ticks = int(fields[11]) + int(fields[12])
-    pages = int(fields[21])
-    return ticks / os.sysconf('SC_CLK_TCK'), pages * os.sysconf('SC_PAGE_SIZE') / 1e6
+def _wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition; what comes of its not being met in time is told elsewhere."""
+    until_s = time.monotonic() + _PATIENCE_S
+    while not condition() and time.monotonic() < until_s:
+        time.sleep(0.05)

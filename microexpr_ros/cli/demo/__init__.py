@@ -150,6 +150,8 @@ def playback_arguments(source: Source, seconds: float, rate: float) -> list[str]
         'player:bag': source.path.resolve(),
         'player:rate': rate,
         'player:playback_duration_s': seconds,
+        # On a busy machine the networks take long to load.
+        'player:wait_for_subscribers_s': 60.0,
     }
     # The other nodes carry the slices' stamps on and need no clock.
     parameters['synchronizer:use_sim_time'] = 'true'

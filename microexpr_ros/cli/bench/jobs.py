@@ -1,0 +1,152 @@
+"""What `microexpr bench decode` measures: our codecs, those of peers, and the memory itself."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from microexpr_ros.cli.bench.checksum import sum_columns
+from microexpr_ros.cli.bench.decode import MEMORY, OURS
+from microexpr_ros.cli.bench.streams import Stream
+from microexpr_ros.events import codecs
+from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.events.histogram import GRID, accumulate
+from microexpr_ros.events.region import Region
+
+# An event is four columns of 8, 2, 2 and 1 bytes, a trigger three of 8, 1 and 1.
+_EVENT_BYTES: Final = 13
+_TRIGGER_BYTES: Final = 10
+_COUNTED_BYTES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something to measure.
+
+    Attributes:
+        implementation: microexpr, the name of a peer on PyPI, or memory.
+        codec: encoding, with `encode` if that is what is done; or histogram.
+        run: does it once.
+        check: does it once and tells whether the result is right.
+        read: bytes of memory that it must read.
+        written: bytes of memory that it must write.
+    """
+
+    implementation: str
+    codec: str
+    run: Callable[[], object]
+    check: Callable[[], bool]
+    read: int
+    written: int
+
+
+def our_jobs(stream: Stream) -> Iterator[Job]:
+    """Yield what this package does with a stream: decode and encode it, count its events."""
+    codec, packets = stream.encoding, tuple(zip(stream.packets, stream.time_bases, strict=True))
+    columns = _EVENT_BYTES * len(stream.events) + _TRIGGER_BYTES * len(stream.triggers)
+    yield Job(
+        OURS,
+        codec,
+        lambda: deque(_decode(stream, packets), maxlen=0),
+        lambda: _says_the_same(stream, packets),
+        stream.size,
+        columns,
+    )
+    if len(packets) > 1:
+        return
+
+    def encode() -> tuple[bytes, int]:
+        encoder = codecs.encoder(codec, stream.height, stream.width)
+        time_base, payload = encoder.encode(stream.events, stream.triggers)
+        return payload, time_base
+
+    yield Job(
+        OURS,
+        f'{codec} encode',
+        encode,
+        lambda: _says_the_same(stream, [encode()]),
+        columns,
+        stream.size,
+    )
+    if codec == 'evt3':
+        yield _histogram_job(stream)
+
+
+def peer_jobs(stream: Stream, names: Iterable[str], folder: Path) -> Iterator[Job]:
+    """Yield how peers decode a stream of EVT3: evt3 from memory, eventcv from a file."""
+    if stream.encoding != 'evt3' or len(stream.packets) > 1:
+        return
+    payload, width, height = stream.packets[0], stream.width, stream.height
+    path = folder / f'{stream.name}.raw'
+    header = f'% evt 3.0\n% format EVT3;height={height};width={width}\n% end\n'
+    path.write_bytes(header.encode('ascii') + payload)
+    runs: dict[str, Callable[[], Any]] = {
+        'evt3': lambda: import_module('evt3').decode_bytes(payload, width, height),
+        'eventcv': lambda: import_module('eventcv').load(str(path), sensor_size=(width, height)),
+    }
+    for name in names:
+        check = partial(_peer_says_the_same, stream, runs[name])
+        yield Job(name, 'evt3', runs[name], check, stream.size, _EVENT_BYTES * len(stream.events))
+
+
+def memory_job(job: Job) -> Job:
+    """Return the physical limit of a job: the same bytes in and out, and nothing computed."""
+    source = np.ones(job.read // 8 + 1, np.uint64)
+    copied = min(job.read, job.written) // 8
+
+    def move() -> None:
+        target = np.empty(job.written // 8 + 1, np.uint64)
+        target[:copied] = source[:copied]
+        target[copied:] = 0
+        source[copied:].max()
+
+    return Job(MEMORY, job.codec, move, lambda: True, job.read, job.written)
+
+
+def _decode(
+    stream: Stream, packets: Iterable[tuple[bytes, int]]
+) -> Iterator[tuple[Events, Triggers]]:
+    decoder = codecs.decoder(stream.encoding, stream.height, stream.width)
+    return (decoder.decode(payload, time_base) for payload, time_base in packets)
+
+
+def _says_the_same(stream: Stream, packets: Iterable[tuple[bytes, int]]) -> bool:
+    events, triggers = zip(*_decode(stream, packets), strict=True)
+    return np.array_equal(
+        sum(map(sum_columns, events)), sum_columns(stream.events)
+    ) and np.array_equal(sum(map(sum_columns, triggers)), sum_columns(stream.triggers))
+
+
+def _peer_says_the_same(stream: Stream, run: Callable[[], Any]) -> bool:
+    result = run()
+    if hasattr(result, 'timestamp'):
+        columns = result.timestamp, result.x, result.y, result.polarity
+    else:
+        x, y, t, p = result.numpy().T
+        columns = t, x, y, p
+    t_ns = np.asarray(columns[0], np.int64) * 1000
+    return np.array_equal(sum_columns(Events(t_ns, *columns[1:])), sum_columns(stream.events))
+
+
+def _histogram_job(stream: Stream) -> Job:
+    """Count a quarter of the sensor's height and width or so, as if a face were there."""
+    events, size = stream.events, stream.height // 2
+    region = Region(stream.width // 4, stream.height // 4, size, size)
+    counts = np.zeros((2, GRID, GRID), np.uint8)
+
+    def count() -> int:
+        return accumulate(events, region, counts)
+
+    def is_right() -> bool:
+        columns = (events.x, region.x), (events.y, region.y)
+        inside = [(first <= v) & (v < first + size) for v, first in columns]
+        return count() == int(np.count_nonzero(inside[0] & inside[1]))
+
+    return Job(OURS, 'histogram', count, is_right, _COUNTED_BYTES * len(events), 0)

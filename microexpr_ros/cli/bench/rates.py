@@ -1,0 +1,24 @@
+"""Speeds to play at, as options tell them."""
+
+from __future__ import annotations
+
+from microexpr_ros.errors import MicroexprError
+
+
+def parse_rates(rates: str) -> list[float]:
+    """Return the numbers of a comma-separated list.
+
+    Raises:
+        MicroexprError: Something is not a positive number.
+
+    Example:
+        >>> parse_rates('1,2.5')
+        [1.0, 2.5]
+    """
+    try:
+        speeds = [float(rate) for rate in rates.split(',')]
+    except ValueError:
+        speeds = []
+    if not speeds or min(speeds) <= 0:
+        raise MicroexprError(f'--rates {rates!r} are not positive numbers; give for example 1,2')
+    return speeds

@@ -1,0 +1,245 @@
+"""`microexpr bench simulate`: how fast the event sensor's model runs, and what a clip costs."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from microexpr_ros.cli.bench.machine import describe_machine
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from microexpr_ros.synthesis.event_sensor import SensorParameters
+
+_STEPS: Final = 8
+_STEP_NS: Final = 4_000_000
+_STEP_PX: Final = 0.4
+_FINER: Final = 8
+"""Steps of the published model from one picture to the next: 0.5 ms each."""
+_WHITE_LUX: Final = 200.0
+# As many as one person has, so that building the person counts for its share.
+_CLIPS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measurement.
+
+    Attributes:
+        implementation: microexpr, numpy, or the name of a peer on PyPI.
+        resolution: of the sensor.
+        noise: whether leak, shot noise and hot pixels are on.
+        mpix_per_s: million pixels, each from one picture to the next, in a second of one core;
+            median of the rounds.
+        events: that came out of one round.
+    """
+
+    implementation: str
+    resolution: str
+    noise: bool
+    mpix_per_s: float
+    events: int
+
+
+def simulate(
+    rounds: Annotated[int, typer.Option(help='Repetitions; medians are told.', min=1)] = 5,
+    as_json: Annotated[bool, typer.Option('--json', help='Print one JSON object.')] = False,
+) -> None:
+    """Measure the event sensor's model on a moving picture, and the making of clips.
+
+    Beside it stand the published model written in plain numpy and, where it can be imported,
+    eventcv (pip install eventcv), which takes pictures of 8 bits. Times are those of the
+    processor, all threads together.
+    """
+    import json
+
+    import cv2
+    from rich.console import Console
+    from rich.table import Table
+
+    from microexpr_ros.synthesis.event_sensor import SENSORS
+
+    # A thread pool in a peer, or in OpenCV, would change nothing but the noise.
+    os.environ.setdefault('RAYON_NUM_THREADS', '1')
+    cv2.setNumThreads(1)
+    console = Console(stderr=True)
+    rows: list[Row] = []
+    for name, parameters in SENSORS.items():
+        for noise in (False, True):
+            with console.status(f'{name}, noise {"on" if noise else "off"}'):
+                rows += _measure(name, parameters, noise, rounds)
+    with console.status('clips'):
+        clip_seconds = _clip_seconds()
+    if as_json:
+        report = {
+            'rows': [asdict(row) for row in rows],
+            'clip_seconds_per_core': clip_seconds,
+            'machine': describe_machine(),
+        }
+        typer.echo(json.dumps(report))
+        return
+    table = Table('implementation', 'resolution', 'noise', 'Mpix/s', 'events')
+    for row in rows:
+        table.add_row(*(str(value) for value in asdict(row).values()))
+    console = Console()
+    console.print(table)
+    if clip_seconds is None:
+        console.print('clips: not measured, their face model (anny) is not installed')
+    else:
+        console.print(f'one second of a clip, events and frames: {clip_seconds:.2f} s of one core')
+
+
+def _measure(name: str, parameters: SensorParameters, noise: bool, rounds: int) -> list[Row]:
+    if not noise:
+        parameters = replace(parameters, leak_hz=0.0, shot_hz=0.0, hot_share=0.0)
+    pictures = _pictures(parameters.width, parameters.height)
+    jobs = {'microexpr': _ours(parameters, pictures), 'numpy': _reference(parameters, pictures)}
+    if find_spec('eventcv'):
+        jobs['eventcv'] = _peer(parameters, pictures)
+    pixels = _STEPS * pictures[0].size
+    rows = []
+    for implementation, run in jobs.items():
+        found = [run() for _ in range(1 + rounds)]
+        # The first one compiles and fills caches.
+        seconds = statistics.median(seconds for seconds, _ in found[1:])
+        rate = round(pixels / seconds / 1e6, 2)
+        rows.append(Row(implementation, name, noise, rate, found[-1][1]))
+    return rows
+
+
+def _pictures(width: int, height: int) -> NDArray[np.float32]:
+    """Return a soft pattern that moves to the side, float32 [steps + 1, height, width], lux."""
+    import cv2
+    import numpy as np
+
+    margin = 8
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((height, width + margin)).astype(np.float32)
+    pattern = cv2.GaussianBlur(noise, (0, 0), height / 40)
+    # Contrasts of a face: a factor of about three from light to dark.
+    contrast = np.float32(0.3 / pattern.std())
+    levels = np.exp(contrast * pattern) * np.float32(0.25 * _WHITE_LUX)
+    shifts = _STEP_PX * np.arange(_STEPS + 1)
+    moves = [np.array([[1, 0, -shift], [0, 1, 0]], np.float32) for shift in shifts]
+    return np.stack([cv2.warpAffine(levels, move, (width, height)) for move in moves])
+
+
+def _ours(
+    parameters: SensorParameters, pictures: NDArray[np.float32]
+) -> Callable[[], tuple[float, int]]:
+    import numpy as np
+
+    from microexpr_ros.synthesis import event_sensor
+
+    def run() -> tuple[float, int]:
+        state = event_sensor.start(parameters, pictures[0], 0, np.random.default_rng(0))
+        count = 0
+        begin = time.process_time()
+        for k, picture in enumerate(pictures[1:], 1):
+            events, state = event_sensor.step(parameters, state, picture, k * _STEP_NS)
+            count += len(events)
+        return time.process_time() - begin, count
+
+    return run
+
+
+def _reference(
+    parameters: SensorParameters, pictures: NDArray[np.float32]
+) -> Callable[[], tuple[float, int]]:
+    """Return the published model in whole arrays, in steps that its low-pass needs (v2e, 2021).
+
+    The light runs in a straight line of logarithms from picture to picture, as in ours.
+    """
+    import numpy as np
+
+    p, step_ns = parameters, _STEP_NS // _FINER
+    seconds = step_ns * 1e-9
+
+    def run() -> tuple[float, int]:
+        rng = np.random.default_rng(0)
+        shape = pictures[0].shape
+        theta = rng.normal(p.threshold_on, p.threshold_sigma, shape).clip(0.05)
+        theta = theta.astype(np.float32)
+        before = filtered = np.log(pictures[0])
+        reference = filtered - rng.uniform(-theta, theta).astype(np.float32)
+        chance = np.where(rng.random(shape) < p.hot_share, p.hot_hz, p.shot_hz) * seconds
+        held_until = np.zeros(shape, np.int64)
+        count = 0
+        begin = time.process_time()
+        for k, picture in enumerate(pictures[1:]):
+            after = np.log(picture)
+            corner_hz = p.corner_hz * (picture / p.corner_lux).clip(max=1)
+            keep = np.exp(-2 * np.pi * corner_hz * seconds)
+            for m in range(1, 1 + _FINER):
+                t_ns = k * _STEP_NS + m * step_ns
+                goal = before + m / _FINER * (after - before)
+                filtered = goal + keep * (filtered - goal)
+                reference -= p.leak_hz * theta * seconds
+                crossed = np.trunc((filtered - reference) / theta).astype(np.int8)
+                if p.shot_hz:
+                    drawn = rng.random(shape, np.float32) < chance
+                    crossed = np.where(drawn, rng.integers(0, 2, shape) * 2 - 1, crossed)
+                rows, columns = np.nonzero(crossed)
+                free = held_until[rows, columns] <= t_ns
+                rows, columns = rows[free], columns[free]
+                number = crossed[rows, columns]
+                reference[rows, columns] += number * theta[rows, columns]
+                held_until[rows, columns] = t_ns + p.refractory_ns
+                count += len(rows)
+            before = after
+        return time.process_time() - begin, count
+
+    return run
+
+
+def _peer(
+    parameters: SensorParameters, pictures: NDArray[np.float32]
+) -> Callable[[], tuple[float, int]]:
+    import numpy as np
+
+    from microexpr_ros.synthesis.frame_sensor import encode
+
+    eventcv: Any = import_module('eventcv')
+    frames = encode(np.asarray(pictures / _WHITE_LUX, np.float32))
+
+    def run() -> tuple[float, int]:
+        begin = time.process_time()
+        events = eventcv.simulate(
+            frames,
+            fps=1e9 / _STEP_NS,
+            pos_thres=parameters.threshold_on,
+            neg_thres=parameters.threshold_off,
+            sigma_thres=parameters.threshold_sigma,
+            refractory_us=parameters.refractory_ns // 1000,
+            cutoff_hz=parameters.corner_hz,
+            leak_rate_hz=parameters.leak_hz,
+            shot_noise_rate_hz=parameters.shot_hz,
+            upsample='off',
+        )
+        return time.process_time() - begin, len(events)
+
+    return run
+
+
+def _clip_seconds() -> float | None:
+    """Return the processor time that a second of a clip takes; None without a face model."""
+    if find_spec('anny') is None:
+        return None
+    from microexpr_ros.events.histogram import SLICE_NS
+    from microexpr_ros.synthesis.clips import Recipe, make_clip
+
+    # Compiles and reads the face model, for another person.
+    make_clip(Recipe(), _CLIPS)
+    begin = time.process_time()
+    slices = sum(len(make_clip(Recipe(), number).counts) for number in range(_CLIPS))
+    return round((time.process_time() - begin) / (slices * SLICE_NS * 1e-9), 3)

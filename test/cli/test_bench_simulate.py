@@ -1,0 +1,60 @@
+import json
+from dataclasses import replace
+from importlib import import_module
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from microexpr_ros.synthesis import clips, event_sensor
+
+# The package names the command as the module is named.
+bench = import_module('microexpr_ros.cli.bench.simulate')
+
+app = typer.Typer()
+app.command()(bench.simulate)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    for name, parameters in event_sensor.SENSORS.items():
+        tiny = replace(parameters, width=64, height=48)
+        monkeypatch.setitem(event_sensor.SENSORS, name, tiny)
+
+    class Made:
+        counts = np.zeros((100, 2, 1, 1), np.uint8)
+
+    monkeypatch.setattr(clips, 'make_clip', lambda *_: Made)
+
+
+@pytest.mark.usefixtures('small')
+def test_every_sensor_is_measured_with_and_without_noise():
+    result = CliRunner().invoke(app, ['--rounds', '1', '--json'])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    found = {(r['implementation'], r['resolution'], r['noise']) for r in report['rows']}
+    wanted = {
+        (implementation, sensor, noise)
+        for implementation in ('microexpr', 'numpy')
+        for sensor in ('davis346', 'vga', 'hd')
+        for noise in (False, True)
+    }
+    assert wanted <= found
+    assert all(row['mpix_per_s'] > 0 for row in report['rows'])
+    assert report['clip_seconds_per_core'] is None or report['clip_seconds_per_core'] >= 0
+    assert report['machine']['cores'] >= 1
+
+
+def test_the_published_model_makes_as_many_events_as_ours():
+    """Written apart from it, and with steps instead of closed forms."""
+    parameters = replace(event_sensor.SENSORS['davis346'], width=160, height=120)
+    pictures = bench._pictures(160, 120)
+    assert np.abs(np.diff(np.log(pictures), axis=0)).max() < 0.5
+    for changes in ({}, {'leak_hz': 0.0, 'shot_hz': 0.0, 'hot_share': 0.0}):
+        changed = replace(parameters, **changes)
+        (_, ours), (_, theirs) = (
+            make(changed, pictures)() for make in (bench._ours, bench._reference)
+        )
+        assert ours > 1000
+        assert ours == pytest.approx(theirs, rel=0.06)
