@@ -72,7 +72,10 @@ def read_arguments(context: LaunchContext) -> dict[str, Any]:
     if not Path(given['params']).is_file():
         raise RuntimeError(f'params:={given["params"]} is not a file')
     if given['driver'] not in ('', *DRIVERS):
-        raise RuntimeError(f'driver:={given["driver"]} is none of {", ".join(DRIVERS)}')
+        raise RuntimeError(
+            f'driver:={given["driver"]} is none of {", ".join(DRIVERS)}; '
+            'for a recording give events:=PATH'
+        )
     if given['driver'] and given['events']:
         raise RuntimeError('events:= plays a recording; leave out driver:=')
     has_rgb_camera = given['rgb'] not in ('', SAME_SENSOR)

@@ -51,9 +51,12 @@ def convert(
     from rich.console import Console
     from rich.progress import Progress
 
+    from microexpr_ros.errors import MicroexprError
     from microexpr_ros.events.conversion import convert_recording
     from microexpr_ros.events.files import open_recording, parse_sensor
 
+    if packet_ms <= 0:
+        raise MicroexprError(f'--packet-ms {packet_ms:g}: give a time over 0, such as 2')
     recording = open_recording(
         source,
         time_unit=time_unit,
@@ -80,7 +83,7 @@ def convert(
     lost = [f'{count} {reason}' for reason, count in report.dropped.items() if count]
     typer.echo(
         f'{target}: {report.events_out} events, {report.triggers} triggers, '
-        f'{report.frames} frames in {report.seconds:.1f} s, {report.peak_mb:.0f} MB; '
+        f'{report.frames} frames in {report.seconds:.1f} s (memory {report.peak_mb:.0f} MB); '
         f'left out: {", ".join(lost) or "nothing"}'
         + (f'; {report.times_cut} times cut to whole us' if report.times_cut else '')
     )

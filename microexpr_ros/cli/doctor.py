@@ -199,13 +199,15 @@ def _show(findings: list[Finding]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None)
-    for column in ('', 'what', 'found', 'without it', 'mended by'):
-        table.add_column(column, overflow='fold')
+    console = Console()
+    table = Table(box=None, show_header=False)
     for finding in findings:
         if finding.found:
-            table.add_row('[green]ok[/]', finding.name, finding.found, '', '')
-        else:
+            table.add_row('[green]ok[/]', finding.name, finding.found)
+    console.print(table)
+    for finding in findings:
+        if not finding.found:
             mark = '[red]missing[/]' if finding.needed else '[yellow]optional[/]'
-            table.add_row(mark, finding.name, '', finding.cost, finding.remedy)
-    Console().print(table)
+            console.print(f'\n {mark} {finding.name}: {finding.cost}', highlight=False)
+            # Unwrapped, so that it can be copied.
+            console.print(f'    {finding.remedy}', highlight=False, soft_wrap=True)

@@ -27,8 +27,7 @@ def pressed_keys(on_key: Callable[[str], None]) -> Iterator[None]:
     Args:
         on_key: Called, on another thread, with a letter or with the sequence of a cursor key.
     """
-    # A process in the background would be stopped for touching its terminal.
-    if not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+    if not _is_own_terminal():
         yield
         return
     terminal = sys.stdin.fileno()
@@ -44,6 +43,14 @@ def pressed_keys(on_key: Callable[[str], None]) -> Iterator[None]:
         thread.join()
         os.close(ended)
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+def _is_own_terminal() -> bool:
+    """Return whether keys are for this process: one in the background is stopped for asking."""
+    try:
+        return sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:  # A terminal, but not the one that controls this process.
+        return False
 
 
 def _read(terminal: int, ended: int, on_key: Callable[[str], None]) -> None:

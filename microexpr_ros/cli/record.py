@@ -79,6 +79,8 @@ def record(
         seconds = time.monotonic() - began_s
         summary = _summary(node.recording, seconds)
         typer.echo(json.dumps(summary) if as_json else _line(node, seconds))
+        if not summary['messages']:
+            typer.echo('nothing was recorded: nobody published these topics', err=True)
     raise typer.Exit(code)
 
 
@@ -109,7 +111,9 @@ def _summary(recording: Recording, seconds: float) -> dict[str, Any]:
             topic: {
                 'messages': progress.messages.get(topic, 0),
                 'overrun': progress.overrun.get(topic, 0),
-                'lost_packets': progress.lost_packets.get(topic, 0),
+                'lost_packets': None
+                if topic in progress.uncountable
+                else progress.lost_packets.get(topic, 0),
             }
             for topic in topics
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 import time
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
 from microexpr_ros.events.atomic import appearing, explained_writing
-from microexpr_ros.events.bags import EVENTS_TOPIC, BagWriter
+from microexpr_ros.events.bags import EVENTS_TOPIC, BagWriter, Message
 from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.files import Recording
 from microexpr_ros.events.kernel import Integer, kernel
@@ -27,7 +28,8 @@ from microexpr_ros.events.packets import PACKET_NS, EventPacket, packetize
 IMAGE_TOPIC: Final = '/event_camera/image_raw'
 """Where the drivers of event cameras publish frames of the same sensor."""
 
-_FRAME_ID: Final = 'event_camera'
+_READ_ONLY: Final = ('.aedat4', '.bag', '.db3', '.h5', '.hdf5', '.mcap', '.npy', '.npz')
+_TOPIC_NAME: Final = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
 _KIBIBYTE: Final = 1024
 
 
@@ -72,7 +74,8 @@ def convert_recording(
 ) -> Conversion:
     """Write a recording as a .raw file (EVT3) or as a bag of event packets and images.
 
-    The target appears as a whole or not at all; memory does not grow with the recording.
+    The target appears as a whole or not at all; memory does not grow with the recording. What
+    else a rosbag2 holds goes into the new bag as it is.
 
     Args:
         recording: What to read.
@@ -91,8 +94,18 @@ def convert_recording(
     """
     start_s = time.perf_counter()
     is_raw = target.suffix == '.raw'
+    if target.suffix.lower() in _READ_ONLY:
+        raise MicroexprError(
+            f'{target} cannot be written as {target.suffix}: give NAME.raw, or a name without '
+            'suffix for a bag folder'
+        )
     if is_raw and encoding != 'evt3':
-        raise MicroexprError(f'a .raw file is encoded as evt3, not {encoding}: leave it out')
+        raise MicroexprError(
+            f'a .raw file is encoded as evt3, not {encoding}: write a bag, or give no encoding'
+        )
+    for name in () if is_raw else (topic, image_topic):
+        if not _TOPIC_NAME.fullmatch(name):
+            raise MicroexprError(f'{name!r} is no name of a topic: {EVENTS_TOPIC} would be one')
     counter = _Counter(recording, encoding, on_progress)
     if is_raw:
         with appearing(target) as hidden, explained_writing(target):
@@ -103,16 +116,23 @@ def convert_recording(
             recording.height,
             recording.width,
             encoding=encoding,
-            frame_id=_FRAME_ID,
+            frame_id=recording.frame_id,
             epoch_ns=recording.epoch_ns,
             packet_ns=packet_ns,
         )
         with BagWriter(target, storage, compression) as writer:
-            for stamp_ns, item in _in_order(packets, counter.frames(), recording.epoch_ns):
+            for time_ns, item in _in_order(packets, counter, recording.epoch_ns):
                 if isinstance(item, Frame):
-                    writer.write_image(image_topic, item.pixels, stamp_ns, _FRAME_ID)
+                    writer.write_image(image_topic, item.pixels, time_ns, recording.frame_id)
+                elif isinstance(item, Message):
+                    writer.write_serialized(
+                        item.topic, item.type, item.cdr, time_ns, item.offered_qos
+                    )
                 else:
                     writer.write_packet(topic, item)
+    if recording.other_messages:
+        lost = recording.other_messages - counter.others_out
+        counter.losses['messages_of_other_topics'] = lost
     return Conversion(
         source=recording.kind,
         events_in=counter.events_out + recording.dropped,
@@ -132,7 +152,8 @@ class _Counter:
     def __init__(
         self, recording: Recording, encoding: str, on_progress: Callable[[float], object]
     ) -> None:
-        self.events_out = self.triggers_out = self.frames_out = self.times_cut = 0
+        self.events_out = self.triggers_out = self.frames_out = self.others_out = 0
+        self.times_cut = 0
         self.losses: dict[str, int] = {}
         self._recording = recording
         self._encoding = encoding
@@ -158,6 +179,11 @@ class _Counter:
             self.frames_out += 1
             yield frame
 
+    def others(self) -> Iterator[Message]:
+        for message in self._recording.others():
+            self.others_out += 1
+            yield message
+
 
 @kernel
 def _count_fractions(times: NDArray[np.int64]) -> Integer:
@@ -170,13 +196,15 @@ def _count_fractions(times: NDArray[np.int64]) -> Integer:
 
 
 def _in_order(
-    packets: Iterator[EventPacket], frames: Iterator[Frame], epoch_ns: int
-) -> Iterator[tuple[int, EventPacket | Frame]]:
-    """Return packets and frames, each with its stamp in ns, in the order of these."""
-    stamped_packets: Iterator[tuple[int, EventPacket | Frame]]
-    stamped_packets = ((packet.stamp_ns, packet) for packet in packets)
-    stamped_frames = ((epoch_ns + frame.t, frame) for frame in frames)
-    return merge(stamped_packets, stamped_frames, key=itemgetter(0))
+    packets: Iterator[EventPacket], counter: _Counter, epoch_ns: int
+) -> Iterator[tuple[int, EventPacket | Frame | Message]]:
+    """Return all that goes into a bag, each with its time in ns, in the order of these."""
+    streams: tuple[Iterator[tuple[int, EventPacket | Frame | Message]], ...] = (
+        ((packet.stamp_ns, packet) for packet in packets),
+        ((epoch_ns + frame.t, frame) for frame in counter.frames()),
+        ((message.time_ns, message) for message in counter.others()),
+    )
+    return merge(*streams, key=itemgetter(0))
 
 
 def _write_raw(recording: Recording, counter: _Counter, path: Path) -> None:

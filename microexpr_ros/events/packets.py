@@ -51,6 +51,32 @@ class EventPacket:
     events: bytes
 
 
+class SequenceGaps:
+    """Counts the packets that are missing, as a gap of their numbers tells.
+
+    A driver that starts again counts from 0 again, which is no loss.
+
+    Example:
+        >>> gaps = SequenceGaps()
+        >>> [gaps.add(seq) for seq in (7, 8, 11, 0, 1)], gaps.total
+        ([0, 0, 2, 0, 0], 2)
+
+    Attributes:
+        total: packets missing so far.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._next: int | None = None
+
+    def add(self, seq: int) -> int:
+        """Take in a packet's number; return how many are missing right before it."""
+        missing = 0 if self._next is None else max(seq - self._next, 0)
+        self._next = seq + 1
+        self.total += missing
+        return missing
+
+
 def packetize(
     stream: Iterable[tuple[Events, Triggers]],
     height: int,

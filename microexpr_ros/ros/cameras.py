@@ -17,7 +17,7 @@ from microexpr_ros.events.cameras.settings import (
     parse_roi,
     read_bias_file,
 )
-from microexpr_ros.events.codecs import ENCODINGS
+from microexpr_ros.events.codecs import EVENT_ENCODINGS
 from microexpr_ros.events.files import KNOWN_FORMATS, open_recording, parse_sensor
 from microexpr_ros.events.packets import PACKET_BYTES, PACKET_NS
 from microexpr_ros.ros.lifecycle import NodeParameters
@@ -63,7 +63,7 @@ class EventCameraParameters(NodeParameters):
         'disabled', 'live: what the trigger input listens to', choices=TRIGGER_MODES
     )
     frame_id: str = parameter('event_camera', 'TF frame of the sensor')
-    encoding: str = parameter('evt3', 'encoding of the packets', choices=ENCODINGS)
+    encoding: str = parameter('evt3', 'encoding of the packets', choices=EVENT_ENCODINGS)
     event_message_time_threshold: float = parameter(
         PACKET_NS / 1e9, 'longest packet, in s', minimum=0.0001, maximum=0.1
     )

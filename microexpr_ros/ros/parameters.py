@@ -73,6 +73,8 @@ def describe(field: dataclasses.Field[Any]) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(description=about['description'])
     if about['element'] is not None:
         descriptor.type = ARRAYS[about['element']]
+        # rclpy takes an empty list for one of bytes, and would refuse all others later.
+        descriptor.dynamic_typing = True
     else:
         descriptor.type = TYPES[type(field.default)]
     if about['choices']:
@@ -118,6 +120,7 @@ def declare(node: Node, kind: type[Any]) -> None:
         if field.metadata['element'] is not None and not value:
             value = []
         _check_type(field, value)
+        _check_range(field, value)
         try:
             node.declare_parameter(field.name, value, describe(field), ignore_override=True)
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
@@ -137,6 +140,12 @@ def _check_type(field: dataclasses.Field[Any], value: Any) -> None:
     if any(type(one) is not expected for one in elements):
         kind = expected.__name__ if element is None else f'list of {expected.__name__}'
         raise MicroexprError(f'parameter {field.name} = {value!r}: a {kind} is expected')
+
+
+def _check_range(field: dataclasses.Field[Any], value: Any) -> None:
+    low, high = field.metadata['minimum'], field.metadata['maximum']
+    if low is not None and high is not None and not low <= value <= high:
+        raise MicroexprError(f'parameter {field.name} = {value!r}: give {low:g} to {high:g}')
 
 
 def read(node: Node, kind: type[Values]) -> Values:

@@ -41,15 +41,18 @@ def adapt_request(offers: Sequence[QoSProfile], depth: int) -> QoSProfile:
     """Return a profile to listen with that matches all publishers.
 
     It asks for what all of them offer: no message may be lost of those who are reliable, and
-    none be missed of those who keep theirs for latecomers.
+    none be missed of those who keep theirs for latecomers, all of which may come at once.
 
     Args:
         offers: profiles of the publishers.
-        depth: messages to hold.
+        depth: messages to hold, unless all have to be.
     """
     reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
     kept = all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
-    return _profile(reliable, kept, depth)
+    profile = _profile(reliable, kept, depth)
+    if reliable and kept:
+        profile.history = HistoryPolicy.KEEP_ALL
+    return profile
 
 
 def adapt_offer(recorded: Sequence[Qos], default: QoSProfile) -> QoSProfile:

@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.child import python
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.cameras.camera import Batch, Camera, CameraLostError
 from microexpr_ros.events.events import Events, Frame
@@ -174,21 +175,10 @@ class SimulatedCamera(Camera):
         self._receiver, sender = Pipe(duplex=False)
         with sender:
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    '-c',
-                    _PROGRAM,
-                    str(sender.fileno()),
-                    json.dumps(asdict(settings)),
-                ],
+                [*python(_PROGRAM), str(sender.fileno()), json.dumps(asdict(settings))],
                 pass_fds=[sender.fileno()],
                 # One thread is enough for products of such small matrices.
-                env={
-                    **os.environ,
-                    'PYTHONPATH': os.pathsep.join(path or os.curdir for path in sys.path),
-                    'OMP_NUM_THREADS': '1',
-                    'OPENBLAS_NUM_THREADS': '1',
-                },
+                env={**os.environ, 'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'},
                 stdin=subprocess.DEVNULL,
                 # An interrupt from the keyboard is the reader's to handle.
                 start_new_session=True,

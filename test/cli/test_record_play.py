@@ -191,6 +191,7 @@ def test_keys_pause_step_and_change_the_rate(start, bag, monkeypatch):
         (['play', 'bag', '--start-offset', '9'], 'is behind the end'),
         (['record', '-o', 'bag'], 'bag is already there'),
         (['record', '--storage', 'tape'], 'choose one of mcap, sqlite3'),
+        (['record', 'bad topic'], "'bad topic' cannot be recorded"),
     ],
 )
 def test_what_cannot_be_done_is_told(start, bag, arguments, error):

@@ -89,6 +89,13 @@ def test_a_folder_without_metadata_is_a_bag(bag):
     assert list(bags.read_packets(bag)) == want
 
 
+@pytest.mark.parametrize('content', [b'', bytes(100)])
+def test_metadata_that_a_power_cut_emptied_is_no_loss(bag, content):
+    want = list(bags.read_packets(bag))
+    (bag / 'metadata.yaml').write_bytes(content)
+    assert list(bags.read_packets(bag)) == want
+
+
 def test_the_type_hash_is_the_upstream_one():
     assert bags.typestore().hash_rihs01(bags.EVENT_PACKET).startswith('RIHS01_d6fa1762')
 
@@ -146,7 +153,7 @@ def test_damaged_bags_raise_nothing_else(bag):
         assert '\n' not in (error_of_reading(bag) or '')
 
 
-@pytest.mark.parametrize('content', [b'', b'metadata: [', b'a: 1'])
+@pytest.mark.parametrize('content', [b'metadata: [', b'a: 1'])
 def test_foreign_metadata_is_told(tmp_path, content):
     (tmp_path / 'metadata.yaml').write_bytes(content)
     with pytest.raises(MicroexprError, match='cannot read'):

@@ -20,6 +20,7 @@ from microexpr_ros.events.cameras import (
     CameraSettings,
     Connection,
 )
+from microexpr_ros.events.cameras.order import MAX_BACK_NS, in_order
 from microexpr_ros.events.cameras.recording import RecordingCamera
 from microexpr_ros.events.cameras.settings import (
     parse_biases,
@@ -116,6 +117,74 @@ def test_older_data_of_a_batch_arrived_earlier():
     assert Batch(arrival_ns=7).host_ns(3) == 7
 
 
+# Order in time.
+
+
+def some_triggers(times_ns):
+    t = np.asarray(times_ns, np.int64)
+    return Triggers(t, np.zeros(len(t), np.uint8), np.ones(len(t), np.uint8))
+
+
+def ordered(*batches):
+    return [
+        (number, batch.events.t.tolist(), batch.triggers.t.tolist())
+        for number, batch in in_order(
+            Batch(some_events(events), some_triggers(triggers)) for events, triggers in batches
+        )
+    ]
+
+
+def test_few_events_out_of_order_are_dated_like_the_newest_before_them():
+    assert ordered(([100, 90, 120], [95]), ([110, 130], [100])) == [
+        (0, [100, 100, 120], [95]),
+        (0, [120, 130], [120]),
+    ]
+
+
+def test_time_begins_anew_when_the_clock_is_set_back():
+    second = 1000 * MS
+    assert ordered(([5 * second], []), ([0, MS], [MS]), ([2 * MS], [])) == [
+        (0, [5 * second], []),
+        (0, [], []),
+        (1, [0, MS], [MS]),
+        (1, [2 * MS], []),
+    ]
+    assert ordered(([5 * second, 6 * second, 0, MS], [6 * second, MS])) == [
+        (0, [5 * second, 6 * second], [6 * second]),
+        (1, [0, MS], [MS]),
+    ]
+
+
+def test_what_is_told_of_a_batch_is_told_once_where_it_is_split():
+    batch = Batch(
+        some_events([1000 * MS, 0]),
+        frames=(Frame(990 * MS, None),),
+        arrival_ns=7 * MS,
+        lost=2,
+        lag_ns=3,
+    )
+    (_, before), (_, after) = in_order([batch])
+    assert (len(before.frames), before.lost) == (1, 2)
+    assert (after.frames, after.lost) == ((), 0)
+    for part in (before, after):
+        assert (part.arrival_ns, part.lag_ns) == (7 * MS, 3)
+    assert before.host_ns(1000 * MS) == after.host_ns(0) == 7 * MS
+
+
+@given(st.lists(st.lists(st.integers(0, 6 * MAX_BACK_NS), max_size=6), max_size=6))
+def test_every_event_is_kept_and_only_restarts_go_back(batches):
+    parts = list(in_order(Batch(some_events(times)) for times in batches))
+    expected = []
+    number, newest = 0, -MAX_BACK_NS
+    for time_ns in (time_ns for times in batches for time_ns in times):
+        is_anew = time_ns < newest - MAX_BACK_NS
+        number, newest = (number + 1, time_ns) if is_anew else (number, max(newest, time_ns))
+        expected.append((number, newest))
+    assert [(k, t) for k, part in parts for t in part.events.t.tolist()] == expected
+    columns = [x for times in batches for x in some_events(times).x.tolist()]
+    assert [x for _, part in parts for x in part.events.x.tolist()] == columns
+
+
 # Recordings.
 
 
@@ -178,6 +247,38 @@ def test_what_a_recording_leaves_out_is_told_once_a_round(tmp_path):
     recording = LeakyRecording(tmp_path, 'leaky', 48, 64)
     camera = RecordingCamera(recording, rate=100.0, loop=True, interval_ns=2 * MS)
     assert sum(batch.lost for batch in play(camera, 8)) == 2 * 4
+
+
+class FilmedRecording(Recording):
+    """Has frames before, amid and after its events."""
+
+    def frames(self):
+        return (Frame(time_ms * MS, None) for time_ms in (1, 3, 14, 50, 60))
+
+    def _read(self):
+        yield some_events([2 * MS, 3 * MS]), Triggers.empty()
+        yield some_events([30 * MS]), Triggers.empty()
+
+
+def test_frames_come_at_their_time_whether_there_are_events_or_not(tmp_path):
+    recording = FilmedRecording(tmp_path, 'filmed', 48, 64)
+    camera = RecordingCamera(recording, rate=1.0, loop=False, interval_ns=2 * MS)
+    began_ns = time.time_ns()
+    batches = []
+    while not camera.ended:
+        batches.append(camera.read(1.0))
+    assert [
+        ([frame.t // MS for frame in batch.frames], (batch.events.t // MS).tolist())
+        for batch in batches
+    ] == [([1], []), ([3], [2, 3]), ([14], []), ([], [30]), ([50], []), ([60], [])]
+    assert batches[-1].arrival_ns - began_ns >= 58 * MS
+
+
+def test_frames_begin_again_too(tmp_path):
+    recording = FilmedRecording(tmp_path, 'filmed', 48, 64)
+    camera = RecordingCamera(recording, rate=100.0, loop=True, interval_ns=2 * MS)
+    times = [frame.t // MS for _ in range(12) for frame in camera.read(1.0).frames]
+    assert times == [1, 3, 14, 50, 60, 61, 63, 74, 110, 120]
 
 
 def test_an_empty_recording_ends_at_once(recording):
@@ -243,6 +344,24 @@ def test_a_camera_is_waited_for_lost_and_found_again():
     assert first.closed == second.closed == 1
 
 
+def test_a_camera_that_is_lost_at_once_is_not_opened_without_a_pause():
+    stopping = threading.Event()
+    found = (ScriptedCamera([CameraLostError('it is gone')]) for _ in iter(int, 1))
+    connection = Connection(lambda: next(found), stopping, MS, retry_s=0.05)
+    threading.Timer(0.2, stopping.set).start()
+    assert [list(connection.batches()) for _ in connection.cameras()] == [[]] * connection.connects
+    assert 1 <= connection.connects <= 5
+
+
+def test_a_camera_whose_clock_is_set_back_is_read_on():
+    connection = connect(ScriptedCamera([5000, 5001, 1, 2, END]))
+    for _ in connection.cameras():
+        seen = [[batch.arrival_ns for batch in stream] for stream in connection.streams()]
+    # The batch in between is split before its first event.
+    assert seen == [[5000, 5001, 1], [1, 2, 0]]
+    assert connection.connects == 1
+
+
 def test_a_wrong_setting_is_not_waited_out():
     connection = connect(MicroexprError('no bias of that name'))
     with pytest.raises(MicroexprError, match='no bias of that name'):
@@ -267,6 +386,16 @@ def test_a_camera_is_read_at_the_interval():
     began = time.monotonic()
     assert sum(len(list(connection.batches())) for _ in connection.cameras()) == 11
     assert time.monotonic() - began > 0.05
+
+
+def test_a_recording_is_played_as_fast_as_it_is_told_to(recording):
+    times = np.arange(0, 1000 * MS, MS // 4)
+    camera = RecordingCamera(recording(times), rate=5.0, loop=False, interval_ns=2 * MS)
+    connection = Connection(lambda: camera, threading.Event(), interval_ns=2 * MS)
+    began = time.monotonic()
+    batches = [batch for _ in connection.cameras() for batch in connection.batches()]
+    assert 0.19 < time.monotonic() - began < 0.6
+    np.testing.assert_array_equal(np.concatenate([b.events.t for b in batches]), times)
 
 
 # neuromorphic-drivers. There is no camera to test with: the library's own types stand in.

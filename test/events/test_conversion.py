@@ -16,6 +16,14 @@ import pytest
 import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from typer.testing import CliRunner
 
 from microexpr_ros.cli.convert import convert
@@ -259,3 +267,49 @@ def test_progress_ends_at_one(tmp_path, source):
     convert_recording(open_recording(source[0]), tmp_path / 'o.raw', on_progress=fractions.append)
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize('name', ['out.h5', 'out.mcap', 'out.NPY', 'out.aedat4'])
+def test_a_name_of_a_format_that_is_only_read_is_refused(tmp_path, source, name):
+    with pytest.raises(MicroexprError, match='cannot be written as'):
+        convert_recording(open_recording(source[0]), tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize('topic', ['bad topic', '', '/', '/a//b', '/1st', 'a/', '/é'])
+def test_a_topic_that_ros_would_refuse_is_refused(tmp_path, source, topic):
+    for options in ({'topic': topic}, {'image_topic': topic}):
+        with pytest.raises(MicroexprError, match='is no name of a topic'):
+            convert_recording(open_recording(source[0]), tmp_path / 'bag', **options)
+
+
+def test_what_else_a_bag_holds_goes_along(tmp_path, source):
+    convert_recording(open_recording(source[0]), tmp_path / 'bare', encoding='mono')
+    packets = [packet for _, packet in bags.read_packets(tmp_path / 'bare')]
+    picture = np.arange(48 * 64).reshape(48, 64).astype(np.uint8)
+    with bags.BagWriter(tmp_path / 'in') as writer:
+        for packet in packets:
+            writer.write_packet('/left/events', replace(packet, frame_id='left'))
+        for number in range(5):
+            writer.write_image('/rgb', picture + number, packets[number].stamp_ns, 'rgb')
+        latched = Qos(
+            QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL,
+            QosTime(0, 0), QosTime(0, 0), QosLiveliness.AUTOMATIC, QosTime(0, 0), False,
+        )  # fmt: skip
+        image = next(bags.read_messages(tmp_path / 'bare')).cdr
+        writer.write_serialized('/latched', bags.EVENT_PACKET, image, 5, (latched,))
+    report = convert_recording(
+        open_recording(tmp_path / 'in', topic='/left/events'), tmp_path / 'out'
+    )
+    assert report.dropped['messages_of_other_topics'] == 0
+    found = {topic.name: topic for topic in bags.describe(tmp_path / 'out').topics}
+    assert found['/latched'].offered_qos == (latched,)
+    images = [list(bags.read_messages(tmp_path / name, ['/rgb'])) for name in ('in', 'out')]
+    assert images[0] == images[1]
+    assert len(images[0]) == 5
+    packets = bags.read_packets(tmp_path / 'out', bags.EVENTS_TOPIC)
+    assert {packet.frame_id for _, packet in packets} == {'left'}
+    report = convert_recording(
+        open_recording(tmp_path / 'in', topic='/left/events'), tmp_path / 'out.raw'
+    )
+    assert report.dropped['messages_of_other_topics'] == 6

@@ -69,6 +69,22 @@ def test_named_columns(tmp_path, events, monkeypatch):
     streams.assert_same(read(path, sensor=SENSOR, time_unit='ns'), events)
 
 
+def test_of_several_arrays_the_events_are_named(tmp_path, events):
+    path = tmp_path / 'events.npz'
+    np.savez(path, labels=np.zeros((2, 4)), events=structured(events))
+    streams.assert_same(read(path, sensor=SENSOR, time_unit='s'), events)
+    np.savez(path, labels=np.zeros((2, 4)), more=structured(events))
+    with pytest.raises(MicroexprError, match='holds labels, more: name one of its arrays events'):
+        read(path, sensor=SENSOR, time_unit='s')
+
+
+def test_an_archive_with_the_suffix_of_an_array_is_told(tmp_path, events):
+    np.savez(tmp_path / 'events.npz', structured(events))
+    (tmp_path / 'events.npz').rename(tmp_path / 'events.npy')
+    with pytest.raises(MicroexprError, match=r'give it the suffix \.npz'):
+        open_recording(tmp_path / 'events.npy', sensor=SENSOR, time_unit='ns')
+
+
 def write_npy(path, table):
     np.save(path, table)
 
@@ -143,6 +159,8 @@ def test_a_sensor_must_hold_the_events(tmp_path, events):
         (lambda table: table - np.array([0, 0, 99, 0]), 'not pixels'),
         (lambda table: table + np.array([0, 0, 0, 2]), 'polarities'),
         (lambda table: table * np.array([np.nan, 1, 1, 1]), 'not finite'),
+        (lambda table: table - np.array([1e6, 0, 0, 0]), 'has times from -999993 '),
+        (lambda table: table + np.array([2**31 * 1e6, 0, 0, 0]), 'at most 68 years'),
         (lambda table: table[:, :3], r'\[N, 4\]'),
         (lambda table: table[0], r'\[N, 4\]'),
     ],
@@ -206,9 +224,13 @@ def test_raw_evt2(tmp_path):
 
 def test_raw_of_other_encodings_is_told(tmp_path):
     path = tmp_path / 'events.raw'
-    for header, name in (('% evt 2.1\n', 'EVT21'), ('', 'nothing that its header names')):
+    for header, message in (
+        ('% evt 2.1\n', 'encoded as EVT21, not EVT2 or EVT3'),
+        ('% camera x\n', 'encoded as nothing that its header names, not EVT2 or EVT3'),
+        ('', 'does not begin with the header of a Prophesee'),
+    ):
         write_raw(path, header, EVT3_WORDS)
-        with pytest.raises(MicroexprError, match=f'encoded as {name}, not EVT2 or EVT3'):
+        with pytest.raises(MicroexprError, match=message):
             open_recording(path)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
 from microexpr_ros.events.events import Events, Triggers
-from microexpr_ros.events.packets import packetize
+from microexpr_ros.events.packets import SequenceGaps, packetize
 
 
 def decode_all(packets):
@@ -65,6 +65,12 @@ def test_triggers_stay_with_the_events(events, triggers, packet_bytes):
         decoded = decode_all(packets)
         streams.assert_same(decoded[0], events)
         streams.assert_same(decoded[1], triggers)
+
+
+def test_gaps_are_counted_and_restarts_are_not():
+    gaps = SequenceGaps()
+    assert [gaps.add(seq) for seq in (5, 6, 9, 9, 10, 0, 1, 4)] == [0, 0, 2, 0, 0, 0, 0, 2]
+    assert gaps.total == 4
 
 
 def test_no_packet_is_longer_than_its_time():

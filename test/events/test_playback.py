@@ -202,6 +202,39 @@ def test_disk_is_read_ahead_but_not_all_of_it(tmp_path, monkeypatch):
     assert len(played.messages) == ahead + 20
 
 
+def test_a_short_loop_is_read_one_round_ahead(bag, monkeypatch):
+    rounds = []
+
+    def read_and_count(*arguments):
+        rounds.append(arguments)
+        return bags.read_messages(*arguments)
+
+    monkeypatch.setattr(playback, 'read_messages', read_and_count)
+    played = Played(bag, Pacer(0.5), loop=True).start()
+    played.until(25)
+    # Two have been played and the third has begun.
+    assert 3 <= len(rounds) <= 4
+    played.pacer.stop()
+    played.end()
+
+
+def test_it_stops_at_once_though_the_disk_is_slow(bag, monkeypatch):
+    going_on = threading.Event()
+
+    def wait_and_read(*arguments):
+        going_on.wait(10)
+        return bags.read_messages(*arguments)
+
+    monkeypatch.setattr(playback, 'read_messages', wait_and_read)
+    played = Played(bag).start()
+    began_s = time.monotonic()
+    played.playback.stop()
+    played.end()
+    assert time.monotonic() - began_s < 2
+    assert played.messages == []
+    going_on.set()
+
+
 def test_a_bag_that_breaks_in_the_middle_is_told(tmp_path):
     bag = write(tmp_path / 'bag', range(50), 100_000, compression='none')
     (file,) = (tmp_path / 'bag').glob('*.mcap')

@@ -187,6 +187,29 @@ def test_slices_go_on_after_a_camera_was_plugged_in_again(world, usb):
     assert abs(stamp_ns - time.time_ns()) < 2000 * MS
 
 
+def test_a_camera_goes_on_when_its_clock_is_set_back(world, usb):
+    camera = CounterCamera()
+    camera.began_ns -= 100 * 1000 * MS
+    camera.sent, camera.frames = 1_000_000, 10_000
+    usb.append(camera)
+    packets, _ = collect(world, EventPacketMessage, 'event_camera/events', qos.EVENTS)
+    node = world.add(EventCameraNode)
+    node.start()
+    world.until(lambda: len(packets) > 20)
+    assert node.diagnose().values['clock_restarts'] == 0
+    camera.sent = camera.frames = 0
+    camera.began_ns = time.monotonic_ns()
+    world.until(lambda: node.diagnose().values['clock_restarts'] == 1)
+    sent = len(packets)
+    world.until(lambda: len(packets) > sent + 20)
+    assert node.error is None
+    assert node.diagnose().values['reconnects'] == 0
+    np.testing.assert_array_equal(np.diff([message.seq for message in packets]), 1)
+    # Each clock has its own offset: the stamps go on.
+    stamps = np.array([to_ns(message.header.stamp) for message in packets])
+    assert np.ptp(stamps) < 20 * 1000 * MS
+
+
 def test_losses_and_delays_are_told(world, usb):
     camera = CounterCamera()
     usb.append(camera)

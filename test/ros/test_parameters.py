@@ -2,6 +2,7 @@ from dataclasses import dataclass
 
 import pytest
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros.parameters import declare, overrides, parameter, read
@@ -14,7 +15,7 @@ class Values:
     box: tuple[int, ...] = parameter((), 'box', element=int)
 
 
-def make(world, **given):
+def make_node(world, **given):
     node = Node(
         'n',
         context=world.context,
@@ -22,7 +23,11 @@ def make(world, **given):
         automatically_declare_parameters_from_overrides=True,
     )
     declare(node, Values)
-    return read(node, Values)
+    return node
+
+
+def make(world, **given):
+    return read(make_node(world, **given), Values)
 
 
 def test_defaults_come_from_the_dataclass(world):
@@ -39,7 +44,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones(world):
 
 
 def test_a_value_out_of_range_is_refused(world):
-    with pytest.raises(MicroexprError, match='speed = 3'):
+    with pytest.raises(MicroexprError, match=r'speed = 3\.0: give 0 to 2'):
         make(world, speed=3.0)
 
 
@@ -51,3 +56,14 @@ def test_a_value_of_another_type_is_refused(world):
 def test_a_text_must_be_one_of_its_choices(world):
     with pytest.raises(MicroexprError, match='choose one of slow, fast'):
         make(world, mode='sideways')
+
+
+def test_an_array_that_was_empty_can_be_set_later(world):
+    node = make_node(world)
+    (result,) = node.set_parameters([Parameter('box', value=[3, 4])])
+    assert result.successful, result.reason
+    declare(node, Values)  # as a node does when it is configured
+    assert read(node, Values).box == (3, 4)
+    node.set_parameters([Parameter('box', value=['a'])])
+    with pytest.raises(MicroexprError, match='a list of int is expected'):
+        declare(node, Values)

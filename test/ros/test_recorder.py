@@ -3,7 +3,7 @@ import time
 
 import pytest
 from event_camera_msgs.msg import EventPacket as EventPacketMessage
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.interfaces import QosDurability, QosReliability
 from std_msgs.msg import String
 
@@ -158,6 +158,42 @@ def test_a_full_disk_ends_the_recording_alone(world, record, full_disk):
     assert len(kept) >= 2
 
 
+def test_bursts_are_recorded_as_a_whole(world, record):
+    kept = QoSProfile(depth=1500, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    early = publisher(world, '/early', kept)
+    for number in range(1500):
+        early.publish(String(data=str(number)))
+    late = publisher(world, '/late', QoSProfile(depth=1000))
+    node = record(topics=['/early', '/late'])
+    world.until(lambda: late.get_subscription_count() > 0)
+    with node.listener.lock:  # Nobody takes what comes meanwhile.
+        for number in range(900):
+            late.publish(String(data=str(number)))
+    world.until(lambda: node.recording.progress().messages == {'/early': 1500, '/late': 900})
+
+
+def test_lost_packets_of_several_publishers_are_not_counted(world, record):
+    outs = [
+        publisher(world, '/events', qos.EVENTS, EventPacketMessage, name)
+        for name in ('left', 'right')
+    ]
+    node = record(topics=['/events'])
+    world.until(lambda: all(out.get_subscription_count() for out in outs))
+    world.until(lambda: node.recording.progress().uncountable == ['/events'])
+    for seq in range(10):
+        for number, out in enumerate(outs):
+            out.publish(EventPacketMessage(seq=1000 * number + seq, encoding='evt3'))
+    world.until(lambda: node.recording.progress().messages == {'/events': 20})
+    assert node.diagnose().values['lost_packets'] == 0
+
+
+@pytest.mark.parametrize('name', ['bad topic', '/9th', 'a//b', ''])
+def test_a_name_that_is_none_is_refused(world, record, tmp_path, name):
+    with pytest.raises(MicroexprError, match=f'{name!r} cannot be recorded'):
+        record(topics=['/good', name])
+    assert not (tmp_path / 'bag').exists()
+
+
 def test_an_existing_bag_is_refused(world, record, tmp_path):
     (tmp_path / 'bag').mkdir()
     with pytest.raises(MicroexprError, match='already there'):
@@ -177,7 +213,10 @@ def test_requests_match_all_offers():
     assert both.reliability == ReliabilityPolicy.BEST_EFFORT
     assert both.depth == 7
     assert adapt_request([RELIABLE, RELIABLE], 7).reliability == ReliabilityPolicy.RELIABLE
-    assert adapt_request([LATCHED], 7).durability == DurabilityPolicy.TRANSIENT_LOCAL
+    kept = adapt_request([LATCHED], 7)
+    assert kept.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    assert kept.history == HistoryPolicy.KEEP_ALL
+    assert adapt_request([LATCHED, RELIABLE], 7).history == HistoryPolicy.KEEP_LAST
     assert adapt_request([LATCHED, RELIABLE], 7).durability == DurabilityPolicy.VOLATILE
 
 

@@ -129,6 +129,17 @@ def test_an_unknown_light_is_told_to_the_reader():
         read_until(camera, lambda batch: False)
 
 
+def test_nothing_in_the_working_directory_is_run(tmp_path, monkeypatch):
+    (tmp_path / 'json.py').write_text('raise SystemExit')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'path', ['', *sys.path])
+    with (
+        SimulatedCamera(SimulationSettings(light='neon')) as camera,
+        pytest.raises(MicroexprError, match="unknown light 'neon'"),
+    ):
+        read_until(camera, lambda batch: False)
+
+
 def read_until(camera, condition, seconds=30.0):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.child import python
 from microexpr_ros.cli.bench.checksum import sum_columns
 from microexpr_ros.cli.bench.processes import start_node, watch
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import bags, codecs
 
 _CONVERTER: Final = 'from microexpr_ros.cli import main; main()'
-_CONSUMER: Final = 'microexpr_ros.cli.bench.consumer'
+_CONSUMER: Final = 'from microexpr_ros.cli.bench.consumer import main; main(sys.argv[1])'
 _HELD: Final = 0.98
 """A rate is held if packets arrive at this share of it."""
 
@@ -88,7 +88,7 @@ def convert(source: Path, target: Path) -> dict[str, Any]:
     Raises:
         MicroexprError: It could not be converted.
     """
-    command = [sys.executable, '-c', _CONVERTER, 'convert', str(source), str(target), '--json']
+    command = [*python(_CONVERTER), 'convert', str(source), str(target), '--json']
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         raise MicroexprError(f'microexpr convert failed: {result.stderr.strip()}')
@@ -132,7 +132,7 @@ def play(bag: KnownBag, rate: float) -> Replay:
     arguments = [word for name, value in values.items() for word in ('-p', f'{name}:={value}')]
     with tempfile.TemporaryFile('w+') as log:
         consumer = subprocess.Popen(
-            [sys.executable, '-m', _CONSUMER, bag.topic],
+            [*python(_CONSUMER), bag.topic],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -20,6 +20,7 @@ from rclpy.context import Context
 from microexpr_ros.cli.bench.checksum import sum_columns
 from microexpr_ros.events import codecs
 from microexpr_ros.events.events import Events
+from microexpr_ros.events.packets import SequenceGaps
 from microexpr_ros.ros import environment, qos
 from microexpr_ros.ros.conversions import to_ns
 from microexpr_ros.ros.listening import Listener
@@ -33,7 +34,7 @@ class Consumer:
     Attributes:
         events: number of events and sums of their columns, as `sum_columns` gives them.
         end_ns: time of the last event.
-        lost: packets that are missing, as the sequence numbers tell.
+        gaps: packets that are missing, as the sequence numbers tell.
         late_ns: time from publication to decoded events of each packet.
         stamps_ns: of the packets.
         arrivals_ns: steady time of each packet.
@@ -42,26 +43,24 @@ class Consumer:
 
     def __init__(self) -> None:
         self.events: NDArray[np.int64] = np.zeros(5, np.int64)
-        self.end_ns = self.lost = 0
+        self.end_ns = 0
         self.late_ns: list[int] = []
         self.stamps_ns: list[int] = []
         self.arrivals_ns: list[int] = []
         self.player: dict[str, str] = {}
         self.error: Exception | None = None
         self._decoder: codecs.Decoder | None = None
-        self._next_seq = 0
+        self.gaps = SequenceGaps()
 
     def take_packet(self, message: EventPacket, published_ns: int) -> None:
         """Decode a packet."""
         if self._decoder is None:
             self._decoder = codecs.decoder(message.encoding, message.height, message.width)
-            self._next_seq = message.seq
         events, _ = self._decoder.decode(message.events, message.time_base)
         self.late_ns.append(time.time_ns() - published_ns)
         self.arrivals_ns.append(time.monotonic_ns())
         self.stamps_ns.append(to_ns(message.header.stamp))
-        self.lost += message.seq - self._next_seq
-        self._next_seq = message.seq + 1
+        self.gaps.add(message.seq)
         self.events += sum_columns(events)
         if len(events):
             self.end_ns = int(events.t[-1])
@@ -83,7 +82,7 @@ class Consumer:
         p50, p99, worst = np.percentile(np.array(self.late_ns or [0]), [50, 99, 100]) / 1e6
         return {
             'packets': len(self.late_ns),
-            'lost_packets': self.lost,
+            'lost_packets': self.gaps.total,
             'sums': self.events.tolist(),
             'end_ns': self.end_ns,
             'latency_ms': {'p50': round(p50, 2), 'p99': round(p99, 2), 'max': round(worst, 2)},

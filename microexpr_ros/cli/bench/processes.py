@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
+
+from microexpr_ros.child import python
 
 Process = subprocess.Popen[str]
 
@@ -45,7 +46,8 @@ def start_node(name: str, arguments: list[str], log: IO[str]) -> Process:
         arguments: ROS arguments.
         log: Takes what it prints.
     """
-    command = [sys.executable, '-m', f'microexpr_ros.ros.nodes.{name}', '--ros-args', *arguments]
+    program = python(f'from microexpr_ros.ros.nodes.{name} import main; main()')
+    command = [*program, '--ros-args', *arguments]
     return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from microexpr_ros.child import python
 from microexpr_ros.errors import MicroexprError
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ def _play(
     with (scratch / 'pipeline.log').open('w+') as log:
         process = subprocess.Popen(
             [
-                sys.executable,
-                '-m',
-                'microexpr_ros.ros.nodes.pipeline',
+                *python('from microexpr_ros.ros.nodes.pipeline import main; main()'),
                 '--ros-args',
                 *playback_arguments(source, seconds, rate),
             ],

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 Item = TypeVar('Item')
+
+_ITEM_BYTES: Final = 300
+"""What an item costs in memory beside its own bytes."""
 
 
 class ByteQueue(Generic[Item]):
     """First in, first out. It is never so full that a lone item of any size would not fit.
 
     Args:
-        most_bytes: what it holds at most.
+        most_bytes: memory that it takes at most.
+
+    Attributes:
+        bytes: memory that it takes.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -42,6 +48,7 @@ class ByteQueue(Generic[Item]):
         Returns:
             Whether it was taken: there was room, and the queue is open.
         """
+        size += _ITEM_BYTES
         with self._changed:
             while self._items and self.bytes + size > self._most_bytes and not self._closed:
                 if not wait:

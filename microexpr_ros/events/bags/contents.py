@@ -62,12 +62,14 @@ class Message:
         type: its ROS type, as in Topic.
         time_ns: time at which it was received.
         cdr: serialized message with its four leading bytes.
+        offered_qos: as in Topic.
     """
 
     topic: str
     type: str
     time_ns: int
     cdr: bytes
+    offered_qos: tuple[Qos, ...] = ()
 
 
 def find_topic(bag: Bag, type_name: str, topic: str | None = None) -> str:

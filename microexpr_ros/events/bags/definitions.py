@@ -69,6 +69,15 @@ def define(type_name: str) -> Definition:
     return Definition(text, store.hash_rihs01(type_name))
 
 
+def is_defined(type_name: str) -> bool:
+    """Return whether a type can be written: it is one of ours, of ROS 2 Jazzy, or installed."""
+    try:
+        define(type_name)
+    except MicroexprError:
+        return False
+    return True
+
+
 def _parts(definition: Any) -> Iterator[str]:
     """Give the message types of a definition's fields, which rosbags nests in tuples."""
     if isinstance(definition, tuple | list):

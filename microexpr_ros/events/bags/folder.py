@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,10 @@ from microexpr_ros.events.bags.sqlite_file import SqliteFile
 
 STORAGES: Final = ('mcap', 'sqlite3')
 COMPRESSIONS: Final = ('zstd', 'none')
+
+_METADATA_PAUSE: Final = 20
+"""How many times longer than writing metadata.yaml took it is left alone, unless a file begins:
+it grows with the number of files."""
 
 
 class BagFolder:
@@ -75,6 +80,11 @@ class BagFolder:
         """Number of files."""
         return len(self._spans)
 
+    @property
+    def kept(self) -> Counter[str]:
+        """Numbers of messages that are in the files, by topic; the rest waits for a flush."""
+        return self._counts - self._file.pending
+
     def write(
         self,
         topic: str,
@@ -101,27 +111,30 @@ class BagFolder:
         """
         if self._is_full(time_ns):
             self._end_file()
-            self._closed_bytes += self._file.size
+            ended_bytes = self._file.size
             self._begin_file()
+            self._closed_bytes += ended_bytes
         if topic not in self._topics:
             definition = define(type_name)
             self._topics[topic] = WrittenTopic(topic, type_name, definition, tuple(offered_qos))
         if topic not in self._in_file:
             self._file.add_topic(self._topics[topic])
             self._in_file.add(topic)
+        # Before it is written, as the file counts it: what fails is pending there.
+        self._counts[topic] += 1
         self._file.write(topic, time_ns, time_ns if sent_ns is None else sent_ns, cdr)
         self._span.add(time_ns)
-        self._counts[topic] += 1
 
     def flush(self) -> None:
         """Make what was written readable, even if the process is killed."""
         self._file.flush()
-        metadata.write(self.path, self._information())
+        if time.monotonic() >= self._metadata_due_s:
+            self._write_metadata()
 
     def close(self) -> None:
         """End the bag."""
         self._end_file()
-        metadata.write(self.path, self._information())
+        self._write_metadata()
 
     def abandon(self) -> None:
         """Close the files after an error, without a word about what could not be written."""
@@ -140,7 +153,7 @@ class BagFolder:
         self._span = self._spans[name] = Span()
         self._in_file: set[str] = set()
         # Named before it is there: a file that nobody knows of would not be missed.
-        metadata.write(self.path, self._information())
+        self._write_metadata()
         self._file: McapFile | SqliteFile = (
             McapFile(self.path / name, self._compress)
             if self._storage == 'mcap'
@@ -149,6 +162,12 @@ class BagFolder:
 
     def _end_file(self) -> None:
         self._file.close(metadata.serialize(self._information()))
+
+    def _write_metadata(self) -> None:
+        began_s = time.monotonic()
+        metadata.write(self.path, self._information())
+        ended_s = time.monotonic()
+        self._metadata_due_s = ended_s + _METADATA_PAUSE * (ended_s - began_s)
 
     def _information(self) -> dict[str, object]:
         topics = [(topic, self._counts[name]) for name, topic in self._topics.items()]

@@ -104,6 +104,7 @@ class McapFile:
 
     Attributes:
         size: Size of the file, without what has not been flushed.
+        pending: Messages that have not been flushed, by topic.
     """
 
     suffix: Final = '.mcap'
@@ -116,6 +117,7 @@ class McapFile:
         self._channels: dict[str, int] = {}
         self._schemas: dict[str, int] = {}
         self.size = 0
+        self.pending: Counter[str] = Counter()
         self._begin_chunk()
         self._append(MAGIC + serialize(Header(profile='ros2', library='microexpr_ros')))
 
@@ -148,6 +150,7 @@ class McapFile:
 
     def write(self, topic: str, time_ns: int, sent_ns: int, cdr: bytes) -> None:
         """Write a message of a topic that was added."""
+        self.pending[topic] += 1
         channel = self._channels[topic]
         index = self._indexes.setdefault(channel, MessageIndex(channel, []))
         index.records.append((time_ns, self._chunk.count))
@@ -162,7 +165,6 @@ class McapFile:
             return
         span, indexes = self._span, list(self._indexes.values())
         content: bytes = self._chunk.end()  # type: ignore[no-untyped-call]
-        self._begin_chunk()
         packed = content if self._compressor is None else self._compressor.compress(content)
         chunk = Chunk(
             compression='' if self._compressor is None else 'zstd',
@@ -186,6 +188,8 @@ class McapFile:
         )
         self._append(data + place_indexes(entry, self.size + len(data), indexes))
         self._summary.add_chunk(entry, {index.channel_id: len(index.records) for index in indexes})
+        self._begin_chunk()
+        self.pending.clear()
 
     def close(self, metadata: str) -> None:
         """End the file with the bag's metadata and its own summary."""
@@ -196,6 +200,8 @@ class McapFile:
 
     def abandon(self) -> None:
         """Close the file after an error; if the disk has room, it is a whole one still."""
+        if self._file.closed:
+            return
         with suppress(OSError):
             self._append(self._summary.end(self.size))
         self._file.close()

@@ -126,7 +126,7 @@ def write(folder: Path, information: dict[str, Any]) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return what metadata.yaml says; empty if there is none.
+    """Return what metadata.yaml says; empty if there is none, or a power cut emptied it.
 
     Raises:
         ValueError: It is not that of a bag.
@@ -135,7 +135,10 @@ def read(folder: Path) -> dict[str, Any]:
     file = folder / FILE_NAME
     if not file.exists():
         return {}
-    content = yaml.load(file.read_text('utf-8'), getattr(yaml, 'CSafeLoader', yaml.SafeLoader))
+    text = file.read_text('utf-8').strip('\0')
+    if not text:
+        return {}
+    content = yaml.load(text, getattr(yaml, 'CSafeLoader', yaml.SafeLoader))
     if not isinstance(content, dict) or not isinstance(content.get(_KEY), dict):
         raise ValueError(f'{FILE_NAME} does not describe a bag')
     information: dict[str, Any] = content[_KEY]

@@ -15,6 +15,9 @@ from microexpr_ros.events.pacing import Lateness, Pacer
 
 READ_AHEAD_BYTES: Final = 32 * 1024 * 1024
 
+_ROUND_BYTES: Final = READ_AHEAD_BYTES // 2
+"""What the end of a round counts for, so that of a short loop one round is read ahead."""
+
 _SHORTEST_ROUND_NS: Final = 1_000_000
 """A bag with one message, played in a loop, is not to fill the processor."""
 
@@ -47,7 +50,7 @@ class Playback:
     of a loop begins the moment the last one ends.
 
     Attributes:
-        pacer: changes rate, pauses, steps and stops.
+        pacer: changes rate, pauses and steps.
         lateness: how late messages were.
         played_ns: recorded time of the last message.
     """
@@ -75,12 +78,13 @@ class Playback:
         self._path = bag.path
         self._part = part
         self._next_tick_ns = self._begin_ns
+        self._queue: ByteQueue[_Item] = ByteQueue(READ_AHEAD_BYTES)
         self.pacer = pacer
         self.lateness = Lateness()
         self.played_ns = self._begin_ns
 
     def run(self, publish: Callable[[Message], None], tell: Callable[[int], None]) -> None:
-        """Play until the end or until the pacer is stopped.
+        """Play until the end or until it is stopped; to be called once.
 
         Args:
             publish: Called with each message.
@@ -89,18 +93,21 @@ class Playback:
         Raises:
             MicroexprError: The bag cannot be read.
         """
-        queue: ByteQueue[_Item] = ByteQueue(READ_AHEAD_BYTES)
-        reader = threading.Thread(target=self._read_ahead, args=(queue,), daemon=True)
-        reader.start()
+        threading.Thread(target=self._read_ahead, daemon=True).start()
         try:
-            item = queue.get()
+            item = self._queue.get()
             # Opening the bag takes time that the recording did not.
             self.pacer.begin(self._begin_ns - self._delay_ns)
             while item is not None and self._play(item, publish, tell):
-                item = queue.get()
+                item = self._queue.get()
         finally:
-            queue.close()
-            reader.join()
+            # The reader ends with its next message, for which nobody waits.
+            self._queue.close()
+
+    def stop(self) -> None:
+        """Let `run` return."""
+        self.pacer.stop()
+        self._queue.close()
 
     @property
     def _delay_ns(self) -> int:
@@ -141,15 +148,15 @@ class Playback:
             self._next_tick_ns += max(round(1e9 * self.pacer.rate / self._part.clock_hz), 1)
         return self.pacer.wait_until(until_ns, ends_step)
 
-    def _read_ahead(self, queue: ByteQueue[_Item]) -> None:
+    def _read_ahead(self) -> None:
         try:
             for item in self._rounds():
-                size = len(item.cdr) if isinstance(item, Message) else 1
-                if not queue.put(item, size, wait=True):
+                size = len(item.cdr) if isinstance(item, Message) else _ROUND_BYTES
+                if not self._queue.put(item, size, wait=True):
                     return
         except Exception as error:
-            queue.put(error, 1, wait=True)
-        queue.close()
+            self._queue.put(error, 1, wait=True)
+        self._queue.close()
 
     def _rounds(self) -> Iterator[_Item]:
         while True:

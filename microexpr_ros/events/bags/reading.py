@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
-from rosbags.interfaces import ConnectionExtRosbag2, Qos
+from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos
 from rosbags.rosbag2 import Reader
 
 from microexpr_ros.errors import MicroexprError
@@ -31,6 +32,8 @@ _OLDER_NAMES: Final = {'event_array_msgs/msg/EventArray': EVENT_PACKET}
 _SUFFIXES: Final = ('.mcap', '.db3')
 _FILES: Final = 'relative_file_paths'
 
+_Source: TypeAlias = Path | SalvagedFile
+
 
 def is_bag(path: Path) -> bool:
     """Return whether a path looks like a bag: a folder with one in it, or a lone file of one."""
@@ -48,8 +51,7 @@ def describe(path: Path | str) -> Bag:
     Raises:
         MicroexprError: There is no readable bag.
     """
-    with _open(Path(path)) as bag:
-        return bag.description
+    return _look_into(Path(path))[0]
 
 
 def read_messages(
@@ -68,10 +70,13 @@ def read_messages(
         MicroexprError: There is no readable bag, or a topic is not in it.
     """
     path = Path(path)
-    with _open(path) as bag:
-        for topic in topics:
-            require_topic(bag.description, topic)
-        for reader in bag.readers:
+    bag, sources = _look_into(path)
+    for topic in topics:
+        require_topic(bag, topic)
+    for source in sources:
+        with ExitStack() as stack:
+            with _explained(path):
+                reader = stack.enter_context(_open(source))
             yield from _read(reader, path, topics, start_ns)
 
 
@@ -94,57 +99,76 @@ def read_packets(
         yield message.time_ns, deserialize_packet(message.cdr, f'{path} at {message.time_ns} ns')
 
 
-class _OpenBag:
-    """The files of a bag, open for reading.
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What one file holds; the times as rosbags tells them."""
 
-    Attributes:
-        readers: one for each file, in order.
-        description: what they hold.
+    connections: Sequence[Connection]
+    messages: int
+    start_ns: int
+    end_ns: int
+
+
+def _look_into(path: Path) -> tuple[Bag, list[_Source]]:
+    """Return what a bag holds, and what to read it from.
+
+    One file is open at a time: a long recording has more of them than a process may open.
     """
+    if not path.exists():
+        raise MicroexprError(f'there is no bag {path}: check the path')
+    sources: list[_Source] = []
+    contents = []
+    with _explained(path):
+        files, complete = _find_files(path)
+        for file in files:
+            source, content = _inspect(file)
+            sources.append(source)
+            contents.append(content)
+    if not files:
+        raise MicroexprError(
+            f'{path} holds 0 bag files of the kinds {", ".join(_SUFFIXES)}: '
+            'give the folder of a bag'
+        )
+    return _describe(path, contents, complete and sources == files), sources
 
-    def __init__(self, path: Path, stack: ExitStack) -> None:
-        self.readers: list[Reader] = []
-        with _explained(path):
-            information = metadata.read(path) if path.is_dir() else {}
-            if information.get('compression_mode', '').lower() not in ('', 'none'):
-                # What is compressed as a whole is found through metadata.yaml alone.
-                self.readers.append(stack.enter_context(Reader(path)))
-                files = named = []
-            else:
-                named = [path / Path(name).name for name in information.get(_FILES, ())]
-                named = named or (_storage_files(path) if path.is_dir() else [path])
-                files = [file for file in named if file.exists()]
-            complete = len(files) == len(named)
-            for file in files:
-                reader, whole = _open_file(file, stack)
-                self.readers.append(reader)
-                complete = complete and whole
-        if not self.readers:
-            raise MicroexprError(
-                f'{path} holds 0 bag files of the kinds {", ".join(_SUFFIXES)}: '
-                'give the folder of a bag'
-            )
-        self.description = _describe(path, self.readers, complete)
+
+def _find_files(path: Path) -> tuple[list[Path], bool]:
+    """Return the files of a bag in order, and whether they are those that metadata.yaml names."""
+    if not path.is_dir():
+        return [path], True
+    information = metadata.read(path)
+    if information.get('compression_mode', '').lower() not in ('', 'none'):
+        # What is compressed as a whole is found through metadata.yaml alone.
+        return [path], True
+    there = _storage_files(path)
+    named = [path / Path(name).name for name in information.get(_FILES, ())] or there
+    return [file for file in named if file.exists()], set(named) == set(there)
+
+
+def _inspect(file: Path) -> tuple[_Source, _Contents]:
+    try:
+        return file, _contents(file)
+    except Exception:
+        # rosbags says in many ways that a file has no end.
+        if file.suffix != '.mcap':
+            raise
+    salvaged = SalvagedFile(file)
+    return salvaged, _contents(salvaged)
+
+
+def _contents(source: _Source) -> _Contents:
+    with _open(source) as reader:
+        return _Contents(
+            list(reader.connections), reader.message_count, reader.start_time, reader.end_time
+        )
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[_OpenBag]:
-    if not path.exists():
-        raise MicroexprError(f'there is no bag {path}: check the path')
+def _open(source: _Source) -> Iterator[Reader]:
     with ExitStack() as stack:
-        yield _OpenBag(path, stack)
-
-
-def _open_file(file: Path, stack: ExitStack) -> tuple[Reader, bool]:
-    """Return a reader of a file, and whether its recorder has ended it."""
-    if file.suffix == '.db3':
-        sqlite_file.recover(file)
-        return stack.enter_context(Reader(file)), True
-    try:
-        return stack.enter_context(Reader(file)), True
-    except Exception:
-        # rosbags says in many ways that a file has no end.
-        return stack.enter_context(Reader(cast('Any', SalvagedFile(file)))), False
+        if isinstance(source, Path) and source.suffix == '.db3':
+            source = stack.enter_context(sqlite_file.settled(source))
+        yield stack.enter_context(Reader(cast('Any', source)))
 
 
 def _storage_files(folder: Path) -> list[Path]:
@@ -163,6 +187,7 @@ def _read(
 ) -> Iterator[Message]:
     connections = [c for c in reader.connections if not topics or c.topic in topics]
     types = {c.msgtype: _OLDER_NAMES.get(c.msgtype, c.msgtype) for c in connections}
+    offers = {c.id: _offered_qos(c) for c in connections}
     messages = reader.messages(connections, start=start_ns) if connections else iter(())
     while True:
         # Only the library's own step is guarded, not what the caller does with a message.
@@ -171,7 +196,13 @@ def _read(
         if item is None:
             return
         connection, time_ns, cdr = item
-        yield Message(connection.topic, types[connection.msgtype], time_ns, bytes(cdr))
+        yield Message(
+            connection.topic,
+            types[connection.msgtype],
+            time_ns,
+            bytes(cdr),
+            offers[connection.id],
+        )
 
 
 @contextmanager
@@ -187,22 +218,25 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _describe(path: Path, readers: Sequence[Reader], complete: bool) -> Bag:
+def _offered_qos(connection: Connection) -> tuple[Qos, ...]:
+    return tuple(cast('ConnectionExtRosbag2', connection.ext).offered_qos_profiles)
+
+
+def _describe(path: Path, contents: Sequence[_Contents], complete: bool) -> Bag:
     counts: dict[tuple[str, str], int] = {}
     offers: dict[tuple[str, str], tuple[Qos, ...]] = {}
-    for connection in (connection for reader in readers for connection in reader.connections):
+    for connection in (connection for content in contents for connection in content.connections):
         key = connection.topic, _OLDER_NAMES.get(connection.msgtype, connection.msgtype)
         counts[key] = counts.get(key, 0) + connection.msgcount
-        extension = cast('ConnectionExtRosbag2', connection.ext)
-        offers[key] = offers.get(key) or tuple(extension.offered_qos_profiles)
+        offers[key] = offers.get(key) or _offered_qos(connection)
     topics = tuple(
         Topic(name, kind, count, offers[name, kind])
         for (name, kind), count in sorted(counts.items())
     )
-    filled = [reader for reader in readers if reader.message_count]
+    filled = [content for content in contents if content.messages]
     if not filled:
         return Bag(path, topics, 0, 0, complete)
-    start_ns = min(reader.start_time for reader in filled)
+    start_ns = min(content.start_ns for content in filled)
     # rosbags tells the time after the last message.
-    end_ns = max(reader.end_time for reader in filled) - 1
+    end_ns = max(content.end_ns for content in filled) - 1
     return Bag(path, topics, start_ns, end_ns, complete)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from microexpr_ros.events.bags.byte_queue import ByteQueue
 from microexpr_ros.events.bags.contents import EVENT_PACKET
 from microexpr_ros.events.bags.folder import BagFolder
 from microexpr_ros.events.bags.serialization import read_sequence_number
+from microexpr_ros.events.packets import SequenceGaps
 
 CACHE_BYTES: Final = 100 * 1024 * 1024
 
@@ -51,8 +52,9 @@ class Progress:
 
     Attributes:
         messages: messages written, by topic.
-        overrun: messages that came while the cache was full and are lost, by topic.
+        overrun: messages that are lost because the disk was too slow or failed, by topic.
         lost_packets: event packets that never arrived, as gaps in `seq` tell, by topic.
+        uncountable: topics whose lost packets cannot be told.
         bytes: size of the bag.
         cached_bytes: size of what waits to be written.
         files: number of files.
@@ -61,6 +63,7 @@ class Progress:
     messages: Mapping[str, int]
     overrun: Mapping[str, int]
     lost_packets: Mapping[str, int]
+    uncountable: Collection[str]
     bytes: int
     cached_bytes: int
     files: int
@@ -90,8 +93,8 @@ class Recording:
         self._queue: ByteQueue[Arrival] = ByteQueue(cache_bytes)
         self._messages: Counter[str] = Counter()
         self._overrun: Counter[str] = Counter()
-        self._lost_packets: Counter[str] = Counter()
-        self._next_seq: dict[str, int] = {}
+        self._gaps: dict[str, SequenceGaps] = {}
+        self._uncountable: set[str] = set()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -107,20 +110,32 @@ class Recording:
             MicroexprError: It is no event packet although its type says so.
         """
         if arrival.type == EVENT_PACKET:
-            seq = read_sequence_number(arrival.cdr)
-            missing = seq - self._next_seq.get(arrival.topic, seq)
-            if missing > 0:
-                self._lost_packets[arrival.topic] += missing
-            self._next_seq[arrival.topic] = seq + 1
+            gaps = self._gaps.setdefault(arrival.topic, SequenceGaps())
+            gaps.add(read_sequence_number(arrival.cdr))
         if not self._queue.put(arrival, len(arrival.cdr)):
             self._overrun[arrival.topic] += 1
+
+    def give_up_counting(self, topic: str) -> bool:
+        """Do not count the lost packets of a topic any more, since several publishers number them.
+
+        Returns:
+            Whether this is new.
+        """
+        new = topic not in self._uncountable
+        self._uncountable.add(topic)
+        return new
 
     def progress(self) -> Progress:
         """Return how far it is."""
         return Progress(
             messages=dict(self._messages),
             overrun=dict(self._overrun),
-            lost_packets=dict(self._lost_packets),
+            lost_packets={
+                topic: gaps.total
+                for topic, gaps in list(self._gaps.items())
+                if gaps.total and topic not in self._uncountable
+            },
+            uncountable=sorted(self._uncountable),
             bytes=self._bag.size,
             cached_bytes=self._queue.bytes,
             files=self._bag.files,
@@ -130,6 +145,12 @@ class Recording:
         """Write what waits, and end the bag."""
         self._queue.close()
         self._thread.join()
+        # None of these unless there was an error.
+        unwritten = self._messages - self._bag.kept
+        while (arrival := self._queue.get()) is not None:
+            self._overrun[arrival.topic] += 1
+        self._overrun += unwritten
+        self._messages -= unwritten
 
     def _run(self) -> None:
         try:
@@ -137,17 +158,16 @@ class Recording:
                 self._write()
                 self._bag.close()
         except Exception as error:
-            self._bag.abandon()
-            self._queue.close()
-            while (arrival := self._queue.get()) is not None:
-                self._overrun[arrival.topic] += 1
             self.error = error
+            self._queue.close()
+            self._bag.abandon()
 
     def _write(self) -> None:
         written, flushed_s = False, time.monotonic()
         while not self._queue.finished:
             arrival = self._queue.get(_FLUSH_S if written else None)
             if arrival is not None:
+                self._messages[arrival.topic] += 1
                 self._bag.write(
                     arrival.topic,
                     arrival.type,
@@ -156,7 +176,6 @@ class Recording:
                     arrival.sent_ns,
                     arrival.offered_qos,
                 )
-                self._messages[arrival.topic] += 1
                 written = True
             if written and time.monotonic() - flushed_s >= _FLUSH_S:
                 self._bag.flush()

@@ -25,7 +25,7 @@ _ENTRY_BYTES: Final = 16
 
 
 class SalvagedFile:
-    """A file as it were if its recorder had ended it behind the last complete record.
+    """A file as it were if its recorder had ended it behind the last intact record.
 
     It offers what rosbags asks of a path. The file itself stays as it is.
     """
@@ -129,6 +129,9 @@ def _scan(file: BinaryIO, size: int) -> tuple[int, bytes]:
             _add_index(chunks[-1], file, place, after)
         place = after
         file.seek(place)
+    # After a power cut, what was written last may be there by its length alone.
+    while chunks and not _is_intact(file, chunks[-1].entry):
+        place = chunks.pop().entry.chunk_start_offset
     return place, _end(file, place, summary, chunks)
 
 
@@ -197,6 +200,15 @@ def _add_index(found: _Found, file: BinaryIO, place: int, after: int) -> None:
         found.entry.message_index_offsets[channel] = place
         found.counts[channel] += size // _ENTRY_BYTES
     found.entry.message_index_length += after - place
+
+
+def _is_intact(file: BinaryIO, entry: ChunkIndex) -> bool:
+    try:
+        breakup_chunk(_read_chunk(file, entry), validate_crc=True)
+    except Exception:
+        # Damage shows anywhere: in the lengths, in the decompression, in the checksum.
+        return False
+    return True
 
 
 def _read_chunk(file: BinaryIO, entry: ChunkIndex) -> Chunk:

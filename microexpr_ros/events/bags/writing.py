@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from rosbags.interfaces import Qos
 
 from microexpr_ros.events.atomic import appearing, explained_writing
 from microexpr_ros.events.bags.contents import EVENT_PACKET, IMAGE
@@ -119,7 +121,14 @@ class BagWriter:
         """
         self.write_serialized(topic, type_name, serialize(message, type_name), time_ns)
 
-    def write_serialized(self, topic: str, type_name: str, cdr: bytes, time_ns: int) -> None:
+    def write_serialized(
+        self,
+        topic: str,
+        type_name: str,
+        cdr: bytes,
+        time_ns: int,
+        offered_qos: Sequence[Qos] = (),
+    ) -> None:
         """Write a serialized message of any type of `typestore()`.
 
         Args:
@@ -127,8 +136,9 @@ class BagWriter:
             type_name: Its ROS type.
             cdr: Serialized message.
             time_ns: Time at which it was received.
+            offered_qos: What the publishers of the topic offer, at its first message.
         """
         if self._bag is None:
             raise ValueError('a bag is written inside a with block')
         with explained_writing(self.path):
-            self._bag.write(topic, type_name, cdr, time_ns)
+            self._bag.write(topic, type_name, cdr, time_ns, offered_qos=offered_qos)

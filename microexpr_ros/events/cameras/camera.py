@@ -86,8 +86,8 @@ class Camera(ABC):
     def read(self, timeout_s: float) -> Batch:
         """Return what has come since the last call; wait for it, but not longer than told.
 
-        Times are on the sensor's clock: they never decrease from batch to batch, and begin
-        anew only when the camera is opened again.
+        Times are on the sensor's clock. They do not decrease from batch to batch, unless the
+        sensor errs or its clock is set back; `in_order` takes care of that.
 
         Raises:
             CameraLostError: The camera no longer answers.

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.cameras.camera import Batch, Camera, CameraAbsentError, CameraLostError
+from microexpr_ros.events.cameras.order import in_order
 
 _READ_TIMEOUT_S: Final = 0.1
 
@@ -21,7 +24,7 @@ class Connection:
         stopping: ends everything once it is set.
         interval_ns: how often the camera is read. What comes in between is read at once, so
             that packets become as long as they may and no longer.
-        retry_s: how often an absent camera is looked for.
+        retry_s: how long to wait before an absent or lost camera is looked for again.
         waiting: is given the reason whenever the camera was found absent or lost.
 
     Attributes:
@@ -46,23 +49,28 @@ class Connection:
         self._waiting = waiting
 
     def cameras(self) -> Iterator[Camera]:
-        """Yield the camera each time it has come; go on when it is lost or `batches` is done."""
+        """Yield the camera each time it has come; go on when it is lost or has ended."""
         while not self._stopping.is_set():
             try:
                 camera = self._open()
             except CameraAbsentError as error:
                 self._waiting(error)
-                self._stopping.wait(self._retry_s)
-                continue
-            with camera:
-                self.camera = camera
-                self.connects += 1
-                try:
-                    yield camera
-                finally:
-                    self.camera = None
-            if camera.ended:
-                return
+            else:
+                with camera:
+                    self.camera = camera
+                    self.connects += 1
+                    try:
+                        yield camera
+                    finally:
+                        self.camera = None
+                if camera.ended:
+                    return
+            self._stopping.wait(self._retry_s)
+
+    def streams(self) -> Iterator[Iterator[Batch]]:
+        """Yield the batches of the present camera, apart where its clock was set back."""
+        for _, numbered in groupby(in_order(self.batches()), key=itemgetter(0)):
+            yield (batch for _, batch in numbered)
 
     def batches(self) -> Iterator[Batch]:
         """Yield what the present camera sends, until it is lost or has ended."""
@@ -70,9 +78,12 @@ class Connection:
         due_s = time.monotonic()
         while camera is not None and not camera.ended and not self._stopping.is_set():
             try:
-                yield camera.read(_READ_TIMEOUT_S)
+                batch = camera.read(_READ_TIMEOUT_S)
+                yield batch
             except CameraLostError as error:
                 self._waiting(error)
                 return
-            due_s = max(due_s + self._interval_s, time.monotonic())
+            # What is late already is not made later.
+            wait_s = 0.0 if batch.lag_ns / 1e9 > self._interval_s else self._interval_s
+            due_s = max(due_s + wait_s, time.monotonic())
             self._stopping.wait(due_s - time.monotonic())

@@ -80,12 +80,9 @@ class RecordingCamera(Camera):
         for events, triggers in self._recording.chunks():
             i = j = 0
             while i < len(events) or j < len(triggers):
-                start_ns = min(
-                    int(times[k])
-                    for times, k in ((events.t, i), (triggers.t, j))
-                    if k < len(times)
-                )
-                end_ns = (start_ns // interval_ns + 1) * interval_ns
+                firsts = [*events.t[i : i + 1].tolist(), *triggers.t[j : j + 1].tolist()]
+                firsts += [] if frame is None else [frame.t]
+                end_ns = (min(firsts) // interval_ns + 1) * interval_ns
                 next_i = int(np.searchsorted(events.t, end_ns))
                 next_j = int(np.searchsorted(triggers.t, end_ns))
                 current = []
@@ -102,7 +99,15 @@ class RecordingCamera(Camera):
                     tuple(current),
                 )
                 i, j = next_i, next_j
+        while frame is not None:
+            yield Batch(frames=(replace(frame, t=frame.t + offset_ns),))
+            frame = next(frames, None)
 
 
 def _first_ns(piece: Batch) -> int:
-    return min(int(part.t[0]) for part in (piece.events, piece.triggers) if len(part))
+    return min(
+        (
+            *(int(part.t[0]) for part in (piece.events, piece.triggers) if len(part)),
+            *(frame.t for frame in piece.frames),
+        )
+    )

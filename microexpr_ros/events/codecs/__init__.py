@@ -31,7 +31,16 @@ from microexpr_ros.events.events import Events
 from microexpr_ros.events.histogram import GRID, accumulate
 from microexpr_ros.events.region import Region
 
-__all__ = ['ENCODINGS', 'Decoder', 'Encoder', 'compile_kernels', 'decoder', 'encoder', 'warm_up']
+__all__ = [
+    'ENCODINGS',
+    'EVENT_ENCODINGS',
+    'Decoder',
+    'Encoder',
+    'compile_kernels',
+    'decoder',
+    'encoder',
+    'warm_up',
+]
 
 _DECODERS: Final[dict[str, type[Decoder]]] = {
     cls.encoding: cls
@@ -47,6 +56,9 @@ _ENCODERS: Final[dict[str, Callable[[int, int], Encoder]]] = {
 
 ENCODINGS: Final = tuple(_DECODERS)
 """Names of the encodings, as in event_camera_msgs/EventPacket."""
+
+EVENT_ENCODINGS: Final = tuple(name for name in ENCODINGS if name != TriggerDecoder.encoding)
+"""Those that tell events; the other tells triggers alone."""
 
 
 def decoder(encoding: str, height: int, width: int) -> Decoder:
@@ -97,9 +109,7 @@ def compile_kernels() -> None:
         np.arange(3, dtype=np.uint16),
         np.ones(3, np.uint8),
     )
-    for encoding in ENCODINGS:
-        if encoding == TriggerDecoder.encoding:
-            continue
+    for encoding in EVENT_ENCODINGS:
         time_base, payload = encoder(encoding, 3, 3).encode(events)
         decoded, _ = decoder(encoding, 3, 3).decode(payload, time_base)
         accumulate(decoded, Region(0, 0, 3, 3), np.zeros((2, GRID, GRID), np.uint8))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -67,21 +67,36 @@ def _open_table(path: Path) -> Iterator[_Table]:
     with ExitStack() as stack:
         with explained(path):
             if path.suffix.lower() == '.npy':
-                readers = {'': _from_array(np.load(path, mmap_mode='r', allow_pickle=False))}
+                if zipfile.is_zipfile(path):
+                    raise MicroexprError(f'{path} is an archive: give it the suffix .npz')
+                readers = {'': _from_member(partial(_open_file, stack, path))}
             else:
                 archive = stack.enter_context(zipfile.ZipFile(path))
                 names = [name.removesuffix('.npy') for name in archive.namelist()]
-                wanted = _NAMES if set(_NAMES) <= set(names) else names[:1]
                 readers = {
                     name: _from_member(partial(_open_member, stack, archive, f'{name}.npy'))
-                    for name in wanted
+                    for name in _choose_arrays(path, names)
                 }
         if set(readers) == set(_NAMES):
             yield _table_of_columns(path, readers)
-        elif readers:
-            yield _table_of_one(path, next(iter(readers.values())))
         else:
-            raise MicroexprError(f'{path} holds no arrays: save the events in it')
+            yield _table_of_one(path, next(iter(readers.values())))
+
+
+def _choose_arrays(path: Path, names: Sequence[str]) -> Sequence[str]:
+    for wanted in (_NAMES, ('events',)):
+        if set(wanted) <= set(names):
+            return wanted
+    if len(names) != 1:
+        raise MicroexprError(
+            f'{path} holds {", ".join(names) or "no arrays"}: name one of its arrays events, '
+            f'or four {", ".join(_NAMES)}'
+        )
+    return names
+
+
+def _open_file(stack: ExitStack, path: Path) -> IO[bytes]:
+    return stack.enter_context(path.open('rb'))
 
 
 def _open_member(stack: ExitStack, archive: zipfile.ZipFile, name: str) -> IO[bytes]:
@@ -95,12 +110,6 @@ class _ArrayReader:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     read: Callable[[], NDArray[Any]]
-
-
-def _from_array(array: NDArray[Any]) -> _ArrayReader:
-    starts = range(0, len(array) if array.ndim else 0, _BLOCK_ROWS)
-    parts = (array[start : start + _BLOCK_ROWS] for start in starts)
-    return _ArrayReader(array.shape, array.dtype, lambda: next(parts, array[:0]))
 
 
 def _from_member(open_member: Callable[[], IO[bytes]]) -> _ArrayReader:

@@ -16,6 +16,9 @@ from microexpr_ros.events.events import Events, Triggers
 NS_OF_UNIT: Final[Mapping[str, int]] = {'s': 1_000_000_000, 'us': 1_000, 'ns': 1}
 """Nanoseconds of the units that times may have."""
 
+_LAST_NS: Final = (2**31 - 1) * 1_000_000_000
+"""What a ROS stamp can tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -54,6 +57,8 @@ class ColumnRules:
         scale = NS_OF_UNIT[self.time_unit]
         if not np.isfinite(block.t).all():
             raise MicroexprError(f'{self.path} has times that are not finite: repair the file')
+        if len(block.t):
+            self._require_range(int(block.t.min()), int(block.t.max()))
         if block.t.dtype.kind == 'f':
             t = np.rint(block.t.astype(np.float64) * scale).astype(np.int64)
         else:
@@ -64,6 +69,13 @@ class ColumnRules:
                 f'{self.path} has polarities other than 0 and 1, or -1 and 1: {self.advice}'
             )
         return Events(t, x, y, (block.p > 0).astype(np.uint8))
+
+    def _require_range(self, first: int, last: int) -> None:
+        if first < 0 or last > _LAST_NS // NS_OF_UNIT[self.time_unit]:
+            raise MicroexprError(
+                f'{self.path} has times from {first} to {last} {self.time_unit}, not from 0 to at '
+                f'most 68 years: {self.advice} or give the right --time-unit'
+            )
 
     def _to_axis(self, values: NDArray[Any], name: str, limit: int) -> NDArray[np.uint16]:
         whole = values.astype(np.int64)

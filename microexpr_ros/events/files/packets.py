@@ -8,19 +8,21 @@ from typing import Final
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import bags, codecs
+from microexpr_ros.events.bags.definitions import is_defined
 from microexpr_ros.events.events import Events, Triggers
-from microexpr_ros.events.files.recording import Recording, agree_on_sensor, losses_of
-from microexpr_ros.events.packets import EventPacket
+from microexpr_ros.events.files.packet_decoder import RESTARTS, PacketDecoder
+from microexpr_ros.events.files.recording import Recording, agree_on_sensor
+from microexpr_ros.events.packets import EventPacket, SequenceGaps
 
-OTHER_TOPICS: Final = 'messages_of_other_topics'
 _MISSING: Final = 'packets_missing_in_source'
-_UNENDED: Final = 'unended_files'
+_UNENDED: Final = 'files_cut_off'
 
 
 class PacketRecording(Recording):
     """A topic of event packets in a bag.
 
-    Packets that are missing in the bag, as a gap of their numbers tells, count as losses.
+    Packets that are missing in the bag, as a gap of their numbers tells, count as losses, and so
+    do restarts of the camera.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class PacketRecording(Recording):
         read: Callable[[], Iterator[EventPacket]],
         messages: int,
         sensor: tuple[int, int] | None = None,
+        read_others: Callable[[], Iterator[bags.Message]] = lambda: iter(()),
     ) -> None:
         """Look at the first packets.
 
@@ -41,12 +44,14 @@ class PacketRecording(Recording):
             read: Iterates over the packets of the topic from the first.
             messages: How many packets there are.
             sensor: Columns and rows of the sensor, if they are given.
+            read_others: Iterates over what else is in the bag and can be copied.
 
         Raises:
             MicroexprError: There are no packets, or the sensor is another one.
         """
         self.topic = topic
         self._packets = read
+        self._others = read_others
         self._messages = messages
         first = next(read(), None)
         if first is None:
@@ -55,7 +60,12 @@ class PacketRecording(Recording):
         width, height = agree_on_sensor(path, (first.width, first.height), sensor)
         epoch_ns = self._find_epoch(height, width)
         super().__init__(path, f'{container} {first.encoding}', height, width, epoch_ns)
-        self.losses[_MISSING] = 0
+        self.frame_id = first.frame_id
+        self.losses |= {_MISSING: 0, RESTARTS: 0}
+
+    def others(self) -> Iterator[bags.Message]:
+        """Iterate over the other messages, as told by `Recording`."""
+        return self._others()
 
     def _find_epoch(self, height: int, width: int) -> int:
         """Return the host time at sensor time 0, from the first packet with a time."""
@@ -68,22 +78,19 @@ class PacketRecording(Recording):
         return 0
 
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
-        decoder = codecs.decoder(self._encoding, self.height, self.width)
+        decoder = PacketDecoder(self._encoding, self.height, self.width)
         expected = self._encoding, self.height, self.width
-        missing, previous = 0, None
+        gaps = SequenceGaps()
         for number, packet in enumerate(self._packets(), 1):
             if (packet.encoding, packet.height, packet.width) != expected:
                 raise MicroexprError(
                     f'{self.topic} in {self.path} changes encoding or sensor at packet '
                     f'{packet.seq}: record one camera per topic'
                 )
-            # A driver that starts again counts from 0 again.
-            if previous is not None and packet.seq > previous:
-                missing += packet.seq - previous - 1
-            previous = packet.seq
-            chunk = decoder.decode(packet.events, packet.time_base)
-            self.losses.update(losses_of(decoder))
-            self.losses[_MISSING] = missing
+            gaps.add(packet.seq)
+            chunk = decoder.decode(packet)
+            self.losses.update(decoder.losses)
+            self.losses[_MISSING] = gaps.total
             self.fraction = number / max(1, self._messages)
             yield chunk
 
@@ -109,8 +116,13 @@ def open_rosbag2(
     def read() -> Iterator[EventPacket]:
         return (packet for _, packet in bags.read_packets(path, name))
 
-    recording = PacketRecording(path, 'rosbag2', name, read, messages, sensor)
-    recording.losses[OTHER_TOPICS] = sum(t.messages for t in bag.topics) - messages
+    others = [t.name for t in bag.topics if t.name != name and is_defined(t.type)]
+
+    def read_others() -> Iterator[bags.Message]:
+        return bags.read_messages(path, others) if others else iter(())
+
+    recording = PacketRecording(path, 'rosbag2', name, read, messages, sensor, read_others)
+    recording.other_messages = sum(t.messages for t in bag.topics) - messages
     # A recorder that was killed loses what it had not yet written, and nobody knows how much.
     recording.losses[_UNENDED] = int(not bag.complete)
     return recording

@@ -31,6 +31,11 @@ class RawRecording(Recording):
     def __init__(self, path: Path, sensor: tuple[int, int] | None = None) -> None:
         with explained(path), path.open('rb') as file:
             header, self._start = _read_header(file)
+        if not header:
+            raise MicroexprError(
+                f'{path} does not begin with the header of a Prophesee .raw file: '
+                'give the recording as the camera wrote it'
+            )
         encoding = _encoding_of(header)
         if encoding not in _DECODERS:
             raise MicroexprError(

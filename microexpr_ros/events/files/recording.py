@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.bags import Message
 from microexpr_ros.events.codecs.codec import Decoder, find_step_back
 from microexpr_ros.events.events import Events, Frame, Triggers
 
@@ -42,6 +43,8 @@ class Recording(ABC):
         epoch_ns: host time at sensor time 0; 0 if the recording does not say.
         losses: how much was left out so far, by reason.
         fraction: how much of the recording `chunks` has read, 0 to 1.
+        other_messages: number of messages besides the events', in a bag.
+        frame_id: coordinate frame of the camera.
     """
 
     def __init__(self, path: Path, kind: str, height: int, width: int, epoch_ns: int = 0) -> None:
@@ -52,6 +55,8 @@ class Recording(ABC):
         self.epoch_ns = epoch_ns
         self.losses = {OUTSIDE_SENSOR: 0, UNDATED: 0}
         self.fraction = 0.0
+        self.other_messages = 0
+        self.frame_id = 'event_camera'
 
     @property
     def dropped(self) -> int:
@@ -79,6 +84,14 @@ class Recording(ABC):
 
     def frames(self) -> Iterator[Frame]:
         """Iterate over the sensor's frames from the first; most formats have none.
+
+        Raises:
+            MicroexprError: The recording is damaged.
+        """
+        return iter(())
+
+    def others(self) -> Iterator[Message]:
+        """Iterate over what else is in a bag and can be copied; other formats have nothing.
 
         Raises:
             MicroexprError: The recording is damaged.

@@ -14,7 +14,7 @@ from rosbags.rosbag1 import Reader
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files.columns import ColumnRules, Columns
-from microexpr_ros.events.files.packets import OTHER_TOPICS, PacketRecording
+from microexpr_ros.events.files.packets import PacketRecording
 from microexpr_ros.events.files.recording import Recording, agree_on_sensor
 from microexpr_ros.events.packets import EventPacket
 
@@ -59,7 +59,7 @@ def open_ros1(
         )
     else:
         recording = Ros1ArrayRecording(path, name, messages, sensor)
-    recording.losses[OTHER_TOPICS] = total - messages
+    recording.other_messages = total - messages
     return recording
 
 

@@ -41,7 +41,7 @@ class EventCameraNode(MicroexprNode):
     def activate(self) -> None:
         """Begin to look for the camera."""
         self._packets, self._events, self._frames = Rate(), Rate(), Rate()
-        self._seq = self._lost = self._told = self._lag_ns = 0
+        self._seq = self._lost = self._told = self._lag_ns = self._restarts = 0
         self._finished = False
         self._connection: Connection | None = None
         self._batch = Batch()
@@ -60,7 +60,14 @@ class EventCameraNode(MicroexprNode):
             self.get_logger().info(
                 f'{camera.model} {camera.serial}: {camera.width} x {camera.height}'
             )
-            self._serve(camera, map(self._take, connection.batches()))
+            for number, batches in enumerate(connection.streams()):
+                if number:
+                    self._restarts += 1
+                    self.get_logger().warning(
+                        'the clock of the camera was set back; a new stream begins',
+                        throttle_duration_sec=10.0,
+                    )
+                self._serve(camera, map(self._take, batches))
         self._finished = not self.stopping.is_set()
 
     def _warn(self, error: MicroexprError) -> None:
@@ -145,6 +152,7 @@ class EventCameraNode(MicroexprNode):
                 'events': self._events.total,
                 'packets': self._packets.total,
                 'lost': self._lost,
+                'clock_restarts': self._restarts,
                 'lag_ms': round(lag_ns / 1e6, 1),
             },
         )

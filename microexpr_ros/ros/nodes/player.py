@@ -24,6 +24,11 @@ from microexpr_ros.ros.recorded_qos import adapt_offer
 WAITING = 'waiting for subscribers'
 PLAYING = 'playing'
 ENDED = 'the bag has ended'
+STOPPED = 'stopped'
+
+SETTLE_S = 0.5
+"""From seeing a subscriber to the first message: it sees the player a little later, and what is
+best effort is lost until then."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ class PlayerNode(MicroexprNode):
         self._offer('toggle_paused', pacer.toggle)
         self._offer('play_next', pacer.step)
         self.stream(self._play)
-        self._teardown.append(pacer.stop)
+        self._teardown.append(self.playback.stop)
 
     def _offer(self, name: str, action: Callable[[], bool | None]) -> None:
         """Offer a service until the node is deactivated."""
@@ -156,10 +161,14 @@ class PlayerNode(MicroexprNode):
         except MicroexprError as error:
             self._report(error)
             self.failed = True
-        self._state = ENDED
+        self._state = STOPPED if self.stopping.is_set() else ENDED
         if not self.stopping.is_set():
             if not self.failed:
-                self.get_logger().info(f'the bag has ended: {self.playback.lateness.summary()}')
+                late_ms = self.playback.lateness.summary()['late_p99_ms']
+                self.get_logger().info(
+                    f'the bag has ended: {self._published.total} messages, 99 % of them at most '
+                    f'{late_ms:g} ms late'
+                )
                 if self.parameters.clock_hz:
                     # A little more time, so that the last slices end.
                     self._tell(self.playback.played_ns + SECOND_NS // 10)
@@ -185,7 +194,7 @@ class PlayerNode(MicroexprNode):
         ):
             if self.stopping.wait(0.05):
                 return
-        self.stopping.wait(0.2)
+        self.stopping.wait(SETTLE_S)
 
     def summary(self) -> dict[str, Any]:
         """Return what was played so far, and how late."""

@@ -86,6 +86,17 @@ class RecorderNode(MicroexprNode):
     recording: Recording | None = None
     """The recording; None until it begins."""
 
+    def configure(self) -> None:
+        """Check the names of the topics."""
+        self._topics = [self._resolve(name) for name in self.parameters.topics]
+
+    def _resolve(self, topic: str) -> str:
+        try:
+            return self.resolve_topic_name(topic)
+        except (RuntimeError, ValueError) as error:
+            reason, _, _ = str(error).partition(', at ')
+            raise MicroexprError(f'{topic!r} cannot be recorded: {reason}') from error
+
     def activate(self) -> None:
         """Begin a bag and look for topics."""
         values = self.parameters
@@ -126,7 +137,7 @@ class RecorderNode(MicroexprNode):
         if self.parameters.all:
             topics = [name for name, _ in self.get_topic_names_and_types() if '/_' not in name]
         else:
-            topics = [self.resolve_topic_name(name) for name in self.parameters.topics]
+            topics = self._topics
         for topic in topics:
             publishers = self.get_publishers_info_by_topic(topic)
             heard = self._heard.get(topic)
@@ -134,6 +145,12 @@ class RecorderNode(MicroexprNode):
                 # A publisher that offers less than those before: less is asked for, too.
                 self.listener.unsubscribe(heard)
                 del self._heard[topic]
+            numbered = {publisher.topic_type for publisher in publishers} == {EVENT_PACKET}
+            if numbered and len(publishers) > 1 and self.recording.give_up_counting(topic):
+                self.get_logger().warning(
+                    f'{topic} has {len(publishers)} publishers: packets that it loses are not '
+                    'counted any more'
+                )
             if publishers and topic not in self._heard:
                 offers = [publisher.qos_profile for publisher in publishers]
                 self._heard[topic] = self._listen(topic, publishers[0].topic_type, offers)
@@ -145,9 +162,9 @@ class RecorderNode(MicroexprNode):
         except MicroexprError as error:
             self.get_logger().warning(f'{topic} is not recorded: {error}')
             return None
-        depth = qos.EVENTS.depth if kind == EVENT_PACKET else qos.RESULTS.depth
+        self.get_logger().info(f'subscribed to {topic}')
         record = partial(self._record, topic, kind, tuple(map(to_recorded, offers)))
-        subscription = (message, topic, record, adapt_request(offers, depth))
+        subscription = (message, topic, record, adapt_request(offers, qos.EVENTS.depth))
         return self.listener.subscribe(self, [subscription], self._work_failed, raw=True)
 
     def _record(
@@ -170,10 +187,14 @@ class RecorderNode(MicroexprNode):
             self.failed = True
         progress = self.recording.progress()
         messages = sum(progress.messages.values())
-        self.get_logger().info(
-            f'{self.recording.path}: {messages} messages, {progress.bytes} bytes, '
-            f'{progress.lost} lost'
-        )
+        # Interrupted, the node has no context to log through any more.
+        if self.context.ok():
+            self.get_logger().info(
+                f'{self.recording.path}: {messages} messages, {progress.bytes} bytes, '
+                f'{progress.lost} lost'
+            )
+            if not messages:
+                self.get_logger().warning('nothing was recorded: nobody published these topics')
 
     def diagnose(self) -> Diagnosis:
         """Tell how much is recorded, and what is lost."""

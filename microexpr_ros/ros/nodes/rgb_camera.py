@@ -42,6 +42,8 @@ class RgbCameraNode(MicroexprNode):
 
     def configure(self) -> None:
         """Tell file from camera; a file must be there, a camera may come later."""
+        # OpenCV would tell on every try that there is no camera; once is enough, and we do.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         device = self.parameters.device
         self._is_file = Path(device).is_file()
         if not self._is_file and not device.isdecimal() and not device.startswith('/dev/'):

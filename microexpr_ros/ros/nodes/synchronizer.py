@@ -12,6 +12,7 @@ from microexpr_ros.alignment.frames import Frame
 from microexpr_ros.alignment.synchronizer import AlignedSlice, Synchronizer, SynchronizerOptions
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs import Decoder, decoder, warm_up
+from microexpr_ros.events.packets import SequenceGaps
 from microexpr_ros.events.region import Region
 from microexpr_ros.msg import AlignedEvents
 from microexpr_ros.ros import qos
@@ -78,8 +79,7 @@ class SynchronizerNode(MicroexprNode):
         self._decoder: Decoder | None = None
         self._stream: tuple[str, int, int] | None = None
         self._frame_id = ''
-        self._next_seq: int | None = None
-        self._lost = self._told = 0
+        self._gaps, self._lost, self._told = SequenceGaps(), 0, 0
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
         self.listen(
             (EventPacket, 'event_camera/events', self._on_packet, qos.EVENTS),
@@ -104,9 +104,7 @@ class SynchronizerNode(MicroexprNode):
         stream = (message.encoding, message.height, message.width)
         if stream != self._stream:
             self._open(stream, message.header.frame_id)
-        if self._next_seq is not None and message.seq > self._next_seq:
-            self._lost += message.seq - self._next_seq
-        self._next_seq = message.seq + 1
+        self._lost += self._gaps.add(message.seq)
         assert self._decoder is not None
         assert self._synchronizer is not None
         events, _ = self._decoder.decode(message.events, message.time_base)
@@ -123,7 +121,7 @@ class SynchronizerNode(MicroexprNode):
         new_synchronizer = Synchronizer(stream[1], stream[2], self._options)
         # Only now, so that a malformed packet leaves the stream that it interrupts as it was.
         self._decoder, self._synchronizer = new_decoder, new_synchronizer
-        self._stream, self._frame_id, self._next_seq = stream, frame_id, None
+        self._stream, self._frame_id, self._gaps = stream, frame_id, SequenceGaps()
         self.get_logger().info(f'events: {stream[0]} {stream[2]} x {stream[1]}')
 
     def _publish(self, aligned: AlignedSlice) -> None:

@@ -1,0 +1,84 @@
+"""Packets of a recording, decoded onto one clock."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from microexpr_ros.events import codecs
+from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.events.files.recording import losses_of
+from microexpr_ros.events.packets import EventPacket
+
+RESTARTS: Final = 'restarts_of_the_clock'
+
+_TOLERANCE_NS: Final = 1_000_000_000
+"""Far more than packets are late by, far less than the loop of a sensor's clock."""
+
+_GAP_NS: Final = 1_000_000
+
+
+class PacketDecoder:
+    """Decodes packets; where the camera started again in between, the time goes on.
+
+    A sensor's clock that begins anew cannot be told from one that loops by the events alone:
+    the packets' stamps tell, which the host gave them on arrival. As much time is left between
+    the pieces as passed by the stamps.
+    """
+
+    def __init__(self, encoding: str, height: int, width: int) -> None:
+        self._shape = encoding, height, width
+        self._decoder = codecs.decoder(*self._shape)
+        self._past = dict.fromkeys(losses_of(self._decoder), 0)
+        self._restarts = 0
+        self._is_joining = False
+        self._offset_ns = 0
+        self._first_ns: int | None = None
+        self._newest_ns = 0
+        self._stamp_ns = 0
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """How much was left out so far, by reason, and how often the clock began anew."""
+        now = losses_of(self._decoder)
+        summed = {reason: self._past[reason] + now[reason] for reason in now}
+        return {**summed, RESTARTS: self._restarts}
+
+    def decode(self, packet: EventPacket) -> tuple[Events, Triggers]:
+        """Decode the next packet."""
+        losses = self.losses
+        events, triggers = self._decoder.decode(packet.events, packet.time_base)
+        first_ns = _first(events, triggers)
+        if first_ns is not None and self._has_restarted(first_ns, packet.stamp_ns):
+            self._begin_anew(losses)
+            events, triggers = self._decoder.decode(packet.events, packet.time_base)
+            first_ns = _first(events, triggers)
+        if first_ns is None:
+            return events, triggers
+        if self._is_joining:
+            passed_ns = max(packet.stamp_ns - self._stamp_ns, _GAP_NS)
+            self._offset_ns = self._newest_ns + passed_ns - first_ns
+            self._is_joining = False
+        self._first_ns, self._stamp_ns = first_ns, packet.stamp_ns
+        events = Events(events.t + self._offset_ns, events.x, events.y, events.p)
+        triggers = Triggers(triggers.t + self._offset_ns, triggers.id, triggers.edge)
+        self._newest_ns = max(int(part.t[-1]) for part in (events, triggers) if len(part))
+        return events, triggers
+
+    def _has_restarted(self, first_ns: int, stamp_ns: int) -> bool:
+        if self._first_ns is None:
+            return False
+        advanced_ns, passed_ns = first_ns - self._first_ns, stamp_ns - self._stamp_ns
+        # Recordings without stamps have the same one everywhere.
+        is_told = passed_ns != 0 and abs(advanced_ns - passed_ns) > _TOLERANCE_NS
+        return is_told or advanced_ns < -_TOLERANCE_NS
+
+    def _begin_anew(self, losses: dict[str, int]) -> None:
+        self._restarts += 1
+        self._is_joining = True
+        # This packet is decoded again, so what was just left out of it does not count.
+        self._past = {reason: losses[reason] for reason in self._past}
+        self._decoder = codecs.decoder(*self._shape)
+
+
+def _first(events: Events, triggers: Triggers) -> int | None:
+    return min((int(part.t[0]) for part in (events, triggers) if len(part)), default=None)
