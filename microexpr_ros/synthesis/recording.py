@@ -37,8 +37,6 @@ the event sensor's clock; lengths are T milliseconds, B movements of units, F fr
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
@@ -50,6 +48,7 @@ import numpy as np
 
 from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.atomic import appearing
 from microexpr_ros.events.bags import EVENT_PACKET, EVENTS_TOPIC, IMAGE, BagWriter, Message
 from microexpr_ros.events.bags.serialization import serialize_image, serialize_packet
 from microexpr_ros.events.events import Events, Triggers
@@ -169,17 +168,13 @@ def record(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
         *unit_messages(take.course, EPOCH_NS, _EVENT_CAMERA),
         *expression_messages(take.course, EPOCH_NS, _EVENT_CAMERA),
     ]
-    hidden = Path(tempfile.mkdtemp(prefix=f'.{path.name}-', dir=path.parent))
-    try:
+    with appearing(path) as hidden:
+        hidden.mkdir()
         arrays = _label_arrays(recipe, index, take, view, frames)
         np.savez_compressed(hidden / 'labels.npz', allow_pickle=False, **arrays)
         with BagWriter(hidden / 'bag') as writer:
             for message in sorted(messages, key=lambda message: message.time_ns):
                 writer.write_serialized(message.topic, message.type, message.cdr, message.time_ns)
-        hidden.chmod(0o755)
-        hidden.rename(path)
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _event_messages(events: Events, camera: Camera, duration_ns: int) -> Iterator[Message]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.events.files import open_recording
 
 HEIGHT, WIDTH = 48, 64
 
@@ -40,6 +42,16 @@ def concatenate(parts):
 def concatenate_triggers(parts):
     parts = list(parts) or [Triggers.empty()]
     return Triggers(*(np.concatenate([getattr(e, n) for e in parts]) for n in ('t', 'id', 'edge')))
+
+
+def read(path, **options):
+    """Return the events and the triggers of a recording."""
+    recording = open_recording(path, **options)
+    chunks = list(recording.chunks())
+    assert recording.fraction == pytest.approx(1.0)
+    return concatenate(chunk[0] for chunk in chunks), concatenate_triggers(
+        chunk[1] for chunk in chunks
+    )
 
 
 def assert_same(got, want):

@@ -46,23 +46,13 @@ def write(path, events, pictures=(), triggers=(), compression=dv.CompressionType
         writer.writeTrigger(dv.Trigger(t_us, kind))
 
 
-def read(path, **options):
-    recording = open_recording(path, **options)
-    chunks = list(recording.chunks())
-    assert recording.fraction == pytest.approx(1.0)
-    return (
-        streams.concatenate(chunk[0] for chunk in chunks),
-        streams.concatenate_triggers(chunk[1] for chunk in chunks),
-    )
-
-
 @pytest.mark.parametrize('compression', dv.CompressionType.__members__.values())
 def test_events_are_those_of_the_reference(tmp_path, events, compression):
     path = tmp_path / 'events.aedat4'
     write(path, events, compression=compression)
     recording = open_recording(path)
     assert (recording.width, recording.height, recording.epoch_ns) == (*SIZE, 0)
-    got, _ = read(path)
+    got, _ = streams.read(path)
     streams.assert_same(got, events)
     reference = dv.io.MonoCameraRecording(str(path))
     batches = []
@@ -185,7 +175,7 @@ def test_a_file_that_was_cut_off_is_told(tmp_path, events, picture):
     for size in (0, 5, 100, 3000, len(content) // 2, len(content) - 1000):
         path.write_bytes(content[:size])
         with pytest.raises(MicroexprError, match=r'cannot read|is empty'):
-            read(path)
+            streams.read(path)
 
 
 def test_what_a_killed_recorder_cut_off_is_counted(tmp_path):

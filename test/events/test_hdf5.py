@@ -63,16 +63,6 @@ def write_dsec(path, events, t_offset=0, **options):
         file['t_offset'] = np.int64(t_offset)
 
 
-def read(path, **options):
-    recording = open_recording(path, **options)
-    chunks = list(recording.chunks())
-    assert recording.fraction == pytest.approx(1.0)
-    return (
-        streams.concatenate(chunk[0] for chunk in chunks),
-        streams.concatenate_triggers(chunk[1] for chunk in chunks),
-    )
-
-
 @pytest.mark.parametrize(
     'attributes',
     [{'geometry': '64x48'}, {'format': 'ECF;height=48;width=64'}, {'Width': '64', 'Height': '48'}],
@@ -80,7 +70,7 @@ def read(path, **options):
 def test_metavision(tmp_path, events, triggers, small_blocks, attributes):
     path = tmp_path / 'events.hdf5'
     write_metavision(path, events, triggers, **attributes)
-    got, got_triggers = read(path)
+    got, got_triggers = streams.read(path)
     streams.assert_same(got, events)
     streams.assert_same(got_triggers, triggers)
 
@@ -102,7 +92,7 @@ def test_dsec(tmp_path, events, small_blocks):
     write_dsec(path, events, t_offset=49_599_300_523, compression='gzip', chunks=(512,))
     recording = open_recording(path, sensor=SENSOR)
     assert recording.epoch_ns == 49_599_300_523_000
-    streams.assert_same(read(path, sensor=SENSOR)[0], events)
+    streams.assert_same(streams.read(path, sensor=SENSOR)[0], events)
     with pytest.raises(MicroexprError, match='--sensor WIDTHxHEIGHT'):
         open_recording(path)
 
@@ -113,7 +103,7 @@ def test_plain_columns(tmp_path, events, small_blocks):
         file['events/ts'] = events.t / 1e9
         file['events/xs'], file['events/ys'] = events.x.astype(np.int16), events.y
         file['events/ps'] = events.p.astype(bool)
-    streams.assert_same(read(path, sensor=SENSOR)[0], events)
+    streams.assert_same(streams.read(path, sensor=SENSOR)[0], events)
 
 
 def test_the_unit_of_whole_times_must_be_given(tmp_path, events):
@@ -123,7 +113,7 @@ def test_the_unit_of_whole_times_must_be_given(tmp_path, events):
             file[f'events/{name}'] = getattr(events, name)
     with pytest.raises(MicroexprError, match=r'--time-unit s\|us\|ns'):
         open_recording(path, sensor=SENSOR)
-    streams.assert_same(read(path, sensor=SENSOR, time_unit='ns')[0], events)
+    streams.assert_same(streams.read(path, sensor=SENSOR, time_unit='ns')[0], events)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +175,7 @@ def test_events_must_lie_on_the_sensor(tmp_path, events):
     path = tmp_path / 'events.h5'
     write_dsec(path, events)
     with pytest.raises(MicroexprError, match='outside a sensor of 64 x 40 pixels'):
-        read(path, sensor=(64, 40))
+        streams.read(path, sensor=(64, 40))
 
 
 def test_times_that_decrease_between_blocks_are_told(tmp_path, events, small_blocks):
@@ -193,4 +183,4 @@ def test_times_that_decrease_between_blocks_are_told(tmp_path, events, small_blo
     again = streams.concatenate([events[:700], events[:700]])
     write_dsec(path, again)
     with pytest.raises(MicroexprError, match=r'times in .* decrease'):
-        read(path, sensor=SENSOR)
+        streams.read(path, sensor=SENSOR)

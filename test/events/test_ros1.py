@@ -125,16 +125,6 @@ def write_arrays(path, pieces, package, sensor=SENSOR, topics=('/dvs/events',)):
                 bag.write(topic, array, message, int(piece.t[-1]))
 
 
-def read(path, **options):
-    recording = open_recording(path, **options)
-    chunks = list(recording.chunks())
-    assert recording.fraction == pytest.approx(1.0)
-    return (
-        streams.concatenate(chunk[0] for chunk in chunks),
-        streams.concatenate_triggers(chunk[1] for chunk in chunks),
-    )
-
-
 @pytest.mark.parametrize(
     'kind', ['event_camera_msgs/msg/EventPacket', 'event_array_msgs/msg/EventArray']
 )
@@ -144,7 +134,7 @@ def test_event_packets(tmp_path, events, triggers, kind):
     recording = open_recording(path)
     assert (recording.width, recording.height, recording.epoch_ns) == (*SENSOR, EPOCH_NS)
     assert recording.other_messages == 1
-    got, got_triggers = read(path)
+    got, got_triggers = streams.read(path)
     streams.assert_same(got, events)
     streams.assert_same(got_triggers, triggers)
 
@@ -162,7 +152,7 @@ def test_arrays_of_events(tmp_path, events, package):
     path = tmp_path / 'events.bag'
     dated = streams.make_events(events.t + EPOCH_NS, events.x, events.y, events.p)
     write_arrays(path, [dated[:1000], dated[1000:]], package)
-    streams.assert_same(read(path)[0], dated)
+    streams.assert_same(streams.read(path)[0], dated)
 
 
 def test_a_sensor_that_arrays_do_not_tell_must_be_given(tmp_path, events):
@@ -170,7 +160,7 @@ def test_a_sensor_that_arrays_do_not_tell_must_be_given(tmp_path, events):
     write_arrays(path, [events[:10]], 'dvs_msgs', sensor=(0, 0))
     with pytest.raises(MicroexprError, match='--sensor'):
         open_recording(path)
-    streams.assert_same(read(path, sensor=SENSOR)[0], events[:10])
+    streams.assert_same(streams.read(path, sensor=SENSOR)[0], events[:10])
 
 
 def test_of_several_topics_one_must_be_given(tmp_path, events):
@@ -179,7 +169,7 @@ def test_of_several_topics_one_must_be_given(tmp_path, events):
     for topic in (None, '/middle'):
         with pytest.raises(MicroexprError, match='give one as --topic: /left, /right'):
             open_recording(path, topic=topic)
-    streams.assert_same(read(path, topic='/left')[0], events[:10])
+    streams.assert_same(streams.read(path, topic='/left')[0], events[:10])
 
 
 def test_a_bag_without_events_is_told(tmp_path):
@@ -195,7 +185,7 @@ def test_times_that_decrease_between_messages_are_told(tmp_path, events):
     path = tmp_path / 'events.bag'
     write_arrays(path, [events[:10], events[:10]], 'dvs_msgs')
     with pytest.raises(MicroexprError, match=r'times in .* decrease'):
-        read(path)
+        streams.read(path)
 
 
 def test_a_bag_that_was_cut_off_is_told(tmp_path, events, triggers):
@@ -205,7 +195,7 @@ def test_a_bag_that_was_cut_off_is_told(tmp_path, events, triggers):
     for size in (0, 5, 100, 3000, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:size])
         with pytest.raises(MicroexprError, match=r'cannot read|is empty'):
-            read(path)
+            streams.read(path)
 
 
 def test_a_message_that_was_cut_off_is_told(tmp_path, events, triggers):

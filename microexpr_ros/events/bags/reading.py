@@ -75,7 +75,7 @@ def read_messages(
         require_topic(bag, topic)
     for source in sources:
         with ExitStack() as stack:
-            with _explained(path):
+            with explained_reading(path):
                 reader = stack.enter_context(_open(source))
             yield from _read(reader, path, topics, start_ns)
 
@@ -118,7 +118,7 @@ def _look_into(path: Path) -> tuple[Bag, list[_Source]]:
         raise MicroexprError(f'there is no bag {path}: check the path')
     sources: list[_Source] = []
     contents = []
-    with _explained(path):
+    with explained_reading(path):
         files, complete = _find_files(path)
         for file in files:
             source, content = _inspect(file)
@@ -191,7 +191,7 @@ def _read(
     messages = reader.messages(connections, start=start_ns) if connections else iter(())
     while True:
         # Only the library's own step is guarded, not what the caller does with a message.
-        with _explained(path):
+        with explained_reading(path):
             item = next(messages, None)
         if item is None:
             return
@@ -206,16 +206,17 @@ def _read(
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained_reading(
+    path: Path,
+    kind: str = 'rosbag2 recording',
+    remedy: str = 'give a complete bag folder, .db3 or .mcap file',
+) -> Iterator[None]:
     """Tell in one line that a bag cannot be read: a damaged one can fail anywhere in rosbags."""
     try:
         yield
     except Exception as error:
         reason = ' '.join(str(error).split()) or type(error).__name__
-        raise MicroexprError(
-            f'cannot read {path} as a rosbag2 recording ({reason}): '
-            'give a complete bag folder, .db3 or .mcap file'
-        ) from error
+        raise MicroexprError(f'cannot read {path} as a {kind} ({reason}): {remedy}') from error
 
 
 def _offered_qos(connection: Connection) -> tuple[Qos, ...]:

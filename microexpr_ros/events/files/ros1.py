@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -12,6 +13,7 @@ import numpy as np
 from rosbags.rosbag1 import Reader
 
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.bags.reading import explained_reading
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files.columns import ColumnRules, Columns
 from microexpr_ros.events.files.packets import PacketRecording
@@ -22,6 +24,12 @@ _PACKETS: Final = ('event_camera_msgs/msg/EventPacket', 'event_array_msgs/msg/Ev
 _ARRAYS: Final = ('dvs_msgs/msg/EventArray', 'prophesee_event_msgs/msg/EventArray')
 _EVENT: Final = np.dtype([('x', '<u2'), ('y', '<u2'), ('s', '<u4'), ('ns', '<u4'), ('p', 'u1')])
 _NS: Final = 1_000_000_000
+
+_explained = partial(
+    explained_reading,
+    kind='ROS 1 bag',
+    remedy='run rosbag reindex if it was cut off, or copy it again',
+)
 
 _Message = TypeVar('_Message')
 
@@ -136,16 +144,3 @@ def _open(path: Path) -> Iterator[Reader]:
         with _explained(path):
             reader = stack.enter_context(Reader(path))
         yield reader
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Tell in one line that a bag cannot be read: a damaged one can fail anywhere in rosbags."""
-    try:
-        yield
-    except Exception as error:
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        raise MicroexprError(
-            f'cannot read {path} as a ROS 1 bag ({reason}): run rosbag reindex if it was cut '
-            'off, or copy it again'
-        ) from error
