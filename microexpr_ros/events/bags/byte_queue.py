@@ -61,6 +61,13 @@ class ByteQueue(Generic[Item]):
             self._changed.notify_all()
             return True
 
+    def wait_filled(self, timeout_s: float) -> None:
+        """Wait until it is nearly full or closed, but not longer than told."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._closed or self.bytes > 0.9 * self._most_bytes, timeout_s
+            )
+
     def get(self, timeout_s: float | None = None) -> Item | None:
         """Take the oldest item.
 

@@ -18,6 +18,9 @@ READ_AHEAD_BYTES: Final = 32 * 1024 * 1024
 _ROUND_BYTES: Final = READ_AHEAD_BYTES // 2
 """What the end of a round counts for, so that of a short loop one round is read ahead."""
 
+_FILL_S: Final = 0.5
+"""How long at most to read ahead before the first message."""
+
 _SHORTEST_ROUND_NS: Final = 1_000_000
 """A bag with one message, played in a loop, is not to fill the processor."""
 
@@ -95,8 +98,9 @@ class Playback:
         """
         threading.Thread(target=self._read_ahead, daemon=True).start()
         try:
+            self._queue.wait_filled(_FILL_S)
             item = self._queue.get()
-            # Opening the bag takes time that the recording did not.
+            # Opening the bag takes time that the recording did not, and so does reading ahead.
             self.pacer.begin(self._begin_ns - self._delay_ns)
             while item is not None and self._play(item, publish, tell):
                 item = self._queue.get()
