@@ -35,9 +35,9 @@ def record(
     max_bag_duration: Annotated[
         float, typer.Option('--max-bag-duration', '-d', help='new file after this time in s')
     ] = 0.0,
-    max_cache_size: Annotated[int, typer.Option(help='bytes that wait for the disk at most')] = 100
-    * 1024
-    * 1024,
+    max_cache_size: Annotated[
+        int | None, typer.Option(help='bytes that wait for the disk at most')
+    ] = None,
     duration: Annotated[float, typer.Option(help='end after this time in s; 0: at Ctrl-C')] = 0.0,
     use_sim_time: Annotated[
         bool, typer.Option('--use-sim-time', help='time messages by /clock')
@@ -63,11 +63,11 @@ def record(
         'compression': compression,
         'max_bag_size': max_bag_size,
         'max_bag_duration_s': max_bag_duration,
-        'max_cache_size': max_cache_size,
         'duration_s': duration,
         'use_sim_time': use_sim_time,
         'shutdown_at_end': True,
         **({'topics': named} if named else {}),
+        **({} if max_cache_size is None else {'max_cache_size': max_cache_size}),
     }
     began_s = time.monotonic()
 

@@ -15,7 +15,7 @@ from microexpr_ros.events import codecs
 from microexpr_ros.events.codecs.evt2 import Evt2Decoder
 from microexpr_ros.events.events import Events, Triggers
 
-EVENT_ENCODINGS = tuple(name for name in codecs.ENCODINGS if name != 'trigger')
+EVENT_ENCODINGS = codecs.EVENT_ENCODINGS
 # Times that an encoding tells are multiples of this.
 STEP_NS = {'evt3': 1000, 'libcaer': 1000, 'libcaer_cmp': 1000, 'mono': 1}
 
