@@ -27,7 +27,10 @@ def synth(
         ),
     ] = 'random',
     split: Annotated[
-        str, typer.Option(help='train, val, test or shift (light and sensors of its own).')
+        str,
+        typer.Option(
+            help='train, val, test, shift (light and sensors of its own) or calm (no expressions).'
+        ),
     ] = 'train',
     workers: Annotated[int, typer.Option(help='Processes; one per core is best.')] = 1,
     shard: Annotated[
@@ -66,6 +69,13 @@ def synth(
 
     if split not in dataset.SPLITS:
         raise MicroexprError(f'--split {split!r} is unknown: choose {", ".join(dataset.SPLITS)}')
+    if check and bags:
+        from microexpr_ros.synthesis.recording import check_split
+
+        folder, count = check_split(out, split)
+        summary = {'folder': str(folder), 'recordings': count}
+        typer.echo(json.dumps(summary) if as_json else f'{folder} is whole and undamaged')
+        return
     if check:
         index = dataset.check(out, split)
         summary = {'folder': str(index.folder), 'clips': len(index), 'recipe': index.recipe}

@@ -19,13 +19,22 @@ if TYPE_CHECKING:
     from microexpr_ros.synthesis.motion import Motion
     from microexpr_ros.synthesis.scene import Light, Scene
 
-GENERATOR: Final = '0.2'
+GENERATOR: Final = '0.3'
 """Changes whenever the same seed gives other clips; a data set is never mixed from two."""
 
 # The takes of `scene.stream` have the persons from 3_000_000 on.
-SPLITS: Final = {'train': 0, 'val': 1_000_000, 'test': 2_000_000, 'shift': 4_000_000}
+SPLITS: Final = {
+    'train': 0,
+    'val': 1_000_000,
+    'test': 2_000_000,
+    'shift': 4_000_000,
+    'calm': 5_000_000,
+}
 """Split to its first person and skin; each has a million of both. `shift` differs from the
-others in light, sensors and amplitudes as well: see synthesis.shift."""
+others in light, sensors and amplitudes as well: see synthesis.shift. `calm` has no expressions:
+takes of CALM_NS of each kind of motion.CALM in turn, in which every detection is false."""
+
+CALM_NS: Final = 5_000_000_000
 
 CLIPS_PER_PERSON: Final = 6
 TARGET_EVERY: Final = 4
@@ -34,14 +43,14 @@ TARGET_EVERY: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """About a second of one face region.
+    """About a second of one face region; in the split calm, five.
 
     Attributes:
         counts: uint8 [T, 2, 128, 128], events of each slice of 10 ms, OFF then ON, binned by
             events.histogram.accumulate.
         pixels_per_cell: sensor pixels per grid cell.
-        intensity: float32 [T, 18], ground truth at the end of each slice, 0-1, in the order of
-            facs.CODES.
+        sides: float32 [T, 18, 2], ground truth at the end of each slice, 0-1, in the order of
+            facs.CODES, on the subject's left and right.
         frames: uint8 [F, 128, 128], frames of a 30 Hz camera of the same region, gamma-encoded
             sRGB luma.
         frame_slice: int32 [F], slice in which each frame was complete.
@@ -57,12 +66,12 @@ class Clip:
         sensor: a name of event_sensor.SENSORS, in the split shift of shift.SENSORS.
         seed: of the data set.
         index: of the clip in its split.
-        distractors: what else moved: blink, gaze, talk, sway, shake.
+        distractors: what else moved: blink, gaze, talk, sway, nod, turn, shake.
     """
 
     counts: NDArray[np.uint8]
     pixels_per_cell: float
-    intensity: NDArray[np.float32]
+    sides: NDArray[np.float32]
     frames: NDArray[np.uint8]
     frame_slice: NDArray[np.int32]
     target: NDArray[np.uint8]
@@ -81,6 +90,11 @@ class Clip:
     distractors: tuple[str, ...]
 
     @property
+    def intensity(self) -> NDArray[np.float32]:
+        """Ground truth of the stronger side, float32 [T, 18], 0-1."""
+        return np.asarray(self.sides.max(axis=2), np.float32)
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """Everything but the arrays, ready for JSON."""
         return {
@@ -95,7 +109,7 @@ class Recipe:
     """What decides a split's clips.
 
     Attributes:
-        split: train, val, test or shift.
+        split: train, val, test, shift or calm.
         seed: any whole number from 0.
         sensor: davis346, vga, hd or random.
         light: bright, dim, side, flicker or random; in the split shift night, flicker120,
@@ -148,10 +162,10 @@ def check_recipe(recipe: Recipe) -> None:
             raise MicroexprError(f'--{name} {value!r} is unknown: choose {", ".join(allowed)}')
     if recipe.seed < 0:
         raise MicroexprError(f'--seed {recipe.seed} is too small: give at least 0')
-    if recipe.split == 'shift' and recipe.photographs:
+    if recipe.split in ('shift', 'calm') and recipe.photographs:
         raise MicroexprError(
-            f'--skin-dir with {len(recipe.photographs)} images does not go with --split shift, '
-            'as every image belongs to another split: leave it out'
+            f'--skin-dir with {len(recipe.photographs)} images does not go with --split '
+            f'{recipe.split}, as every image belongs to another split: leave it out'
         )
 
 
@@ -179,9 +193,12 @@ def draw_take(recipe: Recipe, index: int) -> Take:
         parameters = event_sensor.SENSORS[sensor]
         light = scene.draw_light(rng, recipe.light)
     view = scene.draw_region_scene(rng, person, light, model)
-    duration_ns = int(rng.integers(80, 121)) * SLICE_NS
-    draw_course = shift.draw_course if recipe.split == 'shift' else motion.draw_clip
-    return Take(view, draw_course(rng, duration_ns), sensor, parameters, rng)
+    if recipe.split == 'calm':
+        course = motion.draw_calm(rng, CALM_NS, motion.CALM[index % len(motion.CALM)])
+    else:
+        draw_course = shift.draw_course if recipe.split == 'shift' else motion.draw_clip
+        course = draw_course(rng, int(rng.integers(80, 121)) * SLICE_NS)
+    return Take(view, course, sensor, parameters, rng)
 
 
 def make_clip(recipe: Recipe, index: int) -> Clip:
@@ -218,7 +235,7 @@ def make_clip(recipe: Recipe, index: int) -> Clip:
     return Clip(
         counts=counts,
         pixels_per_cell=width * height / GRID**2,
-        intensity=course.intensity((np.arange(slices, dtype=np.int64) + 1) * SLICE_NS),
+        sides=course.sides((np.arange(slices, dtype=np.int64) + 1) * SLICE_NS),
         frames=frames,
         frame_slice=frame_slice,
         target=target,

@@ -28,6 +28,7 @@ from typing import Any, Final
 import numpy as np
 
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.histogram import SLICE_NS
 from microexpr_ros.synthesis import card
 from microexpr_ros.synthesis.clips import (
     CLIPS_PER_PERSON,
@@ -70,7 +71,7 @@ __all__ = [
     'refuse_mixture',
 ]
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Layout of the files; readers refuse others."""
 
 SHARD_CLIPS: Final = 12
@@ -267,7 +268,7 @@ def read_clips(index: Index) -> Iterator[Clip]:
         yield read_clip(index, number)
 
 
-_ARRAYS = ('counts', 'intensity', 'frames', 'frame_slice', 'target', 'target_slice')
+_ARRAYS = ('counts', 'sides', 'frames', 'frame_slice', 'target', 'target_slice')
 
 
 def _unpack(archive: Any, entry: dict[str, Any]) -> Clip:
@@ -305,7 +306,13 @@ def _publish(folder: Path, recipe: dict[str, Any], jobs: dict[Path, range]) -> _
         found = now
     if len(found) == len(jobs) and not (folder / CHECKSUMS).is_file():
         index = read_index(folder.parent, folder.name)
-        card.write(index, (clip.counts for clip in read_clips(index)))
+        card.write(
+            index,
+            (
+                (len(clip.counts) * SLICE_NS * 1e-9, int(clip.counts.sum(dtype=np.int64)))
+                for clip in read_clips(index)
+            ),
+        )
         write_checksums(folder, [path.name for path in found])
     return found
 

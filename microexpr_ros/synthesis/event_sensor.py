@@ -3,7 +3,8 @@
 Each pixel takes the logarithm of its radiance (linear below a knee), passes it through a
 first-order low-pass whose corner falls with the light, and sends an event whenever the result
 has left the level of the last event by its own threshold. Leak, shot noise, hot pixels and a
-refractory period are modelled; read-out arbitration and bandwidth limits are not.
+refractory period are modelled, and that the read-out stamps events a little late, each by
+another time. Limits of the read-out's bandwidth are not.
 
 Between two samples of the scene the logarithm runs in a straight line, and the low-pass has a
 closed form there, so the time of an event is found inside the interval, not at its ends.
@@ -47,6 +48,7 @@ class SensorParameters:
         hot_hz: mean rate of those.
         knee_lux: radiance below which the response is linear.
         tick_ns: resolution of the sensor's clock.
+        jitter_ns: mean time by which the read-out stamps an event late; exponentially spread.
     """
 
     width: int = 346
@@ -65,10 +67,11 @@ class SensorParameters:
     hot_hz: float = 20.0
     knee_lux: float = 0.5
     tick_ns: int = 1000
+    jitter_ns: int = 0
 
 
 SENSORS: Final[dict[str, SensorParameters]] = {
-    'davis346': SensorParameters(),
+    'davis346': SensorParameters(jitter_ns=15_000),
     'vga': SensorParameters(
         width=640,
         height=480,
@@ -79,6 +82,7 @@ SENSORS: Final[dict[str, SensorParameters]] = {
         refractory_ns=300_000,
         leak_hz=0.03,
         shot_hz=0.05,
+        jitter_ns=50_000,
     ),
     'hd': SensorParameters(
         width=1280,
@@ -91,6 +95,7 @@ SENSORS: Final[dict[str, SensorParameters]] = {
         leak_hz=0.02,
         shot_hz=0.1,
         hot_share=0.0001,
+        jitter_ns=25_000,
     ),
 }
 """Typical bias settings of a DAVIS346, a DVXplorer or Gen3.1, and an IMX636 (nominal contrast
@@ -112,6 +117,7 @@ class SensorState:
         noise_hz: float32, noise events at `corner_lux`.
         random: uint64, state of the pixel's own random numbers.
         last: float64, logarithm of the last sample.
+        late: events that the read-out stamps at or after `t_ns`.
         t_ns: time of the last sample.
     """
 
@@ -125,6 +131,7 @@ class SensorState:
     noise_hz: NDArray[np.float32]
     random: NDArray[np.uint64]
     last: NDArray[np.float64]
+    late: Events
     t_ns: int
 
 
@@ -165,6 +172,7 @@ def start(
         noise.astype(np.float32),
         random,
         logarithm,
+        Events.empty(),
         t_ns,
     )
     _schedule(state.next_noise_ns, state.noise_hz, logarithm, random, t_ns, parameters.corner_lux)
@@ -191,8 +199,8 @@ def step(
         t_ns: Time of the sample, after the state's.
 
     Returns:
-        The events of the interval in order of time (equal times in order of row and column),
-        and the new state.
+        The events with stamps in the interval, in order of time (equal times in order of row
+        and column), and the new state.
     """
     logarithm = respond(radiance, parameters.knee_lux)
     times, index, polarity = _step(
@@ -214,9 +222,15 @@ def step(
         parameters.corner_floor_hz,
         parameters.refractory_ns,
         parameters.tick_ns,
+        parameters.jitter_ns,
     )
-    order = np.argsort(times, kind='stable')
     width = radiance.shape[1]
+    if len(state.late):
+        times = np.concatenate([state.late.t, times])
+        before = state.late.y.astype(np.int32) * width + state.late.x
+        index = np.concatenate([before, index])
+        polarity = np.concatenate([state.late.p, polarity])
+    order = np.lexsort((index, times)) if len(state.late) else np.argsort(times, kind='stable')
     index = index[order]
     events = Events(
         times[order],
@@ -224,6 +238,7 @@ def step(
         (index // width).astype(np.uint16),
         polarity[order],
     )
+    ready = int(np.searchsorted(events.t, t_ns))
     after = SensorState(
         state.filtered,
         state.reference,
@@ -235,9 +250,10 @@ def step(
         state.noise_hz,
         state.random,
         logarithm,
+        events[ready:],
         t_ns,
     )
-    return events, after
+    return events[:ready], after
 
 
 @kernel
@@ -305,6 +321,7 @@ def _step(
     corner_floor: float,
     refractory: int,
     tick: int,
+    jitter: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint8]]:
     capacity = 1024
     times = np.empty(capacity, np.int64)
@@ -403,7 +420,10 @@ def _step(
                     grown_i[:count] = index
                     grown_p[:count] = polarity
                     times, index, polarity = grown_t, grown_i, grown_p
-                times[count] = np.int64(now) // tick * tick
+                stamp = now
+                if jitter > 0:
+                    stamp -= jitter * np.log(_uniform(random, i))
+                times[count] = np.int64(stamp) // tick * tick
                 index[count] = i
                 polarity[count] = sign
                 count += 1

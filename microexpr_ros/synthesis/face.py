@@ -27,6 +27,8 @@ from numpy.typing import NDArray
 from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.kernel import kernel
+from microexpr_ros.synthesis import hair
+from microexpr_ros.synthesis.hair import Hair
 
 UNITS: Final[dict[int, dict[str, float]]] = {
     1: {'browInnerUp*': 1.5},
@@ -148,6 +150,7 @@ class Identity:
         male: 0 (female) to 1 (male).
         age: 0 (young adult) to 1 (old).
         ancestry: Shares of African, Asian and Caucasian shapes; their sum is 1.
+        hair: What is on the head; its volume is in `vertices`.
     """
 
     number: int
@@ -156,6 +159,7 @@ class Identity:
     male: float
     age: float
     ancestry: tuple[float, float, float]
+    hair: Hair
 
 
 @lru_cache(maxsize=1)
@@ -243,6 +247,9 @@ def draw_identity(model: FaceModel, number: int) -> Identity:
     centre = vertices[np.unique(model.triangles[eyes])].mean(axis=0)
     vertices -= centre - np.array([0, _EYES_Y, _EYES_Z], np.float32)
     mobility = np.clip(rng.normal(1, 0.15, len(facs.CODES)), 0.65, 1.35)
+    worn = hair.draw_hair(rng, male, age)
+    skin = np.unique(model.triangles[model.material == Material.SKIN])
+    vertices[skin] += hair.stand_off(worn, model.vertices[skin])
     return Identity(
         number,
         vertices.astype(np.float32),
@@ -250,6 +257,7 @@ def draw_identity(model: FaceModel, number: int) -> Identity:
         male,
         age,
         (float(african), float(asian), float(caucasian)),
+        worn,
     )
 
 
@@ -465,8 +473,12 @@ _OPPOSITES = (
     ('concave', 'convex'),
     ('compress', 'uncompress'),
 )
-# Whole-head shifts are the camera's business; square ears and the like are no people.
-_NOT_DETAILS = ('head-trans', 'head-age', 'mouth-trans', 'neck', 'ear-shape', 'push', 'septum')
+# Whole-head shifts are the camera's business; square ears and the like are no people, and brows
+# at an angle are an expression.
+_NOT_DETAILS = (
+    *('head-trans', 'head-age', 'mouth-trans', 'neck', 'ear-shape', 'push', 'septum'),
+    'eyebrows-angle',
+)
 
 
 def _read_details(

@@ -66,7 +66,13 @@ ONSET_TO_OFFSET_MS: Final = (
 MICRO_NS: Final = 500_000_000
 """Longest micro-expression."""
 
+CALM: Final = ('neutral', 'talk', 'blink', 'head')
+"""Kinds of takes without an expression."""
+
 _LONGEST_BLINK_NS: Final = 380_000_000
+
+# What the lips do beside parting in a syllable: round, stretch, rise, press; 0 for nothing.
+_LIP_SHAPES: Final = (0, 0, 18, 18, 20, 10, 24)
 
 CHANNELS: Final = 2 * len(facs.CODES) + 8
 """Left and right of each unit of facs.CODES, then face.GAZE."""
@@ -95,9 +101,8 @@ class Bump:
 
     def level(self, t_ns: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the intensity, float64 [N], at times t_ns: minimum-jerk rise and fall."""
-        rise = _minimum_jerk((t_ns - self.onset_ns) / max(self.apex_ns - self.onset_ns, 1))
-        fall = _minimum_jerk((t_ns - self.release_ns) / max(self.offset_ns - self.release_ns, 1))
-        return self.amplitude * rise * (1 - fall)
+        times = self.onset_ns, self.apex_ns, self.release_ns, self.offset_ns
+        return self.amplitude * _rise_and_fall(t_ns, *times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,9 @@ class Wave:
         return np.asarray(waves.sum(axis=1), np.float64)
 
 
+_REST: Final = Wave(np.zeros(1), np.zeros(1), np.zeros(1))
+
+
 @dataclass(frozen=True, slots=True)
 class Gaze:
     """A saccade: from t_ns on the eyes look elsewhere.
@@ -139,6 +147,29 @@ class Gaze:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadTurn:
+    """The head turns about one axis, and back if the clip lasts.
+
+    Attributes:
+        axis: 0, 1 or 2: about x (nodding), y (shaking) or z (tilting).
+        start_ns, there_ns, release_ns, end_ns: begin, full, begin of the return, end.
+        angle: at its height, rad.
+    """
+
+    axis: int
+    start_ns: int
+    there_ns: int
+    release_ns: int
+    end_ns: int
+    angle: float
+
+    def level(self, t_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the angle, float64 [N], at times t_ns, rad."""
+        times = self.start_ns, self.there_ns, self.release_ns, self.end_ns
+        return self.angle * _rise_and_fall(t_ns, *times)
+
+
+@dataclass(frozen=True, slots=True)
 class Motion:
     """Everything that moves in a clip, at any time.
 
@@ -147,6 +178,7 @@ class Motion:
         bumps: the units' movements.
         gaze: saccades in order of time.
         head: six waves: rotation about x, y, z (rad), translation along x, y, z (dm).
+        turns: what the head does beside its waves.
         camera: two waves: shift of the picture in columns and rows, relative to its width.
         dominant: FACS code of the main unit, 0 for none.
         onset_ns, apex_ns, offset_ns: of the main unit, 0 for none.
@@ -158,6 +190,7 @@ class Motion:
     bumps: tuple[Bump, ...]
     gaze: tuple[Gaze, ...]
     head: tuple[Wave, ...]
+    turns: tuple[HeadTurn, ...]
     camera: tuple[Wave, ...]
     dominant: int = 0
     onset_ns: int = 0
@@ -186,14 +219,21 @@ class Motion:
         out[:, -5] = out[:, -1] = np.maximum(-vertical, 0)
         return out.astype(np.float32)
 
+    def sides(self, t_ns: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the units' intensities, float32 [N, 18, 2]: subject's left and right, 0-1."""
+        channels = self.channels(t_ns)[:, : 2 * len(facs.CODES)]
+        return np.asarray(np.clip(channels.reshape(len(t_ns), -1, 2), 0, 1), np.float32)
+
     def intensity(self, t_ns: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the units' intensities, float32 [N, 18]: the stronger side, 0-1."""
-        sides = self.channels(t_ns)[:, :-8].reshape(len(t_ns), -1, 2)
-        return np.asarray(np.clip(sides.max(axis=2), 0, 1), np.float32)
+        return np.asarray(self.sides(t_ns).max(axis=2), np.float32)
 
     def pose(self, t_ns: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return head rotation (rad) and translation (dm), float64 [N, 6]."""
-        return np.stack([wave.level(t_ns) for wave in self.head], axis=1)
+        out = np.stack([wave.level(t_ns) for wave in self.head], axis=1)
+        for turn in self.turns:
+            out[:, turn.axis] += turn.level(t_ns)
+        return out
 
     def shift(self, t_ns: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the picture's shift by the camera's shaking, float64 [N, 2], of its width."""
@@ -203,8 +243,9 @@ class Motion:
 def draw_clip(rng: np.random.Generator, duration_ns: int) -> Motion:
     """Draw a clip: a micro-expression (70 %), a macro-expression (12 %) or none (18 %).
 
-    Distractors (blink, gaze, sway, camera shake, talking) are drawn apart from it. Units that a
-    distractor really moves (45 in a blink, 25 and 26 in speech) are in the ground truth.
+    Distractors (blink, gaze, sway, nod, turn, camera shake, talking) are drawn apart from it;
+    everybody breathes. Units that a distractor really moves (45 in a blink, 25, 26 and those of
+    the lips in speech) are in the ground truth.
     """
     kind = rng.choice(3, p=[0.70, 0.12, 0.18])
     bumps: list[Bump] = []
@@ -224,13 +265,18 @@ def draw_clip(rng: np.random.Generator, duration_ns: int) -> Motion:
     if rng.random() < 0.15:
         distractors.append('gaze')
         gaze.append(_look(rng, int(rng.uniform(0.05, 0.8) * duration_ns), 0.7))
-    if dominant not in (10, 17, 18, 24, 25, 26) and rng.random() < 0.08:
+    if dominant not in (10, 17, 18, 20, 24, 25, 26) and rng.random() < 0.08:
         distractors.append('talk')
         bumps += _talk(rng, duration_ns)
     sway = 0.0
     if rng.random() < 0.45:
         distractors.append('sway')
         sway = float(np.exp(rng.uniform(np.log(0.05), np.log(0.8))))
+    turns: list[HeadTurn] = []
+    for name, chance, draw in (('nod', 0.06, _nod), ('turn', 0.06, _turn)):
+        if rng.random() < chance:
+            distractors.append(name)
+            turns += draw(rng, int(rng.uniform(0, 0.7) * duration_ns))
     shake = 0.0
     if rng.random() < 0.12:
         distractors.append('shake')
@@ -239,7 +285,8 @@ def draw_clip(rng: np.random.Generator, duration_ns: int) -> Motion:
         duration_ns,
         tuple(bumps),
         tuple(gaze),
-        _sway(rng, sway),
+        _breathe(rng, _sway(rng, sway)),
+        tuple(turns),
         tuple(_wave(rng, 0.004 * shake, 3, 12) for _ in range(2)),
         dominant,
         onset,
@@ -261,25 +308,51 @@ def draw_story(rng: np.random.Generator, duration_ns: int) -> Motion:
         part = _expression(rng, space, micro=micro)
         bumps += [delayed(bump, t) for bump in part]
         t += space + int(rng.uniform(0.2e9, 1.2e9))
-    t = int(rng.uniform(0.5e9, 2e9))
-    while t < duration_ns:
-        bumps.append(_blink(rng, t, 1.0))
-        t += int(rng.uniform(1.5e9, 5e9))
-    t = int(rng.uniform(1e9, 3e9))
-    while t < duration_ns:
-        gaze.append(_look(rng, t, 0.5))
-        t += int(rng.uniform(1.2e9, 4e9))
-    still = tuple(_wave(rng, 0.0, 3, 12) for _ in range(2))
-    return Motion(duration_ns, tuple(bumps), tuple(gaze), _sway(rng, 0.5), still)
+    bumps += [_blink(rng, t, 1.0) for t in _repeat(rng, duration_ns, 0.5, 2, 1.5, 5)]
+    gaze += [_look(rng, t, 0.5) for t in _repeat(rng, duration_ns, 1, 3, 1.2, 4)]
+    head = _breathe(rng, _sway(rng, 0.5))
+    return Motion(duration_ns, tuple(bumps), tuple(gaze), head, (), (_REST,) * 2)
+
+
+def draw_calm(rng: np.random.Generator, duration_ns: int, kind: str) -> Motion:
+    """Draw a take without any expression, in which a detection is a false alarm.
+
+    Args:
+        rng: Draws it.
+        duration_ns: Its length.
+        kind: One of CALM: `neutral` only breathes, `blink` also blinks and looks around, `talk`
+            talks, `head` sways, nods and turns.
+    """
+    bumps: list[Bump] = []
+    turns: list[HeadTurn] = []
+    gaze = [_look(rng, -10_000_000_000, 0.25)]
+    head = _sway(rng, float(rng.uniform(0.3, 0.8)) if kind == 'head' else 0.0)
+    if kind == 'blink':
+        bumps += [_blink(rng, t, 1.0) for t in _repeat(rng, duration_ns, 0.2, 0.8, 0.6, 2)]
+        gaze += [_look(rng, t, 0.7) for t in _repeat(rng, duration_ns, 0.3, 1, 0.6, 2)]
+    elif kind == 'talk':
+        bumps += _talk(rng, duration_ns)
+    elif kind == 'head':
+        for t in _repeat(rng, duration_ns, 0.2, 0.8, 1.2, 2.2):
+            turns += _nod(rng, t) if rng.random() < 0.5 else _turn(rng, t)
+    named = {'neutral': (), 'blink': ('blink', 'gaze'), 'talk': ('talk',)}
+    return Motion(
+        duration_ns,
+        tuple(bumps),
+        tuple(gaze),
+        _breathe(rng, head),
+        tuple(turns),
+        (_REST,) * 2,
+        distractors=named.get(kind, ('sway', 'nod', 'turn')),
+    )
 
 
 def single(code: int, amplitude: float, rise_ns: int) -> Motion:
     """Return one unit's rise from rest, with nothing else that moves."""
     bump = Bump(code, 0, rise_ns, 2 * rise_ns, 3 * rise_ns, amplitude)
-    none = Wave(np.zeros(1), np.zeros(1), np.zeros(1))
-    return Motion(
-        rise_ns, (bump,), (), (none,) * 6, (none,) * 2, code, 0, rise_ns, 3 * rise_ns, amplitude
-    )
+    times = 0, rise_ns, 3 * rise_ns
+    rest = (_REST,) * 6, (), (_REST,) * 2
+    return Motion(rise_ns, (bump,), (), *rest, code, *times, amplitude)
 
 
 def _expression(rng: np.random.Generator, duration_ns: int, micro: bool) -> list[Bump]:
@@ -352,8 +425,12 @@ def _blink(rng: np.random.Generator, t_ns: int, amplitude: float) -> Bump:
     close = rng.uniform(60e6, 110e6)
     hold = rng.uniform(10e6, 50e6)
     opening = rng.uniform(110e6, 220e6)  # Together at most _LONGEST_BLINK_NS.
-    times = np.cumsum([t_ns, close, hold, opening]).astype(int)
-    return Bump(45, int(times[0]), int(times[1]), int(times[2]), int(times[3]), amplitude)
+    return Bump(45, *_whole(np.cumsum([t_ns, close, hold, opening])), amplitude)
+
+
+def _whole(times_ns: NDArray[np.float64]) -> tuple[int, int, int, int]:
+    start, full, release, end = (int(t) for t in times_ns)
+    return start, full, release, end
 
 
 def _look(rng: np.random.Generator, t_ns: int, reach: float) -> Gaze:
@@ -362,16 +439,77 @@ def _look(rng: np.random.Generator, t_ns: int, reach: float) -> Gaze:
 
 
 def _talk(rng: np.random.Generator, duration_ns: int) -> list[Bump]:
-    """Draw syllables, 3 to 6 in a second: the jaw drops and the lips part."""
+    """Draw syllables, 3 to 6 in a second: the jaw drops, the lips part, and often take a shape."""
     out = []
-    t = rng.uniform(0, 0.3) * duration_ns
+    t = rng.uniform(0, 0.3e9)
     while t < duration_ns - 120e6:
         length = rng.uniform(140e6, 300e6)
         times = (int(t), int(t + 0.45 * length), int(t + 0.5 * length), int(t + length))
         opening = float(rng.uniform(0.15, 0.6))
         out.append(Bump(26, *times, opening))
         out.append(Bump(25, *times, 0.8 * opening))
+        lips = int(rng.choice(_LIP_SHAPES))
+        if lips:
+            out.append(Bump(lips, *times, float(rng.uniform(0.1, 0.45))))
         t += length * rng.uniform(0.85, 1.3)
+    return out
+
+
+def _nod(rng: np.random.Generator, t_ns: int) -> list[HeadTurn]:
+    """Draw one to three nods, or shakes of the head, 0.35 to 0.8 s each."""
+    axis = 0 if rng.random() < 0.7 else 1
+    angle = float(np.deg2rad(rng.uniform(3, 10)))
+    out = []
+    for number in range(int(rng.integers(1, 4))):
+        period = rng.uniform(0.35e9, 0.8e9)
+        times = _whole(np.array([0, 0.5, 0.5, 1.0]) * period + t_ns)
+        # A nod goes down and comes back; a shake goes to both sides.
+        out.append(HeadTurn(axis, *times, angle * (-1 if axis == 1 and number % 2 else 1)))
+        t_ns = times[3]
+    return out
+
+
+def _turn(rng: np.random.Generator, t_ns: int) -> list[HeadTurn]:
+    """Draw a look aside, up or down that takes the head along, and back after a while."""
+    there, stay, back = rng.uniform(0.3e9, 0.8e9, 3)
+    times = _whole(np.cumsum([t_ns, there, stay, back]))
+    angle = np.deg2rad(rng.uniform(6, 20)) * rng.choice([-1, 1])
+    axes = [HeadTurn(1, *times, float(angle))]
+    if rng.random() < 0.5:
+        axes.append(HeadTurn(0, *times, float(np.deg2rad(rng.uniform(-6, 8)))))
+    return axes
+
+
+def _breathe(rng: np.random.Generator, head: tuple[Wave, ...]) -> tuple[Wave, ...]:
+    """Add breath to the head's waves: 12 to 21 in a minute, a few tenths of a millimetre."""
+    hz, phase = rng.uniform(0.2, 0.35), rng.uniform(0, 2 * np.pi)
+    depth = {0: rng.uniform(0.5e-3, 3e-3), 4: rng.uniform(2e-3, 1e-2), 5: rng.uniform(1e-3, 8e-3)}
+    return tuple(
+        Wave(
+            np.append(wave.amplitude, depth[axis]),
+            np.append(wave.hz, hz),
+            np.append(wave.phase, phase),
+        )
+        if axis in depth
+        else wave
+        for axis, wave in enumerate(head)
+    )
+
+
+def _repeat(
+    rng: np.random.Generator,
+    duration_ns: int,
+    first_low_s: float,
+    first_high_s: float,
+    low_s: float,
+    high_s: float,
+) -> list[int]:
+    """Draw times, ns: the first, and then one after the other."""
+    out = []
+    t = int(rng.uniform(first_low_s, first_high_s) * 1e9)
+    while t < duration_ns:
+        out.append(t)
+        t += int(rng.uniform(low_s, high_s) * 1e9)
     return out
 
 
@@ -401,6 +539,15 @@ def delayed(bump: Bump, by_ns: int) -> Bump:
         bump.left,
         bump.right,
     )
+
+
+def _rise_and_fall(
+    t_ns: NDArray[np.int64], start_ns: int, full_ns: int, release_ns: int, end_ns: int
+) -> NDArray[np.float64]:
+    """Return 0 to 1 and back to 0, float64 [N]."""
+    rise = _minimum_jerk((t_ns - start_ns) / max(full_ns - start_ns, 1))
+    fall = _minimum_jerk((t_ns - release_ns) / max(end_ns - release_ns, 1))
+    return np.asarray(rise * (1 - fall), np.float64)
 
 
 def _minimum_jerk(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,8 +19,8 @@ from microexpr_ros.synthesis.frame_camera import shoot
 from microexpr_ros.synthesis.frame_sensor import FrameClock
 from microexpr_ros.synthesis.scene import Light, Person
 
-_SIDE = 200
-_COLUMNS = 6
+_SIDE = 240
+_COLUMNS = 3
 _RISE_NS = 200_000_000
 _MICRO, _FULL = 0.3, 1.0
 
@@ -33,7 +33,7 @@ _LINE_PX = 18
 
 
 def write_contact_sheet(path: Path, recipe: Recipe) -> Path:
-    """Draw every unit on another person, the lights in turn; face above, events below.
+    """Draw every unit on another person, the lights in turn; face beside events.
 
     The face shows the unit at intensity 1; the events are those of a micro-expression's rise
     to 0.3 in 200 ms, ON in blue and OFF in red.
@@ -93,11 +93,12 @@ def _tile(recipe: Recipe, number: int) -> NDArray[np.uint8]:
     events = scene.join([sample.events for sample in samples])
     white = frame_sensor.settle(samples[0].picture).white_lux
     full = motion.single(code, _FULL, _RISE_NS).channels(np.array([_RISE_NS]))[0]
-    radiance = shift.still(view, 0).radiance(full, np.zeros(6), np.zeros(2))
-    grey = frame_sensor.encode(radiance / np.float32(white))
+    still = shift.still(view, 0)
+    radiance = still.radiance(full, np.zeros(6), np.zeros(2), colour=True)
+    colours = frame_sensor.encode(radiance / np.float32(white))
     text = f'AU{code} {light.name} {len(events)} events'
-    top = _write(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), text)
-    return np.vstack([top, picture(events, _SIDE, _SIDE)]).astype(np.uint8)
+    left = _write(cv2.cvtColor(colours, cv2.COLOR_RGB2BGR), text)
+    return np.hstack([left, picture(events, _SIDE, _SIDE)]).astype(np.uint8)
 
 
 def _film(recipe: Recipe, number: int) -> list[NDArray[np.uint8]]:

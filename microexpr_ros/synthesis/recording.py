@@ -1,37 +1,9 @@
 """Takes as recordings: a rosbag2 of both cameras, and the truth beside it.
 
 A recording shows the same person, light and motion as the clip of the same recipe and
-number, but the whole picture of the event sensor instead of the face region. Both cameras share
-one view, 0.8 m in front of the face, without distortion. Each recording is a folder
-`OUT/SPLIT/bags/clip-NNNNNN` with two things in it.
-
-`bag`, a rosbag2. Its time is that of the event sensor, EPOCH_NS + sensor time; a message is
-received when the data in it end.
-
-- /event_camera/events, EventPacket: evt3, 2 ms in each.
-- /event_camera/camera_info, CameraInfo: every 100 ms.
-- /rgb_camera/image_raw, Image: rgb8 at 30 Hz, with the view and size of the event camera. The
-  stamp is the middle of the exposure by the frame camera's own clock, which is wrong by an
-  offset, a drift and jitter that the labels tell.
-- /rgb_camera/camera_info, CameraInfo: with each image.
-- /ground_truth/action_units, ActionUnitArray: at the end of each slice of 10 ms.
-- /ground_truth/micro_expressions, MicroExpression: when a movement is over.
-
-`labels.npz`, NumPy arrays without pickles. Times are int64 ns since the begin of the take, on
-the event sensor's clock; lengths are T milliseconds, B movements of units, F frames.
-
-- t_ns [T], intensity [T, 18, 2], pose [T, 6], box [T, 4], landmarks [T, 68, 2]: labels.Labels.
-- codes [18], landmark_vertices [68]: what stands in the second axis of those.
-- unit_code, unit_onset_ns, unit_apex_ns, unit_release_ns, unit_offset_ns, unit_amplitude,
-  unit_left, unit_right [B]: motion.Bump.
-- frame_open_ns, frame_close_ns [F]: from the first row's exposure to the end of the last's.
-- frame_stamp_ns [F]: stamp of the image without epoch_ns. Without the clock's errors it would
-  be the mean of the two above.
-- clock_offset_ns, clock_drift, clock_jitter_ns: frame_sensor.FrameClock.
-- readout_ns: of the frame camera's rolling shutter, 0 for a global one.
-- camera_matrix [3, 3]: of both cameras, as in CameraInfo.
-- epoch_ns: ROS time at the begin of the take.
-- metadata: JSON, uint8: split, seed, index, person, skin, light, sensor, main unit as in Clip.
+number, but the whole picture of the event sensor instead of the face region. Each is a folder
+`OUT/SPLIT/bags/clip-NNNNNN` with `bag`, a rosbag2 whose time is EPOCH_NS + the event sensor's,
+and `labels.npz`; docs/data.md says what is in them.
 """
 
 from __future__ import annotations
@@ -53,16 +25,16 @@ from microexpr_ros.events.bags import EVENT_PACKET, EVENTS_TOPIC, IMAGE, BagWrit
 from microexpr_ros.events.bags.serialization import serialize_image, serialize_packet
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.packets import PACKET_NS, packetize
-from microexpr_ros.synthesis import frame_sensor, scene, shift
+from microexpr_ros.synthesis import card, frame_sensor, scene, shift
 from microexpr_ros.synthesis.clips import SPLITS, Recipe, Take, draw_take
-from microexpr_ros.synthesis.dataset import check_order, describe, refuse_mixture
+from microexpr_ros.synthesis.dataset import Index, check_order, describe, refuse_mixture
 from microexpr_ros.synthesis.frame_camera import Frames, shoot
 from microexpr_ros.synthesis.frame_sensor import FrameSensor
 from microexpr_ros.synthesis.jobs import Share, run
 from microexpr_ros.synthesis.labels import LANDMARKS, label
 from microexpr_ros.synthesis.renderer import Camera
 from microexpr_ros.synthesis.scene import Scene
-from microexpr_ros.synthesis.storage import write_json
+from microexpr_ros.synthesis.storage import CHECKSUMS, damaged, write_checksums, write_json
 from microexpr_ros.synthesis.truth_messages import (
     camera_info,
     camera_matrix,
@@ -138,8 +110,41 @@ def record_split(
 
     if progress is not None:
         progress(made, len(own))
+    if todo:
+        (folder / CHECKSUMS).unlink(missing_ok=True)
     run(todo, workers, report)
+    _publish(folder, description, clips)
     return folder
+
+
+def check_split(root: Path, split: str) -> tuple[Path, int]:
+    """Return where a split's recordings are and how many, after checking that none is damaged.
+
+    Raises:
+        MicroexprError: There are none, some are missing or damaged.
+    """
+    folder = root / split / 'bags'
+    again = 'make it again with the `microexpr synth --bags` command that made it'
+    if not (folder / CHECKSUMS).is_file():
+        raise MicroexprError(f'{folder} has no {CHECKSUMS}, so it is not complete: {again}')
+    if names := damaged(folder):
+        raise MicroexprError(f'{", ".join(names)} in {folder} are damaged: {again}')
+    return folder, len(list(folder.glob('clip-*')))
+
+
+def _publish(folder: Path, description: dict[str, Any], clips: int) -> None:
+    """Write card and checksums as soon as all recordings are there, whoever made them."""
+    paths = [folder / f'clip-{number:06d}' for number in range(clips)]
+    if (folder / CHECKSUMS).is_file() or not all(path.is_dir() for path in paths):
+        return
+    metadata = []
+    for path in paths:
+        with np.load(path / 'labels.npz', allow_pickle=False) as labels:
+            metadata.append(json.loads(labels['metadata'].tobytes()))
+    index = Index(folder, True, description, tuple(metadata))
+    card.write(index, ((clip['duration_ns'] * 1e-9, clip['events']) for clip in metadata))
+    files = sorted(file for path in paths for file in path.rglob('*') if file.is_file())
+    write_checksums(folder, [str(file.relative_to(folder)) for file in files])
 
 
 def record(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
@@ -170,7 +175,7 @@ def record(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
     ]
     with appearing(path) as hidden:
         hidden.mkdir()
-        arrays = _label_arrays(recipe, index, take, view, frames)
+        arrays = _label_arrays(recipe, index, take, view, frames, len(events))
         np.savez_compressed(hidden / 'labels.npz', allow_pickle=False, **arrays)
         with BagWriter(hidden / 'bag') as writer:
             for message in sorted(messages, key=lambda message: message.time_ns):
@@ -204,7 +209,7 @@ def _frame_messages(frames: Frames, camera: Camera) -> Iterator[Message]:
 
 
 def _label_arrays(
-    recipe: Recipe, index: int, take: Take, view: Scene, frames: Frames
+    recipe: Recipe, index: int, take: Take, view: Scene, frames: Frames, events: int
 ) -> dict[str, Any]:
     """Return labels.npz as the module describes it."""
     course, bumps = take.course, take.course.bumps
@@ -223,6 +228,8 @@ def _label_arrays(
         'offset_ns': course.offset_ns,
         'amplitude': course.amplitude,
         'distractors': list(course.distractors),
+        'duration_ns': course.duration_ns,
+        'events': events,
     }
     times = ('onset_ns', 'apex_ns', 'release_ns', 'offset_ns')
     return {

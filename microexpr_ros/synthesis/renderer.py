@@ -2,8 +2,9 @@
 
 Four samples per pixel on a rotated grid, a z-buffer per sample, trilinear texture look-ups
 whose level is frozen at rest (a level that changed with the expression would make the skin
-flicker, and flicker makes events), Lambert light with occlusion at the vertices, and sharp
-highlights on the eyes alone. Values are radiance in lux: illuminance times albedo.
+flicker, and flicker makes events), Lambert light with occlusion at the vertices, relief that
+bends the light on wrinkles, and sharp highlights on eyes and teeth alone. Values are radiance
+in lux: illuminance times albedo.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from microexpr_ros.synthesis.face import FaceModel, Material
 # Kernels know plain numbers only.
 _SKIN, _NECK = int(Material.SKIN), int(Material.NECK)
 _EYE, _TEETH, _LASH = int(Material.EYE), int(Material.TEETH), int(Material.LASH)
+
+# Share of its light that the bottom of a furrow of full weight loses.
+_FURROW_SHADE = 0.6
 
 # Rotated grid: four different rows and columns, so that a moving edge changes a pixel in four
 # steps whichever way it moves.
@@ -90,6 +94,21 @@ def mip(atlas: NDArray[np.float32]) -> Texture:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """A head at an instant.
+
+    Attributes:
+        vertices: float32 [V, 3], expression and pose applied, dm.
+        wrinkles: float32 [V], weight of the relief.
+        rotation: float64 [3, 3], from the template's axes to the head's.
+    """
+
+    vertices: NDArray[np.float32]
+    wrinkles: NDArray[np.float32]
+    rotation: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class Surface:
     """What does not change while the face moves.
 
@@ -100,6 +119,8 @@ class Surface:
         ambient: float32 [V], share of the surroundings that a vertex sees, 0-1.
         shadow: float32 [V, lamps], share of each lamp that a vertex sees, 0-1.
         level: float32 [V], mip level at rest.
+        relief: three channels of the same sizes as the albedo's: slope of the skin towards the
+            template's x and y, and 0-1 how much of the surroundings a furrow hides, at weight 1.
     """
 
     triangles: NDArray[np.int32]
@@ -108,6 +129,7 @@ class Surface:
     ambient: NDArray[np.float32]
     shadow: NDArray[np.float32]
     level: NDArray[np.float32]
+    relief: Texture
 
 
 def ambient_occlusion(
@@ -132,7 +154,7 @@ def prepare(
     ambient: NDArray[np.float32],
     lamps: tuple[Lamp, ...],
     camera: Camera,
-    texture: Texture,
+    relief: Texture,
 ) -> Surface:
     """Measure shadows and mip levels of a head at rest.
 
@@ -142,7 +164,7 @@ def prepare(
         ambient: float32 [V], what `ambient_occlusion` returned.
         lamps: The lamps that cast shadows.
         camera: The view for which mip levels are chosen.
-        texture: The mip chain that will be drawn.
+        relief: Of the sizes that the albedo will have.
     """
     normals = vertex_normals(rest, model.triangles)
     solid = model.triangles[model.material != Material.LASH]
@@ -154,11 +176,14 @@ def prepare(
             for direction in _cone(np.array(lamp.direction), 0.09)
         ]
         shadow[:, index] = np.mean(views, axis=0)
+    # Lips that are closed at rest would leave an open mouth in the dark.
+    inner = inside_mouth(model)
+    shadow[inner] = ambient[inner, None]
     scale = camera.focal_px / camera.distance
-    level = _levels(rest, model.triangles, model.uv, texture.sizes[0, 1], texture.sizes[0, 2])
+    level = _levels(rest, model.triangles, model.uv, *relief.sizes[0, 1:])
     # Half a level finer than one texel per pixel: several samples share a pixel.
     mip_level = np.log2(np.maximum(level / scale, 1e-3)) - 0.5
-    top = len(texture.sizes) - 1.001
+    top = len(relief.sizes) - 1.001
     return Surface(
         model.triangles,
         model.uv,
@@ -166,13 +191,21 @@ def prepare(
         ambient,
         shadow,
         np.clip(mip_level, 0, top).astype(np.float32),
+        relief,
     )
+
+
+def inside_mouth(model: FaceModel) -> NDArray[np.int32]:
+    """Return the vertices that only an open mouth shows, int32 [N]."""
+    inner = np.isin(model.material, (Material.TEETH, Material.TONGUE, Material.MOUTH))
+    skin = np.unique(model.triangles[model.material == Material.SKIN])
+    return np.setdiff1d(model.triangles[inner], skin)
 
 
 def render(
     surface: Surface,
     texture: Texture,
-    vertices: NDArray[np.float32],
+    head: Head,
     view: NDArray[np.float32],
     camera: Camera,
     lamps: tuple[Lamp, ...],
@@ -184,7 +217,7 @@ def render(
     Args:
         surface: What `prepare` measured.
         texture: Albedo with C channels.
-        vertices: float32 [V, 3], head coordinates, dm: expression and head pose applied.
+        head: The head as it is now.
         view: float32 [3], shift of the picture: dx, dy in px, and a factor of the scale.
         camera: Where the picture is taken from.
         lamps: The lamps that `prepare` knew, in its order.
@@ -194,11 +227,11 @@ def render(
     Returns:
         float32 [height, width, C], radiance, lux.
     """
-    normals = vertex_normals(vertices, surface.triangles)
+    normals = vertex_normals(head.vertices, surface.triangles)
     directions = np.array([lamp.direction for lamp in lamps], np.float32).reshape(-1, 3)
     lux = np.array([lamp.lux for lamp in lamps], np.float32)
-    diffuse, gloss = _light(normals, surface, directions, lux, ambient_lux)
-    screen = project(vertices, camera, view)
+    diffuse, gloss, bend = _light(normals, surface, head, directions, lux, ambient_lux)
+    screen = project(head.vertices, camera, view)
     return np.asarray(
         _draw(
             screen,
@@ -207,10 +240,12 @@ def render(
             surface.material,
             diffuse,
             gloss,
+            bend,
             normals,
             surface.level,
             directions,
             lux,
+            surface.relief.texels,
             texture.texels,
             texture.sizes,
             background,
@@ -224,11 +259,16 @@ def render(
 def _light(
     normals: NDArray[np.float32],
     surface: Surface,
+    head: Head,
     directions: NDArray[np.float32],
     lux: NDArray[np.float32],
     ambient_lux: float,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return irradiance and skin gloss of each vertex, lux."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return of each vertex irradiance, skin gloss, and what relief does to the irradiance, lux.
+
+    The last is float32 [V, 3]: the change by a slope of 1 towards the template's x and y, and
+    by a furrow from which no surroundings are seen.
+    """
     cosine = normals @ directions.T
     # Light that enters skin leaves it beyond the terminator: wrap it a little.
     wrapped = np.maximum((cosine + 0.15) / 1.15, 0)
@@ -237,7 +277,14 @@ def _light(
     halfway /= np.linalg.norm(halfway, axis=1, keepdims=True) + 1e-9
     shine = np.maximum(normals @ halfway.T, 0) ** 24
     gloss = 0.05 * (shine * surface.shadow * (cosine > 0)) @ lux
-    return diffuse.astype(np.float32), gloss.astype(np.float32)
+    # A slope tilts the normal against itself; the irradiance follows by its gradient, of which
+    # only the part along the surface counts.
+    lit = np.clip((cosine + 0.15) / 0.3, 0, 1) * surface.shadow
+    gradient = (lit * (lux / 1.15)) @ directions
+    gradient -= (gradient * normals).sum(axis=1, keepdims=True) * normals
+    bend = -np.column_stack([gradient @ head.rotation[:, :2], _FURROW_SHADE * diffuse])
+    bend *= head.wrinkles[:, None]
+    return diffuse.astype(np.float32), gloss.astype(np.float32), bend.astype(np.float32)
 
 
 def vertex_normals(
@@ -419,10 +466,12 @@ def _draw(
     material: NDArray[np.uint8],
     diffuse: NDArray[np.float32],
     gloss: NDArray[np.float32],
+    bend: NDArray[np.float32],
     normals: NDArray[np.float32],
     level: NDArray[np.float32],
     lamp: NDArray[np.float32],
     lux: NDArray[np.float32],
+    relief: NDArray[np.float32],
     texels: NDArray[np.float32],
     sizes: NDArray[np.int64],
     background: NDArray[np.float32],
@@ -476,7 +525,7 @@ def _draw(
                     a += pax
                     b += pbx
     out = np.empty((height, width, channels), np.float32)
-    quarter, half = np.float32(0.25), np.float32(0.5)
+    quarter = np.float32(0.25)
     for y in range(height):
         for x in range(width):
             for c in range(channels):
@@ -519,29 +568,56 @@ def _draw(
                 lod = wa * level[i] + wb * level[j] + wc * level[k]
                 fine = int(lod)
                 blend = lod - np.float32(fine)
+                # The third channel of the relief is 0 where nothing is wrinkled.
+                if bend[i, 2] + bend[j, 2] + bend[k, 2] < 0:
+                    bent = light
+                    for m in range(2):
+                        share = one - blend if m == 0 else blend
+                        at, columns, fx, fy = _texel(sizes, fine + m, u, v)
+                        for c in range(3):
+                            change = wa * bend[i, c] + wb * bend[j, c] + wc * bend[k, c]
+                            bent += share * change * _between(relief, c, at, columns, fx, fy)
+                    light = max(bent, np.float32(0.2) * light)
                 for m in range(2):
                     share = weight * light * (one - blend if m == 0 else blend)
-                    offset, rows, columns = (
-                        sizes[fine + m, 0],
-                        sizes[fine + m, 1],
-                        sizes[fine + m, 2],
-                    )
-                    tx = u * np.float32(columns) - half
-                    ty = v * np.float32(rows) - half
-                    tx = min(max(tx, zero), np.float32(columns) - np.float32(1.01))
-                    ty = min(max(ty, zero), np.float32(rows) - np.float32(1.01))
-                    ix, iy = int(tx), int(ty)
-                    fx, fy = tx - np.float32(ix), ty - np.float32(iy)
-                    at = offset + iy * columns + ix
+                    at, columns, fx, fy = _texel(sizes, fine + m, u, v)
                     for c in range(channels):
-                        top = texels[at, c] * (one - fx) + texels[at + 1, c] * fx
-                        low = (
-                            texels[at + columns, c] * (one - fx) + texels[at + columns + 1, c] * fx
-                        )
-                        out[y, x, c] += share * (top * (one - fy) + low * fy)
+                        out[y, x, c] += share * _between(texels, c, at, columns, fx, fy)
                 for c in range(channels):
                     out[y, x, c] += weight * shine
     return out
+
+
+@njit(nogil=True, cache=True, fastmath=True, inline='always')
+def _texel(
+    sizes: NDArray[np.int64], level: int, u: float, v: float
+) -> tuple[int, int, np.float32, np.float32]:
+    """Return a texel, the columns of its level, and how far (u, v) is towards its neighbours."""
+    zero, half = np.float32(0), np.float32(0.5)
+    offset, rows, columns = sizes[level, 0], sizes[level, 1], sizes[level, 2]
+    tx = u * np.float32(columns) - half
+    ty = v * np.float32(rows) - half
+    tx = min(max(tx, zero), np.float32(columns) - np.float32(1.01))
+    ty = min(max(ty, zero), np.float32(rows) - np.float32(1.01))
+    ix, iy = int(tx), int(ty)
+    fx, fy = np.float32(tx - np.float32(ix)), np.float32(ty - np.float32(iy))
+    return offset + iy * columns + ix, columns, fx, fy
+
+
+@njit(nogil=True, cache=True, fastmath=True, inline='always')
+def _between(
+    texels: NDArray[np.float32],
+    channel: int,
+    at: int,
+    columns: int,
+    fx: np.float32,
+    fy: np.float32,
+) -> np.float32:
+    """Return the bilinear value of a channel between four texels."""
+    one = np.float32(1)
+    top = texels[at, channel] * (one - fx) + texels[at + 1, channel] * fx
+    low = texels[at + columns, channel] * (one - fx) + texels[at + columns + 1, channel] * fx
+    return np.float32(top * (one - fy) + low * fy)
 
 
 @njit(nogil=True, cache=True, fastmath=True)

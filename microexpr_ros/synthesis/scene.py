@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events
 from microexpr_ros.synthesis import event_sensor, face, frame_sensor, motion, renderer, skin
@@ -19,6 +20,7 @@ from microexpr_ros.synthesis.event_sensor import SENSORS, SensorParameters
 from microexpr_ros.synthesis.face import FACE_CENTRE, FACE_HEIGHT
 from microexpr_ros.synthesis.motion import Motion
 from microexpr_ros.synthesis.renderer import Camera, Lamp, Surface, Texture
+from microexpr_ros.synthesis.wrinkles import Wrinkles, draw_wrinkles, on_chart
 
 LIGHTS: Final = ('bright', 'dim', 'side', 'flicker')
 """Light conditions; 'random' draws one of them."""
@@ -47,6 +49,8 @@ class Person:
         rig: How it moves.
         ambient: float32 [V], occlusion of the surroundings at rest, 0-1.
         skin_name: What it is painted with.
+        wrinkles: How its lines deepen.
+        relief: Those lines as a texture, see renderer.Surface.
         luma: Texture with one channel, what both cameras see.
         colour: Texture with linear RGB.
     """
@@ -55,6 +59,8 @@ class Person:
     rig: face.Rig
     ambient: NDArray[np.float32]
     skin_name: str
+    wrinkles: Wrinkles
+    relief: Texture
     luma: Texture
     colour: Texture
 
@@ -126,14 +132,19 @@ class Scene:
         Returns:
             float32 [height, width] or [height, width, 3], lux.
         """
-        vertices = placed(self.person.rig.pose(channels), self.person.rig, self.turn, pose)
+        person = self.person
+        head = renderer.Head(
+            placed(person.rig.pose(channels), person.rig, self.turn, pose),
+            person.wrinkles.weight(channels),
+            _rotation(self.turn + pose[:3]),
+        )
         view = np.array([*(shift * self.camera.width), 1], np.float32)
-        texture = self.person.colour if colour else self.person.luma
+        texture = person.colour if colour else person.luma
         background = np.repeat(self.background, 3, axis=2) if colour else self.background
         picture = renderer.render(
             self.surface,
             texture,
-            vertices,
+            head,
             view,
             self.camera,
             self.light.lamps,
@@ -152,16 +163,33 @@ def make_person(number: int, skin_number: int, photograph: Path | None = None) -
     """Build a person; about a second, the last few are cached."""
     model = face.load()
     identity = face.draw_identity(model, number)
+    rig = face.rig(model, identity)
     painted = skin.paint(model, identity, skin_number, photograph)
-    luma = painted.atlas @ skin.LUMA
+    lines = draw_wrinkles(np.random.default_rng([number, 0xF01D]), model.vertices, identity.age)
     return Person(
         identity,
-        face.rig(model, identity),
-        renderer.ambient_occlusion(identity.vertices, model.triangles, model.material),
+        rig,
+        _occlusion(model, rig),
         painted.name,
-        renderer.mip(luma[..., None]),
+        lines,
+        renderer.mip(skin.on_atlas(on_chart(lines, skin.positions(model)))),
+        renderer.mip((painted.atlas @ skin.LUMA)[..., None]),
         renderer.mip(painted.atlas),
     )
+
+
+def _occlusion(model: face.FaceModel, rig: face.Rig) -> NDArray[np.float32]:
+    """Return the share of the surroundings that vertices see, those of the mouth while open."""
+    ambient = renderer.ambient_occlusion(rig.rest, model.triangles, model.material)
+    opened = np.zeros(motion.CHANNELS, np.float32)
+    for code in (25, 26):
+        at = 2 * facs.CODES.index(code)
+        opened[at : at + 2] = 1
+    inner = renderer.inside_mouth(model)
+    ambient[inner] = renderer.ambient_occlusion(rig.pose(opened), model.triangles, model.material)[
+        inner
+    ]
+    return ambient
 
 
 def draw_light(rng: np.random.Generator, name: str) -> Light:
@@ -249,7 +277,9 @@ def build_scene(
 ) -> Scene:
     """Place a person in front of a drawn background and measure the occlusion."""
     rest = placed(person.rig.rest, person.rig, turn, np.zeros(6))
-    surface = renderer.prepare(face.load(), rest, person.ambient, light.lamps, camera, person.luma)
+    surface = renderer.prepare(
+        face.load(), rest, person.ambient, light.lamps, camera, person.relief
+    )
     cells = rng.integers(3, 9)
     pattern = rng.random((cells, cells)).astype(np.float32)
     smooth = cv2.resize(pattern, (camera.width, camera.height), interpolation=cv2.INTER_CUBIC)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.synthesis import hair
 from microexpr_ros.synthesis.face import (
     CHART_ASPECT,
     PATCH_COLUMNS,
@@ -27,6 +28,7 @@ from microexpr_ros.synthesis.face import (
     chart_positions,
     cut_chart,
 )
+from microexpr_ros.synthesis.hair import Style
 
 LUMA: Final = np.array([0.2126, 0.7152, 0.0722], np.float32)
 """Linear RGB to luminance (ITU-R BT.709)."""
@@ -89,23 +91,32 @@ def paint(
         MicroexprError: The photograph cannot be read.
     """
     rng = np.random.default_rng([number, identity.number, 0x5C1])
-    points = _positions(model)
+    points = positions(model)
     if photograph is None:
-        chart, tone, hair = _paint_chart(model, points, identity, rng)
+        chart, tone = _paint_chart(model, points, identity, rng)
         name = f'procedural-{number}'
     else:
-        chart, tone, hair = _develop(points, photograph, rng)
+        chart, tone = _develop(points, photograph, rng)
         name = f'{photograph.stem}-{number}'
+    colour = _hair_colour(identity, tone, rng)
+    _paint_hair(model, chart, points, identity, (tone, colour), rng)
+    chart = _fill(chart, np.isnan(points[..., 0]))
     atlas = np.empty((ROWS, CHART_ASPECT[1], 3), np.float32)
     atlas[:] = tone
     atlas[:, : CHART_ASPECT[0]] = chart
-    _paint_patches(atlas, tone, hair, rng)
+    _paint_patches(atlas, tone, colour, rng)
     return Skin(name, np.clip(atlas, 0.002, 0.95))
 
 
 @lru_cache(maxsize=1)
-def _positions(model: FaceModel) -> NDArray[np.float32]:
+def positions(model: FaceModel) -> NDArray[np.float32]:
+    """Return the template position under each texel of the chart, float32 [1024, 560, 3], dm."""
     return chart_positions(model, ROWS)
+
+
+def on_atlas(chart: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Put a chart, float32 [1024, 560, C], into an atlas, [1024, 768, C], that is 0 elsewhere."""
+    return np.pad(chart, ((0, 0), (0, CHART_ASPECT[1] - CHART_ASPECT[0]), (0, 0)))
 
 
 def _paint_chart(
@@ -113,16 +124,12 @@ def _paint_chart(
     points: NDArray[np.float32],
     identity: Identity,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return a painted chart, float32 [1024, 560, 3], and the tones of skin and hair."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return a chart with painted skin and lips, float32 [1024, 560, 3], and the skin's tone."""
     african, asian, _ = identity.ancestry
     # Darker ancestry, darker skin, with much overlap.
     place = np.clip(4.2 * african + 1.3 * asian + rng.normal(0.5, 0.7), 0, 4.99)
     tone = _mix(_TONES, place) * rng.normal(1, 0.04, 3).clip(0.9, 1.1).astype(np.float32)
-    hair_place = np.clip(rng.beta(1, 2.2) * 3 * (1 - african) * (1 - 0.8 * asian), 0, 3)
-    hair = _mix(_HAIR, hair_place)
-    grey = float(np.clip((identity.age - 0.6) * 2.5 * rng.random(), 0, 0.8))
-    hair = (1 - grey) * hair + grey * _HAIR[4]
 
     x, y, z = points[..., 0], points[..., 1], points[..., 2]
     with np.errstate(invalid='ignore'):
@@ -145,37 +152,82 @@ def _paint_chart(
         )
         folds = 1 + 0.12 * _blobs(rng, 200)[..., None]
         chart = chart * (1 - lips) + lips * tone * ratio * folds
-
-        canvas = _draw_canvas(rng, identity)
-        front = _look_up(canvas, x, y) * np.clip((z - 0.75) / 0.2, 0, 1)[..., None]
-        # Canvas channels: brow strands, stubble, freckles and moles.
-        stubble_tone = 0.5 * tone + 0.5 * hair
-        chart += front[..., 1:2] * (1 - lips) * (stubble_tone - chart)
-        chart *= 1 - front[..., 2:3] * np.array([0.35, 0.5, 0.6], np.float32)
-        chart += front[..., 0:1] * (0.9 * hair - chart)
-
-        scalp = _hair_cover(x, y, z, rng, identity)
-        strands = _blobs(rng, 380) * 0.35 + _blobs(rng, 90) * 0.25
-        cover = np.clip(scalp + 0.25 * _blobs(rng, 240) * (scalp > 0.02) * (scalp < 0.98), 0, 1)
-        chart += cover[..., None] * (hair * np.exp(strands)[..., None] - chart)
-    return _fill(chart.astype(np.float32), np.isnan(x)), tone, hair
+    return chart.astype(np.float32), tone
 
 
 def _develop(
     points: NDArray[np.float32], photograph: Path, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return the chart of a photograph with drawn exposure, and its tones of skin and hair."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the chart of a photograph with drawn exposure and colour, and the skin's tone."""
     linear = _photograph_chart(photograph) * rng.normal(1, 0.05, 3).clip(0.85, 1.1)
+    grey = (linear @ LUMA)[..., None]
+    # The photographs are more colourful than measured skin.
+    linear = grey + rng.uniform(0.6, 0.85) * (linear - grey)
     chart = (linear * rng.uniform(0.75, 1.05)).astype(np.float32)
     pores = cv2.GaussianBlur(rng.standard_normal(chart.shape[:2], np.float32), (0, 0), 0.7)
     chart *= np.exp(0.03 * pores)[..., None]
-    x, y, z = points[..., 0], points[..., 1], points[..., 2]
+    x, y, z = np.moveaxis(points, -1, 0)
     with np.errstate(invalid='ignore'):
         chin = (np.abs(x) < 0.4) & (y < 6.6) & (z > 0.6)
-        crown = (y > 8.2) & (z < 0.8)
-    tone = np.median(chart[chin], axis=0).astype(np.float32)
-    hair = np.median(chart[crown], axis=0).astype(np.float32)
-    return chart, tone, np.minimum(hair, 0.1)
+    return chart, np.median(chart[chin], axis=0).astype(np.float32)
+
+
+def _hair_colour(
+    identity: Identity, tone: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    african, asian, _ = identity.ancestry
+    place = np.clip(rng.beta(1, 2.2) * 3 * (1 - african) * (1 - 0.8 * asian), 0, 3)
+    # Light hair on dark skin is rare.
+    colour = _mix(_HAIR, min(place, max(6 * float(tone @ LUMA) - 0.6, 0.0)))
+    grey = float(np.clip((identity.age - 0.6) * 2.5 * rng.random(), 0, 0.8))
+    return np.asarray((1 - grey) * colour + grey * _HAIR[4], np.float32)
+
+
+def _paint_hair(
+    model: FaceModel,
+    chart: NDArray[np.float32],
+    points: NDArray[np.float32],
+    identity: Identity,
+    tones: tuple[NDArray[np.float32], NDArray[np.float32]],
+    rng: np.random.Generator,
+) -> None:
+    """Paint brows, beard, spots, and the hair or the cap over a chart, in place.
+
+    Args:
+        model: Knows where the lips are.
+        chart: float32 [1024, 560, 3].
+        points: float32 [1024, 560, 3], dm.
+        identity: Whose.
+        tones: of skin and hair.
+        rng: Draws the strands.
+    """
+    tone, colour = tones
+    x, y, z = np.moveaxis(points, -1, 0)
+    lips = cv2.GaussianBlur(model.chart_lips, (0, 0), 2.0)[..., None]
+    with np.errstate(invalid='ignore'):
+        front = _look_up(_draw_canvas(rng, identity), x, y)
+        front *= np.nan_to_num(np.clip((z - 0.75) / 0.2, 0, 1))[..., None]
+        # Canvas channels: brow strands, stubble, freckles and moles.
+        chart += front[..., 1:2] * (1 - lips) * (0.5 * tone + 0.5 * colour - chart)
+        chart *= 1 - front[..., 2:3] * np.array([0.35, 0.5, 0.6], np.float32)
+        # Brows turn grey later than the head.
+        chart += front[..., 0:1] * (0.65 * np.minimum(colour, 0.5 * tone) - chart)
+    worn = np.random.default_rng(identity.hair.seed)
+    covered = hair.cover(identity.hair, points)
+    if identity.hair.style is Style.CAP:
+        angle = np.nan_to_num(np.arctan2(x, z - 0.2))
+        ribs = 0.12 * np.sin(140 * angle) + 0.06 * _blobs(worn, 380)
+        cloth = np.array(worn.uniform(0.02, 0.22, 3), np.float32) * np.exp(ribs)[..., None]
+        chart += covered[..., None] * (cloth - chart)
+        return
+    strands = _blobs(worn, 380) * 0.35 + _blobs(worn, 90) * 0.25
+    ragged = 0.25 * _blobs(worn, 240) * (covered > 0.02) * (covered < 0.98)
+    dense = {Style.SHAVED: 0.55}.get(identity.hair.style, 1.0)
+    chart += (
+        dense
+        * np.clip(covered + ragged, 0, 1)[..., None]
+        * (colour * np.exp(strands)[..., None] - chart)
+    )
 
 
 @lru_cache(maxsize=16)
@@ -218,7 +270,7 @@ def list_photographs(folder: Path, split: str) -> tuple[Path, ...]:
 def _paint_patches(
     atlas: NDArray[np.float32],
     tone: NDArray[np.float32],
-    hair: NDArray[np.float32],
+    colour: NDArray[np.float32],
     rng: np.random.Generator,
 ) -> None:
     """Paint what is not skin into its patches, in place."""
@@ -236,7 +288,7 @@ def _paint_patches(
     gaps = 0.75 + 0.25 * np.abs(np.sin(np.arange(patch(Material.TEETH).shape[1]) * np.pi / 13.7))
     patch(Material.TEETH)[:] = enamel * np.sqrt(gaps)[None, :, None].astype(np.float32)
     patch(Material.TONGUE)[:] = (0.32, 0.12, 0.11)
-    patch(Material.LASH)[:] = np.minimum(hair, 0.03)
+    patch(Material.LASH)[:] = np.minimum(colour, 0.03)
     patch(Material.MOUTH)[:] = (0.16, 0.05, 0.045)
     patch(Material.SOCKET)[:] = 0.7 * tone * np.array([1.0, 0.75, 0.7], np.float32)
     neck = patch(Material.NECK)
@@ -264,14 +316,16 @@ def _paint_eye(
         for k in range(9, 60, 5)
     )
     eye = np.empty((size, size, 3), np.float32)
-    eye[:] = np.array([0.58, 0.55, 0.53]) * rng.uniform(0.8, 1.05)
-    eye *= 1 - 0.25 * np.clip(radius - 0.6, 0, 0.4)[..., None]
+    eye[:] = np.array([0.46, 0.42, 0.4]) * rng.uniform(0.8, 1.05)
+    eye *= 1 - 0.5 * np.clip(radius - 0.5, 0, 0.5)[..., None]
     limbus = np.clip((radius - 0.37) / 0.08, 0, 1)
     colour = iris * (1.15 + np.asarray(fibres))[..., None] * (1 - 0.6 * limbus)[..., None]
     inside = np.clip((rim - radius) / 0.03, 0, 1)[..., None]
     eye += inside * (colour - eye)
     eye += np.clip((pupil - radius) / 0.02, 0, 1)[..., None] * (0.01 - eye)
-    return eye
+    # The upper lid and its lashes shade the upper third.
+    shade = np.clip((-dy / (size / 2) - 0.12) / 0.3, 0, 1)[..., None]
+    return np.asarray(eye * (1 - 0.5 * shade), np.float32)
 
 
 def _draw_canvas(rng: np.random.Generator, identity: Identity) -> NDArray[np.float32]:
@@ -292,7 +346,7 @@ def _draw_canvas(rng: np.random.Generator, identity: Identity) -> NDArray[np.flo
     thick = rng.uniform(0.022, 0.045) * (0.8 + 0.35 * identity.male)
     tail = rng.uniform(0.5, 0.57)
     inner = rng.uniform(0.10, 0.15)
-    count = int(rng.uniform(240, 420))
+    count = int(rng.uniform(420, 760))
     for side in (-1, 1):
         s = rng.beta(1.0, 1.15, count)
         middle_x = inner + (tail - inner) * s
@@ -303,15 +357,15 @@ def _draw_canvas(rng: np.random.Generator, identity: Identity) -> NDArray[np.flo
         start = np.stack([side * middle_x, middle_y + across * spread], axis=1)
         # Hairs stand up at the nose and lie along the brow further out.
         heading = np.deg2rad(75 - 85 * s**0.6 - 18 * across + rng.normal(0, 9, count))
-        length = rng.uniform(0.045, 0.085, count)
+        length = rng.uniform(0.04, 0.075, count)
         end = start + np.stack([side * length * np.cos(heading), length * np.sin(heading)], axis=1)
         strength = rng.uniform(120, 235, count)
         for a, b, value in zip(to_px(start), to_px(end), strength, strict=True):
             p, q = (int(a[0] * 16), int(a[1] * 16)), (int(b[0] * 16), int(b[1] * 16))
-            cv2.line(canvas[0], p, q, float(value), 2, cv2.LINE_AA, 4)
+            cv2.line(canvas[0], p, q, float(value), 1, cv2.LINE_AA, 4)
     brows = canvas[0].astype(np.float32) / 255
     # The skin under dense hair is dark as well.
-    brows = np.maximum(brows, 0.75 * cv2.GaussianBlur(brows, (0, 0), 5))
+    brows = np.maximum(brows, 0.6 * cv2.GaussianBlur(brows, (0, 0), 5))
     brows *= rng.uniform(0.65, 1.0)
 
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -344,27 +398,6 @@ def _look_up(
     columns = np.nan_to_num((x - _CANVAS_LEFT) * _CANVAS_SCALE, nan=-9).astype(np.float32)
     rows = np.nan_to_num((_CANVAS_TOP - y) * _CANVAS_SCALE, nan=-9).astype(np.float32)
     return np.asarray(cv2.remap(canvas, columns, rows, cv2.INTER_LINEAR), np.float32)
-
-
-def _hair_cover(
-    x: NDArray[np.float32],
-    y: NDArray[np.float32],
-    z: NDArray[np.float32],
-    rng: np.random.Generator,
-    identity: Identity,
-) -> NDArray[np.float32]:
-    """Return how much hair covers the scalp, float32, 0-1, with a ragged hairline."""
-    if identity.male > 0.5 and rng.random() < 0.1 + 0.25 * identity.age:
-        return np.zeros_like(x)
-    recede = rng.uniform(-0.05, 0.12) * (0.5 + identity.male * identity.age)
-    # The hairline falls from the forehead over the temple to before the ear.
-    line = np.interp(
-        z, [-0.5, 0.1, 0.35, 0.6, 0.8, 1.0, 1.3], [6.6, 6.75, 6.95, 7.35, 7.75, 7.95, 8.02]
-    ).astype(np.float32)
-    line += recede * (1 - np.exp(-((np.abs(x) - 0.35) ** 2) / 0.03))
-    ears = (np.abs(x) > 0.72) & (y < 7.4) & (z > 0.2)
-    cover = np.clip((y - line) / 0.07, 0, 1) * ~ears
-    return np.asarray(np.nan_to_num(cover), np.float32)
 
 
 def _mix(table: NDArray[np.float32], place: float) -> NDArray[np.float32]:

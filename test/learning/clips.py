@@ -30,7 +30,7 @@ def make_clip(number, slices=40, code=None):
     return Clip(
         counts=counts,
         pixels_per_cell=4.0,
-        intensity=intensity,
+        sides=np.repeat(intensity[..., None], 2, 2),
         frames=face + noise,
         frame_slice=frame_slice,
         target=target,
@@ -56,7 +56,7 @@ def write_data_set(root, splits, clips=6):
 
     from microexpr_ros.synthesis.dataset import VERSION
 
-    arrays = ('counts', 'intensity', 'frames', 'frame_slice', 'target', 'target_slice')
+    arrays = ('counts', 'sides', 'frames', 'frame_slice', 'target', 'target_slice')
     for split in splits:
         folder = root / split
         folder.mkdir(parents=True)

@@ -1,6 +1,7 @@
 import hashlib
 import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def fake_clip(recipe, index):
     return Clip(
         counts=rng.integers(0, 3, (slices, 2, 128, 128), np.uint8),
         pixels_per_cell=1.5,
-        intensity=rng.random((slices, 18), np.float32),
+        sides=rng.random((slices, 18, 2), np.float32),
         frames=rng.integers(0, 255, (2, 128, 128), np.uint8),
         frame_slice=np.array([0, 2], np.int32),
         target=rng.integers(0, 255, (1, 128, 128), np.uint8),
@@ -62,7 +63,7 @@ def digest(folder):
 
 def same(first, second):
     assert first.metadata == second.metadata
-    for name in ('counts', 'intensity', 'frames', 'frame_slice', 'target', 'target_slice'):
+    for name in ('counts', 'sides', 'frames', 'frame_slice', 'target', 'target_slice'):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
         assert getattr(first, name).dtype == getattr(second, name).dtype
 
@@ -80,6 +81,14 @@ def test_what_is_written_is_read(tmp_path):
         json.loads((tmp_path / 'val/card.json').read_text())['clips_by_dominant_unit']['AU12']
         == 14
     )
+
+
+def test_the_schema_names_every_array_and_value():
+    schema = (Path(__file__).parents[2] / 'docs/data.md').read_text('utf-8')
+    for name in Clip.__slots__:
+        assert f'`{name}`' in schema
+    for split in dataset.SPLITS:
+        assert f'| `{split}` |' in schema
 
 
 def test_an_interrupted_run_goes_on_and_ends_in_the_same_bytes(tmp_path, fast):

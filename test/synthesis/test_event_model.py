@@ -230,3 +230,14 @@ def test_how_a_line_is_cut_into_samples_changes_nothing(cuts):
     assert len(whole) == len(parts)
     # Pictures are float32: a level is wrong by 1e-7 of it.
     np.testing.assert_allclose(parts.t, whole.t, atol=200)
+
+
+def test_the_read_out_stamps_late_by_an_exponential_and_loses_nothing():
+    late = replace(IDEAL, jitter_ns=2_000_000)
+    times = range(0, SECOND + SECOND // 10 + 1, SECOND // 50)
+    exact, stamped = (run(p, lambda t: 40 * min(t, 1), times) for p in (IDEAL, late))
+    assert len(stamped) == len(exact) > 100
+    assert (np.diff(stamped.t) >= 0).all()
+    # An event may overtake another, so that only the mean delay is known.
+    delay = stamped.t.mean() - exact.t.mean()
+    assert delay == pytest.approx(2e6, rel=4 / np.sqrt(len(exact)))

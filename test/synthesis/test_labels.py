@@ -18,7 +18,7 @@ CAMERA = Camera(200, 160, 500.0, 8.0, (100, 80))
 
 def course_of(*bumps, duration_ns=SECOND):
     rest = motion.single(4, 0.0, duration_ns)
-    return motion.Motion(duration_ns, bumps, (), rest.head, rest.camera)
+    return motion.Motion(duration_ns, bumps, (), rest.head, (), rest.camera)
 
 
 @pytest.fixture(scope='module')
@@ -97,7 +97,7 @@ def test_the_head_that_a_solver_finds_in_the_landmarks_is_the_one_of_the_labels(
     waves = [motion.Wave(np.array([a]), np.array([0.7]), rng.uniform(0, 6, 1)) for a in
              (0.1, 0.15, 0.08, 0.2, 0.3, 0.4)]  # fmt: skip
     still = course_of()
-    truth = labels.label(view, motion.Motion(SECOND, (), (), tuple(waves), still.camera))
+    truth = labels.label(view, motion.Motion(SECOND, (), (), tuple(waves), (), still.camera))
     rig, chosen = view.person.rig, np.array(labels.LANDMARKS)
     chosen, stiff = chosen[rig.neck[chosen] == 1], rig.neck[chosen] == 1
     joint = np.array(face.FACE_CENTRE) - [0, 0.92, 0.9]

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,6 +185,10 @@ def test_recordings_are_made_once_and_shared_out(tmp_path, monkeypatch):
     def pretend(path, recipe, index, readout_ns):
         made.append(index)
         path.mkdir()
+        told = {'dominant': 0, 'distractors': [], 'identity': 0, 'skin': '', 'light': 'dim'}
+        told |= {'sensor': 'vga', 'duration_ns': 10**9, 'events': 5}
+        text = np.frombuffer(json.dumps(told).encode(), np.uint8)
+        np.savez(path / 'labels.npz', metadata=text)
 
     monkeypatch.setattr(recording, 'record', pretend)
     seen = []
@@ -212,3 +217,28 @@ def test_the_same_number_gives_the_same_recording(folder, truth, tmp_path, small
     )
     assert first == second
     assert not list(tmp_path.glob('.*'))
+
+
+def test_a_whole_split_has_a_card_and_checksums_that_find_damage(folder):
+    root = folder.parents[2]
+    assert recording.check_split(root, 'test') == (folder.parent, 1)
+    card = json.loads((folder.parent / 'card.json').read_text())
+    assert card['clips'] == 1
+    assert card['sensors'] == {'davis346': 1}
+    path = folder / 'labels.npz'
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        with pytest.raises(MicroexprError, match=r'clip-000000/labels\.npz'):
+            recording.check_split(root, 'test')
+    finally:
+        path.write_bytes(whole)
+    with pytest.raises(MicroexprError, match='microexpr synth --bags'):
+        recording.check_split(root, 'train')
+
+
+def test_the_schema_names_every_array_and_topic(folder, truth):
+    schema = (Path(__file__).parents[2] / 'docs/data.md').read_text('utf-8')
+    topics = {message.topic for message in bags.read_messages(folder / 'bag')}
+    for name in {*truth, *topics, *json.loads(truth['metadata'].tobytes())}:
+        assert f'`{name}`' in schema

@@ -5,7 +5,7 @@ import pytest
 
 from microexpr_ros.synthesis import face, renderer
 from microexpr_ros.synthesis.event_sensor import SENSORS, SensorParameters
-from microexpr_ros.synthesis.renderer import Camera, Lamp, Surface, mip
+from microexpr_ros.synthesis.renderer import Camera, Head, Lamp, Surface, mip
 
 BIG = np.array([[-9, -9, 0], [9, -9, 0], [9, 9, 0], [-9, 9, 0]], np.float32)
 SQUARE = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
@@ -13,7 +13,10 @@ REST = np.array([0, 0, 1], np.float32)
 CAMERA = Camera(16, 12, 80.0, 10.0, (8.0, 6.0))
 
 
-def plane(vertices=BIG, lamps=1):
+FLAT = mip(np.zeros((16, 16, 3), np.float32))
+
+
+def plane(vertices=BIG, lamps=1, relief=FLAT):
     uv = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], np.float32)[SQUARE]
     return Surface(
         SQUARE,
@@ -22,19 +25,26 @@ def plane(vertices=BIG, lamps=1):
         np.ones(len(vertices), np.float32),
         np.ones((len(vertices), lamps), np.float32),
         np.zeros(len(vertices), np.float32),
+        relief,
     )
+
+
+def head(vertices, weight=0.0):
+    return Head(vertices, np.full(len(vertices), weight, np.float32), np.eye(3))
 
 
 def grey(value=0.5, size=16):
     return mip(np.full((size, size, 1), value, np.float32))
 
 
-def draw(vertices, lamps, ambient=0.0, texture=None, view=REST, background=0.0):
+def draw(
+    vertices, lamps, ambient=0.0, texture=None, view=REST, background=0.0, relief=FLAT, weight=0.0
+):
     back = np.full((CAMERA.height, CAMERA.width, 1), background, np.float32)
     picture = renderer.render(
-        plane(vertices, len(lamps)),
+        plane(vertices, len(lamps), relief),
         texture or grey(),
-        vertices,
+        head(vertices, weight),
         view,
         CAMERA,
         lamps,
@@ -93,10 +103,39 @@ def test_the_nearer_surface_hides_the_other():
         np.repeat(np.array([0.2, 1.0], np.float32), 4),
         np.ones((8, 0), np.float32),
         np.zeros(8, np.float32),
+        FLAT,
     )
     back = np.zeros((CAMERA.height, CAMERA.width, 1), np.float32)
-    picture = renderer.render(surface, grey(), both, REST, CAMERA, (), 100.0, back)
+    picture = renderer.render(surface, grey(), head(both), REST, CAMERA, (), 100.0, back)
     np.testing.assert_allclose(picture, 50, rtol=1e-5)
+
+
+def relief(slope_x, slope_y, hidden):
+    return mip(np.full((16, 16, 3), (slope_x, slope_y, hidden), np.float32))
+
+
+def test_relief_turns_the_surface_to_the_lamp_or_away():
+    elevation = np.pi / 3
+    lamp = (Lamp((0, np.cos(elevation), np.sin(elevation)), 100.0),)
+    flat = draw(BIG, lamp)[6, 8]
+    # A surface that falls towards a lamp above it faces it more. The gradient of the wrapped
+    # cosine is (0, cos(elevation)) / 1.15 along the plane.
+    for slope, weight in ((-0.1, 1.0), (0.1, 1.0), (-0.1, 0.5)):
+        expected = flat - 0.5 * 100 * slope * weight * np.cos(elevation) / 1.15
+        bent = draw(BIG, lamp, relief=relief(0, slope, 0), weight=weight)
+        np.testing.assert_allclose(bent, expected, rtol=1e-4)
+    across = draw(BIG, lamp, relief=relief(0.3, 0, 0), weight=1.0)
+    np.testing.assert_allclose(across, flat, rtol=1e-5)
+
+
+def test_a_furrow_is_darker_and_never_black():
+    lamp = (Lamp((0, 0, 1), 100.0),)
+    np.testing.assert_allclose(
+        draw(BIG, lamp, relief=relief(0, 0, 0.5), weight=1.0), 50 * (1 - 0.5 * 0.6), rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        draw(BIG, lamp, relief=relief(0, 0, 1), weight=5.0), 50 * 0.2, rtol=1e-4
+    )
 
 
 def test_mip_levels_keep_the_mean():
