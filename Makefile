@@ -33,10 +33,12 @@ format: setup ## bring the sources into shape
 
 bench: setup ## every benchmark, as JSON, into out/
 	@mkdir -p out
-	@$(VENV)/pip install --quiet --disable-pip-version-check --requirement requirements/peers.txt
+	@$(VENV)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements/peers.txt
 	@$(RUN) $(VENV)/microexpr bench decode --json > out/bench_decode.json
 	@$(RUN) $(VENV)/microexpr bench replay --json > out/bench_replay.json
 	@$(RUN) $(VENV)/microexpr bench pipeline --json > out/bench_pipeline.json
+	@$(RUN) $(VENV)/microexpr bench models --json > out/bench_models.json
+	@$(RUN) $(VENV)/microexpr bench simulate --json > out/bench_simulate.json
 
 clean: ## remove .venv and everything that was built
 	rm -rf .venv build

@@ -9,41 +9,13 @@ import warnings
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.action_units import ActionUnitClassifier
 from microexpr_ros.perception.reconstruction import ConditionalVae, Reconstructor
+from microexpr_ros.perception.reference import Image, Step
 from microexpr_ros.perception.runtime import SOURCE
 from microexpr_ros.perception.spiking import SpikingNetwork
-
-
-class _Step(nn.Module):
-    """Counts to intensities: encoding, one step, sigmoid."""
-
-    def __init__(self, network: SpikingNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(
-        self, counts: Tensor, pixels_per_cell: Tensor, *state: Tensor
-    ) -> tuple[Tensor, ...]:
-        encoded = self.network.encode(counts, pixels_per_cell)
-        logits, after = self.network.step(encoded, state)
-        return torch.sigmoid(logits), *after
-
-
-class _Image(nn.Module):
-    """Condition, events not yet compressed, to image."""
-
-    def __init__(self, network: ConditionalVae) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, events: Tensor, picture: Tensor) -> Tensor:
-        compressed = self.network.configuration.compress(events)
-        image: Tensor = self.network(torch.cat([compressed, picture], 1))
-        return image
 
 
 def write_beside(path: Path, kind: weights.Kind) -> Path:
@@ -65,36 +37,26 @@ def write_beside(path: Path, kind: weights.Kind) -> Path:
 
 
 def export_au(network: SpikingNetwork, source: str = '') -> bytes:
-    """Return one step of a deployed network as ONNX.
-
-    Inputs: counts uint8 [1, 2, grid, grid], pixels per cell float32 [1], the state's arrays.
-    Outputs: intensities float32 [1, 18], 0 to 1, and the new state's arrays.
+    """Return `reference.Step` of a deployed network as ONNX.
 
     Args:
         network: a deployed network.
         source: hash of the weights file, kept as metadata.
     """
-    grid = network.configuration.grid
-    counts = torch.zeros(1, 2, grid, grid, dtype=torch.uint8)
-    return _export(_Step(network), (counts, torch.ones(1), *network.initial_state()), source)
+    return _export(Step(network), source)
 
 
 def export_reconstruction(network: ConditionalVae, source: str = '') -> bytes:
-    """Return a deployed network as ONNX.
-
-    Inputs: signed events per sensor pixel float32 [1, channels - 2, grid, grid], and frame and
-    mask float32 [1, 2, grid, grid]. Output: image float32 [1, 1, grid, grid], 0 to 1.
+    """Return `reference.Image` of a deployed network as ONNX.
 
     Args:
         network: a deployed network.
         source: hash of the weights file, kept as metadata.
     """
-    c = network.configuration
-    events = torch.zeros(1, c.channels - 2, c.grid, c.grid)
-    return _export(_Image(network), (events, torch.zeros(1, 2, c.grid, c.grid)), source)
+    return _export(Image(network), source)
 
 
-def _export(module: nn.Module, inputs: tuple[Tensor, ...], source: str) -> bytes:
+def _export(module: Step | Image, source: str) -> bytes:
     # The exporter talks of optional packages and of its own internals; nothing a user can act on.
     exporter = logging.getLogger('torch.onnx')
     level = exporter.level
@@ -102,7 +64,7 @@ def _export(module: nn.Module, inputs: tuple[Tensor, ...], source: str) -> bytes
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter('ignore')
-            program = torch.onnx.export(module.eval(), inputs, dynamo=True, verbose=False)
+            program = torch.onnx.export(module.eval(), module.inputs(), dynamo=True, verbose=False)
     finally:
         exporter.setLevel(level)
     assert program is not None

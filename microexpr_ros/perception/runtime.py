@@ -23,6 +23,9 @@ class Runtime:
 
     Args:
         model: serialized ONNX model.
+
+    Attributes:
+        shapes: of the inputs.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -35,6 +38,7 @@ class Runtime:
             model, options, providers=['CPUExecutionProvider']
         )
         self._names = [value.name for value in self._session.get_inputs()]
+        self.shapes = [tuple(value.shape) for value in self._session.get_inputs()]
 
     @property
     def source(self) -> str:

@@ -52,13 +52,17 @@ class SpottingConfiguration:
         fall_share: a movement ends at the latest when its unit is below this share of its own
             peak, so that a slow drift back to rest does not stretch it.
         together_ns: units whose onsets are no further apart are one expression.
+        before_ns: the onset lies at most this long before the last slice at rest.
+        shortest_ns: what lasts shorter is noise, not a movement of a face.
         longest_ns: a movement that lasts longer is given out as it is.
         alone: units that are never part of another expression: blinks go on under everything.
     """
 
-    rest_share: float = 0.6
+    rest_share: float = 0.4
     fall_share: float = 0.35
     together_ns: int = 120_000_000
+    before_ns: int = 60_000_000
+    shortest_ns: int = 80_000_000
     longest_ns: int = 4_000_000_000
     alone: tuple[int, ...] = (45,)
 
@@ -101,11 +105,13 @@ class SpottingState:
 
     Attributes:
         rest_ns: int64 [18], when each unit was last at rest; negative: not since the start.
+        ended_ns: int64 [18], when each unit's last movement ended, or the first slice.
         waiting: bool [18], units that must come to rest before they can move again.
         expressions: that go on.
     """
 
     rest_ns: NDArray[np.int64] = field(default_factory=lambda: np.full(len(CODES), -1, np.int64))
+    ended_ns: NDArray[np.int64] = field(default_factory=lambda: np.full(len(CODES), -1, np.int64))
     waiting: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(len(CODES), np.bool_))
     expressions: tuple[_Expression, ...] = ()
 
@@ -113,9 +119,10 @@ class SpottingState:
 class Spotter:
     """Cuts traces of intensity into expressions; holds no state.
 
-    A unit begins to move when it reaches its threshold; its onset is when it was last at rest.
-    It ends when it is back at rest or far below its own peak. Units that begin together are
-    one expression, which is given out when the last of them has ended.
+    A unit begins to move when it reaches its threshold. Its onset lies a little before it was
+    last at rest: where the straight line from there to the threshold begins. It ends when it
+    is back at rest or far below its own peak. Units that begin together are one expression,
+    which is given out when the last of them has ended.
 
     Args:
         presence: thresholds and calibration of the intensities.
@@ -169,26 +176,36 @@ class Spotter:
         )
         moving = {m.unit for e in going_on for m in e.movements if m.offset_ns is None}
         # A unit that fell far without resting must rest before it counts as moving again.
-        waiting[[m.unit for e in going_on for m in e.movements if m.offset_ns == end_ns]] = True
+        ended = [m.unit for e in going_on for m in e.movements if m.offset_ns == end_ns]
+        waiting[ended] = True
+        ended_ns = np.where(state.ended_ns < 0, end_ns, state.ended_ns)
+        ended_ns[ended] = end_ns
         for unit in np.flatnonzero((intensity >= threshold) & ~waiting).tolist():
             if unit not in moving:
-                onset_ns = int(rest_ns[unit]) if rest_ns[unit] >= 0 else end_ns
+                onset_ns = self._onset_ns(int(ended_ns[unit]), int(rest_ns[unit]), end_ns)
                 movement = _Movement(unit, onset_ns, end_ns, float(intensity[unit]))
                 going_on = self._join(going_on, movement, status)
 
-        done = tuple(e for e in going_on if e.over or end_ns - e.onset_ns > self._longest_ns)
+        longest_ns = self.configuration.longest_ns
+        done = tuple(e for e in going_on if e.over or end_ns - e.onset_ns > longest_ns)
         for expression in done:
             waiting[list(expression.units)] = True
         waiting &= ~at_rest
         left = tuple(e for e in going_on if e not in done)
+        finished = (self._finished(e, end_ns) for e in done)
+        shortest_ns = self.configuration.shortest_ns
         return (
-            tuple(self._finished(e, end_ns) for e in done),
-            SpottingState(rest_ns, waiting, left),
+            tuple(e for e in finished if e.offset_ns - e.onset_ns >= shortest_ns),
+            SpottingState(rest_ns, ended_ns, waiting, left),
         )
 
-    @property
-    def _longest_ns(self) -> int:
-        return self.configuration.longest_ns
+    def _onset_ns(self, ended_ns: int, rest_ns: int, end_ns: int) -> int:
+        """Return when a unit began to move that has just reached its threshold."""
+        if rest_ns < 0:
+            return end_ns
+        c = self.configuration
+        before_ns = round((end_ns - rest_ns) * c.rest_share / (1 - c.rest_share))
+        return max(rest_ns - min(before_ns, c.before_ns), ended_ns)
 
     def _follow(
         self,

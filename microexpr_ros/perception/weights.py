@@ -8,19 +8,21 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
 
-Kind = Literal['au', 'reconstruction']
+if TYPE_CHECKING:
+    from torch import Tensor
 
-FORMAT: Final = 'microexpr_ros/1'
+Kind = Literal['au', 'reconstruction', 'baseline']
 
+FORMAT: Final = 'microexpr_ros/2'
+
+_HEADER: Final = 'microexpr_ros'
 _SHIPPED: Final = Path(__file__).parent / 'weights'
 
 
@@ -67,13 +69,17 @@ def save(
         settings: JSON values by section.
         tensors: by the names of the network's state dictionary.
     """
-    metadata = {
+    from safetensors.torch import save_file
+
+    header = {
         'format': FORMAT,
         'kind': kind,
         'name': name,
-        'units': json.dumps(facs.CODES),
-        'settings': json.dumps(settings, sort_keys=True),
+        'units': facs.CODES,
+        'settings': settings,
     }
+    # One entry: safetensors writes several in an order that changes, and the hash with it.
+    metadata = {_HEADER: json.dumps(header, sort_keys=True)}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
     save_file({key: value.contiguous() for key, value in tensors.items()}, partial, metadata)
@@ -81,8 +87,13 @@ def save(
     partial.replace(path)
 
 
-def load(path: Path, kind: Kind) -> Weights:
+def load(path: Path, kind: Kind, with_tensors: bool = True) -> Weights:
     """Read a weights file.
+
+    Args:
+        path: a file of `save`.
+        kind: which network the weights are for.
+        with_tensors: False to leave them out, for whom an export is enough: needs no torch.
 
     Raises:
         MicroexprError: there is no such file, it was not written by this package, it is for
@@ -90,30 +101,35 @@ def load(path: Path, kind: Kind) -> Weights:
     """
     if not path.is_file():
         raise MicroexprError(
-            f'no weights at {path}: give another file, or train with `microexpr train {kind}`'
+            f'no weights at {path}: give another file, or train with `{_trained_by(kind)}`'
         )
     try:
-        with safe_open(path, framework='pt') as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        with safe_open(path, framework='pt' if with_tensors else 'np') as file:
+            header = json.loads((file.metadata() or {}).get(_HEADER, '{}'))
+            names = file.keys() if with_tensors else ()
+            tensors = {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
         raise MicroexprError(f'{path} is not a safetensors file ({error})') from error
-    if metadata.get('format') != FORMAT:
+    if header.get('format') != FORMAT:
         raise MicroexprError(
-            f'{path} has format {metadata.get("format")!r}, expected {FORMAT!r}: '
+            f'{path} has format {header.get("format")!r}, expected {FORMAT!r}: '
             'it was not written by this version of microexpr_ros'
         )
-    if metadata['kind'] != kind:
-        raise MicroexprError(f'{path} holds {metadata["kind"]!r} weights, expected {kind!r}')
-    units = tuple(json.loads(metadata['units']))
+    if header['kind'] != kind:
+        raise MicroexprError(f'{path} holds {header["kind"]!r} weights, expected {kind!r}')
+    units = tuple(header['units'])
     if units != facs.CODES:
         raise MicroexprError(
             f'{path} was trained for Action Units {units}, this version reads {facs.CODES}: '
-            f'train again with `microexpr train {kind}`'
+            f'train again with `{_trained_by(kind)}`'
         )
     return Weights(
-        name=metadata['name'],
+        name=header['name'],
         hash=hashlib.sha256(path.read_bytes()).hexdigest()[:8],
-        settings=json.loads(metadata['settings']),
+        settings=header['settings'],
         tensors=tensors,
     )
+
+
+def _trained_by(kind: Kind) -> str:
+    return 'microexpr train au --model ...' if kind == 'baseline' else f'microexpr train {kind}'

@@ -9,7 +9,6 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.action_units import (
-    EVIDENCE,
     ActionUnitClassifier,
     Status,
 )
@@ -73,7 +72,6 @@ def test_warms_up_then_reads(classifier):
 def test_statuses_are_those_of_the_message():
     names = ('OK', 'NO_FACE', 'TOO_FEW_EVENTS', 'HEAD_MOVING', 'WARMING_UP', 'STALE')
     assert [(s.name, s.value) for s in Status] == [(n, i) for i, n in enumerate(names)]
-    assert set(EVIDENCE) == set(Status)
 
 
 def test_silence_is_told(classifier):
@@ -86,7 +84,6 @@ def test_moving_head_is_told(classifier):
     full = np.ones((2, 128, 128), np.uint8)
     out, _ = run(classifier, [slice_at(k, full) for k in range(8)])
     assert out[-1].status is Status.HEAD_MOVING
-    assert np.all(out[-1].confidence <= EVIDENCE[Status.HEAD_MOVING])
 
 
 def test_lost_face_resets(classifier):
@@ -96,7 +93,7 @@ def test_lost_face_resets(classifier):
     assert not estimate.intensity.any()
     assert not estimate.confidence.any()
     assert state.end_ns is None
-    assert all(torch.count_nonzero(v) == 0 for v in state.network)
+    assert not any(array.any() for array in state.network)
 
 
 @pytest.mark.parametrize('next_number', [5, 9])
@@ -113,9 +110,9 @@ def test_same_slices_same_estimates_and_the_state_is_left_alone(classifier):
     first, _ = run(classifier, slices)
     again, state = run(classifier, slices)
     np.testing.assert_array_equal(first[-1].intensity, again[-1].intensity)
-    before = [v.clone() for v in state.network]
+    before = [array.copy() for array in state.network]
     classifier.step(slice_at(8), state)
-    assert all(torch.equal(a, b) for a, b in zip(before, state.network, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(before, state.network, strict=True))
 
 
 def test_sensors_with_more_pixels_read_the_same(classifier):
@@ -160,8 +157,6 @@ def test_weights_file_round_trip(classifier, tmp_path):
 def test_shipped_weights_load_and_are_small():
     path = weights.shipped('au')
     assert path.stat().st_size < 5_000_000
-    threads = torch.get_num_threads()
     classifier = ActionUnitClassifier.load()
-    torch.set_num_threads(threads)
     out, _ = run(classifier, [slice_at(k) for k in range(3)])
     assert np.isfinite(out[-1].intensity).all()

@@ -1,4 +1,9 @@
+import os
 import shutil
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,12 +120,87 @@ def test_exported_step_is_the_network(exported, classifier):
         )
         np.testing.assert_array_equal(fast_estimate.active, slow_estimate.active)
         for fast_array, slow_array in zip(fast_state.network, slow_state.network, strict=True):
-            torch.testing.assert_close(fast_array, slow_array, rtol=0, atol=1e-4)
+            np.testing.assert_allclose(fast_array, slow_array, rtol=0, atol=1e-4)
         active.append(slow_estimate.active)
         spread.append(slow_estimate.intensity)
     # Else the networks would agree because nothing happens in them.
     assert {False, True} == set(np.unique(active))
     assert np.ptp(spread, axis=0).max() > 0.2
+
+
+def made_slices(count):
+    """Yield spots that move over the shipped network's grid, with pauses."""
+    generator = np.random.default_rng(0)
+    rows, columns = np.mgrid[:128, :128]
+    for k in range(count):
+        spots = [
+            (64 + 40 * np.sin(k / a), 64 + 40 * np.cos(k / b)) for a, b in ((17, 29), (41, 7))
+        ]
+        near = sum(np.exp(-((rows - r) ** 2 + (columns - c) ** 2) / 200) for r, c in spots)
+        rate = 0.01 + near * (k % 100 < 60)
+        counts = generator.poisson(rate, (2, 128, 128)).astype(np.uint8)
+        yield Slice((k + 1) * STEP_NS, STEP_NS, Region(0, 0, 256, 256), counts, int(counts.sum()))
+
+
+def real_slices(count):
+    from microexpr_ros.cli.bench.models import face_slices
+    from microexpr_ros.cli.demo import sources
+    from microexpr_ros.events import bags, sample
+
+    bag = sample.cache_folder() / f'{sample.PACKAGE}-{sample.VERSION}-face'
+    if not bags.is_bag(bag):
+        pytest.skip('the real recording is not here: `microexpr demo` downloads it')
+    return islice(face_slices(sources.describe(bag, 'real')), count)
+
+
+@pytest.mark.parametrize('recording', [made_slices, real_slices])
+def test_shipped_export_decides_as_the_network_over_a_thousand_slices(recording):
+    windows = list(recording(1000))
+    assert len(windows) == 1000
+    file = weights.load(weights.shipped('au'), 'au')
+    slow = [e for e, _ in estimates(ActionUnitClassifier.from_weights(file), windows)]
+    fast = [e for e, _ in estimates(ActionUnitClassifier.load(), windows)]
+    intensity = np.array([[e.intensity for e in run] for run in (slow, fast)])
+    assert np.corrcoef(*intensity.reshape(2, -1))[0, 1] >= 0.9999
+    np.testing.assert_array_equal([e.active for e in fast], [e.active for e in slow])
+    assert [e.status for e in fast] == [e.status for e in slow]
+    # Else they would agree because nothing happens.
+    assert np.ptp(intensity[0], axis=0).max() > 0.2
+    assert {False, True} == set(np.unique([e.active for e in slow]))
+
+
+def test_an_export_runs_where_there_is_no_torch(folder, classifier):
+    windows = slices(5)
+    np.save(folder / 'counts.npy', [window.counts for window in windows])
+    script = f"""
+import sys
+sys.modules.update(torch=None, norse=None)
+from pathlib import Path
+import numpy as np
+from microexpr_ros.alignment.slices import Slice
+from microexpr_ros.events.region import Region
+from microexpr_ros.perception.action_units import ActionUnitClassifier
+classifier = ActionUnitClassifier.load(Path('au.safetensors'))
+state = classifier.initial_state()
+for k, counts in enumerate(np.load('counts.npy'), 1):
+    slice_ = Slice(k * {STEP_NS}, {STEP_NS}, Region(0, 0, {GRID}, {GRID}), counts, 0)
+    estimate, state = classifier.step(slice_, state)
+np.save('intensity.npy', estimate.intensity)
+"""
+    command = [sys.executable, '-c', script]
+    environment = os.environ | {'PYTHONPATH': str(Path(__file__).resolve().parents[2])}
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+    (*_, (estimate, _)) = estimates(classifier, windows)
+    np.testing.assert_allclose(np.load(folder / 'intensity.npy'), estimate.intensity, atol=1e-5)
+
+
+def test_an_export_has_no_network_to_give(folder, classifier):
+    loaded = ActionUnitClassifier.load(folder / 'au.safetensors')
+    assert (loaded.grid, loaded.slice_ns) == (classifier.grid, classifier.slice_ns)
+    with pytest.raises(ValueError, match='from_weights'):
+        _ = loaded.network
+    with pytest.raises(ValueError, match='neither a network nor an export'):
+        ActionUnitClassifier(None, classifier.presence)
 
 
 def test_exported_reconstruction_is_the_network(exported, reconstructor):

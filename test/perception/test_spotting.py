@@ -24,8 +24,8 @@ def traces(slices=200, **units):
     return out
 
 
-def spot(intensity, status=Status.OK, configuration=None):
-    spotter = Spotter(Presence.uncalibrated(0.3), configuration)
+def spot(intensity, status=Status.OK, configuration=None, threshold=0.3):
+    spotter = Spotter(Presence.uncalibrated(threshold), configuration)
     state, found = spotter.initial_state(), []
     for k, row in enumerate(intensity):
         now = status[k] if isinstance(status, list) else status
@@ -38,9 +38,10 @@ def test_one_movement_is_found_where_it_is():
     (found,) = spot(traces(au12=bump(500, 700, 900, 0.8)))
     assert found.codes == (12,)
     assert found.apex_ns == 700 * MS
-    # Rest is below 0.6 * 0.3 = 0.18, which the ramps cross at 545 and 855 ms; a fall below
-    # 0.35 * 0.8 = 0.28, at 830 ms, ends it before that.
-    assert found.onset_ns == 540 * MS
+    # Rest is below 0.4 * 0.3 = 0.12, which the ramp crosses at 530 ms; it reaches 0.3 in the
+    # slice that ends at 580 ms. A straight line from there begins 0.4 / 0.6 of 50 ms earlier.
+    assert found.onset_ns == pytest.approx((530 - 50 * 0.4 / 0.6) * MS, abs=1)
+    # A fall below 0.35 * 0.8 = 0.28, at 830 ms, ends it before it is back at rest.
     assert found.offset_ns in (830 * MS, 840 * MS)
     assert found.peak == pytest.approx(0.8)
     assert found.micro
@@ -111,6 +112,94 @@ def test_confidence_falls_with_untrusted_slices():
     (unsure,) = spot(trace, [Status.OK] * 70 + [Status.HEAD_MOVING] * 130)
     assert sure.confidence == pytest.approx(0.8, abs=1e-3)
     assert 0 < unsure.confidence < sure.confidence
+
+
+def minimum_jerk(onset_ms, duration_ms, peak, lag_ms=0, noise=0.0, seed=0, slices=120):
+    """Up and down as faces move (Flash and Hogan, 1985), behind a low-pass, with noise."""
+    t = (np.arange(slices) + 1) * 10
+    up, down = (
+        np.clip((t - onset_ms - start) / (duration_ms / 2), 0, 1) for start in (0, duration_ms / 2)
+    )
+    ideal = peak * sum(sign * (10 - 15 * x + 6 * x**2) * x**3 for x, sign in ((up, 1), (down, -1)))
+    keep = np.exp(-10 / lag_ms) if lag_ms else 0.0
+    trace, value = np.zeros(slices, np.float32), 0.0
+    for k, target in enumerate(ideal):
+        trace[k] = value = keep * value + (1 - keep) * target
+    return np.abs(trace + np.random.default_rng(seed).normal(0, noise, slices)).astype(np.float32)
+
+
+@settings(max_examples=60)
+@given(
+    onset_ms=st.floats(300, 320),
+    duration_ms=st.floats(200, 500),
+    peak=st.floats(0.15, 0.35),
+    lag_ms=st.sampled_from([0, 20]),
+    seed=st.integers(0, 2**31),
+)
+def test_micro_movements_are_found_near_where_they_are(onset_ms, duration_ms, peak, lag_ms, seed):
+    trace = minimum_jerk(onset_ms, duration_ms, peak, lag_ms, noise=0.004, seed=seed)
+    (found,) = spot(traces(120, au4=trace), threshold=0.08)
+    assert found.micro
+    # Slow at first, a movement is under the noise for a while.
+    assert -20 <= found.onset_ns / MS - onset_ms <= 0.12 * duration_ms + lag_ms + 20
+    assert abs(found.apex_ns / MS - onset_ms - duration_ms / 2) <= 60 + lag_ms
+    assert 0 <= onset_ms + duration_ms + lag_ms + 20 - found.offset_ns / MS <= 0.4 * duration_ms
+    both = min(found.offset_ns / MS, onset_ms + duration_ms) - max(found.onset_ns / MS, onset_ms)
+    either = max(found.offset_ns / MS, onset_ms + duration_ms) - min(found.onset_ns / MS, onset_ms)
+    assert both / either >= 0.5
+
+
+def test_most_of_the_smallest_and_shortest_movements_are_found():
+    found = sum(
+        len(spot(traces(120, au4=minimum_jerk(300, duration, peak)), threshold=0.05)) == 1
+        for duration in (100, 200, 300, 400, 500)
+        for peak in (0.05, 0.1, 0.2, 0.35)
+    )
+    # Those of amplitude 0.05 only just reach the threshold between two slices.
+    assert found >= 15
+
+
+def test_presence_knows_of_a_movement_as_soon_as_its_threshold_is_passed():
+    """The delay is the movement's own: nothing is waited for but the end of the slice."""
+    presence = Presence.uncalibrated(0.08)
+    for peak in (0.1, 0.2, 0.35):
+        active, known_ms = np.zeros(18, bool), []
+        for k, value in enumerate(minimum_jerk(300, 300, peak), 1):
+            active = presence.active(np.full(18, value), active)
+            known_ms += [10 * k] * bool(active.any())
+        x = np.linspace(0, 1, 10_001)
+        passed = x[np.argmax(peak * (10 - 15 * x + 6 * x**2) * x**3 >= 0.08)]
+        assert 0 <= known_ms[0] - (300 + 150 * passed) < 10.1
+
+
+def test_onset_is_not_before_the_movement_before_has_ended():
+    t = (np.arange(200) + 1) * 10
+    trace = np.interp(t, [300, 400, 500, 520, 600, 700], [0, 0.9, 0.115, 0.115, 0.9, 0])
+    first, second = spot(traces(au1=trace.astype(np.float32)))
+    assert first.offset_ns <= second.onset_ns <= 520 * MS
+
+
+def test_what_is_active_from_the_start_has_its_onset_there():
+    trace = np.where(np.arange(200) < 30, 0.5, 0).astype(np.float32)
+    (found,) = spot(traces(au1=trace))
+    assert (found.onset_ns, found.offset_ns) == (STEP_NS, 31 * STEP_NS)
+
+
+def test_a_flicker_is_no_movement():
+    trace = np.zeros(200, np.float32)
+    trace[50:53] = 0.5
+    assert spot(traces(au1=trace)) == []
+    (found,) = spot(traces(au1=trace), configuration=SpottingConfiguration(shortest_ns=0))
+    assert found.apex_ns == 51 * STEP_NS
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 2**31))
+def test_noise_at_a_third_of_the_threshold_raises_no_alarm(seed):
+    rng = np.random.default_rng(seed)
+    assert spot(np.abs(rng.normal(0, 0.02, (500, 18))).clip(0, 1).astype(np.float32)) == []
+    slow = np.abs(np.cumsum(rng.normal(0, 0.002, (500, 18)), axis=0)).clip(0, 0.29)
+    assert spot(slow.astype(np.float32)) == []
 
 
 @settings(deadline=None, max_examples=25)

@@ -57,13 +57,16 @@ def test_weights_of_the_other_network(tmp_path):
 
 def test_another_list_of_units(tmp_path):
     path = tmp_path / 'w.safetensors'
-    metadata = {
-        'format': weights.FORMAT,
-        'kind': 'au',
-        'name': 'old',
-        'units': json.dumps(facs.CODES[:-1]),
-        'settings': '{}',
-    }
-    save_file({'a': torch.zeros(1)}, path, metadata)
+    header = {'format': weights.FORMAT, 'kind': 'au', 'name': 'old', 'settings': {}}
+    header['units'] = facs.CODES[:-1]
+    save_file({'a': torch.zeros(1)}, path, {'microexpr_ros': json.dumps(header)})
     with pytest.raises(MicroexprError, match='was trained for Action Units'):
         weights.load(path, 'au')
+
+
+def test_the_same_weights_have_the_same_hash(tmp_path):
+    tensors = {name: torch.full((3,), value) for value, name in enumerate('abcdef')}
+    settings = {name: value for value, name in enumerate('uvwxyz')}
+    for number in range(4):
+        weights.save(tmp_path / f'{number}', 'au', 'one', settings, tensors)
+    assert len({weights.load(tmp_path / f'{n}', 'au').hash for n in range(4)}) == 1

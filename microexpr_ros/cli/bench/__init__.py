@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from microexpr_ros.cli.bench.decode import decode
+from microexpr_ros.cli.bench.models import models
 from microexpr_ros.cli.bench.pipeline import pipeline
 from microexpr_ros.cli.bench.replay import replay
 from microexpr_ros.cli.bench.simulate import simulate
@@ -14,3 +15,4 @@ app.command()(decode)
 app.command()(replay)
 app.command()(pipeline)
 app.command()(simulate)
+app.command()(models)

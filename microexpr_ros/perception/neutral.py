@@ -1,0 +1,105 @@
+"""What a person's units read at rest, taken away from what they read later.
+
+A network reads some faces as slightly smiling or frowning though they do nothing. A few seconds
+of the neutral face tell how much, unit by unit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.facs import CODES
+from microexpr_ros.perception.action_units import ActionUnitEstimate, Status, judge
+from microexpr_ros.perception.presence import Presence
+
+LEAST_SHARE: Final = 0.5
+"""Share of the slices whose status must be OK: the median of fewer may be one of accidents."""
+
+HIGHEST: Final = 0.9
+"""Highest baseline: what is left of a unit's range above it is stretched to all of it."""
+
+REASONS: Final = {
+    Status.NO_FACE: 'no face was found',
+    Status.TOO_FEW_EVENTS: 'too few events came: give more light, or make the camera more '
+    'sensitive',
+    Status.HEAD_MOVING: 'the head moved, or the light: hold still',
+    Status.WARMING_UP: 'the face was new: wait until the state is OK',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Neutral:
+    """A neutral face.
+
+    Attributes:
+        baseline: float32 [18], intensities at rest, 0 to `HIGHEST`.
+    """
+
+    baseline: NDArray[np.float32]
+
+    @classmethod
+    def unknown(cls) -> Neutral:
+        """Return the neutral face of somebody nothing is known of: all units at 0."""
+        return cls(np.zeros(len(CODES), np.float32))
+
+    def subtract(self, intensity: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return intensities over the baseline, scaled so that 1 stays 1.
+
+        Args:
+            intensity: float32 [..., 18], 0 to 1.
+
+        Example:
+            >>> neutral = Neutral(np.full(18, 0.2, np.float32))
+            >>> [round(float(neutral.subtract(np.float32([x]))[0]), 3) for x in (0.1, 0.6, 1)]
+            [0.0, 0.5, 1.0]
+        """
+        above = (intensity - self.baseline) / (1 - self.baseline)
+        return np.asarray(np.clip(above, 0, 1), np.float32)
+
+    def apply(
+        self, estimate: ActionUnitEstimate, presence: Presence, before: NDArray[np.bool_]
+    ) -> ActionUnitEstimate:
+        """Return an estimate relative to the neutral face, judged by the same thresholds.
+
+        Args:
+            estimate: as the classifier gave it.
+            presence: the classifier's.
+            before: bool [18], units that were active in the estimate relative to the neutral
+                face one slice ago.
+        """
+        intensity = self.subtract(estimate.intensity)
+        return judge(estimate.end_ns, estimate.status, intensity, presence, before)
+
+    def __str__(self) -> str:
+        """List the units that are not at 0."""
+        units = zip(CODES, self.baseline, strict=True)
+        listed = [f'AU{code} {value:.2f}' for code, value in units if value >= 0.005]
+        return ', '.join(listed) or 'all units at 0'
+
+
+def measure(estimates: Sequence[ActionUnitEstimate]) -> Neutral:
+    """Return the neutral face that estimates of it show: the medians while the status was OK.
+
+    Args:
+        estimates: of consecutive slices, as the classifier gave them.
+
+    Raises:
+        MicroexprError: too few of them have the status OK; says why.
+    """
+    trusted = [estimate.intensity for estimate in estimates if estimate.status is Status.OK]
+    if not trusted or len(trusted) < LEAST_SHARE * len(estimates):
+        others = Counter(e.status for e in estimates if e.status is not Status.OK)
+        why = [f'{REASONS[status]} ({count} slices)' for status, count in others.most_common(1)]
+        raise MicroexprError(
+            f'{len(trusted)} of {len(estimates)} slices can be used: '
+            f'{"; ".join(why) or "no slices came"}'
+        )
+    median = np.median(trusted, axis=0)
+    return Neutral(np.asarray(median.clip(max=HIGHEST), np.float32))

@@ -1,0 +1,113 @@
+import json
+from importlib import import_module
+
+import numpy as np
+import pytest
+import torch
+import typer
+from rich.console import Console
+from torch import nn
+from typer.testing import CliRunner
+
+from microexpr_ros.cli.demo.sources import Source
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.bags import BagWriter
+from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.events.packets import packetize
+
+# The package names the command as the module is named.
+bench = import_module('microexpr_ros.cli.bench.models')
+
+app = typer.Typer()
+app.command()(bench.models)
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    count = torch.get_num_threads()
+    yield
+    torch.set_num_threads(count)
+
+
+@pytest.fixture(scope='module')
+def bag(tmp_path_factory):
+    """Return half a second of a spot that flickers in the middle of the sensor: a face to us."""
+    random = np.random.default_rng(0)
+    count = 100_000
+    events = Events(
+        np.sort(random.integers(0, 1_000_000, count)) * 1000,
+        random.normal(320, 40, count).clip(0, 639).astype(np.uint16),
+        random.normal(240, 50, count).clip(0, 479).astype(np.uint16),
+        random.integers(0, 2, count).astype(np.uint8),
+    )
+    path = tmp_path_factory.mktemp('bench') / 'bag'
+    with BagWriter(path) as writer:
+        for packet in packetize([(events, Triggers.empty())], 480, 640):
+            writer.write_packet('/event_camera/events', packet)
+    return path
+
+
+def test_every_runtime_is_timed_and_agrees(bag):
+    result = CliRunner().invoke(app, ['--source', str(bag), '--slices', '40', '--json'])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    rows = {(row['model'].partition('@')[0], row['runtime']): row for row in report['rows']}
+    assert [runtime for _, runtime in rows] == [
+        'norse', 'onnxruntime', 'classifier', 'torch', 'onnxruntime'
+    ]  # fmt: skip
+    for row in rows.values():
+        assert 0 < row['ms'] <= row['p99_ms']
+        assert row['agreement'] >= 0.9999
+        assert row['same_decisions'] in (None, 1.0)
+        assert row['mmac'] > 1
+    assert report['slices'] == 40
+
+
+def test_the_table_is_printed(bag):
+    result = CliRunner().invoke(app, ['--source', str(bag), '--slices', '20'])
+    assert result.exit_code == 0, result.output
+    assert 'onnxruntime' in result.stdout
+
+
+def test_without_a_face_there_is_nothing_to_measure(tmp_path):
+    with BagWriter(tmp_path / 'bag') as writer:
+        one = Events(np.array([5]), *(np.zeros(1, d) for d in (np.uint16, np.uint16, np.uint8)))
+        for packet in packetize([(one, Triggers.empty())], 48, 64):
+            writer.write_packet('/event_camera/events', packet)
+    result = CliRunner().invoke(app, ['--source', str(tmp_path / 'bag')])
+    assert isinstance(result.exception, MicroexprError)
+    assert 'no face' in str(result.exception)
+
+
+def test_multiply_adds_by_hand():
+    class Tiny(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = nn.Conv2d(2, 3, 3, padding=1)
+            self.projection = nn.Linear(3 * 4 * 4, 5)
+
+        def inputs(self):
+            return (torch.zeros(1, 2, 4, 4),)
+
+        def forward(self, x):
+            return self.projection(self.convolution(x).flatten(1))
+
+    assert bench._macs(Tiny()) == 4 * 4 * 3 * (2 * 3 * 3) + 3 * 4 * 4 * 5
+
+
+def test_synthetic_events_stand_in_for_a_recording_that_cannot_be_had(monkeypatch, tmp_path):
+    from microexpr_ros.cli.demo import sources
+
+    stand_in = Source(tmp_path, '/events', None, 'stand-in', 1.0)
+    asked = []
+
+    def find(name, seconds, scratch, progress):
+        asked.append((name, seconds))
+        if name == 'real':
+            raise MicroexprError('no network')
+        return stand_in
+
+    monkeypatch.setattr(sources, 'find', find)
+    assert bench._find('real', 500, tmp_path, Console(stderr=True)) is stand_in
+    assert [name for name, _ in asked] == ['real', 'synthetic']
+    assert asked[0][1] == pytest.approx(6.0)
