@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.status import Status
+
     from microexpr_ros.learning.datasets import Recording
 
 app = typer.Typer(help='Score the networks on a data set.', no_args_is_help=True)
@@ -22,22 +26,54 @@ Json = Annotated[bool, typer.Option('--json', help='Print one JSON object on std
 
 
 @app.command()
-def au(data: Data, weights: Weights = None, split: Split = 'test', json_: Json = False) -> None:
-    """Score the Action Units beside chance, majority and controls without time."""
-    import numpy as np
+def au(
+    data: Data,
+    weights: Weights = None,
+    split: Split = 'test',
+    baselines: Annotated[
+        Path | None,
+        typer.Option(help='Folder of trained baselines, to score on the same clips.'),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help='Write a page with figures to this HTML file.')
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(help='Write the tables of the model card to this file.')
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Score the Action Units by clip, by slice and as spotted movements, beside others.
 
-    from microexpr_ros.facs import CODES
-    from microexpr_ros.learning.evaluation import evaluate_action_units
+    The splits calm (false alarms) and shift (other light, sensors and amplitudes) are used if
+    the data set has them. What could not be measured is null.
+    """
+    from microexpr_ros.learning.estimators import read_baselines
+    from microexpr_ros.learning.evaluation.action_units import Benchmark, evaluate_action_units
+    from microexpr_ros.learning.evaluation.rounding import json_values
+    from microexpr_ros.learning.report.card import tables
+    from microexpr_ros.learning.report.page import page
     from microexpr_ros.perception import weights as files
     from microexpr_ros.perception.action_units import ActionUnitClassifier
-    from microexpr_ros.synthesis.dataset import read_index
 
-    file = files.load(weights or files.shipped('au'), 'au')
-    codes = [int(clip['dominant']) for clip in read_index(data, 'train').clips]
-    labels = np.array([CODES.index(c) if c else len(CODES) for c in codes], np.int64)
-    recordings = _load(data, split, images=False)
-    report = evaluate_action_units(ActionUnitClassifier.from_weights(file), recordings, labels)
-    _print({'split': split, **report}, json_)
+    path = weights or files.shipped('au')
+    classifier = ActionUnitClassifier.load(path)
+    network = ActionUnitClassifier.from_weights(files.load(path, 'au')).network
+    others = read_baselines(baselines) if baselines else {}
+    benchmark = Benchmark(
+        _load(data, split, images=bool(others)),
+        _load(data, 'calm', images=False) if _has(data, 'calm') else (),
+        _load(data, 'shift', images=False) if _has(data, 'shift') else (),
+        _labels(data, 'train') if _has(data, 'train') else None,
+        others,
+    )
+    with _status() as status:
+        scores = evaluate_action_units(classifier, network, benchmark, status.update)
+    result = json_values({'split': split, **scores})
+    for file, text in ((report, page), (card, tables)):
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text(result))
+    typer.echo(json.dumps(result) if json_ else tables(result))
 
 
 @app.command()
@@ -46,18 +82,18 @@ def reconstruction(
 ) -> None:
     """Score the images, with and without a frame, beside the mean face and the last frame."""
     from microexpr_ros.learning.baselines import mean_face
-    from microexpr_ros.learning.evaluation import evaluate_reconstruction
+    from microexpr_ros.learning.evaluation.reconstruction import evaluate_reconstruction
     from microexpr_ros.perception import weights as files
     from microexpr_ros.perception.reconstruction import Reconstructor
 
     file = files.load(weights or files.shipped('reconstruction'), 'reconstruction')
-    recordings = _load(data, split, images=True)
-    mean = mean_face(_load(data, 'train', images=True))
+    recordings = _load(data, split, images=True, targets=True)
+    mean = mean_face(_load(data, 'train', images=True, targets=True))
     report = evaluate_reconstruction(Reconstructor.from_weights(file), recordings, mean)
     _print({'split': split, **report}, json_)
 
 
-def _load(data: Path, split: str, images: bool) -> list[Recording]:
+def _load(data: Path, split: str, images: bool, targets: bool = False) -> list[Recording]:
     from rich.console import Console
     from rich.progress import Progress
 
@@ -65,13 +101,39 @@ def _load(data: Path, split: str, images: bool) -> list[Recording]:
 
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task(f'reading {split}')
-        return load(data, split, images, lambda n, of: bar.update(task, completed=n, total=of))
+        return load(
+            data,
+            split,
+            images,
+            lambda n, of: bar.update(task, completed=n, total=of),
+            targets,
+        )
+
+
+def _has(data: Path, split: str) -> bool:
+    return (data / split / 'index.json').is_file()
+
+
+def _labels(data: Path, split: str) -> NDArray[np.int64]:
+    import numpy as np
+
+    from microexpr_ros.facs import CODES
+    from microexpr_ros.synthesis.dataset import read_index
+
+    codes = [int(clip['dominant']) for clip in read_index(data, split).clips]
+    return np.array([CODES.index(c) if c else len(CODES) for c in codes], np.int64)
+
+
+def _status() -> Status:
+    from rich.console import Console
+
+    return Console(stderr=True).status('scoring')
 
 
 def _print(report: dict[str, Any], as_json: bool) -> None:
     from rich import print as rich_print
 
-    from microexpr_ros.learning.evaluation import json_values
+    from microexpr_ros.learning.evaluation.rounding import json_values
 
     if as_json:
         typer.echo(json.dumps(json_values(report)))

@@ -3,101 +3,122 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
+    from microexpr_ros.learning.configuration import ActionUnitRun, ReconstructionRun
     from microexpr_ros.learning.datasets import Recording
-    from microexpr_ros.learning.training import Progress
+    from microexpr_ros.learning.runner import Progress, Report
 
 app = typer.Typer(help='Train the networks on a data set.', no_args_is_help=True)
 
-Data = Annotated[Path, typer.Option(help='Data set with the splits train and val.')]
-Out = Annotated[Path, typer.Option(help='Folder for checkpoint and weights.')]
-Epochs = Annotated[int, typer.Option(min=1, help='Passes over the training clips.')]
-Batch = Annotated[int, typer.Option(min=1, help='Clips, or images, per step.')]
-Rate = Annotated[float, typer.Option(help='Peak learning rate.')]
-Seed = Annotated[int, typer.Option(min=0, help='Seed of everything random.')]
+Config = Annotated[
+    Path | None,
+    typer.Option(help='YAML file of the run (config/training has some); options go before it.'),
+]
+Data = Annotated[Path | None, typer.Option(help='Data set with the splits train and val.')]
+Out = Annotated[Path | None, typer.Option(help='Folder for checkpoint and weights.')]
+Epochs = Annotated[int | None, typer.Option(help='Passes over the training clips.')]
+Batch = Annotated[int | None, typer.Option(help='Clips, or images, per step.')]
+Rate = Annotated[float | None, typer.Option(help='Peak learning rate.')]
+Seed = Annotated[int | None, typer.Option(min=0, help='Seed of everything random.')]
 Resume = Annotated[bool, typer.Option('--resume', help='Go on from the checkpoint in --out.')]
+Curves = Annotated[
+    bool, typer.Option('--tensorboard', help='Write curves for TensorBoard to OUT/tensorboard.')
+]
 Json = Annotated[bool, typer.Option('--json', help='Print one JSON object on stdout.')]
 
 
 @app.command()
 def au(
-    data: Data,
-    out: Out,
-    epochs: Epochs = 12,
-    batch: Batch = 8,
-    learning_rate: Rate = 3e-3,
-    seed: Seed = 0,
+    config: Config = None,
+    data: Data = None,
+    out: Out = None,
+    model: Annotated[
+        Literal['events', 'rgb', 'fusion', 'twin', 'linear', 'mediapipe'] | None,
+        typer.Option(
+            help='The spiking network on events, on frames, on both; on events, its twin that '
+            'does not spike, or event counts by region; or thresholds for MediaPipe on frames.'
+        ),
+    ] = None,
+    epochs: Epochs = None,
+    batch: Batch = None,
+    learning_rate: Rate = None,
+    seed: Seed = None,
     control: Annotated[
-        Literal['none', 'time-shuffled', 'memoryless'],
+        Literal['none', 'time-shuffled', 'memoryless'] | None,
         typer.Option(help='Train a network that must do without time.'),
-    ] = 'none',
+    ] = None,
     resume: Resume = False,
+    tensorboard: Curves = False,
     json_: Json = False,
 ) -> None:
-    """Train the spiking network that reads Action Units.
+    """Train the spiking network that reads Action Units, or what it is compared with.
 
     Epoch, thresholds and calibration are chosen on the split val; the split test is not read.
     """
+    from microexpr_ros.learning.configuration import ActionUnitRun, read_run
     from microexpr_ros.learning.recipes import make_action_units
-    from microexpr_ros.learning.training import TrainingConfiguration
 
-    configuration = TrainingConfiguration(
-        epochs=epochs, batch=batch, learning_rate=learning_rate, seed=seed, control=control
-    )
-    training, validation = (_load(data, split, images=False) for split in ('train', 'val'))
-    with _shown() as report:
-        result = make_action_units(
-            training, validation, out, configuration, resume=resume, report=report
-        )
+    options = _options(epochs, batch, learning_rate, seed)
+    options |= {'data': data, 'out': out, 'model': model, 'training.control': control}
+    run = read_run(ActionUnitRun, config, options)
+    frames = run.model in ('rgb', 'fusion', 'mediapipe')
+    training = [] if run.model == 'mediapipe' else _load(run.data, 'train', frames, targets=False)
+    validation = _load(run.data, 'val', frames, targets=False)
+    with _reports(run, tensorboard) as report:
+        result = make_action_units(training, validation, run, resume, report)
     _print(result, json_)
 
 
 @app.command()
 def reconstruction(
-    data: Data,
-    out: Out,
-    epochs: Epochs = 12,
-    batch: Batch = 16,
-    learning_rate: Rate = 2e-3,
-    seed: Seed = 0,
-    width: Annotated[int, typer.Option(min=4, help='Channels of the finest layer.')] = 16,
+    config: Config = None,
+    data: Data = None,
+    out: Out = None,
+    epochs: Epochs = None,
+    batch: Batch = None,
+    learning_rate: Rate = None,
+    seed: Seed = None,
+    width: Annotated[int | None, typer.Option(help='Channels of the finest layer.')] = None,
     resume: Resume = False,
+    tensorboard: Curves = False,
     json_: Json = False,
 ) -> None:
     """Train the autoencoder that paints the face.
 
     The best epoch is chosen on the split val; the split test is not read.
     """
+    from microexpr_ros.learning.configuration import ReconstructionRun, read_run
     from microexpr_ros.learning.recipes import make_reconstruction
-    from microexpr_ros.learning.reconstruction_training import ReconstructionTraining
-    from microexpr_ros.perception.reconstruction import ReconstructionConfiguration
 
-    configuration = ReconstructionTraining(
-        epochs=epochs, batch=batch, learning_rate=learning_rate, seed=seed
-    )
-    training, validation = (_load(data, split, images=True) for split in ('train', 'val'))
-    with _shown() as report:
-        result = make_reconstruction(
-            training,
-            validation,
-            out,
-            configuration,
-            ReconstructionConfiguration(width=width),
-            resume=resume,
-            report=report,
-        )
+    options = _options(epochs, batch, learning_rate, seed)
+    options |= {'data': data, 'out': out, 'network.width': width}
+    run = read_run(ReconstructionRun, config, options)
+    training, validation = (_load(run.data, split, images=True) for split in ('train', 'val'))
+    with _reports(run, tensorboard) as report:
+        result = make_reconstruction(training, validation, run, resume, report)
     _print(result, json_)
 
 
-def _load(data: Path, split: str, images: bool) -> list[Recording]:
+def _options(
+    epochs: int | None, batch: int | None, learning_rate: float | None, seed: int | None
+) -> dict[str, Any]:
+    return {
+        'training.epochs': epochs,
+        'training.batch': batch,
+        'training.learning_rate': learning_rate,
+        'training.seed': seed,
+    }
+
+
+def _load(data: Path, split: str, images: bool, targets: bool = True) -> list[Recording]:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
@@ -105,42 +126,56 @@ def _load(data: Path, split: str, images: bool) -> list[Recording]:
 
     with Bar(console=Console(stderr=True)) as bar:
         task = bar.add_task(f'reading {split}')
-        return load(data, split, images, lambda n, of: bar.update(task, completed=n, total=of))
+
+        def show(number: int, of: int) -> None:
+            bar.update(task, completed=number, total=of)
+
+        return load(data, split, images, show, targets)
 
 
-def _shown() -> AbstractContextManager[Callable[[Progress], None]]:
-    from contextlib import contextmanager
+@contextmanager
+def _reports(run: ActionUnitRun | ReconstructionRun, tensorboard: bool) -> Iterator[Report]:
+    from microexpr_ros.learning.scalars import scalar_log
 
+    with ExitStack() as stack:
+        reports = [stack.enter_context(_shown())]
+        if tensorboard:
+            reports.append(stack.enter_context(scalar_log(run.out / 'tensorboard')))
+
+        def report(progress: Progress) -> None:
+            for each in reports:
+                each(progress)
+
+        yield report
+
+
+@contextmanager
+def _shown() -> Iterator[Report]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    @contextmanager
-    def shown() -> Iterator[Callable[[Progress], None]]:
-        columns = (TextColumn('{task.description}'), BarColumn(), TimeRemainingColumn())
-        with Bar(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task('training')
+    columns = (TextColumn('{task.description}'), BarColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task('training', visible=False)
 
-            def report(progress: Progress) -> None:
-                bar.update(
-                    task,
-                    completed=progress.epoch * progress.steps + progress.step,
-                    total=progress.epochs * progress.steps,
-                    description=(
-                        f'epoch {progress.epoch + 1}/{progress.epochs} '
-                        f'loss {progress.loss:.4f} val {progress.score:.4f}'
-                    ),
+        def show(progress: Progress) -> None:
+            epoch = f'epoch {progress.epoch + 1}/{progress.epochs}'
+            bar.update(
+                task,
+                completed=progress.epoch * progress.steps + progress.step,
+                total=progress.epochs * progress.steps,
+                visible=True,
+                description=f'{epoch} loss {progress.loss:.4f}',
+            )
+            if progress.score is not None:
+                # Stays in a log where a bar cannot be drawn.
+                bar.console.print(
+                    f'{epoch}: loss {progress.loss:.4f}, validation score {progress.score:.4f}, '
+                    f'{progress.seconds:.0f} s'
                 )
-                if progress.step == progress.steps:
-                    # Stays in a log where a bar cannot be drawn.
-                    bar.console.print(
-                        f'epoch {progress.epoch + 1}: loss {progress.loss:.4f}, validation score '
-                        f'before it {progress.score:.4f}, {progress.seconds:.0f} s'
-                    )
 
-            yield report
-
-    return shown()
+        yield show
 
 
 def _print(result: dict[str, Any], as_json: bool) -> None:

@@ -19,14 +19,17 @@ class Jitter:
     """One draw of all changes; the default changes nothing.
 
     Attributes:
-        mirror: exchange left and right: no unit has a side.
+        mirror: exchange left and right: an intensity is that of the stronger side.
         rows: shift down, cells.
         columns: shift to the right, cells.
         zoom: scale about the middle of the region: its edges are never exact.
         gain: factor on the counts: sensors differ in contrast threshold.
+        balance: factor on ON over that on OFF: so do the two thresholds of one sensor.
         keep: share of the cells' entries that are kept.
+        flip: share of entries that change polarity.
+        late: share of entries that fall into the slice before or after their own.
         noise: events per sensor pixel and slice of noise, in either polarity.
-        seed: of the dropped events and the noise.
+        seed: of everything that differs from entry to entry.
     """
 
     mirror: bool = False
@@ -34,7 +37,10 @@ class Jitter:
     columns: int = 0
     zoom: float = 1.0
     gain: float = 1.0
+    balance: float = 1.0
     keep: float = 1.0
+    flip: float = 0.0
+    late: float = 0.0
     noise: float = 0.0
     seed: int = 0
 
@@ -48,6 +54,10 @@ class Jitter:
         result[(result < 0) | (result >= GRID)] = -1
         return result
 
+    def gains(self) -> NDArray[np.float64]:
+        """Return the factors on counts of OFF and ON."""
+        return np.asarray(self.gain * self.balance ** np.array([-0.5, 0.5]))
+
     def add_noise(self, density: NDArray[np.float32]) -> None:
         """Add noise to events per sensor pixel, in place.
 
@@ -60,13 +70,15 @@ class Jitter:
         where = rng.integers(density.size, size=int(density.size * NOISE_SHARE))
         density[np.unravel_index(where, density.shape)] += np.float32(self.noise / NOISE_SHARE)
 
-    def image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return an image moved as the events are; without zoom. uint8 [GRID, GRID]."""
-        padded = np.pad(image, ((abs(self.rows),) * 2, (abs(self.columns),) * 2), mode='edge')
-        top = abs(self.rows) - self.rows
-        left = abs(self.columns) - self.columns
-        moved = padded[top : top + GRID, left : left + GRID]
-        return moved[:, ::-1] if self.mirror else moved
+    def images(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return images moved as the events are, uint8 [..., GRID, GRID]; edges are repeated."""
+        centres = np.arange(GRID) + 0.5
+        columns = (GRID - centres if self.mirror else centres) - self.columns
+        places = [
+            np.floor((at - GRID / 2) / self.zoom + GRID / 2).astype(np.int64).clip(0, GRID - 1)
+            for at in (centres - self.rows, columns)
+        ]
+        return images[..., places[0][:, None], places[1]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +89,21 @@ class Augmentation:
         shift: largest shift, cells.
         zoom: largest relative change of scale.
         gain: largest factor, and its inverse the smallest.
+        balance: largest ratio of ON to OFF, and its inverse the smallest.
         drop: largest share of dropped entries.
+        flip: largest share of entries that change polarity.
+        late: largest share of entries in a neighbouring slice.
         noise: largest rate of noise, events per sensor pixel and slice.
     """
 
-    shift: int
-    zoom: float
-    gain: float
-    drop: float
-    noise: float
+    shift: int = 6
+    zoom: float = 0.08
+    gain: float = 1.5
+    balance: float = 1.3
+    drop: float = 0.3
+    flip: float = 0.03
+    late: float = 0.2
+    noise: float = 0.002
 
     def draw(self, rng: np.random.Generator) -> Jitter:
         """Return one draw."""
@@ -96,7 +114,10 @@ class Augmentation:
             columns=columns,
             zoom=float(rng.uniform(1 - self.zoom, 1 + self.zoom)),
             gain=float(self.gain ** rng.uniform(-1, 1)),
+            balance=float(self.balance ** rng.uniform(-1, 1)),
             keep=float(1 - rng.uniform(0, self.drop)),
+            flip=float(rng.uniform(0, self.flip)),
+            late=float(rng.uniform(0, self.late)),
             noise=float(rng.uniform(0, self.noise)) if rng.random() < 0.5 else 0.0,
             seed=int(rng.integers(2**31)),
         )

@@ -18,6 +18,9 @@ from microexpr_ros.perception.presence import Presence, log_odds
 BACKGROUND: Final = (45,)
 """Units that are the dominant one only where no other is active: blinks go on under all."""
 
+HEAD: Final = ('sway', 'nod', 'turn')
+"""Distractors that are movements of the head."""
+
 NONE: Final = len(CODES)
 """Label of a clip without a dominant unit."""
 
@@ -162,7 +165,7 @@ def fit_activity(
     still_hz: list[float] = []
     total_hz: list[float] = []
     for recording in recordings:
-        still = not {'sway', 'shake'}.intersection(recording.clip.distractors)
+        still = not {*HEAD, 'shake'}.intersection(recording.clip.distractors)
         activity = Activity.none()
         for number in range(recording.slices):
             counts = dense(recording, number)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numba import njit
@@ -16,6 +18,9 @@ from microexpr_ros.facs import CODES
 from microexpr_ros.learning.augmentation import Jitter
 from microexpr_ros.perception.reconstruction import ReconstructionConfiguration
 from microexpr_ros.synthesis.dataset import Clip, Index, read_clip, read_index
+
+CHANGE_GAIN: Final = 20.0
+"""Brings the change from frame to frame to the order of the frame itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +55,23 @@ class Recording:
         return CODES.index(self.clip.dominant) if self.clip.dominant else len(CODES)
 
 
-def record(clip: Clip, images: bool = True) -> Recording:
+def record(clip: Clip, images: bool = True, targets: bool = True) -> Recording:
     """Keep a clip as a list of cells.
 
     Args:
         clip: as read from a data set.
         images: also keep frames and targets.
+        targets: False leaves out the targets, which are half of the images.
     """
     flat = clip.counts.reshape(len(clip.counts), -1)
     slices, cells = np.nonzero(flat)
     values = {name: getattr(clip, name) for name in clip.__slots__}
     values['counts'] = np.zeros((0, 2, GRID, GRID), np.uint8)
+    nothing = np.zeros((0, GRID, GRID), np.uint8)
     if not images:
-        values['frames'] = values['target'] = np.zeros((0, GRID, GRID), np.uint8)
+        values['frames'] = nothing
+    if not (images and targets):
+        values['target'] = nothing
     return Recording(
         cells.astype(np.uint16),
         flat[slices, cells],
@@ -76,14 +85,16 @@ def load(
     split: str,
     images: bool,
     progress: Callable[[int, int], None] | None = None,
+    targets: bool = True,
 ) -> list[Recording]:
     """Read a split into memory.
 
     Args:
         data: folder of a data set.
-        split: train, val, test or shift.
+        split: a name of synthesis.clips.SPLITS.
         images: also keep frames and targets.
         progress: called with the clips read and all clips.
+        targets: False leaves out the targets.
 
     Raises:
         MicroexprError: there is no such split, or it has no clips.
@@ -96,15 +107,23 @@ def load(
         )
     recordings = []
     for number in range(len(index)):
-        recordings.append(record(read_clip(index, number), images))
+        recordings.append(record(read_clip(index, number), images, targets))
         if progress is not None:
             progress(number + 1, len(index))
     return recordings
 
 
+def fingerprint(recordings: Sequence[Recording]) -> int:
+    """Return a number that tells clips from others: of when their events come."""
+    number = 0
+    for recording in recordings:
+        number = zlib.crc32(recording.starts.tobytes(), number)
+    return number
+
+
 @dataclass(frozen=True, slots=True)
 class SequenceBatch:
-    """Sequences for the spiking network; short ones are silent at their end.
+    """Sequences for a network; short ones are silent at their end.
 
     Attributes:
         density: float32 [T, B, 2, side, side], events per sensor pixel, summed over the cells
@@ -112,12 +131,14 @@ class SequenceBatch:
         intensity: float32 [T, B, 18], ground truth.
         valid: bool [T, B], False where a short sequence is filled up.
         label: int64 [B], as `Recording.label`.
+        frames: float32 [T, B, 2, side, side], of `watched`; None unless asked for.
     """
 
     density: NDArray[np.float32]
     intensity: NDArray[np.float32]
     valid: NDArray[np.bool_]
     label: NDArray[np.int64]
+    frames: NDArray[np.float32] | None = None
 
 
 def sequences(
@@ -126,6 +147,7 @@ def sequences(
     jitters: Sequence[Jitter] | None = None,
     order: Sequence[NDArray[np.int64]] | None = None,
     windows: Sequence[tuple[int, int]] | None = None,
+    frames: bool = False,
 ) -> SequenceBatch:
     """Make a batch of clips.
 
@@ -135,12 +157,14 @@ def sequences(
         jitters: an augmentation for each clip; None for none.
         order: for each clip, which slice stands in which place: for the shuffled control.
         windows: first slice, and the one after the last, of each clip; None for whole clips.
+        frames: also give what the frame camera saw.
     """
     spans = windows if windows is not None else [(0, r.slices) for r in recordings]
     steps, batch, side = max(end - first for first, end in spans), len(recordings), GRID // pool
     density = np.zeros((steps, batch, 2, side, side), np.float32)
     intensity = np.zeros((steps, batch, len(CODES)), np.float32)
     valid = np.zeros((steps, batch), np.bool_)
+    seen = np.zeros_like(density) if frames else None
     for b, recording in enumerate(recordings):
         jitter = jitters[b] if jitters is not None else Jitter()
         first, end = spans[b]
@@ -152,18 +176,55 @@ def sequences(
             places,
             pool,
             jitter.table(),
-            jitter.gain / recording.clip.pixels_per_cell,
-            jitter.keep,
-            np.uint64(jitter.seed),
+            jitter.gains() / recording.clip.pixels_per_cell,
+            *_chances(jitter),
             density[:, b],
         )
+        if seen is not None:
+            seen[: end - first, b] = watched(recording, pool, jitter, places)
         intensity[: end - first, b] = recording.clip.intensity[first:end]
         valid[: end - first, b] = True
     if jitters is not None:
         for b, jitter in enumerate(jitters):
             jitter.add_noise(density[:, b])
     labels = np.array([r.label for r in recordings], np.int64)
-    return SequenceBatch(density, intensity, valid, labels)
+    return SequenceBatch(density, intensity, valid, labels, seen)
+
+
+def watched(
+    recording: Recording, pool: int, jitter: Jitter, places: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return what a frame camera saw in slices of a clip.
+
+    Frames are brought to mean 0 and standard deviation 1, so that light and exposure are out.
+
+    Args:
+        recording: a clip with frames.
+        pool: cells per side of an input pixel.
+        jitter: moves the frames as it moves the events.
+        places: int64 [T], slices.
+
+    Returns:
+        float32 [T, 2, side, side]: `CHANGE_GAIN` times the change from the frame before, in the
+        slice that a frame was complete in; and the newest frame. 0 before the first frame.
+    """
+    clip, side = recording.clip, GRID // pool
+    if len(clip.frames) != len(clip.frame_slice):
+        raise ValueError('the clip was read without its images')
+    # The newest frame of each slice; those before the first slice matter to it alone.
+    newest = np.searchsorted(clip.frame_slice, places, 'right') - 1
+    used = slice(max(int(newest.min()) - 1, 0), int(newest.max()) + 1)
+    moved = jitter.images(clip.frames[used]).reshape(-1, side, pool, side, pool)
+    frames = moved.mean((2, 4), dtype=np.float32)
+    frames -= frames.mean((1, 2), keepdims=True)
+    frames /= frames.std((1, 2), keepdims=True) + np.float32(1)
+    changes = CHANGE_GAIN * np.diff(frames, axis=0, prepend=frames[:1])
+    out = np.zeros((len(places), 2, side, side), np.float32)
+    there = newest >= 0
+    out[there, 1] = frames[newest[there] - used.start]
+    fresh = there & (clip.frame_slice[newest] == places)
+    out[fresh, 0] = changes[newest[fresh] - used.start]
+    return out
 
 
 def condition_events(
@@ -199,60 +260,81 @@ def condition_events(
         c.slices_per_bin,
         powers,
         jitter.table(),
-        jitter.gain / recording.clip.pixels_per_cell,
-        jitter.keep,
-        np.uint64(jitter.seed),
+        jitter.gains() / recording.clip.pixels_per_cell,
+        *_chances(jitter),
         out,
     )
     return out
 
 
+def _chances(jitter: Jitter) -> tuple[float, float, float, np.uint64]:
+    return jitter.keep, jitter.flip, jitter.late, np.uint64(jitter.seed)
+
+
 @njit(nogil=True, cache=True)
-def _random(seed, i):  # type: ignore[no-untyped-def]
-    # Finalizer of splitmix64 (Steele et al., 2014): one number per event, in any order.
+def _fate(seed, i, keep, flip, late):  # type: ignore[no-untyped-def]
+    """Return whether an entry is kept, whether its polarity changes, how much later it comes."""
+    if keep >= 1 and flip <= 0 and late <= 0:
+        return True, False, 0
+    # Finalizer of splitmix64 (Steele et al., 2014): one number per entry, in any order, whose
+    # bits make three.
     z = seed + np.uint64(i + 1) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.float64((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * (1.0 / (1 << 53))
+    z ^= z >> np.uint64(31)
+    low = np.uint64((1 << 21) - 1)
+    share = 1.0 / (1 << 21)
+    when = np.float64((z >> np.uint64(42)) & low) * share
+    return (
+        np.float64(z & low) * share < keep,
+        np.float64((z >> np.uint64(21)) & low) * share < flip,
+        (1 if when < late / 2 else 0) - (1 if when >= 1 - late / 2 else 0),
+    )
 
 
 @njit(nogil=True, cache=True)
-def _scatter(cells, counts, starts, places, pool, table, weight, keep, seed, out):  # type: ignore[no-untyped-def]
+def _scatter(  # type: ignore[no-untyped-def]
+    cells, counts, starts, places, pool, table, weights, keep, flip, late, seed, out
+):
     for place in range(len(places)):
         slice_ = places[place]
         for i in range(starts[slice_], starts[slice_ + 1]):
-            if keep < 1 and _random(seed, i) >= keep:
+            kept, flipped, later = _fate(seed, i, keep, flip, late)
+            cell, at = np.int64(cells[i]), place + later
+            if not kept or at < 0 or at >= len(places):
                 continue
-            cell = np.int64(cells[i])
             polarity, rest = cell // (GRID * GRID), cell % (GRID * GRID)
             row, column = table[0, rest // GRID], table[1, rest % GRID]
             if row >= 0 and column >= 0:
-                out[place, polarity, row // pool, column // pool] += weight * counts[i]
+                shown = 1 - polarity if flipped else polarity
+                out[at, shown, row // pool, column // pool] += weights[polarity] * counts[i]
 
 
 @njit(nogil=True, cache=True)
 def _integrate(  # type: ignore[no-untyped-def]
-    cells, counts, starts, at, frame_at, bins, slices_per_bin, powers, table, weight, keep, seed,
-    out,
+    cells, counts, starts, at, frame_at, bins, slices_per_bin, powers, table, weights, keep, flip,
+    late, seed, out,
 ):  # fmt: skip
     leaky = len(powers)
     for slice_ in range(at + 1):
-        age = at - slice_
-        from_end = age // slices_per_bin
         for i in range(starts[slice_], starts[slice_ + 1]):
-            if keep < 1 and _random(seed, i) >= keep:
+            kept, flipped, later = _fate(seed, i, keep, flip, late)
+            age = at - slice_ - later
+            # An age of more than the sequence is that of an entry from before it.
+            if not kept or age < 0 or age > at:
                 continue
             cell = np.int64(cells[i])
             polarity, rest = cell // (GRID * GRID), cell % (GRID * GRID)
             row, column = table[0, rest // GRID], table[1, rest % GRID]
             if row < 0 or column < 0:
                 continue
-            events = weight * counts[i]
-            signed = events if polarity == 1 else -events
+            events = weights[polarity] * counts[i]
+            signed = events if (polarity == 1) != flipped else -events
+            from_end = age // slices_per_bin
             if from_end < bins:
                 out[bins - 1 - from_end, row, column] += signed
             for k in range(leaky - 1):
                 out[bins + k, row, column] += signed * powers[k, age]
             out[bins + leaky - 1, row, column] += events * powers[leaky - 1, age]
-            if slice_ > frame_at:
+            if at - age > frame_at:
                 out[bins + leaky, row, column] += signed

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+CONFIDENCE_BINS: Final = 15
+"""Bins of equal width, as of Guo et al. (2017)."""
 
 SSIM_SIGMA: Final = 1.5
 SSIM_RADIUS: Final = 5
@@ -48,11 +52,83 @@ def area_under_curve(truth: NDArray[np.bool_], score: NDArray[np.floating]) -> f
     """
     positive, negative = score[truth], score[~truth]
     if len(positive) == 0 or len(negative) == 0:
-        return float('nan')
+        return math.nan
     ordered = np.sort(negative)
     below = np.searchsorted(ordered, positive, 'left')
     not_above = np.searchsorted(ordered, positive, 'right')
     return float((below + not_above).mean() / (2 * len(negative)))
+
+
+def confusion(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Count the outcomes of binary decisions along the first axis.
+
+    Args:
+        truth: bool [N, ...].
+        found: bool [N, ...].
+
+    Returns:
+        int64 [4, ...]: right and wrong positives, wrong and right negatives. Confusions of
+        parts add up to that of the whole.
+    """
+    cases = (truth & found, ~truth & found, truth & ~found, ~truth & ~found)
+    return np.stack([case.sum(0, dtype=np.int64) for case in cases])
+
+
+def f1_of(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the F1 score of a `confusion`; nan where there is nothing to find.
+
+    Example:
+        >>> f1_of(np.array([[2, 0], [1, 3], [1, 0], [6, 7]]))
+        array([0.66666667,        nan])
+    """
+    right, excess, missed, _ = confusion.astype(np.float64)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        score = 2 * right / (2 * right + excess + missed)
+    return np.where(right + missed > 0, score, np.nan)
+
+
+def recall_of(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean recall of yes and no of a `confusion`; nan where one never occurs.
+
+    Example:
+        >>> recall_of(np.array([[3, 0], [1, 1], [1, 0], [3, 7]]))
+        array([0.75,  nan])
+    """
+    right, excess, missed, rest = confusion.astype(np.float64)
+    with np.errstate(invalid='ignore'):
+        return np.asarray((right / (right + missed) + rest / (rest + excess)) / 2)
+
+
+def reliability(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Compare confidence with how often it is right, by bins of confidence.
+
+    Args:
+        confidence: float [N], 0 to 1.
+        right: bool [N].
+
+    Returns:
+        float64 [3, CONFIDENCE_BINS]: number, sum of confidence, number that are right. Those of
+        parts add up to that of the whole.
+    """
+    which = np.minimum((confidence * CONFIDENCE_BINS).astype(np.int64), CONFIDENCE_BINS - 1)
+    weights = (np.ones(len(which)), confidence, right)
+    return np.stack([np.bincount(which, w, CONFIDENCE_BINS) for w in weights])
+
+
+def calibration_error(reliability: NDArray[np.float64]) -> float:
+    """Return the expected calibration error (Guo et al., 2017) of a `reliability`.
+
+    That is the mean distance of confidence from the share of right answers, of the bins by
+    their number; nan if there is nothing.
+    """
+    number, confidence, right = reliability
+    return float(np.abs(confidence - right).sum() / number.sum()) if number.any() else math.nan
+
+
+def mean_of_known(values: NDArray[np.floating]) -> float:
+    """Return the mean of what is not nan; nan if nothing is known."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:

@@ -2,88 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from microexpr_ros.learning import reconstruction_training, training
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.learning import blendshapes, reconstruction_training, training
 from microexpr_ros.learning.calibration import fit_activity, fit_presence
+from microexpr_ros.learning.configuration import ActionUnitRun, ReconstructionRun
 from microexpr_ros.learning.datasets import Recording
-from microexpr_ros.learning.evaluation import score_peaks, validation_score
-from microexpr_ros.learning.training import Progress, TrainingConfiguration, predict
+from microexpr_ros.learning.estimators import name_of, write_baseline
+from microexpr_ros.learning.evaluation import score_peaks
+from microexpr_ros.learning.runner import Report, settings
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.action_units import ActionUnitClassifier
 from microexpr_ros.perception.export import write_beside
-from microexpr_ros.perception.reconstruction import ReconstructionConfiguration, Reconstructor
-from microexpr_ros.perception.spiking import SpikingConfiguration
-
-Report = Callable[[Progress], None]
+from microexpr_ros.perception.reconstruction import Reconstructor
+from microexpr_ros.perception.spiking import SpikingNetwork
 
 
 def make_action_units(
     training_clips: Sequence[Recording],
     validation_clips: Sequence[Recording],
-    out: Path,
-    configuration: TrainingConfiguration,
-    network: SpikingConfiguration | None = None,
+    run: ActionUnitRun,
     resume: bool = False,
     report: Report | None = None,
 ) -> dict[str, Any]:
-    """Train a classifier, choose its thresholds on the validation split, write its weights.
+    """Train a network, choose its thresholds on the validation split, write its weights.
+
+    The spiking network on events becomes `au.safetensors`, which the nodes run; every other
+    model, and a control, a file of its own name for `estimators.read_baselines`.
 
     Args:
-        training_clips: to learn from.
+        training_clips: to learn from; the model mediapipe needs none.
         validation_clips: to choose the epoch, the thresholds and the calibration.
-        out: folder for the checkpoint and `au.safetensors`.
-        configuration: how to train.
-        network: what to train.
+        run: what to train, and how.
         resume: go on from the checkpoint.
-        report: called after every step.
+        report: called after every step and every epoch.
 
     Returns:
         What was trained and its validation scores; these are optimistic, as the thresholds were
         chosen on the same clips.
+
+    Raises:
+        MicroexprError: a control of another model than events, or as of `training.train`.
     """
+    if run.model == 'mediapipe':
+        return _choose_thresholds(validation_clips, run.out)
+    c = run.training
+    if run.model != 'events' and c.control != 'none':
+        raise MicroexprError(
+            f'control {c.control!r} of the model {run.model!r}: controls are of the model events'
+        )
+    name = name_of(run.model, c.control)
     trained = training.train(
         training_clips,
         validation_clips,
-        validation_score,
-        configuration,
-        network,
-        out / 'au.checkpoint',
+        c,
+        run.network,
+        run.out / f'{name}.checkpoint',
         resume,
         report,
+        run.model,
     )
-    deployed = trained.network.deployed()
-    traces = predict(deployed, validation_clips)
+    network, deployed = trained.network, None
+    if name == 'events' and isinstance(network, SpikingNetwork):
+        network = deployed = network.deployed()
+    traces = training.predict(network, validation_clips, c.control)
     presence = fit_presence(traces, validation_clips)
-    activity = fit_activity(validation_clips)
-    classifier = ActionUnitClassifier(deployed, presence, activity)
-    path = out / 'au.safetensors'
-    values = {
-        **classifier.to_settings(),
-        'training': training.settings(configuration, trained),
-        'torch': torch.__version__,
-    }
-    weights.save(path, 'au', 'spiking-s', values, deployed.state_dict())
-    write_beside(path, 'au')
+    described = settings(c, trained)
+    if deployed is None:
+        path = write_baseline(run.out, run.model, presence, network, described)
+        model = weights.load(path, 'baseline').model
+    else:
+        path = run.out / 'au.safetensors'
+        classifier = ActionUnitClassifier(deployed, presence, fit_activity(validation_clips))
+        values = {**classifier.to_settings(), 'training': described, 'torch': torch.__version__}
+        weights.save(path, 'au', 'spiking-s', values, deployed.state_dict())
+        write_beside(path, 'au')
+        model = weights.load(path, 'au').model
     return {
         'weights': str(path),
-        'model': weights.load(path, 'au').model,
+        'model': model,
         'best_epoch': trained.epoch,
         'validation': score_peaks(traces, validation_clips, presence),
         'history': list(trained.history),
     }
 
 
+def _choose_thresholds(clips: Sequence[Recording], out: Path) -> dict[str, Any]:
+    traces = blendshapes.predict(clips)
+    presence = fit_presence(traces, clips)
+    path = write_baseline(out, 'mediapipe', presence)
+    return {'weights': str(path), 'validation': score_peaks(traces, clips, presence)}
+
+
 def make_reconstruction(
     training_clips: Sequence[Recording],
     validation_clips: Sequence[Recording],
-    out: Path,
-    configuration: reconstruction_training.ReconstructionTraining,
-    network: ReconstructionConfiguration | None = None,
+    run: ReconstructionRun,
     resume: bool = False,
     report: Report | None = None,
 ) -> dict[str, Any]:
@@ -91,17 +110,17 @@ def make_reconstruction(
     trained = reconstruction_training.train_reconstruction(
         training_clips,
         validation_clips,
-        configuration,
-        network,
-        out / 'reconstruction.checkpoint',
+        run.training,
+        run.network,
+        run.out / 'reconstruction.checkpoint',
         resume,
         report,
     )
     deployed = trained.network.deployed()
-    path = out / 'reconstruction.safetensors'
+    path = run.out / 'reconstruction.safetensors'
     values = {
         **Reconstructor(deployed).to_settings(),
-        'training': reconstruction_training.settings(configuration, trained),
+        'training': settings(run.training, trained),
         'torch': torch.__version__,
     }
     tensors = {key: value.contiguous() for key, value in deployed.state_dict().items()}

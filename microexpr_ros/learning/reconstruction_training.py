@@ -2,64 +2,52 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from microexpr_ros.learning import runner
 from microexpr_ros.learning.augmentation import Augmentation, Jitter
 from microexpr_ros.learning.baselines import newest_frame
-from microexpr_ros.learning.checkpoint import read_checkpoint, write_checkpoint
-from microexpr_ros.learning.datasets import Recording, condition_events
+from microexpr_ros.learning.datasets import Recording, condition_events, fingerprint
 from microexpr_ros.learning.metrics import gaussian
-from microexpr_ros.learning.training import Progress
+from microexpr_ros.learning.runner import Optimization, Report, Trained
 from microexpr_ros.perception.reconstruction import ConditionalVae, ReconstructionConfiguration
 
 
 @dataclass(frozen=True, slots=True)
-class ReconstructionTraining:
+class ReconstructionTraining(Optimization):
     """How the autoencoder is trained.
 
     Attributes:
-        epochs: passes over the clips.
         targets: targets drawn from each clip in a pass.
-        batch: targets per step of the optimizer.
-        learning_rate: peak of the one-cycle schedule.
-        weight_decay: of AdamW.
-        clip_norm: largest norm of a gradient.
         ssim_weight: weight of 1 - SSIM beside the mean absolute error.
         kl_weight: weight of the divergence, reached after `kl_epochs`.
         kl_epochs: epochs in which the weight grows from 0.
         free_bits: divergence per latent value that costs nothing, nats (Kingma et al., 2016).
         frame_chance: share of targets that are given a frame.
         old_frame_chance: share of those whose frame is not the newest one.
-        seed: of everything random.
         augmentation: ranges of random changes.
     """
 
-    epochs: int = 12
-    targets: int = 4
     batch: int = 16
     learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
-    clip_norm: float = 1.0
+    warm_up: float = 0.1
+    targets: int = 4
     ssim_weight: float = 0.3
     kl_weight: float = 1e-4
     kl_epochs: int = 3
     free_bits: float = 0.02
     frame_chance: float = 0.5
     old_frame_chance: float = 0.3
-    seed: int = 0
     augmentation: Augmentation = field(
-        default_factory=lambda: Augmentation(shift=6, zoom=0.0, gain=1.5, drop=0.3, noise=0.0)
+        default_factory=lambda: Augmentation(zoom=0.0, balance=1.0, flip=0.0, late=0.0, noise=0.0)
     )
 
 
@@ -80,23 +68,6 @@ class Task:
     jitter: Jitter = field(default_factory=Jitter)
 
 
-@dataclass(frozen=True, slots=True)
-class TrainedReconstruction:
-    """The best network of a training, by its score on the validation split.
-
-    Attributes:
-        network: with posterior and normalization.
-        epoch: epoch after which it was best, from 1.
-        score: minus its validation loss.
-        history: one entry per epoch: loss and score.
-    """
-
-    network: ConditionalVae
-    epoch: int
-    score: float
-    history: tuple[dict[str, float], ...]
-
-
 def batch_of(
     tasks: Sequence[Task], configuration: ReconstructionConfiguration
 ) -> tuple[Tensor, Tensor]:
@@ -110,9 +81,9 @@ def batch_of(
         frame_at = None if task.frame is None else int(clip.frame_slice[task.frame])
         condition[b, :-2] = condition_events(task.recording, at, frame_at, c, task.jitter)
         if task.frame is not None:
-            condition[b, -2] = task.jitter.image(clip.frames[task.frame]) / np.float32(255)
+            condition[b, -2] = task.jitter.images(clip.frames[task.frame]) / np.float32(255)
             condition[b, -1] = 1
-        target[b, 0] = task.jitter.image(clip.target[task.number]) / np.float32(255)
+        target[b, 0] = task.jitter.images(clip.target[task.number]) / np.float32(255)
     result = torch.from_numpy(condition)
     result[:, :-2] = c.compress(result[:, :-2])
     return (
@@ -183,8 +154,8 @@ def train_reconstruction(
     network: ReconstructionConfiguration | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
-    report: Callable[[Progress], None] | None = None,
-) -> TrainedReconstruction:
+    report: Report | None = None,
+) -> Trained[ConditionalVae]:
     """Train on images with and without a frame.
 
     Half of each batch is painted from a draw of the posterior, half from the prior's mean, which
@@ -197,67 +168,34 @@ def train_reconstruction(
         network: what to train.
         checkpoint: file written after every epoch.
         resume: go on from the checkpoint.
-        report: called after every step.
+        report: called after every step and every epoch.
 
     Raises:
         MicroexprError: `resume`, and the checkpoint is missing or of another configuration.
     """
     c = configuration or ReconstructionTraining()
-    torch.manual_seed(c.seed)
-    torch.set_flush_denormal(True)
-    net = ConditionalVae(network)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(net.parameters(), c.learning_rate, weight_decay=c.weight_decay)
-    steps = math.ceil(len(training) * c.targets / c.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, c.learning_rate, total_steps=steps * c.epochs, pct_start=0.1
-    )
-    parts = {'network': net, 'optimizer': optimizer, 'schedule': schedule}
-    identity = {
-        'training': asdict(c),
-        'network': asdict(net.configuration),
-        'clips': len(training),
-    }
-    history: list[dict[str, float]] = []
-    best: dict[str, Tensor] = {}
-    if resume and checkpoint is not None:
-        history, best = read_checkpoint(checkpoint, identity, parts)
+    runner.begin(c)
+    net = ConditionalVae(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fixed = validation_tasks(validation, net.configuration)
 
-    started = time.monotonic()
-    for epoch in range(len(history), c.epochs):
-        rng = np.random.default_rng([c.seed, epoch])
+    def losses(
+        epoch: int, rng: np.random.Generator, order: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Tensor]:
         noise = torch.Generator().manual_seed(c.seed * 1000 + epoch)
-        order = rng.permutation(np.repeat(np.arange(len(training)), c.targets))
-        net.train()
-        losses: list[float] = []
-        for step in range(steps):
-            chosen = order[step * c.batch : (step + 1) * c.batch]
-            tasks = [draw(training[i], net.configuration, c, rng) for i in chosen]
+        for step, chosen in enumerate(order):
+            tasks = [draw(training[i // c.targets], net.configuration, c, rng) for i in chosen]
             condition, target = batch_of(tasks, net.configuration)
-            kl_share = min(1.0, (epoch + step / steps) / max(c.kl_epochs, 1e-9))
-            loss = _loss(net, condition, target, c, c.kl_weight * kl_share, noise)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(net.parameters(), c.clip_norm)
-            optimizer.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-            if report is not None:
-                last = history[-1]['score'] if history else math.nan
-                seconds = time.monotonic() - started
-                mean = float(np.mean(losses))
-                report(Progress(epoch, c.epochs, step + 1, steps, mean, last, seconds))
-        now = -_validation_loss(net.eval(), fixed, c)
-        if not history or now > max(entry['score'] for entry in history):
-            best = {key: value.clone() for key, value in net.state_dict().items()}
-        history.append({'loss': float(np.mean(losses)), 'score': now})
-        if checkpoint is not None:
-            write_checkpoint(checkpoint, identity, parts, history, best)
-    net.load_state_dict(best)
-    scores = [entry['score'] for entry in history]
-    epoch = int(np.argmax(scores))
-    return TrainedReconstruction(net.eval(), epoch + 1, scores[epoch], tuple(history))
+            kl_share = min(1.0, (epoch + step / len(order)) / max(c.kl_epochs, 1e-9))
+            yield _loss(net, condition, target, c, c.kl_weight * kl_share, noise)
+
+    lesson = runner.Lesson(
+        network=net,
+        items=len(training) * c.targets,
+        losses=losses,
+        score=lambda now: -_validation_loss(now, fixed, c),
+        identity={'network': asdict(net.configuration), 'clips': fingerprint(training)},
+    )
+    return runner.run(lesson, c, checkpoint, resume, report)
 
 
 def validation_tasks(
@@ -321,10 +259,3 @@ def paint(network: ConditionalVae, tasks: Sequence[Task], batch: int = 16) -> ND
         condition, _ = batch_of(tasks[first : first + batch], network.configuration)
         out.append(torch.round(network(condition)[:, 0] * 255).to(torch.uint8).numpy())
     return np.concatenate(out)
-
-
-def settings(
-    configuration: ReconstructionTraining, trained: TrainedReconstruction
-) -> dict[str, Any]:
-    """Return how a network was trained, as JSON values for its weights file."""
-    return {**asdict(configuration), 'best_epoch': trained.epoch, 'validation': trained.score}

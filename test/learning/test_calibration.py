@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,3 +60,11 @@ def test_presence_and_activity_from_clips(recordings):
     assert dominant(peaks, presence).tolist() == [r.label for r in recordings]
     limits = fit_activity(recordings)
     assert 0 < limits.silent_hz < limits.moving_hz
+
+
+@pytest.mark.parametrize('motion', ['sway', 'nod', 'turn', 'shake'])
+def test_clips_that_move_as_a_whole_set_no_limit(recordings, motion):
+    still = [r for r in recordings if not r.clip.distractors]
+    loud = replace(still[0], clip=replace(still[0].clip, distractors=(motion,)))
+    loud = replace(loud, counts=np.full_like(loud.counts, 255))
+    assert fit_activity([*still, loud]).moving_hz == fit_activity(still).moving_hz

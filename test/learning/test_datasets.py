@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,13 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.learning.augmentation import Augmentation, Jitter
 from microexpr_ros.learning.calibration import dense
-from microexpr_ros.learning.datasets import condition_events, load, record, sequences
+from microexpr_ros.learning.datasets import (
+    CHANGE_GAIN,
+    condition_events,
+    load,
+    record,
+    sequences,
+)
 from microexpr_ros.learning.reconstruction_training import Task, batch_of
 from microexpr_ros.perception.reconstruction import (
     ConditionalVae,
@@ -58,25 +66,108 @@ def test_mirror_and_shift_move_events_and_images_alike():
         moved = np.zeros_like(image)
         for y, x in np.argwhere(image):
             moved[rows[y], columns[x]] = image[y, x]
-        np.testing.assert_array_equal(jitter.image(image), moved)
+        np.testing.assert_array_equal(jitter.images(image), moved)
+
+
+def test_zoom_moves_events_and_images_alike():
+    image = np.zeros((128, 128), np.uint8)
+    image[30:34, 90:94] = 200
+    jitter = Jitter(mirror=True, rows=2, columns=3, zoom=1.2)
+    rows, columns = jitter.table()
+    expected = [np.mean([rows[30], rows[33]]), np.mean([columns[90], columns[93]])]
+    found = np.argwhere(jitter.images(image)).mean(0)
+    np.testing.assert_allclose(found, expected, atol=1)
 
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**31))
 def test_jitter_neither_invents_nor_repeats_events(seed):
     clip = _spread(seed)
-    jitter = Augmentation(shift=6, zoom=0.1, gain=1.5, drop=0.3, noise=0.0).draw(
-        np.random.default_rng(seed)
-    )
+    jitter = Augmentation(noise=0.0).draw(np.random.default_rng(seed))
     plain = sequences([clip], 2).density.sum()
     changed = sequences([clip], 2, [jitter]).density.sum()
-    assert changed <= plain * jitter.gain * 1.0001
+    assert changed <= plain * jitter.gains().max() * 1.0001
 
 
 def test_thinning_keeps_its_share(make_clip):
     recording = record(make_clip(4))
     kept = sequences([recording], 2, [Jitter(keep=0.5, seed=3)]).density.sum()
     assert kept / sequences([recording], 2).density.sum() == pytest.approx(0.5, abs=0.05)
+
+
+def test_polarities_have_their_gains(make_clip):
+    recording = record(make_clip(4))
+    plain, changed = (
+        sequences([recording], 2, [jitter]).density.sum((0, 1, 3, 4))
+        for jitter in (Jitter(), Jitter(gain=1.2, balance=4.0))
+    )
+    np.testing.assert_allclose(changed / plain, [1.2 / 2, 1.2 * 2], rtol=1e-4)
+
+
+def test_flipping_keeps_events_in_place_and_time(make_clip):
+    recording = record(make_clip(4))
+    plain, half, all_ = (
+        sequences([recording], 2, [Jitter(flip=flip, seed=5)]).density for flip in (0, 0.5, 1)
+    )
+    np.testing.assert_array_equal(all_, plain[:, :, ::-1])
+    np.testing.assert_allclose(half.sum(2), plain.sum(2), atol=1e-5)
+    moved = np.abs(half - plain).sum() / 2 / plain.sum()
+    assert moved == pytest.approx(0.5, abs=0.1)
+
+
+def test_late_entries_go_to_the_neighbouring_slices(make_clip):
+    clip = make_clip(4)
+    clip.counts[:] = 0
+    clip.counts[20] = 1
+    density = sequences([record(clip)], 2, [Jitter(late=0.4, seed=2)]).density.sum((1, 2, 3, 4))
+    total = 2 * 128 * 128 / clip.pixels_per_cell
+    np.testing.assert_allclose(density[19:22] / total, [0.2, 0.6, 0.2], atol=0.01)
+    assert density.sum() == pytest.approx(total)
+
+
+def test_late_entries_of_a_condition_end_in_the_bin_that_is_theirs(make_clip):
+    clip = make_clip(4)
+    clip.counts[:] = 0
+    clip.counts[20, 1] = 1
+    last_bin = TINY.bins - 1
+    plain, late = (
+        condition_events(record(clip), 20, None, TINY, Jitter(late=late, seed=2))
+        for late in (0, 1)
+    )
+    share = late[last_bin].sum() / plain[last_bin].sum()
+    # Half of them come one slice later, after the last one that has been seen.
+    assert share == pytest.approx(0.5, abs=0.02)
+
+
+def test_frames_are_seen_when_they_are_complete(make_clip):
+    clip = make_clip(4)
+    batch = sequences([record(clip)], 2, frames=True)
+    change, newest = batch.frames[:, 0].swapaxes(0, 1)
+    pooled = clip.frames.reshape(-1, 64, 2, 64, 2).mean((2, 4))
+    normal = (pooled - pooled.mean((1, 2), keepdims=True)) / (
+        pooled.std((1, 2), keepdims=True) + 1
+    )
+    # Frames are complete in slices 2, 5, 8 and so on.
+    assert not newest[:2].any()
+    np.testing.assert_allclose(newest[5], normal[1], atol=1e-4)
+    np.testing.assert_allclose(newest[7], normal[1], atol=1e-4)
+    np.testing.assert_allclose(change[5], CHANGE_GAIN * (normal[1] - normal[0]), atol=1e-3)
+    assert not change[[2, 3, 4, 6, 7]].any()
+
+
+def test_frames_of_a_window_are_those_of_the_clip(make_clip):
+    recording = record(make_clip(4))
+    whole = sequences([recording], 2, frames=True).frames
+    part = sequences([recording], 2, windows=[(11, 31)], frames=True).frames
+    np.testing.assert_allclose(part, whole[11:31], atol=1e-5)
+
+
+def test_frames_do_not_see_light(make_clip):
+    clip = make_clip(4)
+    dim = replace(clip, frames=clip.frames // 2)
+    bright, dark = (sequences([record(c)], 2, frames=True).frames[:, 0, 1] for c in (clip, dim))
+    # The rest is rounding, and the 1 that keeps a black frame finite.
+    assert np.abs(bright - dark).max() < 0.05 * np.abs(bright).max()
 
 
 def test_noise_has_its_rate():
@@ -123,8 +214,6 @@ def test_missing_data_names_the_command(tmp_path):
 
 
 def _spread(seed):
-    from dataclasses import replace as put
-
     from microexpr_ros.learning.datasets import Recording
 
     rng = np.random.default_rng(seed)
@@ -134,7 +223,7 @@ def _spread(seed):
         cells.ravel(),
         np.ones(200, np.uint8),
         np.arange(6, dtype=np.int64) * 40,
-        put(clip, intensity=np.zeros((5, 18), np.float32)),
+        replace(clip, sides=np.zeros((5, 18, 2), np.float32)),
     )
 
 
@@ -146,7 +235,7 @@ def _plain():
     return Clip(
         counts=np.zeros((0, 2, 128, 128), np.uint8),
         pixels_per_cell=1.0,
-        intensity=np.zeros((0, 18), np.float32),
+        sides=np.zeros((0, 18, 2), np.float32),
         frames=nothing,
         frame_slice=none,
         target=nothing,

@@ -87,3 +87,48 @@ def test_correlation():
     x = np.arange(12.0)
     assert metrics.correlation(x, 3 - 2 * x) == pytest.approx(-1)
     assert metrics.correlation(x, np.ones(12)) == 0
+
+
+def test_confusion_by_hand():
+    truth = np.array([[1, 0], [1, 0], [0, 0], [0, 0], [1, 0]], bool)
+    found = np.array([[1, 0], [0, 0], [1, 1], [0, 0], [1, 0]], bool)
+    counts = metrics.confusion(truth, found)
+    assert counts.tolist() == [[2, 0], [1, 1], [1, 0], [1, 4]]
+    assert metrics.f1_of(counts)[0] == pytest.approx(4 / 6)
+    assert metrics.recall_of(counts)[0] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    # The second never occurs: nothing is known of it.
+    assert np.isnan(metrics.f1_of(counts)[1])
+    assert np.isnan(metrics.recall_of(counts)[1])
+    assert metrics.mean_of_known(metrics.f1_of(counts)) == pytest.approx(4 / 6)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**31), st.integers(0, 20))
+def test_confusions_of_parts_add_up(seed, cut):
+    rng = np.random.default_rng(seed)
+    truth, found = rng.random((2, 20)) < 0.4
+    parts = [metrics.confusion(truth[part], found[part]) for part in np.s_[:cut, cut:]]
+    whole = metrics.confusion(truth, found)
+    np.testing.assert_array_equal(sum(parts), whole)
+    assert whole.sum() == 20
+    if truth.any():
+        assert metrics.f1_of(whole) == pytest.approx(metrics.f1(truth, found))
+
+
+def test_calibration_error_by_hand():
+    confidence = np.array([0.9, 0.9, 0.9, 0.9, 0.5, 0.5, 1.0])
+    right = np.array([1, 1, 1, 0, 1, 1, 0], bool)
+    # Bins 13 (four: sure of 0.9, right in 0.75), 7 (two: 0.5 and 1), 14 (one: 1 and 0).
+    sums = metrics.reliability(confidence, right)
+    assert sums[0].nonzero()[0].tolist() == [7, 13, 14]
+    expected = (4 * 0.15 + 2 * 0.5 + 1 * 1.0) / 7
+    assert metrics.calibration_error(sums) == pytest.approx(expected)
+    assert np.isnan(metrics.calibration_error(np.zeros_like(sums)))
+
+
+def test_confidence_that_is_a_probability_is_calibrated():
+    rng = np.random.default_rng(0)
+    confidence = rng.random(50_000)
+    right = rng.random(50_000) < confidence
+    assert metrics.calibration_error(metrics.reliability(confidence, right)) < 0.01
+    assert metrics.calibration_error(metrics.reliability(confidence, ~right)) > 0.3

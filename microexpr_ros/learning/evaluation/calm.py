@@ -1,0 +1,70 @@
+"""False alarms: what is detected in clips of the split calm, where there is nothing to detect."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.learning.calibration import HEAD
+from microexpr_ros.learning.datasets import Recording
+from microexpr_ros.learning.evaluation.published import publish
+from microexpr_ros.learning.evaluation.resampling import interval, resampled
+from microexpr_ros.learning.evaluation.spotting_scores import false_alarm, spot
+from microexpr_ros.perception.action_units import ActionUnitClassifier
+from microexpr_ros.synthesis.dataset import Clip
+
+KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    'neutral': (),
+    'talking': ('talk',),
+    'blinking': ('blink',),
+    'head': HEAD,
+}
+"""Kinds of calm, and the distractors that tell them."""
+
+
+def kinds(clip: Clip) -> tuple[str, ...]:
+    """Return the kinds of calm that a clip shows; neutral if it shows no other."""
+    shown = tuple(kind for kind, names in KINDS.items() if set(names) & set(clip.distractors))
+    return shown or ('neutral',)
+
+
+def false_alarms(
+    classifier: ActionUnitClassifier, calm: Sequence[Recording]
+) -> dict[str, dict[str, Any]]:
+    """Return the false alarms per minute of each kind of calm, with intervals and minutes.
+
+    A detection is false if none of its units really moves during it: in clips without any
+    expression, a real blink that is found is not an error.
+    """
+    alarms = []
+    for recording in calm:
+        detections = spot(publish(classifier, recording).intensity, classifier.presence)
+        alarms.append(sum(false_alarm(recording, d) for d in detections))
+    minutes = np.array([r.slices * SLICE_NS / 60e9 for r in calm])
+    identities = np.array([r.clip.identity for r in calm], np.int64)
+    counts, rates = np.array(alarms, np.int64), {}
+    for kind in KINDS:
+        chosen = np.array([kind in kinds(r.clip) for r in calm], np.bool_)
+        rates[kind] = _rate(identities[chosen], counts[chosen], minutes[chosen])
+    return rates
+
+
+def _rate(
+    identities: NDArray[np.int64], counts: NDArray[np.int64], minutes: NDArray[np.float64]
+) -> dict[str, Any]:
+    if len(counts) == 0:
+        return {'per_min': math.nan, 'ci95': [math.nan] * 2, 'minutes': 0.0}
+
+    def rate(rows: NDArray[np.int64]) -> float:
+        return float(counts[rows].sum() / minutes[rows].sum())
+
+    return {
+        'per_min': rate(np.arange(len(counts))),
+        'ci95': interval(resampled(identities, rate)),
+        'minutes': float(minutes.sum()),
+    }

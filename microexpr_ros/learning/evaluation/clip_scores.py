@@ -1,0 +1,55 @@
+"""Scores by clip: one answer for about a second, as the paper gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.facs import CODES, PRESENT
+from microexpr_ros.learning import metrics
+from microexpr_ros.learning.calibration import dominant
+from microexpr_ros.learning.datasets import Recording
+from microexpr_ros.perception.presence import Presence
+
+
+def labels(recordings: Sequence[Recording]) -> NDArray[np.int64]:
+    """Return the dominant unit of each clip, int64 [N], as `Recording.label`."""
+    return np.array([r.label for r in recordings], np.int64)
+
+
+def present(recordings: Sequence[Recording]) -> NDArray[np.bool_]:
+    """Return which units are really there at any time of each clip, bool [N, 18]."""
+    return np.stack([r.peaks for r in recordings]) >= PRESENT
+
+
+def score_peaks(
+    traces: Sequence[NDArray[np.float32]], recordings: Sequence[Recording], presence: Presence
+) -> dict[str, float]:
+    """Return scores of the peaks of predicted intensities.
+
+    A unit is there if its ground truth reaches `PRESENT` anywhere in the clip, and found if its
+    intensity reaches its threshold anywhere.
+
+    Args:
+        traces: predicted intensities of each clip, float32 [T, 18].
+        recordings: the clips.
+        presence: thresholds.
+
+    Returns:
+        `clip_accuracy` and `clip_uar` of the dominant unit or none, `clip_uf1` and `clip_auc`,
+        the means over the units' presence.
+    """
+    peaks = np.stack([trace.max(0) for trace in traces])
+    truth, label = present(recordings), labels(recordings)
+    predicted = dominant(peaks, presence)
+    active = peaks >= presence.threshold
+    units = range(len(CODES))
+    areas = [metrics.area_under_curve(truth[:, k], peaks[:, k]) for k in units]
+    return {
+        'clip_accuracy': metrics.accuracy(label, predicted),
+        'clip_uar': metrics.unweighted_recall(label, predicted),
+        'clip_uf1': float(np.mean([metrics.f1(truth[:, k], active[:, k]) for k in units])),
+        'clip_auc': metrics.mean_of_known(np.array(areas)),
+    }

@@ -1,0 +1,28 @@
+"""What a clip was taken under: the groups that a report splits its scores by."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from microexpr_ros.learning.calibration import HEAD
+from microexpr_ros.synthesis.dataset import Clip
+
+AMPLITUDES: Final = (0.15, 0.25, 0.35, 1.0)
+"""Upper bounds of groups of the dominant unit's amplitude; the last are macro-expressions."""
+
+
+def conditions(clip: Clip) -> dict[str, tuple[str, ...]]:
+    """Return the groups of a clip, by what they divide; a clip may be in several of one."""
+    group = min(int(np.searchsorted(AMPLITUDES, clip.amplitude, 'right')), len(AMPLITUDES) - 1)
+    amplitude = f'{(0.0, *AMPLITUDES)[group]:.2f}-{AMPLITUDES[group]:.2f}'
+    head = tuple(name for name in HEAD if name in clip.distractors)
+    others = tuple(name for name in clip.distractors if name not in HEAD)
+    return {
+        'sensor': (clip.sensor,),
+        'light': (clip.light,),
+        'amplitude': (amplitude,) if clip.dominant else (),
+        'head': head or ('still',),
+        'distractor': others or ('none',),
+    }

@@ -1,0 +1,98 @@
+"""What networks compute per second of stream: operations that spikes cause, and dense ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.learning.datasets import Recording
+from microexpr_ros.learning.estimators import Estimator
+from microexpr_ros.learning.training import predict
+from microexpr_ros.perception.spiking import SpikingNetwork
+
+
+def fan_out(layer: nn.Module, values: Tensor) -> float:
+    """Return how many additions into neurons the values that are not zero cause.
+
+    Args:
+        layer: a convolution or a linear layer.
+        values: what comes into it, float32 [N, C, H, W] or [..., I].
+    """
+    active = (values != 0).float()
+    if isinstance(layer, nn.Conv2d):
+        # Neurons that a value reaches: fewer at the border, and where a stride steps over.
+        reached = functional.conv2d(
+            active.sum(1, keepdim=True),
+            torch.ones(1, 1, *layer.kernel_size),
+            stride=layer.stride,
+            padding=layer.padding,
+        )
+        return float(reached.sum(dtype=torch.float64)) * layer.out_channels / layer.groups
+    assert isinstance(layer, nn.Linear)
+    return float(active.sum(dtype=torch.float64)) * layer.out_features
+
+
+@torch.inference_mode()
+def count_operations(network: SpikingNetwork, recordings: Sequence[Recording]) -> dict[str, Any]:
+    """Count the spikes of a network and the operations that they cause.
+
+    An operation is one addition of a weight to one neuron. Each layer is counted by what comes
+    into it: the first takes the cells with events, which are graded, the next ones spikes, the
+    readout integrators that are never silent.
+
+    Args:
+        network: deployed.
+        recordings: clips.
+
+    Returns:
+        `spikes_per_s`, `synops_per_s`, and `layers` with the operations of each.
+    """
+    spikes = 0.0
+    layers = {
+        name: layer
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear)
+    }
+    operations = dict.fromkeys(layers, 0.0)
+
+    def count(name: str, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        nonlocal spikes
+        operations[name] += fan_out(layer, inputs[0])
+        if bool(((inputs[0] == 0) | (inputs[0] == 1)).all()):
+            spikes += float(inputs[0].sum(dtype=torch.float64))
+
+    hooks = [
+        layer.register_forward_pre_hook(partial(count, name)) for name, layer in layers.items()
+    ]
+    try:
+        # One by one: in a batch, short clips are filled up, and what is filled up spikes too.
+        for recording in recordings:
+            predict(network, [recording])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    seconds = _seconds(recordings)
+    by_layer = {name: number / seconds for name, number in operations.items()}
+    return {
+        'spikes_per_s': spikes / seconds,
+        'synops_per_s': sum(by_layer.values()),
+        'layers': by_layer,
+    }
+
+
+def count_multiply_adds(estimator: Estimator, recording: Recording) -> float:
+    """Return the dense multiply-adds of a network of torch, per second of stream."""
+    with FlopCounterMode(display=False) as counter:
+        estimator.predict([recording])
+    return float(counter.get_total_flops()) / 2 / _seconds([recording])
+
+
+def _seconds(recordings: Sequence[Recording]) -> float:
+    return sum(r.slices for r in recordings) * SLICE_NS * 1e-9

@@ -1,0 +1,75 @@
+"""What the runtime publishes for a clip, slice by slice, and what its confidence is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.alignment.slices import Slice
+from microexpr_ros.events.histogram import GRID, SLICE_NS
+from microexpr_ros.events.region import Region
+from microexpr_ros.facs import PRESENT
+from microexpr_ros.learning import metrics
+from microexpr_ros.learning.calibration import dense
+from microexpr_ros.learning.datasets import Recording
+from microexpr_ros.perception.action_units import ActionUnitClassifier, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Estimates of a clip.
+
+    Attributes:
+        intensity: float32 [T, 18].
+        confidence: float32 [T, 18].
+        active: bool [T, 18].
+        status: int64 [T], of `Status`.
+    """
+
+    intensity: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    active: NDArray[np.bool_]
+    status: NDArray[np.int64]
+
+
+def publish(classifier: ActionUnitClassifier, recording: Recording) -> Published:
+    """Step the classifier over a clip, as the node does over the slices of a stream."""
+    state = classifier.initial_state()
+    # Only the region's area matters: it gives the clip's sensor pixels per cell.
+    region = Region(0, 0, round(recording.clip.pixels_per_cell * GRID * GRID), 1)
+    estimates = []
+    for number in range(recording.slices):
+        counts = dense(recording, number)
+        end_ns = (number + 1) * SLICE_NS
+        slice_ = Slice(end_ns, SLICE_NS, region, counts, int(counts.sum()))
+        estimate, state = classifier.step(slice_, state)
+        estimates.append(estimate)
+    return Published(
+        np.stack([e.intensity for e in estimates]),
+        np.stack([e.confidence for e in estimates]),
+        np.stack([e.active for e in estimates]),
+        np.array([e.status for e in estimates], np.int64),
+    )
+
+
+def reliability(
+    published: Published, recording: Recording, statuses: Sequence[Status], active: bool = False
+) -> NDArray[np.float64]:
+    """Compare the published confidence with how often `active` is right.
+
+    Args:
+        published: of the clip.
+        recording: the clip.
+        statuses: only slices with one of these count.
+        active: only units that are said to be present count: most are absent most of the time,
+            which is easy to know.
+
+    Returns:
+        As of `metrics.reliability`.
+    """
+    truth = recording.clip.intensity >= PRESENT
+    chosen = np.isin(published.status, statuses)[:, None] & (published.active | (not active))
+    return metrics.reliability(published.confidence[chosen], (published.active == truth)[chosen])

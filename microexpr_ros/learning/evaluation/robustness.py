@@ -1,0 +1,92 @@
+"""What cameras and wires do to a stream, done to clips: lost packets, and frames out of step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.learning.datasets import Recording
+from microexpr_ros.learning.estimators import Estimator
+from microexpr_ros.learning.evaluation.clip_scores import score_peaks
+
+LOST_SHARES: Final = (0.0, 0.01, 0.05, 0.1, 0.2)
+
+BURST_SLICES: Final = 3.0
+"""Mean length of a loss: a full queue or a busy bus loses several packets in a row."""
+
+LATE_SLICES: Final = (0, 1, 2, 4, 8)
+
+
+def lose_packets(recording: Recording, share: float, seed: int) -> Recording:
+    """Return a clip that has lost the events of some slices, in bursts.
+
+    Losses begin and end as in Gilbert's channel (1960): with constant chances, so that bursts
+    are `BURST_SLICES` long in the mean and the share is reached over many clips.
+
+    Args:
+        recording: the clip.
+        share: of the slices, 0 to below 1.
+        seed: of the losses.
+    """
+    rng = np.random.default_rng([seed, recording.clip.index])
+    begins = share / (1 - share) / BURST_SLICES
+    lost = np.zeros(recording.slices, np.bool_)
+    now = bool(rng.random() < share)
+    for number, chance in enumerate(rng.random(recording.slices)):
+        lost[number] = now
+        now = chance >= 1 / BURST_SLICES if now else chance < begins
+    sizes = np.diff(recording.starts)
+    kept = np.repeat(~lost, sizes)
+    starts = np.concatenate([[0], np.cumsum(np.where(lost, 0, sizes))])
+    return replace(
+        recording, cells=recording.cells[kept], counts=recording.counts[kept], starts=starts
+    )
+
+
+def delay_frames(recording: Recording, slices: int) -> Recording:
+    """Return a clip whose frames come late; those that come after its end are gone.
+
+    Args:
+        recording: the clip, with images.
+        slices: how late, from 0.
+    """
+    clip = recording.clip
+    frame_slice = clip.frame_slice + np.int32(slices)
+    kept = frame_slice < recording.slices
+    return replace(
+        recording,
+        clip=replace(clip, frames=clip.frames[kept], frame_slice=frame_slice[kept]),
+    )
+
+
+def against_losses(
+    estimator: Estimator, recordings: Sequence[Recording], seed: int = 0
+) -> list[dict[str, Any]]:
+    """Return clip scores against the share of slices whose events are lost."""
+    return [
+        {'share': share, **_scores(estimator, [lose_packets(r, share, seed) for r in recordings])}
+        for share in LOST_SHARES
+    ]
+
+
+def against_misalignment(
+    estimator: Estimator, recordings: Sequence[Recording]
+) -> list[dict[str, Any]]:
+    """Return clip scores against the time by which frames lag behind events."""
+    return [
+        {
+            'late_ms': late * SLICE_NS / 1e6,
+            **_scores(estimator, [delay_frames(r, late) for r in recordings]),
+        }
+        for late in LATE_SLICES
+    ]
+
+
+def _scores(estimator: Estimator, recordings: Sequence[Recording]) -> dict[str, float]:
+    traces: list[NDArray[np.float32]] = estimator.predict(recordings)
+    return score_peaks(traces, recordings, estimator.presence)

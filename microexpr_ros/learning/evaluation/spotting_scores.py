@@ -1,0 +1,135 @@
+"""Spotting: are movements found where they are, how soon, and how often where there are none?
+
+The protocol is that of the facial micro-expression grand challenges (Li et al., MEGC2020 and
+MEGC2021): a detection is right if its interval and that of a true expression have an
+intersection over union of at least 0.5, one detection per expression and one expression per
+detection; F1 is over all clips together. Which units a detection names does not matter there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.facs import CODES, PRESENT
+from microexpr_ros.learning.calibration import BACKGROUND
+from microexpr_ros.learning.datasets import Recording
+from microexpr_ros.perception.action_units import Status
+from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.spotting import MicroExpression, Spotter
+
+LEAST_OVERLAP: Final = 0.5
+
+Span: TypeAlias = tuple[int, int]
+"""Onset and offset, ns since the start of the clip."""
+
+
+def spot(trace: NDArray[np.float32], presence: Presence) -> tuple[MicroExpression, ...]:
+    """Run the package's own spotter over a clip.
+
+    A clip begins with a face at rest, so nothing is held back as warming up. What goes on at
+    its end is ended there, one slice after the last: a clip that is cut off is no fault of the
+    method.
+
+    Args:
+        trace: intensities at the end of each slice, float32 [T, 18].
+        presence: thresholds.
+    """
+    spotter = Spotter(presence)
+    state = spotter.initial_state()
+    found: tuple[MicroExpression, ...] = ()
+    for number, intensity in enumerate([*trace, np.zeros_like(trace[0])], 1):
+        done, state = spotter.step(number * SLICE_NS, intensity, Status.OK, state)
+        found += done
+    return found
+
+
+def overlap(a: Span, b: Span) -> float:
+    """Return the intersection over union of two intervals.
+
+    Example:
+        >>> overlap((0, 30), (10, 40))
+        0.5
+    """
+    both = min(a[1], b[1]) - max(a[0], b[0])
+    return max(both, 0) / (a[1] - a[0] + b[1] - b[0] - both) if both > 0 else 0.0
+
+
+def match(found: Sequence[Span], true: Sequence[Span]) -> list[tuple[int, int]]:
+    """Pair detections with true expressions one to one, those that overlap most first.
+
+    Returns:
+        Positions in `found` and `true`, of pairs that overlap by at least `LEAST_OVERLAP`.
+    """
+    pairs = [(overlap(f, t), i, j) for i, f in enumerate(found) for j, t in enumerate(true)]
+    matched: list[tuple[int, int]] = []
+    for shared, i, j in sorted(pairs, key=lambda pair: -pair[0]):
+        if shared >= LEAST_OVERLAP and not any(i == m or j == n for m, n in matched):
+            matched.append((i, j))
+    return matched
+
+
+def outcome(recording: Recording, found: Sequence[MicroExpression]) -> NDArray[np.int64]:
+    """Count the right detections, the wrong ones and the expressions that were missed, int64 [3].
+
+    The true expression of a clip is that of its dominant unit, from onset to offset. Blinks go
+    on under everything and the spotter gives them out by themselves: where the lids really
+    close, such a detection is neither right nor wrong, unless the blink is the clip's own
+    expression. Speech is not excused: its detections are wrong, as nobody labelled it.
+    """
+    clip = recording.clip
+    true = [(clip.onset_ns, clip.offset_ns)] if clip.dominant else []
+    counted = [
+        (d.onset_ns, d.offset_ns)
+        for d in found
+        if clip.dominant in BACKGROUND
+        or not set(d.codes) <= set(BACKGROUND)
+        or false_alarm(recording, d)
+    ]
+    right = len(match(counted, true))
+    return np.array([right, len(counted) - right, len(true) - right], np.int64)
+
+
+def names_dominant(recording: Recording, found: Sequence[MicroExpression]) -> bool:
+    """Tell whether a right detection also names the clip's dominant unit."""
+    clip = recording.clip
+    spans = [(d.onset_ns, d.offset_ns) for d in found]
+    matched = match(spans, [(clip.onset_ns, clip.offset_ns)])
+    return any(clip.dominant in found[i].codes for i, _ in matched)
+
+
+def false_alarm(recording: Recording, detection: MicroExpression) -> bool:
+    """Tell whether none of a detection's units is really present at any time of its span."""
+    first, end = detection.onset_ns // SLICE_NS, math.ceil(detection.offset_ns / SLICE_NS)
+    units = [CODES.index(code) for code in detection.codes]
+    return not bool((recording.clip.intensity[first:end, units] >= PRESENT).any())
+
+
+def delay_ms(recording: Recording, active: NDArray[np.bool_]) -> float:
+    """Return how long after its true onset the dominant unit is first known to be present.
+
+    That is the end of the first slice in which the unit becomes active, as nothing is known
+    earlier; the time of computing comes on top.
+
+    Args:
+        recording: a clip.
+        active: bool [T, 18], presence at the end of each slice.
+
+    Returns:
+        nan if the clip has no expression, if its unit becomes active only after the offset,
+        or if it was already active at the onset, which is no detection.
+    """
+    clip = recording.clip
+    if not clip.dominant:
+        return math.nan
+    unit = active[:, recording.label]
+    first, end = clip.onset_ns // SLICE_NS, math.ceil(clip.offset_ns / SLICE_NS)
+    rising = np.flatnonzero(unit[first:end])
+    if len(rising) == 0 or (first > 0 and unit[first - 1]):
+        return math.nan
+    return float((first + rising[0] + 1) * SLICE_NS - clip.onset_ns) / 1e6

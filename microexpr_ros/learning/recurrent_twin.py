@@ -1,0 +1,80 @@
+"""The twin of the spiking network that does not spike: convolutions and a gated recurrent unit."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from microexpr_ros.facs import CODES
+from microexpr_ros.perception.spiking import NetworkState, SpikingConfiguration
+
+
+class RecurrentTwin(nn.Module):
+    """As many layers and parameters as the spiking network of the same configuration.
+
+    Its convolutions are those of the spiking network, with rectified values for spikes and no
+    memory; a gated recurrent unit (Cho et al., 2014) stands for the leaky integrators, with as
+    many units as make up the same number of parameters.
+
+    Args:
+        configuration: of the spiking network.
+    """
+
+    def __init__(self, configuration: SpikingConfiguration | None = None) -> None:
+        super().__init__()
+        self.configuration = c = configuration or SpikingConfiguration()
+        layers: list[nn.Module] = []
+        before, side = 2, c.grid // c.pool
+        for channels, kernel, stride in zip(c.channels, c.kernels, c.strides, strict=True):
+            layers += [
+                nn.Conv2d(before, channels, kernel, stride, kernel // 2, bias=False),
+                nn.BatchNorm2d(channels),
+                nn.ReLU(),
+            ]
+            before, side = channels, (side - 1) // stride + 1
+        self.convolutions = nn.Sequential(*layers)
+        features = before * side**2
+        units = _units(features, c)
+        self.projection = nn.Linear(features, units)
+        self.recurrence = nn.GRU(units, units)
+        self.hidden = nn.Linear(units, c.hidden)
+        self.readout = nn.Linear(c.hidden, len(CODES))
+        nn.init.constant_(self.readout.bias, -3.0)
+
+    def initial_state(self, batch: int = 1) -> NetworkState:
+        """Return the state of a network at rest."""
+        return (torch.zeros(batch, self.recurrence.hidden_size),)
+
+    def encode(self, counts: Tensor, pixels_per_cell: Tensor | float) -> Tensor:
+        """Turn counts into input as the spiking network does; counts are pooled already."""
+        c = self.configuration
+        return torch.log1p(counts * (c.gain / c.pool**2) / pixels_per_cell)
+
+    def forward(
+        self, encoded: Tensor, state: NetworkState, memoryless: bool = False
+    ) -> tuple[Tensor, NetworkState]:
+        """Run whole sequences; arguments and results as of `SpikingNetwork.forward`."""
+        steps = len(encoded)
+        flat = encoded.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        drive = functional.relu(self.projection(self.convolutions(flat).flatten(1)))
+        (before,) = state
+        if memoryless:
+            values, _ = self.recurrence(drive[None], before.repeat(steps, 1)[None])
+            values = values.view(steps, -1, values.shape[-1])
+            after = values[-1]
+        else:
+            values, last = self.recurrence(drive.view(steps, -1, drive.shape[-1]), before[None])
+            after = last[0]
+        result: Tensor = self.readout(functional.relu(self.hidden(values)))
+        return result, (after,)
+
+
+def _units(features: int, c: SpikingConfiguration) -> int:
+    # Of the spiking network: projection with bias, leak and gain, into the hidden layer. Of the
+    # twin with n units: the same, and 6 n (n + 1) for the gates.
+    spent = c.integrators * (features + 3 + c.hidden)
+    linear = features + 7 + c.hidden
+    return round((math.sqrt(linear**2 + 24 * spent) - linear) / 12)

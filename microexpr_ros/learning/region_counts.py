@@ -1,0 +1,65 @@
+"""The simplest reader of events: how many there were where, and a logistic regression."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from microexpr_ros.facs import CODES
+from microexpr_ros.perception.spiking import NetworkState, SpikingConfiguration
+
+REGIONS: Final = 8
+"""Regions per side of the grid."""
+
+TAU_MS: Final = 150.0
+"""Time constant of the counts: an onset takes 70 to 325 ms."""
+
+
+class RegionCounts(nn.Module):
+    """Leaky event counts of each region and polarity, into one logistic regression per unit.
+
+    Args:
+        configuration: of the network that it is compared with: grid, slices and gain.
+    """
+
+    def __init__(self, configuration: SpikingConfiguration | None = None) -> None:
+        super().__init__()
+        self.configuration = configuration or SpikingConfiguration()
+        features = 2 * REGIONS**2
+        self.norm = nn.BatchNorm1d(features)
+        self.readout = nn.Linear(features, len(CODES))
+        nn.init.constant_(self.readout.bias, -3.0)
+
+    def initial_state(self, batch: int = 1) -> NetworkState:
+        """Return counts of 0."""
+        return (torch.zeros(batch, self.norm.num_features),)
+
+    def encode(self, counts: Tensor, pixels_per_cell: Tensor | float) -> Tensor:
+        """Return events per sensor pixel of each region, float32 [T, B, 2, REGIONS, REGIONS].
+
+        Args:
+            counts: float32 [T, B, 2, side, side], pooled as of `datasets.sequences`.
+            pixels_per_cell: sensor pixels per cell of the grid.
+        """
+        density = counts / (self.configuration.pool**2 * pixels_per_cell)
+        return functional.adaptive_avg_pool2d(density.flatten(0, 1), REGIONS).view(
+            *counts.shape[:3], REGIONS, REGIONS
+        )
+
+    def forward(
+        self, encoded: Tensor, state: NetworkState, memoryless: bool = False
+    ) -> tuple[Tensor, NetworkState]:
+        """Run whole sequences; arguments and results as of `SpikingNetwork.forward`."""
+        keep = 0.0 if memoryless else 1 - self.configuration.slice_ns * 1e-6 / TAU_MS
+        (count,) = state
+        counts = []
+        for now in encoded.flatten(2):
+            count = keep * count + now
+            counts.append(count)
+        features = torch.log1p(self.configuration.gain * torch.stack(counts))
+        normal = self.norm(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        result: Tensor = self.readout(normal)
+        return result, (count,)

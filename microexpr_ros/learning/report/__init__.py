@@ -1,0 +1,1 @@
+"""What an evaluation found, as a page with figures and as tables of text."""

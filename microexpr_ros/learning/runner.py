@@ -1,0 +1,206 @@
+"""One way of training for all networks: optimizer, schedule, best epoch, checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from microexpr_ros.learning.checkpoint import read_checkpoint, write_checkpoint
+
+Network = TypeVar('Network', bound=nn.Module)
+
+
+@dataclass(frozen=True, slots=True)
+class Optimization:
+    """How a network is optimized: AdamW with a one-cycle schedule (Smith and Topin, 2018).
+
+    Attributes:
+        epochs: passes over the training clips.
+        batch: clips, or images, per step.
+        learning_rate: peak of the schedule.
+        warm_up: share of all steps in which the learning rate rises to its peak.
+        weight_decay: of AdamW.
+        clip_norm: largest norm of a gradient.
+        seed: of everything random.
+    """
+
+    epochs: int = 12
+    batch: int = 8
+    learning_rate: float = 3e-3
+    warm_up: float = 0.2
+    weight_decay: float = 1e-2
+    clip_norm: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch) < 1:
+            raise ValueError(
+                f'epochs {self.epochs} and batch {self.batch}: both must be at least 1'
+            )
+        if self.learning_rate <= 0 or not 0 < self.warm_up < 1:
+            raise ValueError(
+                f'learning_rate {self.learning_rate} must be over 0, '
+                f'warm_up {self.warm_up} between 0 and 1'
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a training is; reported after every step, and again when an epoch was scored.
+
+    Attributes:
+        epoch: epochs that were done before this one.
+        epochs: all epochs.
+        step: steps that are done in this epoch.
+        steps: steps of an epoch.
+        loss: mean training loss of this epoch.
+        learning_rate: of the step.
+        score: validation score of this epoch, None before it was scored.
+        seconds: since the training started or was resumed.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    score: float | None
+    seconds: float
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained(Generic[Network]):
+    """The best network of a training, by its score on the validation split.
+
+    Attributes:
+        network: in the form that was trained, with its normalization.
+        epoch: epoch after which it was best, from 1.
+        score: its validation score.
+        history: one entry per epoch: loss and score.
+    """
+
+    network: Network
+    epoch: int
+    score: float
+    history: tuple[dict[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson(Generic[Network]):
+    """What is particular to the training of one kind of network.
+
+    Attributes:
+        network: what to train.
+        items: how many things an epoch goes over.
+        losses: given the number of the epoch, its generator, and the items of each step,
+            yields the loss of step after step; a loss is applied before the next is asked for.
+        score: of the network at rest on the validation split; larger is better.
+        identity: what makes trainings the same, beside the optimization: JSON values.
+        loss: holds parameters that are trained, but not part of the network.
+        prepare: called once before the first step.
+    """
+
+    network: Network
+    items: int
+    losses: Callable[[int, np.random.Generator, Sequence[NDArray[np.int64]]], Iterator[Tensor]]
+    score: Callable[[Network], float]
+    identity: Mapping[str, Any]
+    loss: nn.Module = field(default_factory=nn.Module)
+    prepare: Callable[[], None] = lambda: None
+
+
+def begin(optimization: Optimization) -> None:
+    """Seed torch, before the network that is to be trained draws its first weights."""
+    torch.manual_seed(optimization.seed)
+    # Gradients through a hundred leaky steps end in denormal numbers, a hundred times slower.
+    torch.set_flush_denormal(True)
+
+
+def run(
+    lesson: Lesson[Network],
+    optimization: Optimization,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    report: Report | None = None,
+) -> Trained[Network]:
+    """Train a network and return it as it was after its best epoch.
+
+    Args:
+        lesson: what to train, on what.
+        optimization: how to train.
+        checkpoint: file written after every epoch.
+        resume: go on from the checkpoint.
+        report: called after every step and every epoch.
+
+    Raises:
+        MicroexprError: `resume`, and the checkpoint is missing or of another configuration.
+    """
+    c, net = optimization, lesson.network
+    parameters = [*net.parameters(), *lesson.loss.parameters()]
+    optimizer = torch.optim.AdamW(parameters, c.learning_rate, weight_decay=c.weight_decay)
+    steps = math.ceil(lesson.items / c.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, c.learning_rate, total_steps=steps * c.epochs, pct_start=c.warm_up
+    )
+    parts = {'network': net, 'loss': lesson.loss, 'optimizer': optimizer, 'schedule': schedule}
+    identity = {**lesson.identity, 'training': asdict(c)}
+    history: list[dict[str, float]] = []
+    best: dict[str, Tensor] = {}
+    if resume and checkpoint is not None:
+        history, best = read_checkpoint(checkpoint, identity, parts)
+
+    started = time.monotonic()
+
+    def tell(epoch: int, losses: Sequence[float], score: float | None) -> None:
+        if report is not None:
+            rate, seconds = float(schedule.get_last_lr()[0]), time.monotonic() - started
+            loss = float(np.mean(losses))
+            report(Progress(epoch, c.epochs, len(losses), steps, loss, rate, score, seconds))
+
+    if not history:
+        lesson.prepare()
+    for epoch in range(len(history), c.epochs):
+        # One generator per epoch: a resumed training draws what an uninterrupted one would.
+        rng = np.random.default_rng([c.seed, epoch])
+        order = np.array_split(
+            rng.permutation(lesson.items), range(c.batch, lesson.items, c.batch)
+        )
+        net.train()
+        losses: list[float] = []
+        for loss in lesson.losses(epoch, rng, order):
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(parameters, c.clip_norm)
+            optimizer.step()
+            losses.append(float(loss.detach()))
+            tell(epoch, losses, None)
+            schedule.step()
+        score = lesson.score(net.eval())
+        if not history or score > max(entry['score'] for entry in history):
+            best = {key: value.clone() for key, value in net.state_dict().items()}
+        history.append({'loss': float(np.mean(losses)), 'score': score})
+        if checkpoint is not None:
+            write_checkpoint(checkpoint, identity, parts, history, best)
+        tell(epoch, losses, score)
+    net.load_state_dict(best)
+    scores = [entry['score'] for entry in history]
+    at = int(np.argmax(scores))
+    return Trained(net.eval(), at + 1, scores[at], tuple(history))
+
+
+def settings(configuration: Optimization, trained: Trained[Network]) -> dict[str, Any]:
+    """Return how a network was trained, as JSON values for its weights file."""
+    return {**asdict(configuration), 'best_epoch': trained.epoch, 'validation': trained.score}

@@ -1,0 +1,119 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from microexpr_ros.facs import CODES
+from microexpr_ros.learning.datasets import record
+from microexpr_ros.learning.estimators import Estimator
+from microexpr_ros.learning.evaluation import json_values
+from microexpr_ros.learning.evaluation.action_units import Benchmark, evaluate_action_units
+from microexpr_ros.perception.action_units import ActionUnitClassifier, Status
+from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
+
+SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4, 2),
+                             tau_ms=(20.0, 30.0), integrators=8, hidden=8)  # fmt: skip
+
+PROMISED = {
+    'clip_accuracy', 'clip_accuracy_rgb', 'clip_accuracy_mediapipe', 'chance', 'uf1', 'uar',
+    'per_au', 'spotting_f1', 'false_alarms_per_min', 'median_delay_ms', 'shift_drop', 'ece',
+    'controls', 'by', 'synops_per_s', 'twin_macs_per_s', 'n_clips', 'n_identities', 'weights',
+}  # fmt: skip
+
+
+def classifier(threshold):
+    torch.manual_seed(0)
+    network = SpikingNetwork(SMALL).deployed()
+    return ActionUnitClassifier(network, Presence.uncalibrated(threshold))
+
+
+def perfect(clips):
+    return [r.clip.intensity for r in clips]
+
+
+def blind(clips):
+    return [np.zeros((r.slices, 18), np.float32) for r in clips]
+
+
+@pytest.fixture(scope='module')
+def calm(make_clip):
+    kinds = ((), ('talk',), ('blink', 'gaze'), ('sway', 'nod'))
+    clips = [replace(make_clip(n, slices=100, code=0), distractors=k) for n, k in enumerate(kinds)]
+    return [record(clip) for clip in clips]
+
+
+@pytest.fixture(scope='module')
+def report(recordings, calm):
+    presence = Presence.uncalibrated(0.1)
+    estimators = (
+        Estimator('rgb', blind, presence),
+        Estimator('twin', perfect, presence),
+        Estimator('time-shuffled', blind, presence),
+    )
+    benchmark = Benchmark(
+        recordings, calm, recordings[:6], np.full(5, 18), {e.name: e for e in estimators}
+    )
+    # Every unit is over its threshold all the time: one long detection per clip.
+    eager = classifier(0.01)
+    return json_values(evaluate_action_units(eager, eager.network, benchmark))
+
+
+def test_the_report_has_what_is_promised(report):
+    assert set(report) >= PROMISED
+    assert set(report['false_alarms_per_min']) == {'neutral', 'talking', 'blinking', 'head'}
+    assert set(report['controls']) == {'time_shuffled', 'memoryless', 'twin', 'linear'}
+    assert set(report['by']) >= {'sensor', 'light', 'amplitude', 'head'}
+    assert list(report['per_au']) == [str(code) for code in CODES]
+    assert set(report['per_au']['4']) >= {'f1', 'auc', 'n'}
+    assert report['n_clips'] == 12
+    assert report['n_identities'] == 3
+    json.dumps(report, allow_nan=False)
+
+
+def test_baselines_are_scored_on_the_same_clips(report):
+    assert report['clip_accuracy_rgb'] == pytest.approx(4 / 12, abs=1e-4)
+    assert report['controls']['twin'] == 1
+    # That was trained as a control goes before the same weights in random order.
+    assert report['controls']['time_shuffled'] == pytest.approx(4 / 12, abs=1e-4)
+    assert report['controls']['linear'] is None
+    assert report['clip_accuracy_mediapipe'] is None
+    lead = report['against']['rgb']['lead']
+    assert lead == pytest.approx(report['clip_accuracy'] - 4 / 12, abs=2e-4)
+    assert report['methods']['majority']['clip_accuracy'] == pytest.approx(4 / 12, abs=1e-4)
+    assert set(report['robustness']['late_frames']) == {'rgb'}
+
+
+def test_false_alarms_are_per_minute_of_their_kind(report):
+    # All units begin with the clip and end with it: a blink by itself, all others in one.
+    assert set(report['false_alarms_per_min'].values()) == {120}
+    assert report['false_alarms']['head']['minutes'] == pytest.approx(1 / 60, abs=1e-4)
+
+
+def test_calibration_is_told_by_status(report):
+    errors = report['ece_by_status']
+    assert set(errors) == {status.name for status in Status}
+    # Clips have a face in every slice.
+    assert errors['NO_FACE'] is None
+    assert None not in (errors['WARMING_UP'], report['ece'])
+
+
+def test_shift_is_compared_with_the_split(report, recordings):
+    eager = classifier(0.01)
+    there = evaluate_action_units(eager, eager.network, Benchmark(recordings[:6]))
+    drop = report['clip_accuracy'] - there['clip_accuracy']
+    assert report['shift_drop'] == pytest.approx(drop, abs=2e-4)
+    assert report['shift']['uf1'] == pytest.approx(there['uf1'], abs=1e-4)
+
+
+def test_what_was_not_measured_is_null(recordings):
+    quiet = classifier(0.9)
+    result = json_values(evaluate_action_units(quiet, quiet.network, Benchmark(recordings[:6])))
+    for key in ('clip_accuracy_rgb', 'shift_drop', 'twin_macs_per_s', 'median_delay_ms'):
+        assert result[key] is None
+    assert set(result['false_alarms_per_min'].values()) == {None}
+    assert 'majority' not in result['methods']
+    assert result['uf1'] == 0
+    json.dumps(result, allow_nan=False)

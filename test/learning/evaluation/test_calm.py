@@ -1,0 +1,39 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from microexpr_ros.learning.datasets import record
+from microexpr_ros.learning.evaluation.calm import false_alarms, kinds
+from microexpr_ros.perception.action_units import ActionUnitClassifier
+from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
+
+SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4, 2),
+                             tau_ms=(20.0, 30.0), integrators=8, hidden=8)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('distractors', 'kind'),
+    [((), 'neutral'), (('talk',), 'talking'), (('blink', 'gaze'), 'blinking'),
+     (('sway', 'turn'), 'head')],
+)  # fmt: skip
+def test_kinds_of_calm(make_clip, distractors, kind):
+    assert kinds(replace(make_clip(0), distractors=distractors)) == (kind,)
+
+
+def test_false_alarms_of_a_network_that_always_sees_everything(make_clip):
+    torch.manual_seed(0)
+    eager = ActionUnitClassifier(SpikingNetwork(SMALL).deployed(), Presence.uncalibrated(0.01))
+    talk, blink = (
+        replace(make_clip(n, 50, 0), distractors=(n_,)) for n, n_ in ((0, 'talk'), (1, 'blink'))
+    )
+    # The lids of the second really close, so its detection of unit 45 is right.
+    blink.sides[10:20, -1] = 1
+    rates = false_alarms(eager, [record(talk), record(blink)])
+    assert rates['talking']['per_min'] == pytest.approx(2 / 0.5 * 60)
+    assert rates['blinking']['per_min'] == pytest.approx(1 / 0.5 * 60)
+    assert rates['talking']['minutes'] == pytest.approx(0.5 / 60)
+    assert np.isnan(rates['head']['per_min'])
+    assert np.isnan(rates['neutral']['per_min'])

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+import torch
+
+from microexpr_ros.learning.evaluation.published import Published, publish, reliability
+from microexpr_ros.learning.evaluation.scoring import active_slices
+from microexpr_ros.learning.training import predict
+from microexpr_ros.perception.action_units import ActionUnitClassifier, Status
+from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
+
+SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4, 2),
+                             tau_ms=(20.0, 30.0), integrators=8, hidden=8)  # fmt: skip
+
+
+def test_what_is_published_is_what_the_network_predicts(recordings):
+    torch.manual_seed(0)
+    network = SpikingNetwork(SMALL).deployed()
+    presence = Presence.uncalibrated(0.048)
+    published = publish(ActionUnitClassifier(network, presence), recordings[1])
+    (trace,) = predict(network, [recordings[1]])
+    np.testing.assert_allclose(published.intensity, trace, atol=1e-5)
+    np.testing.assert_array_equal(published.active, active_slices(published.intensity, presence))
+    assert (published.status[:19] == Status.WARMING_UP).all()
+    assert Status.WARMING_UP not in published.status[19:]
+
+
+@pytest.fixture
+def published(recordings):
+    truth = recordings[1].clip.intensity >= 0.05
+    status = np.where(np.arange(40) < 20, Status.WARMING_UP, Status.OK)
+    confidence = np.where(truth, 0.7, 0.9).astype(np.float32)
+    return Published(recordings[1].clip.intensity, confidence, truth, status)
+
+
+def test_reliability_of_the_slices_that_count(published, recordings):
+    number, confidence, right = reliability(published, recordings[1], [Status.OK])
+    assert number.sum() == right.sum() == 20 * 18
+    present = int(published.active[20:].sum())
+    assert confidence.sum() == pytest.approx(0.7 * present + 0.9 * (360 - present), rel=1e-5)
+
+
+def test_reliability_of_units_said_to_be_present(published, recordings):
+    every = list(Status)
+    number, _, right = reliability(published, recordings[1], every, active=True)
+    assert number.sum() == right.sum() == published.active.sum()
+    wrong = Published(
+        published.intensity, published.confidence, ~published.active, published.status
+    )
+    assert reliability(wrong, recordings[1], every)[2].sum() == 0

@@ -1,0 +1,44 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from microexpr_ros.learning.baselines import mean_face
+from microexpr_ros.learning.evaluation import json_values
+from microexpr_ros.learning.evaluation.reconstruction import (
+    evaluate_reconstruction,
+    score_images,
+)
+from microexpr_ros.perception.reconstruction import (
+    ConditionalVae,
+    ReconstructionConfiguration,
+    Reconstructor,
+)
+
+
+def test_report_has_all_methods_on_the_same_targets(recordings):
+    torch.manual_seed(0)
+    network = ConditionalVae(ReconstructionConfiguration(width=4, latent=2)).deployed()
+    mean = mean_face(recordings)
+    report = json_values(
+        evaluate_reconstruction(Reconstructor(network), recordings, mean, targets=2)
+    )
+    json.dumps(report, allow_nan=False)
+    assert report['n_images'] == 24
+    assert report['copy_last_frame']['psnr'] > report['mean_face']['psnr']
+    assert 0 < report['events_only']['ssim'] < 1
+
+
+def test_images_by_hand():
+    rest = np.full((2, 32, 32), 100, np.uint8)
+    truth, moved = rest.copy(), np.zeros(rest.shape, bool)
+    truth[0, 8:20, 8:20] = 100 + np.arange(12, dtype=np.uint8)
+    moved[0, 8:20, 8:20] = True
+    scores = score_images(truth, truth[:, ::-1, ::-1][:, ::-1, ::-1], rest, moved)
+    assert scores['change_correlation'] == pytest.approx(1)
+    still = score_images(truth, rest, rest, moved)
+    assert still['change_correlation'] == 0
+    # The second image is the same; the mean square of the change of the first is 506 / 12.
+    expected = 10 * np.log10(255**2 / (506 / 12))
+    assert still['psnr_moving'] == pytest.approx(expected)

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from microexpr_ros.facs import CODES, PRESENT
+from microexpr_ros.learning.evaluation import score_peaks
+from microexpr_ros.learning.evaluation.breakdown import (
+    by_condition,
+    confusion,
+    delay,
+    per_unit,
+    spotting,
+)
+from microexpr_ros.learning.evaluation.scoring import active_slices, headline, score
+from microexpr_ros.perception.presence import Presence
+
+
+@pytest.fixture
+def perfect(recordings):
+    return [r.clip.intensity for r in recordings]
+
+
+@pytest.fixture
+def scored(perfect, recordings):
+    return score(perfect, recordings, Presence.uncalibrated(PRESENT))
+
+
+def test_presence_has_hysteresis_within_a_clip_and_starts_at_rest():
+    trace = np.zeros((6, 18), np.float32)
+    trace[:, 3] = 0.45, 0.5, 0.4, 0.35, 0.34, 0.49
+    active = active_slices(trace, Presence.uncalibrated(0.5))
+    assert active[:, 3].tolist() == [False, True, True, True, False, False]
+    assert not active[:, :3].any()
+
+
+def test_perfect_traces_get_full_marks(scored):
+    result = headline(scored)
+    assert result['clip_accuracy'] == result['spotting_f1'] == result['auc'] == 1
+    # Hysteresis holds on for a slice after the truth has gone under the threshold.
+    assert result['uf1'] > 0.9
+    assert result['uar'] > 0.99
+    # From 100 ms on the truth rises by 0.04 per slice: it is at 0.05 at the end of slice 12.
+    assert result['median_delay_ms'] == 30
+    assert result['ci95']['clip_accuracy'] == [1, 1]
+
+
+def test_silent_traces_get_none(recordings):
+    silent = [np.zeros((40, 18), np.float32)] * len(recordings)
+    result = headline(score(silent, recordings, Presence.uncalibrated()))
+    assert result['clip_accuracy'] == pytest.approx(1 / 3)
+    assert result['uf1'] == result['spotting_f1'] == 0
+    assert result['uar'] == result['auc'] == 0.5
+    assert np.isnan(result['median_delay_ms'])
+
+
+def test_slices_are_counted_by_hand(scored, recordings):
+    unit = CODES.index(4)
+    truth = recordings[1].clip.intensity[:, unit] >= PRESENT
+    counts = scored.units[1, :, unit]
+    assert counts[0] == truth.sum()
+    assert counts[2] == 0
+    assert counts.sum() == 40
+
+
+def test_clip_scores_of_perfect_intensities(perfect, recordings):
+    scores = score_peaks(perfect, recordings, Presence.uncalibrated(0.2))
+    assert scores['clip_accuracy'] == scores['clip_uar'] == scores['clip_auc'] == 1
+    assert scores['clip_uf1'] == pytest.approx(2 / 18)
+
+
+def test_parts_of_the_score(scored, recordings):
+    units = per_unit(scored, recordings)
+    assert units['4']['n'] == units['4']['n_dominant'] == 4
+    assert units['4']['dominant_recall'] == 1
+    assert units['1']['n'] == 0
+    assert np.isnan(units['1']['f1'])
+    matrix = np.array(confusion(scored))
+    assert matrix.sum() == len(recordings)
+    assert np.trace(matrix) == len(recordings)
+    assert matrix[18, 18] == 4
+    assert spotting(scored)['names_dominant'] == 1
+    assert delay(scored)['found'] == 1
+    assert delay(scored)['all_ms'] == [30] * 8
+
+
+def test_conditions_share_out_the_clips(scored, recordings):
+    groups = by_condition(scored, recordings)
+    assert {name: row['n'] for name, row in groups['head'].items()} == {'still': 6, 'sway': 6}
+    assert groups['sensor']['vga']['n'] == 12
+    whole = headline(scored)
+    assert all(groups['sensor']['vga'][key] == whole[key] for key in ('uf1', 'median_delay_ms'))
+    # Of clips without an expression there is no amplitude.
+    assert {name: row['n'] for name, row in groups['amplitude'].items()} == {'0.35-1.00': 8}
