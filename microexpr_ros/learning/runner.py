@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -125,10 +126,20 @@ class Lesson(Generic[Network]):
 def begin(optimization: Optimization) -> None:
     """Seed torch, before the network that is to be trained draws its first weights."""
     torch.manual_seed(optimization.seed)
+
+
+@contextmanager
+def _without_denormals() -> Iterator[None]:
     # Gradients through a hundred leaky steps end in denormal numbers, a hundred times slower.
+    # The processor's mode is that of the whole process, where others may need such numbers.
     torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
+@_without_denormals()
 def run(
     lesson: Lesson[Network],
     optimization: Optimization,

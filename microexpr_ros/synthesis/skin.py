@@ -222,7 +222,8 @@ def _paint_hair(
         return
     strands = _blobs(worn, 380) * 0.35 + _blobs(worn, 90) * 0.25
     ragged = 0.25 * _blobs(worn, 240) * (covered > 0.02) * (covered < 0.98)
-    dense = {Style.SHAVED: 0.55}.get(identity.hair.style, 1.0)
+    # Between shaved hair the scalp shows.
+    dense = 0.55 if identity.hair.style is Style.SHAVED else 1.0
     chart += (
         dense
         * np.clip(covered + ragged, 0, 1)[..., None]

@@ -156,9 +156,14 @@ FOLDS: Final[dict[str, Fold]] = {
 # Units that share a line do not deepen it without end.
 _DEEPEST: Final = 1.2
 
+# Depth at which a furrow hides all of the surroundings, dm.
+_HIDING: Final = 0.03
+
+# The frontal canvas on which lines are drawn: px per dm, its corner and its size.
 _SCALE = 400.0
 _LEFT, _TOP = -0.75, 8.1
 _SIZE = (600, 800)
+# What is drawn around a line; how far it acts beside it; where it runs out at its ends.
 _MARGIN_PX, _REACH_PX, _TAPER_PX = 60, 18, 12
 
 
@@ -190,7 +195,7 @@ def draw_wrinkles(rng: np.random.Generator, template: NDArray[np.float32], age: 
     """Draw a person's lines.
 
     Args:
-        rng: Draws where exactly the lines run, which are missing, and how deep they get.
+        rng: Draws where exactly the lines run, how wide they are and how deep they get.
         template: float32 [V, 3], vertices of the template, dm.
         age: 0 (young adult) to 1 (old).
     """
@@ -211,7 +216,7 @@ def draw_wrinkles(rng: np.random.Generator, template: NDArray[np.float32], age: 
             rest += strength * fold.age * age**2 * weight
     slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, scale=_SCALE / 8)
     slope_y = -cv2.Sobel(height, cv2.CV_32F, 0, 1, scale=_SCALE / 8)
-    hidden = np.clip(-height / 0.03, 0, 1)
+    hidden = np.clip(-height / _HIDING, 0, 1)
     return Wrinkles(np.stack([slope_x, slope_y, hidden], axis=-1), rest, gain)
 
 

@@ -109,3 +109,19 @@ def test_curves_without_their_package_say_what_to_install(tmp_path, monkeypatch)
     monkeypatch.setitem(sys.modules, 'tensorboardX', None)
     with pytest.raises(MicroexprError, match='pip install tensorboardX'), scalar_log(tmp_path):
         pass
+
+
+def test_small_numbers_are_flushed_while_training_only():
+    tiny = torch.tensor([1e-310], dtype=torch.float64)
+    seen = []
+
+    def losses(epoch, rng, order):
+        for _ in order:
+            seen.append(float(tiny * 0.5))
+            yield network(torch.ones(1, 1)).sum()
+
+    network = nn.Linear(1, 1)
+    lesson = Lesson(network=network, items=1, losses=losses, score=lambda _: 0.0, identity={})
+    run(lesson, Optimization(epochs=1, batch=1))
+    assert seen == [0.0]
+    assert float(tiny * 0.5) > 0
