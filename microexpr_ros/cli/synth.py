@@ -48,8 +48,9 @@ def synth(
         ),
     ] = False,
     rolling_shutter_ms: Annotated[
-        float, typer.Option(help="Read-out of the recordings' frames from first to last row.")
-    ] = 0.0,
+        float | None,
+        typer.Option(help="Read-out of the recordings' frames from first to last row; else 0."),
+    ] = None,
     preview: Annotated[
         bool,
         typer.Option(
@@ -58,7 +59,11 @@ def synth(
         ),
     ] = False,
     check: Annotated[
-        bool, typer.Option('--check', help='Only check that the split is whole and undamaged.')
+        bool,
+        typer.Option(
+            '--check',
+            help='Only check that --split in --out (with --bags, its recordings) is undamaged.',
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option('--json', help='Print one JSON object.')] = False,
 ) -> None:
@@ -69,6 +74,15 @@ def synth(
 
     if split not in dataset.SPLITS:
         raise MicroexprError(f'--split {split!r} is unknown: choose {", ".join(dataset.SPLITS)}')
+    if preview and (bags or check):
+        raise MicroexprError('--preview goes with neither --bags nor --check: leave one out')
+    if rolling_shutter_ms is not None and not bags:
+        raise MicroexprError(
+            f'--rolling-shutter-ms {rolling_shutter_ms:g} is of recordings: add --bags, or leave '
+            'it out'
+        )
+    if out.exists() and not out.is_dir():
+        raise MicroexprError(f'--out {out} is a file: give a folder')
     if check and bags:
         from microexpr_ros.synthesis.recording import check_split
 
@@ -82,15 +96,15 @@ def synth(
         typer.echo(json.dumps(summary) if as_json else f'{index.folder} is whole and undamaged')
         return
     recipe = dataset.Recipe(split, seed, sensor, light, _photographs(skin_dir, split))
-    dataset.check_recipe(recipe)
+    dataset.check_order(recipe, clips, workers)
     share = Share.parse(shard)
     if preview:
         _preview(out, recipe, as_json)
     elif bags:
-        from microexpr_ros.synthesis.recording import record_split
+        from microexpr_ros.synthesis.recording import readout_of, record_split
 
+        readout_ns = readout_of(rolling_shutter_ms or 0.0)
         with _progress(split, clips) as report:
-            readout_ns = round(rolling_shutter_ms * 1e6)
             folder = record_split(out, recipe, clips, workers, report, share, readout_ns)
         made = sum(share.has(number) for number in range(clips))
         summary = {'folder': str(folder), 'recordings': made, 'recipe': dataset.describe(recipe)}

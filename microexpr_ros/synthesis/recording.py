@@ -9,6 +9,9 @@ and `labels.npz`; docs/data.md says what is in them.
 from __future__ import annotations
 
 import json
+import shutil
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
@@ -27,14 +30,26 @@ from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.packets import PACKET_NS, packetize
 from microexpr_ros.synthesis import card, frame_sensor, scene, shift
 from microexpr_ros.synthesis.clips import SPLITS, Recipe, Take, draw_take
-from microexpr_ros.synthesis.dataset import Index, check_order, describe, refuse_mixture
+from microexpr_ros.synthesis.dataset import (
+    Index,
+    check_order,
+    describe,
+    refuse_mixture,
+    refuse_shared_images,
+)
 from microexpr_ros.synthesis.frame_camera import Frames, shoot
 from microexpr_ros.synthesis.frame_sensor import FrameSensor
 from microexpr_ros.synthesis.jobs import Share, run
 from microexpr_ros.synthesis.labels import LANDMARKS, label
 from microexpr_ros.synthesis.renderer import Camera
 from microexpr_ros.synthesis.scene import Scene
-from microexpr_ros.synthesis.storage import CHECKSUMS, damaged, write_checksums, write_json
+from microexpr_ros.synthesis.storage import (
+    CHECKSUMS,
+    damaged,
+    vouched,
+    write_checksums,
+    write_json,
+)
 from microexpr_ros.synthesis.truth_messages import (
     camera_info,
     camera_matrix,
@@ -80,19 +95,17 @@ def record_split(
         MicroexprError: An option has no sense, or the folder holds another recipe's recordings.
     """
     check_order(recipe, clips, workers)
-    period_ms = 1e3 / FrameSensor().rate_hz
-    if not 0 <= readout_ns * 1e-6 < period_ms:
-        raise MicroexprError(
-            f'--rolling-shutter-ms {readout_ns * 1e-6:g} is not within a frame: give 0 for a '
-            f'global shutter, or less than {period_ms:.0f}'
-        )
+    readout_of(readout_ns * 1e-6)
     folder = root / recipe.split / 'bags'
     folder.mkdir(parents=True, exist_ok=True)
     description = {**describe(recipe), 'readout_ns': readout_ns}
+    refuse_shared_images(root, description)
     told = folder / 'recipe.json'
     if told.is_file():
         refuse_mixture(folder, json.loads(told.read_text()), description)
     write_json(told, description)
+    for name in {path.split('/')[0] for path in damaged(folder)}:
+        shutil.rmtree(folder / name, ignore_errors=True)
     share = share or Share()
     own = [number for number in range(clips) if share.has(number)]
     todo = {
@@ -117,6 +130,22 @@ def record_split(
     return folder
 
 
+def readout_of(rolling_shutter_ms: float) -> int:
+    """Return the read-out of a rolling shutter, ns.
+
+    Raises:
+        MicroexprError: It is not within a frame.
+    """
+    period_ms = 1e3 / FrameSensor().rate_hz
+    # Not a number is not within anything.
+    if not 0 <= rolling_shutter_ms < period_ms:
+        raise MicroexprError(
+            f'--rolling-shutter-ms {rolling_shutter_ms:g} is not within a frame: give 0 for a '
+            f'global shutter, or less than {period_ms:.0f}'
+        )
+    return round(rolling_shutter_ms * 1e6)
+
+
 def check_split(root: Path, split: str) -> tuple[Path, int]:
     """Return where a split's recordings are and how many, after checking that none is damaged.
 
@@ -129,22 +158,31 @@ def check_split(root: Path, split: str) -> tuple[Path, int]:
         raise MicroexprError(f'{folder} has no {CHECKSUMS}, so it is not complete: {again}')
     if names := damaged(folder):
         raise MicroexprError(f'{", ".join(names)} in {folder} are damaged: {again}')
-    return folder, len(list(folder.glob('clip-*')))
+    return folder, len({path.split('/')[0] for path in vouched(folder)})
 
 
 def _publish(folder: Path, description: dict[str, Any], clips: int) -> None:
     """Write card and checksums as soon as all recordings are there, whoever made them."""
     paths = [folder / f'clip-{number:06d}' for number in range(clips)]
-    if (folder / CHECKSUMS).is_file() or not all(path.is_dir() for path in paths):
+    files = sorted(file for path in paths for file in path.rglob('*') if file.is_file())
+    names = [str(file.relative_to(folder)) for file in files]
+    if vouched(folder) == names or not all(path.is_dir() for path in paths):
         return
-    metadata = []
-    for path in paths:
-        with np.load(path / 'labels.npz', allow_pickle=False) as labels:
-            metadata.append(json.loads(labels['metadata'].tobytes()))
+    metadata = [_read_metadata(path / 'labels.npz') for path in paths]
     index = Index(folder, True, description, tuple(metadata))
     card.write(index, ((clip['duration_ns'] * 1e-9, clip['events']) for clip in metadata))
-    files = sorted(file for path in paths for file in path.rglob('*') if file.is_file())
-    write_checksums(folder, [str(file.relative_to(folder)) for file in files])
+    write_checksums(folder, names)
+
+
+def _read_metadata(path: Path) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as labels:
+            found: dict[str, Any] = json.loads(labels['metadata'].tobytes())
+            return found
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise MicroexprError(
+            f'cannot read {path} ({error}): delete {path.parent} and run the same command again'
+        ) from error
 
 
 def record(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
@@ -163,9 +201,11 @@ def record(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
     camera, _ = scene.full_view(take.parameters)
     region = take.view
     view = scene.build_scene(rng, region.person, region.light, camera, region.turn, _BLUR_PX)
-    samples = list(shift.film(view, take.course, take.parameters, rng))
-    events = scene.join([sample.events for sample in samples])
-    exposed = replace(frame_sensor.settle(samples[0].picture), readout_ns=readout_ns)
+    # Whole pictures of a large sensor are too many to keep.
+    film = shift.film(view, take.course, take.parameters, rng)
+    first = next(film)
+    events = scene.join([sample.events for sample in film])
+    exposed = replace(frame_sensor.settle(first.picture), readout_ns=readout_ns)
     frames = shoot(view, take.course, exposed, frame_sensor.draw_clock(rng), rng)
     messages = [
         *_event_messages(events, camera, take.course.duration_ns),

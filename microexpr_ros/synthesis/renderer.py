@@ -568,7 +568,7 @@ def _draw(
                 lod = wa * level[i] + wb * level[j] + wc * level[k]
                 fine = int(lod)
                 blend = lod - np.float32(fine)
-                # The third channel of the relief is 0 where nothing is wrinkled.
+                # Where nothing is wrinkled, nothing bends the light.
                 if bend[i, 2] + bend[j, 2] + bend[k, 2] < 0:
                     bent = light
                     for m in range(2):

@@ -16,6 +16,7 @@ from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events
 from microexpr_ros.synthesis import event_sensor, face, frame_sensor, motion, renderer, skin
+from microexpr_ros.synthesis.clips import STREAMED
 from microexpr_ros.synthesis.event_sensor import SENSORS, SensorParameters
 from microexpr_ros.synthesis.face import FACE_CENTRE, FACE_HEIGHT
 from microexpr_ros.synthesis.motion import Motion
@@ -416,7 +417,7 @@ def stream(
     rng = np.random.default_rng([seed, 0x57E])
     sensor = draw_sensor(rng, sensor)
     parameters = SENSORS[sensor]
-    number = 3_000_000 + int(rng.integers(1_000_000))
+    number = STREAMED + int(rng.integers(1_000_000))
     person = make_person(number, number)
     lit = draw_light(rng, light)
     camera, region = full_view(parameters)

@@ -25,6 +25,7 @@ from microexpr_ros.events.cameras.camera import Batch, Camera, CameraLostError
 from microexpr_ros.events.events import Events, Frame
 from microexpr_ros.events.packets import PACKET_NS
 from microexpr_ros.synthesis import frame_sensor, motion, scene
+from microexpr_ros.synthesis.clips import LIVE
 from microexpr_ros.synthesis.event_sensor import SENSORS
 from microexpr_ros.synthesis.motion import Motion
 from microexpr_ros.synthesis.scene import Scene
@@ -87,7 +88,7 @@ def film(settings: SimulationSettings, now_ns: Callable[[], int]) -> Iterator[Pi
     """
     rng = np.random.default_rng([settings.seed, 0x11FE])
     light = scene.draw_light(rng, settings.light)
-    number = 4_000_000 + int(rng.integers(1_000_000))
+    number = LIVE + int(rng.integers(1_000_000))
     person = scene.make_person(number, number)
     parameters = replace(SENSORS['davis346'], width=settings.width, height=settings.height)
     camera, _ = scene.full_view(parameters)

@@ -46,17 +46,26 @@ def write_checksums(folder: Path, names: Iterable[str]) -> None:
     write_text(folder / CHECKSUMS, ''.join(lines))
 
 
+def vouched(folder: Path) -> list[str]:
+    """Return the files that a folder's checksums name; none if it has no checksums."""
+    return [name for name, _ in _read_checksums(folder)]
+
+
 def damaged(folder: Path) -> list[str]:
     """Return the files that are not what the folder's checksums say, or are not there."""
-    path = folder / CHECKSUMS
-    if not path.is_file():
-        return []
-    entries = (line.split(maxsplit=1) for line in path.read_text('utf-8').splitlines())
     return [
         name
-        for digest, name in entries
+        for name, digest in _read_checksums(folder)
         if not (folder / name).is_file() or _digest(folder / name) != digest
     ]
+
+
+def _read_checksums(folder: Path) -> list[tuple[str, str]]:
+    """Return names and digests."""
+    path = folder / CHECKSUMS
+    lines = path.read_text('utf-8').splitlines() if path.is_file() else []
+    pairs = [line.split(maxsplit=1) for line in lines]
+    return [(name, digest) for digest, name in pairs]
 
 
 def _digest(path: Path) -> str:

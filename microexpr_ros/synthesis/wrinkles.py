@@ -281,10 +281,16 @@ def _smooth(points: NDArray[np.float64]) -> NDArray[np.float64]:
 def _look_up(
     canvas: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    shape = x.shape
-    columns = np.nan_to_num((x - _LEFT) * _SCALE, nan=-9).astype(np.float32).reshape(-1, 1)
-    rows = np.nan_to_num((_TOP - y) * _SCALE, nan=-9).astype(np.float32).reshape(-1, 1)
-    if x.ndim == 2:
-        columns, rows = columns.reshape(shape), rows.reshape(shape)
-    out = np.asarray(cv2.remap(canvas, columns, rows, cv2.INTER_LINEAR), np.float32)
-    return out.reshape(*shape, *canvas.shape[2:])
+    """Return a canvas, [800, 600] or [800, 600, 3], at points of the template; 0 beside it.
+
+    Args:
+        canvas: float32.
+        x: float32 [...], dm; NaN is beside it.
+        y: float32, like x.
+    """
+    columns = np.nan_to_num((x - _LEFT) * _SCALE, nan=-9).astype(np.float32)
+    rows = np.nan_to_num((_TOP - y) * _SCALE, nan=-9).astype(np.float32)
+    # OpenCV knows pictures only.
+    flat = (len(x), -1)
+    out = cv2.remap(canvas, columns.reshape(flat), rows.reshape(flat), cv2.INTER_LINEAR)
+    return np.asarray(out, np.float32).reshape(*x.shape, *canvas.shape[2:])

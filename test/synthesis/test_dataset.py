@@ -1,6 +1,7 @@
 import hashlib
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -85,8 +86,9 @@ def test_what_is_written_is_read(tmp_path):
 
 def test_the_schema_names_every_array_and_value():
     schema = (Path(__file__).parents[2] / 'docs/data.md').read_text('utf-8')
-    for name in Clip.__slots__:
-        assert f'`{name}`' in schema
+    rows = [row.split('|')[1] for row in schema.splitlines() if row.startswith('| `')]
+    named = {name for row in rows for name in re.findall('`([a-z_]+)`', row)}
+    assert {*Clip.__slots__} <= named
     for split in dataset.SPLITS:
         assert f'| `{split}` |' in schema
 
@@ -126,6 +128,28 @@ def test_another_recipe_is_refused(tmp_path):
     generate(tmp_path, Recipe(seed=1), 2)
     with pytest.raises(MicroexprError, match='seed 1 instead of 2'):
         generate(tmp_path, Recipe(seed=2), 2)
+
+
+def test_a_split_that_shrinks_has_the_card_and_checksums_of_what_is_left(tmp_path, fast):
+    recipe = Recipe('val', 3)
+    generate(tmp_path, recipe, 24)
+    index = generate(tmp_path, recipe, 12)
+    assert len(dataset.check(tmp_path, 'val')) == len(index) == 12
+    assert json.loads((tmp_path / 'val/card.json').read_text())['clips'] == 12
+    (tmp_path / 'val/shard-00001.npz').unlink()
+    dataset.check(tmp_path, 'val')
+
+
+def test_images_that_were_shared_out_anew_are_refused(tmp_path, fast):
+    paths = []
+    for number in range(3):
+        path = tmp_path / f'{number}.png'
+        path.write_bytes(bytes([number]))
+        paths.append(path)
+    generate(tmp_path / 'data', Recipe('train', photographs=tuple(paths[:2])), 1)
+    generate(tmp_path / 'data', Recipe('val', photographs=(paths[2],)), 1)
+    with pytest.raises(MicroexprError, match=r'1\.png would be in the splits train and test'):
+        generate(tmp_path / 'data', Recipe('test', photographs=(paths[1],)), 1)
 
 
 @pytest.mark.parametrize(

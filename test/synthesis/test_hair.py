@@ -40,7 +40,7 @@ def test_a_receding_hairline_shows_the_temples():
     assert cover(replace(SHORT, recede=0.2), temple)[0] == 0
 
 
-def test_everybody_wears_something_and_women_are_not_bald():
+def test_all_styles_occur_and_women_are_not_bald():
     rng = np.random.default_rng(0)
     men, women = (
         Counter(draw_hair(rng, male, 0.5).style for _ in range(500)) for male in (1.0, 0.0)

@@ -6,6 +6,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -191,6 +192,11 @@ def test_the_card_says_what_was_made(tmp_path, whole):
     assert 'seed 0' in text
     assert 'No accuracy on real event cameras' in text
     assert (folder / 'card.png').read_bytes().startswith(b'\x89PNG')
+    # Twelve faces beside their events, four in a row.
+    assert cv2.imread(str(folder / 'faces.png')).shape == (3 * 128, 4 * 256, 3)
+    overview = json.loads((tmp_path / 'whole/card.json').read_text())
+    assert overview['splits']['train']['clips'] == CLIPS
+    assert '[train](train/card.md) | 28 | 5 |' in (tmp_path / 'whole/card.md').read_text()
 
 
 @needs_face
@@ -203,5 +209,5 @@ def test_one_process_two_workers_and_three_shards_give_the_same_bytes(tmp_path, 
     for part in (1, 2, 3):
         generate(tmp_path / 'three', recipe, 3, share=Share(part, 3))
     one = digest(tmp_path / 'one/shift')
-    assert len(one) == 8
+    assert len(one) == 9
     assert one == digest(tmp_path / 'two/shift') == digest(tmp_path / 'three/shift')

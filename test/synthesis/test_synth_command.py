@@ -45,4 +45,4 @@ def test_bad_options_are_one_clear_line(tmp_path, options, message):
 def test_the_preview_shows_every_unit(tmp_path):
     result = CliRunner().invoke(app, ['--out', str(tmp_path), '--preview'])
     assert result.exit_code == 0, result.output
-    assert cv2.imread(str(tmp_path / 'preview.png')).shape == (1200, 1200, 3)
+    assert cv2.imread(str(tmp_path / 'preview.png')).shape == (1440, 1440, 3)

@@ -86,7 +86,7 @@ def test_a_recording_of_a_davis_can_be_opened(run, tmp_path):
 @pytest.mark.skipif(importlib.util.find_spec('anny') is None, reason='anny is not installed')
 def test_the_preview_is_a_sheet_and_a_video(run, tmp_path):
     made = json.loads(run('--preview', '--split', 'shift', '--json'))
-    assert cv2.imread(made['preview']).shape == (1200, 1200, 3)
+    assert cv2.imread(made['preview']).shape == (1440, 1440, 3)
     video = cv2.VideoCapture(made['video'])
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == pytest.approx(74, abs=3)
     shown, picture = video.read()
