@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from microexpr_ros.cli.reading import read_split
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from rich.status import Status
 
-    from microexpr_ros.learning.datasets import Recording
 
 app = typer.Typer(help='Score the networks on a data set.', no_args_is_help=True)
 
@@ -60,9 +61,9 @@ def au(
     network = ActionUnitClassifier.from_weights(files.load(path, 'au')).network
     others = read_baselines(baselines) if baselines else {}
     benchmark = Benchmark(
-        _load(data, split, images=bool(others)),
-        _load(data, 'calm', images=False) if _has(data, 'calm') else (),
-        _load(data, 'shift', images=False) if _has(data, 'shift') else (),
+        read_split(data, split, images=bool(others), targets=False),
+        read_split(data, 'calm', images=False, targets=False) if _has(data, 'calm') else (),
+        read_split(data, 'shift', images=False, targets=False) if _has(data, 'shift') else (),
         _labels(data, 'train') if _has(data, 'train') else None,
         others,
     )
@@ -87,27 +88,10 @@ def reconstruction(
     from microexpr_ros.perception.reconstruction import Reconstructor
 
     file = files.load(weights or files.shipped('reconstruction'), 'reconstruction')
-    recordings = _load(data, split, images=True, targets=True)
-    mean = mean_face(_load(data, 'train', images=True, targets=True))
+    recordings = read_split(data, split, images=True, targets=True)
+    mean = mean_face(read_split(data, 'train', images=True, targets=True))
     report = evaluate_reconstruction(Reconstructor.from_weights(file), recordings, mean)
     _print({'split': split, **report}, json_)
-
-
-def _load(data: Path, split: str, images: bool, targets: bool = False) -> list[Recording]:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from microexpr_ros.learning.datasets import load
-
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task(f'reading {split}')
-        return load(
-            data,
-            split,
-            images,
-            lambda n, of: bar.update(task, completed=n, total=of),
-            targets,
-        )
 
 
 def _has(data: Path, split: str) -> bool:

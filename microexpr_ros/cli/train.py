@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from microexpr_ros.cli.reading import read_split
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from microexpr_ros.learning.configuration import ActionUnitRun, ReconstructionRun
-    from microexpr_ros.learning.datasets import Recording
     from microexpr_ros.learning.runner import Progress, Report
 
 app = typer.Typer(help='Train the networks on a data set.', no_args_is_help=True)
@@ -70,8 +71,9 @@ def au(
     options |= {'data': data, 'out': out, 'model': model, 'training.control': control}
     run = read_run(ActionUnitRun, config, options)
     frames = run.model in ('rgb', 'fusion', 'mediapipe')
-    training = [] if run.model == 'mediapipe' else _load(run.data, 'train', frames, targets=False)
-    validation = _load(run.data, 'val', frames, targets=False)
+    trained = run.model != 'mediapipe'
+    training = read_split(run.data, 'train', frames, targets=False) if trained else []
+    validation = read_split(run.data, 'val', frames, targets=False)
     with _reports(run, tensorboard) as report:
         result = make_action_units(training, validation, run, resume, report)
     _print(result, json_)
@@ -101,7 +103,9 @@ def reconstruction(
     options = _options(epochs, batch, learning_rate, seed)
     options |= {'data': data, 'out': out, 'network.width': width}
     run = read_run(ReconstructionRun, config, options)
-    training, validation = (_load(run.data, split, images=True) for split in ('train', 'val'))
+    training, validation = (
+        read_split(run.data, split, images=True, targets=True) for split in ('train', 'val')
+    )
     with _reports(run, tensorboard) as report:
         result = make_reconstruction(training, validation, run, resume, report)
     _print(result, json_)
@@ -116,21 +120,6 @@ def _options(
         'training.learning_rate': learning_rate,
         'training.seed': seed,
     }
-
-
-def _load(data: Path, split: str, images: bool, targets: bool = True) -> list[Recording]:
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    from microexpr_ros.learning.datasets import load
-
-    with Bar(console=Console(stderr=True)) as bar:
-        task = bar.add_task(f'reading {split}')
-
-        def show(number: int, of: int) -> None:
-            bar.update(task, completed=number, total=of)
-
-        return load(data, split, images, show, targets)
 
 
 @contextmanager

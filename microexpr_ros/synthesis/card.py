@@ -115,6 +115,18 @@ def write_overview(root: Path) -> None:
     write_text(root / 'card.md', '\n'.join([*lines, '', _LIMITS, '']))
 
 
+def picture(balance: NDArray[np.signedinteger]) -> NDArray[np.uint8]:
+    """Draw counts of ON less OFF, [H, W]: blue where ON prevails, red where OFF does.
+
+    Returns:
+        uint8 [H, W, 3] BGR.
+    """
+    out = np.full((*balance.shape, 3), 255, np.uint8)
+    out[balance > 0] = (255, 120, 0)
+    out[balance < 0] = (0, 0, 220)
+    return out
+
+
 def _describe(index: Index, histograms: list[Histogram]) -> dict[str, Any]:
     dominant = Counter(int(clip['dominant']) for clip in index.clips)
     distractors = Counter(name for clip in index.clips for name in clip['distractors'])

@@ -2,9 +2,9 @@
 
 A data set is a folder with one folder for each split: `index.json` with the clips' metadata,
 shards of twelve clips (NumPy archives without pickles), `SHA256SUMS` of the shards, and what
-the data are, in `card.json`, `card.md` and `card.png`. A clip depends on the recipe and its
-number alone, so the bytes are the same however the work is shared out (on processors of one
-kind: others round the last bit otherwise). Persons and skins of different splits come from
+the data are, in `card.json`, `card.md`, `card.png` and `faces.png`. A clip depends on the recipe
+and its number alone, so the bytes are the same however the work is shared out (on processors of
+one kind: others round the last bit otherwise). Persons and skins of different splits come from
 ranges of numbers that do not overlap, whatever the seed.
 
 Several jobs may fill one folder, each with its share. All that they have in common is made from
@@ -304,11 +304,8 @@ def show(clip: Clip) -> NDArray[np.uint8]:
     span = slice(first, last + 1) if clip.dominant else slice(None)
     number = min(int(np.searchsorted(clip.target_slice, last)), len(clip.target) - 1)
     off, on = clip.counts[span].sum(axis=0, dtype=np.int64)
-    events = np.full((*on.shape, 3), 255, np.uint8)
-    events[on > off] = (255, 120, 0)
-    events[off > on] = (0, 0, 220)
     face = np.repeat(clip.target[number][..., None], 3, axis=2)
-    return np.asarray(np.hstack([face, events]), np.uint8)
+    return np.asarray(np.hstack([face, card.picture(on - off)]), np.uint8)
 
 
 _ARRAYS = ('counts', 'sides', 'frames', 'frame_slice', 'target', 'target_slice')

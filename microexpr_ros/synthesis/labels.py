@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros import facs
 from microexpr_ros.synthesis import renderer, scene
 from microexpr_ros.synthesis.motion import MICRO_NS, Bump, Motion
 from microexpr_ros.synthesis.scene import Scene
@@ -89,7 +88,7 @@ def label(view: Scene, course: Motion) -> Labels:
     metres = 0.1 * pose[:, 3:]
     return Labels(
         t_ns,
-        np.clip(channels[:, : 2 * len(facs.CODES)].reshape(len(t_ns), -1, 2), 0, 1),
+        course.sides(t_ns),
         np.concatenate([view.turn + pose[:, :3], metres], axis=1),
         np.concatenate([low, high - low], axis=1),
         landmarks,

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events
-from microexpr_ros.synthesis import event_sensor, frame_sensor, motion, renderer, scene, shift
+from microexpr_ros.synthesis import (
+    card,
+    event_sensor,
+    frame_sensor,
+    motion,
+    renderer,
+    scene,
+    shift,
+)
 from microexpr_ros.synthesis.clips import SPLITS, Recipe
 from microexpr_ros.synthesis.event_sensor import SensorParameters
 from microexpr_ros.synthesis.face import FACE_HEIGHT
@@ -76,10 +84,7 @@ def picture(events: Events, width: int, height: int) -> NDArray[np.uint8]:
     """Draw events, uint8 [height, width, 3] BGR: blue where ON prevails, red where OFF does."""
     balance = np.zeros((height, width), np.int32)
     np.add.at(balance, (events.y, events.x), 2 * events.p.astype(np.int32) - 1)
-    out = np.full((height, width, 3), 255, np.uint8)
-    out[balance > 0] = (255, 120, 0)
-    out[balance < 0] = (0, 0, 220)
-    return out
+    return card.picture(balance)
 
 
 def _tile(recipe: Recipe, number: int) -> NDArray[np.uint8]:

@@ -1,0 +1,25 @@
+"""Clips of a data set, read under a progress bar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from microexpr_ros.learning.datasets import Recording
+
+
+def read_split(data: Path, split: str, images: bool, targets: bool) -> list[Recording]:
+    """Read a split into memory; arguments and errors as of `learning.datasets.load`."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from microexpr_ros.learning.datasets import load
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task(f'reading {split}')
+
+        def show(number: int, of: int) -> None:
+            bar.update(task, completed=number, total=of)
+
+        return load(data, split, images, show, targets)
