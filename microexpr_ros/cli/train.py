@@ -56,6 +56,10 @@ def au(
         Literal['none', 'time-shuffled', 'memoryless'] | None,
         typer.Option(help='Train a network that must do without time.'),
     ] = None,
+    persons: Annotated[
+        int | None,
+        typer.Option(min=1, help='Learn from the first so many persons: for a learning curve.'),
+    ] = None,
     resume: Resume = False,
     tensorboard: Curves = False,
     json_: Json = False,
@@ -68,7 +72,8 @@ def au(
     from microexpr_ros.learning.recipes import make_action_units
 
     options = _options(epochs, batch, learning_rate, seed)
-    options |= {'data': data, 'out': out, 'model': model, 'training.control': control}
+    options |= {'data': data, 'out': out, 'model': model, 'persons': persons}
+    options['training.control'] = control
     run = read_run(ActionUnitRun, config, options)
     frames = run.model in ('rgb', 'fusion', 'mediapipe')
     trained = run.model != 'mediapipe'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,6 +70,31 @@ class Jitter:
         rng = np.random.default_rng(self.seed)
         where = rng.integers(density.size, size=int(density.size * NOISE_SHARE))
         density[np.unravel_index(where, density.shape)] += np.float32(self.noise / NOISE_SHARE)
+
+    def add_trace_noise(
+        self, traces: NDArray[np.float32], decays: Sequence[float], slices: int
+    ) -> None:
+        """Add what the noise of the slices before has left, in place.
+
+        Args:
+            traces: float32 [N, ...].
+            decays: what a slice leaves of each trace.
+            slices: how many there were.
+        """
+        if self.noise <= 0 or slices == 0:
+            return
+        rng = np.random.default_rng([self.seed, slices])
+        for trace, decay in zip(traces, decays, strict=True):
+            # Mean and variance of a leaky sum of rare events; uniform numbers are drawn quickest.
+            # Cut off at 0, so that there is somewhat more of it.
+            mean = self.noise * (1 - decay**slices) / (1 - decay)
+            square = self.noise**2 / NOISE_SHARE * (1 - decay ** (2 * slices)) / (1 - decay**2)
+            spread = np.float32((12 * square) ** 0.5)
+            noise = rng.random(trace.shape, np.float32)
+            noise -= np.float32(0.5)
+            noise *= spread
+            noise += np.float32(mean)
+            trace += noise.clip(min=0, out=noise)
 
     def images(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return images moved as the events are, uint8 [..., GRID, GRID]; edges are repeated."""

@@ -1,4 +1,4 @@
-"""Thresholds, probabilities and limits, chosen on the validation split."""
+"""Thresholds, peaks, probabilities and limits, fitted on the validation split."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from microexpr_ros.events.histogram import GRID, SLICE_NS
 from microexpr_ros.facs import CODES, PRESENT
+from microexpr_ros.learning import metrics
 from microexpr_ros.learning.datasets import Recording
-from microexpr_ros.learning.metrics import accuracy, f1
 from microexpr_ros.perception.activity import Activity, ActivityConfiguration
 from microexpr_ros.perception.presence import Presence, log_odds
 
@@ -24,18 +24,24 @@ HEAD: Final = ('sway', 'nod', 'turn')
 NONE: Final = len(CODES)
 """Label of a clip without a dominant unit."""
 
+LIMITS: Final = (-8.0, 4.0)
+"""Range of thresholds and peaks, in log-odds: 0.0003 to 0.98."""
+
+DIFFERENCE_COST: Final = 0.05
+"""F1 that a unit must gain for its threshold to differ by 1 in log-odds; it grows squared."""
+
 
 def dominant(peaks: NDArray[np.float32], presence: Presence) -> NDArray[np.int64]:
     """Return the dominant unit of each clip.
 
-    That is the unit whose peak is furthest over its threshold, in log-odds.
+    That is the unit that comes furthest over its `Presence.peak`, in log-odds.
 
     Args:
         peaks: float32 [N, 18], largest intensity of each unit.
-        presence: thresholds.
+        presence: what a unit must reach.
 
     Returns:
-        int64 [N], position in `facs.CODES`, `NONE` if no unit is over its threshold.
+        int64 [N], position in `facs.CODES`, `NONE` if no unit reaches its peak.
     """
     margin = presence.margin(peaks)
     background = [CODES.index(code) for code in BACKGROUND]
@@ -45,79 +51,77 @@ def dominant(peaks: NDArray[np.float32], presence: Presence) -> NDArray[np.int64
     return np.where(margin.max(1) >= 0, chosen, NONE).astype(np.int64)
 
 
-def choose_thresholds(
-    peaks: NDArray[np.float32], present: NDArray[np.bool_], label: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Choose one threshold per unit, for presence and for the dominant unit at once.
-
-    Starts from the best F1 of each unit, then changes one threshold at a time as long as the
-    mean of macro F1 and accuracy of the dominant unit grows.
-
-    Args:
-        peaks: float32 [N, 18], largest intensity of each unit in a clip.
-        present: bool [N, 18], ground truth.
-        label: int64 [N], as `dominant` returns.
-
-    Returns:
-        float32 [18].
-    """
-    candidates = [_candidates(column) for column in peaks.T]
-    scores = [
-        [f1(present[:, k], peaks[:, k] >= value) for value in values]
-        for k, values in enumerate(candidates)
-    ]
-    at = [int(np.argmax(row)) for row in scores]
-
-    def value_of(positions: Sequence[int]) -> float:
-        threshold = np.array([candidates[k][p] for k, p in enumerate(positions)], np.float32)
-        ones = np.ones_like(threshold)
-        predicted = dominant(peaks, Presence(threshold, ones, ones))
-        macro = float(np.mean([scores[k][p] for k, p in enumerate(positions)]))
-        return macro + accuracy(label, predicted)
-
-    best = value_of(at)
-    for _ in range(3):
-        before = best
-        for k, values in enumerate(candidates):
-            for p in range(len(values)):
-                trial = [*at[:k], p, *at[k + 1 :]]
-                now = value_of(trial)
-                if now > best + 1e-9:
-                    best, at = now, trial
-        if best == before:
-            break
-    return np.array([candidates[k][p] for k, p in enumerate(at)], np.float32)
-
-
-def _candidates(peaks: NDArray[np.float32]) -> NDArray[np.float32]:
-    # Fewer candidates than clips: a threshold per clip would be fitted to their noise. The
-    # highest comes first, over every peak: where nothing is gained, a unit is never active.
-    quantiles = np.unique(np.quantile(peaks, np.linspace(0.3, 0.995, 40)))[::-1]
-    values = np.r_[1.1 * peaks.max(), quantiles].clip(0.01, 0.99)
-    return np.asarray(values, np.float32)
-
-
 def fit_presence(
     traces: Sequence[NDArray[np.float32]], recordings: Sequence[Recording]
 ) -> Presence:
-    """Choose thresholds by clip and fit probabilities by slice.
+    """Fit thresholds and probabilities to slices, and peaks to clips.
 
     Args:
         traces: predicted intensities of each clip, float32 [T, 18].
         recordings: the clips, of the validation split.
     """
-    peaks = np.stack([trace.max(0) for trace in traces])
-    present = np.stack([r.peaks for r in recordings]) >= PRESENT
-    label = np.array([r.label for r in recordings], np.int64)
     score = log_odds(np.concatenate(list(traces)))
     truth = np.concatenate([r.clip.intensity for r in recordings]) >= PRESENT
+    threshold = fit_thresholds(score, truth)
+    peak = fit_peaks(
+        log_odds(np.stack([trace.max(0) for trace in traces])),
+        np.stack([r.peaks for r in recordings]),
+        np.array([r.label for r in recordings], np.int64),
+    )
     common = fit_logistic(score.ravel(), truth.ravel(), np.array([1.0, 0.0]), 1e-3)
     # Slices of one clip say nearly the same, so a unit counts by its clips: a strong prior
     # towards the fit of all units keeps a rare unit's probability sane.
     fits = np.stack(
         [fit_logistic(score[:, k], truth[:, k], common, 100.0) for k in range(len(CODES))]
     ).astype(np.float32)
-    return Presence(choose_thresholds(peaks, present, label), fits[:, 0], fits[:, 1])
+    # What is given out as an expression has been active.
+    return Presence(threshold, np.maximum(peak, threshold), fits[:, 0], fits[:, 1])
+
+
+def fit_thresholds(score: NDArray[np.float32], truth: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the intensities from which units are best called active, float32 [18].
+
+    They maximise the F1 over slices, less what they differ from the one threshold that is best
+    for all units: few clips show a unit, and to them alone its threshold would be fitted badly.
+
+    Args:
+        score: float32 [N, 18], log-odds of the intensities.
+        truth: bool [N, 18].
+    """
+    candidates = np.linspace(*LIMITS, 61)
+    found = np.stack([score >= value for value in candidates])
+    gain = metrics.f1_of(np.stack([metrics.confusion(truth, f) for f in found], 1))
+    gain = np.nan_to_num(gain)
+    common = candidates[gain.mean(1).argmax()]
+    loss = DIFFERENCE_COST * (candidates[:, None] - common) ** 2
+    return _intensity(candidates[(gain - loss).argmax(0)])
+
+
+def fit_peaks(
+    score: NDArray[np.float32], real: NDArray[np.float32], label: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the intensities that expressions best reach at their apex, float32 [18].
+
+    They are where the multinomial logistic regression of the dominant unit on the peaks of a
+    clip finds a unit as probable as none. All units share one slope; a Gaussian prior draws
+    their offsets to a common one.
+
+    Args:
+        score: float32 [N, 18], log-odds of the largest intensities.
+        real: float32 [N, 18], largest intensities of the ground truth.
+        label: int64 [N], as `dominant` returns.
+    """
+    clips, units = score.shape
+    x = np.zeros((clips, units + 1, units + 2))
+    x[:, :-1, 0], x[:, :-1, 1], x[:, :-1, 2:] = score, 1, np.eye(units)
+    # A unit that goes on beneath the dominant one and is stronger, as a blink, is no mistake.
+    every = np.pad(real, ((0, 0), (0, 1)))
+    own = np.take_along_axis(every, label[:, None], 1)
+    possible = (every <= own) | (label[:, None] == np.arange(units + 1))
+    strength = np.r_[1e-3, 1e-3, np.full(units, 30.0)]
+    prior = np.r_[1.0, np.zeros(units + 1)]
+    slope, common, *own_offsets = fit_softmax(x, label, prior, strength, possible)
+    return _intensity(-(common + np.array(own_offsets)) / max(slope, 0.1))
 
 
 def fit_logistic(
@@ -128,25 +132,55 @@ def fit_logistic(
 ) -> NDArray[np.float64]:
     """Return slope and bias of the logistic regression of a truth on a score.
 
-    Maximum a posteriori by Newton's method, with a Gaussian prior.
-
     Args:
         score: float32 [N].
         truth: bool [N].
         prior: float64 [2], slope and bias that are expected.
         strength: inverse variance of the prior.
     """
-    x = np.stack([score.astype(np.float64), np.ones(len(score))], 1)
-    fit = prior.copy()
-    for _ in range(30):
-        p = 1 / (1 + np.exp(-np.clip(x @ fit, -30, 30)))
-        gradient = x.T @ (p - truth) + strength * (fit - prior)
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + strength * np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        fit = fit - np.clip(step, -1, 1)
+    x = np.zeros((len(score), 2, 2))
+    x[:, 1, 0], x[:, 1, 1] = score, 1
+    return fit_softmax(x, truth.astype(np.int64), prior, np.full(2, strength))
+
+
+def fit_softmax(
+    x: NDArray[np.float64],
+    label: NDArray[np.int64],
+    prior: NDArray[np.float64],
+    strength: NDArray[np.float64],
+    possible: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:
+    """Return the weights w for which the label is distributed as the softmax of x @ w.
+
+    Maximum a posteriori by Newton's method, with a Gaussian prior.
+
+    Args:
+        x: float64 [N, K, J], what is known of each of K possible labels.
+        label: int64 [N].
+        prior: float64 [J], weights that are expected.
+        strength: float64 [J], inverse variances of the prior.
+        possible: bool [N, K], False where a label does not compete; None if all do.
+    """
+    one_hot = np.eye(x.shape[1])[label]
+    w = prior.copy()
+    for _ in range(50):
+        score = x @ w
+        if possible is not None:
+            score = np.where(possible, score, -np.inf)
+        p = np.exp(score - score.max(1, keepdims=True))
+        p /= p.sum(1, keepdims=True)
+        gradient = np.tensordot(p - one_hot, x, 2) + strength * (w - prior)
+        mean = np.einsum('nk,nkj->nj', p, x)
+        square = np.tensordot(p[..., None] * x, x, ((0, 1), (0, 1)))
+        step = np.linalg.solve(square - mean.T @ mean + np.diag(strength), gradient)
+        w = w - np.clip(step, -1, 1)
         if np.abs(step).max() < 1e-6:
             break
-    return fit
+    return w
+
+
+def _intensity(score: NDArray[np.float64]) -> NDArray[np.float32]:
+    return np.asarray(1 / (1 + np.exp(-score.clip(*LIMITS))), np.float32)
 
 
 def fit_activity(

@@ -33,6 +33,7 @@ class ActionUnitRun:
         model: which of the methods that are compared.
         training: how to train.
         network: what to train.
+        persons: learn from the first so many persons only, 0 for all: for a learning curve.
     """
 
     data: Path
@@ -40,6 +41,7 @@ class ActionUnitRun:
     model: Method = 'events'
     training: TrainingConfiguration = field(default_factory=TrainingConfiguration)
     network: SpikingConfiguration = field(default_factory=SpikingConfiguration)
+    persons: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,17 +128,24 @@ class SequenceBatch:
     Attributes:
         density: float32 [T, B, 2, side, side], events per sensor pixel, summed over the cells
             of an input pixel (so that `encode` may take it with pixels_per_cell 1).
-        intensity: float32 [T, B, 18], ground truth.
+        traces: float32 [B, N, 2, side, side], what the density of the slices before the
+            sequence has left, in the same unit.
+        sides: float32 [T, B, 18, 2], ground truth.
         valid: bool [T, B], False where a short sequence is filled up.
         label: int64 [B], as `Recording.label`.
-        frames: float32 [T, B, 2, side, side], of `watched`; None unless asked for.
+        frames: float32 [T, B, 3, side, side]: in the slice that a frame of `film` was complete
+            in, its changes; and the newest frame, 0 before the first. None unless asked for.
+        frame_traces: float32 [B, N, 2, side, side], of the changes before the sequence; None
+            unless asked for.
     """
 
     density: NDArray[np.float32]
-    intensity: NDArray[np.float32]
+    traces: NDArray[np.float32]
+    sides: NDArray[np.float32]
     valid: NDArray[np.bool_]
     label: NDArray[np.int64]
     frames: NDArray[np.float32] | None = None
+    frame_traces: NDArray[np.float32] | None = None
 
 
 def sequences(
@@ -148,6 +155,7 @@ def sequences(
     order: Sequence[NDArray[np.int64]] | None = None,
     windows: Sequence[tuple[int, int]] | None = None,
     frames: bool = False,
+    decays: Sequence[float] = (),
 ) -> SequenceBatch:
     """Make a batch of clips.
 
@@ -158,43 +166,54 @@ def sequences(
         order: for each clip, which slice stands in which place: for the shuffled control.
         windows: first slice, and the one after the last, of each clip; None for whole clips.
         frames: also give what the frame camera saw.
+        decays: what a slice leaves of each trace.
     """
     spans = windows if windows is not None else [(0, r.slices) for r in recordings]
     steps, batch, side = max(end - first for first, end in spans), len(recordings), GRID // pool
     density = np.zeros((steps, batch, 2, side, side), np.float32)
-    intensity = np.zeros((steps, batch, len(CODES)), np.float32)
+    traces = np.zeros((batch, len(decays), 2, side, side), np.float32)
+    sides = np.zeros((steps, batch, len(CODES), 2), np.float32)
     valid = np.zeros((steps, batch), np.bool_)
-    seen = np.zeros_like(density) if frames else None
+    seen = np.zeros((steps, batch, 3, side, side), np.float32) if frames else None
+    seen_traces = np.zeros_like(traces) if frames else None
     for b, recording in enumerate(recordings):
         jitter = jitters[b] if jitters is not None else Jitter()
         first, end = spans[b]
-        places = np.arange(first, end) if order is None else order[b]
-        _scatter(
-            recording.cells,
-            recording.counts,
-            recording.starts,
-            places,
-            pool,
-            jitter.table(),
-            jitter.gains() / recording.clip.pixels_per_cell,
-            *_chances(jitter),
-            density[:, b],
+        places = np.arange(end) if order is None else order[b][:end]
+        powers = np.power.outer(np.asarray(decays, np.float32), np.arange(first)[::-1])
+        events = (
+            *(recording.cells, recording.counts, recording.starts, pool, jitter.table()),
+            *(jitter.gains() / recording.clip.pixels_per_cell, *_chances(jitter)),
         )
-        if seen is not None:
-            seen[: end - first, b] = watched(recording, pool, jitter, places)
-        intensity[: end - first, b] = recording.clip.intensity[first:end]
+        _scatter(places[first:], *events, density[:, b])
+        _leave(places[:first], powers, *events, traces[b])
+        if seen is not None and seen_traces is not None:
+            # Sequences of one clip come one after the other, and share its film.
+            if b == 0 or recording is not recordings[b - 1]:
+                changes, pictures = film(recording, pool, jitter)
+            newest = np.searchsorted(recording.clip.frame_slice, places, 'right') - 1
+            there = newest >= 0
+            fresh = there & (recording.clip.frame_slice[newest] == places)
+            seen[: end - first, b, 2][there[first:]] = pictures[newest[first:][there[first:]]]
+            seen[: end - first, b, :2][fresh[first:]] = changes[newest[first:][fresh[first:]]]
+            past = np.flatnonzero(fresh[:first])
+            weights = powers[:, past].astype(np.float32)
+            seen_traces[b] = np.tensordot(weights, changes[newest[past]], 1)
+        truth = recording.clip.sides[places[first:] if order is not None else slice(first, end)]
+        sides[: end - first, b] = truth[..., ::-1] if jitter.mirror else truth
         valid[: end - first, b] = True
     if jitters is not None:
         for b, jitter in enumerate(jitters):
             jitter.add_noise(density[:, b])
+            jitter.add_trace_noise(traces[b], decays, spans[b][0])
     labels = np.array([r.label for r in recordings], np.int64)
-    return SequenceBatch(density, intensity, valid, labels, seen)
+    return SequenceBatch(density, traces, sides, valid, labels, seen, seen_traces)
 
 
-def watched(
-    recording: Recording, pool: int, jitter: Jitter, places: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Return what a frame camera saw in slices of a clip.
+def film(
+    recording: Recording, pool: int, jitter: Jitter
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return what a frame camera saw, frame by frame.
 
     Frames are brought to mean 0 and standard deviation 1, so that light and exposure are out.
 
@@ -202,29 +221,20 @@ def watched(
         recording: a clip with frames.
         pool: cells per side of an input pixel.
         jitter: moves the frames as it moves the events.
-        places: int64 [T], slices.
 
     Returns:
-        float32 [T, 2, side, side]: `CHANGE_GAIN` times the change from the frame before, in the
-        slice that a frame was complete in; and the newest frame. 0 before the first frame.
+        float32 [F, 2, side, side], how much darker and how much brighter than the frame before,
+        times `CHANGE_GAIN`; and float32 [F, side, side], the frames themselves.
     """
     clip, side = recording.clip, GRID // pool
     if len(clip.frames) != len(clip.frame_slice):
         raise ValueError('the clip was read without its images')
-    # The newest frame of each slice; those before the first slice matter to it alone.
-    newest = np.searchsorted(clip.frame_slice, places, 'right') - 1
-    used = slice(max(int(newest.min()) - 1, 0), int(newest.max()) + 1)
-    moved = jitter.images(clip.frames[used]).reshape(-1, side, pool, side, pool)
+    moved = jitter.images(clip.frames).reshape(-1, side, pool, side, pool)
     frames = moved.mean((2, 4), dtype=np.float32)
     frames -= frames.mean((1, 2), keepdims=True)
     frames /= frames.std((1, 2), keepdims=True) + np.float32(1)
     changes = CHANGE_GAIN * np.diff(frames, axis=0, prepend=frames[:1])
-    out = np.zeros((len(places), 2, side, side), np.float32)
-    there = newest >= 0
-    out[there, 1] = frames[newest[there] - used.start]
-    fresh = there & (clip.frame_slice[newest] == places)
-    out[fresh, 0] = changes[newest[fresh] - used.start]
-    return out
+    return np.stack([-changes.clip(max=0), changes.clip(min=0)], 1), frames
 
 
 def condition_events(
@@ -294,7 +304,7 @@ def _fate(seed, i, keep, flip, late):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _scatter(  # type: ignore[no-untyped-def]
-    cells, counts, starts, places, pool, table, weights, keep, flip, late, seed, out
+    places, cells, counts, starts, pool, table, weights, keep, flip, late, seed, out
 ):
     for place in range(len(places)):
         slice_ = places[place]
@@ -308,6 +318,26 @@ def _scatter(  # type: ignore[no-untyped-def]
             if row >= 0 and column >= 0:
                 shown = 1 - polarity if flipped else polarity
                 out[at, shown, row // pool, column // pool] += weights[polarity] * counts[i]
+
+
+@njit(nogil=True, cache=True)
+def _leave(  # type: ignore[no-untyped-def]
+    places, powers, cells, counts, starts, pool, table, weights, keep, flip, late, seed, out
+):
+    for place in range(len(places)):
+        slice_ = places[place]
+        for i in range(starts[slice_], starts[slice_ + 1]):
+            kept, flipped, later = _fate(seed, i, keep, flip, late)
+            cell, at = np.int64(cells[i]), place + later
+            if not kept or at < 0 or at >= len(places):
+                continue
+            polarity, rest = cell // (GRID * GRID), cell % (GRID * GRID)
+            row, column = table[0, rest // GRID], table[1, rest % GRID]
+            if row >= 0 and column >= 0:
+                shown = 1 - polarity if flipped else polarity
+                events = weights[polarity] * counts[i]
+                for k in range(len(powers)):
+                    out[k, shown, row // pool, column // pool] += events * powers[k, at]
 
 
 @njit(nogil=True, cache=True)

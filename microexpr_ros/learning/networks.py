@@ -5,22 +5,29 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from microexpr_ros.learning.datasets import SequenceBatch
 from microexpr_ros.learning.recurrent_twin import RecurrentTwin
 from microexpr_ros.learning.region_counts import RegionCounts
-from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.spiking import (
+    NetworkState,
+    SpikingConfiguration,
+    SpikingNetwork,
+)
 
 Model = Literal['events', 'rgb', 'fusion', 'twin', 'linear']
 """The spiking network on events, on frames and on both; its twin and counts on events."""
 
-CHANNELS: Final[dict[Model, int]] = {'rgb': 2, 'fusion': 4}
-"""Input channels of the models that see frames."""
+CHANNELS: Final[dict[Model, tuple[int, int]]] = {'rgb': (2, 1), 'fusion': (4, 1)}
+"""Input channels, with traces and without, of the models that see frames."""
 
 
 class FrameNetwork(SpikingNetwork):
     """The spiking network, given frames, or events and frames.
+
+    What becomes darker and brighter from frame to frame stands for OFF and ON events, and leaves
+    traces as they do; the newest frame itself is one channel more.
 
     Args:
         model: rgb or fusion.
@@ -28,14 +35,9 @@ class FrameNetwork(SpikingNetwork):
     """
 
     def __init__(self, model: Model, configuration: SpikingConfiguration | None = None) -> None:
-        super().__init__(configuration)
+        traced, direct = CHANNELS[model]
+        super().__init__(configuration, traced=traced, direct=direct)
         self.model = model
-        first = self.convolutions[0]
-        assert isinstance(first, nn.Conv2d)
-        size, stride = self.configuration.kernels[0], self.configuration.strides[0]
-        self.convolutions[0] = nn.Conv2d(
-            CHANNELS[model], first.out_channels, size, stride, size // 2, bias=False
-        )
 
 
 Network: TypeAlias = SpikingNetwork | RecurrentTwin | RegionCounts
@@ -55,12 +57,28 @@ def sees_frames(network: Network) -> bool:
     return isinstance(network, FrameNetwork)
 
 
-def encode(network: Network, batch: SequenceBatch) -> Tensor:
-    """Return what a network is given of a batch, float32 [T, B, ...]."""
+def decays(network: Network) -> tuple[float, ...]:
+    """Return what a slice leaves of each trace that a network keeps of its input."""
+    return network.configuration.decays() if isinstance(network, SpikingNetwork) else ()
+
+
+def encode(network: Network, batch: SequenceBatch) -> tuple[Tensor, NetworkState]:
+    """Return what a network is given of a batch.
+
+    Returns:
+        Input, float32 [T, B, ...], and the state at the start: at rest, but for the traces that
+        the slices before have left.
+    """
     events = network.encode(torch.from_numpy(batch.density), 1.0)
-    if not isinstance(network, FrameNetwork):
-        return events
-    if batch.frames is None:
-        raise ValueError('the batch was made without frames')
-    frames = torch.from_numpy(batch.frames)
-    return frames if network.model == 'rgb' else torch.cat([events, frames], 2)
+    state = network.initial_state(batch.density.shape[1])
+    if not isinstance(network, SpikingNetwork):
+        return events, state
+    traces = network.encode(torch.from_numpy(batch.traces), 1.0)
+    if isinstance(network, FrameNetwork):
+        if batch.frames is None or batch.frame_traces is None:
+            raise ValueError('the batch was made without frames')
+        frames, changes = map(torch.from_numpy, (batch.frames, batch.frame_traces))
+        both = network.model == 'fusion'
+        events = torch.cat([events, frames], 2) if both else frames
+        traces = torch.cat([traces, changes], 2) if both else changes
+    return events, (traces, *state[1:])

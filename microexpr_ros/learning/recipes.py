@@ -57,8 +57,9 @@ def make_action_units(
             f'control {c.control!r} of the model {run.model!r}: controls are of the model events'
         )
     name = name_of(run.model, c.control)
+    seen = _of_persons(training_clips, run.persons)
     trained = training.train(
-        training_clips,
+        seen,
         validation_clips,
         c,
         run.network,
@@ -86,10 +87,20 @@ def make_action_units(
     return {
         'weights': str(path),
         'model': model,
+        'clips': len(seen),
+        'persons': len({clip.clip.identity for clip in seen}),
         'best_epoch': trained.epoch,
+        'validation_score': trained.score,
         'validation': score_peaks(traces, validation_clips, presence),
         'history': list(trained.history),
     }
+
+
+def _of_persons(clips: Sequence[Recording], persons: int) -> Sequence[Recording]:
+    if persons <= 0:
+        return clips
+    first = set(sorted({clip.clip.identity for clip in clips})[:persons])
+    return [clip for clip in clips if clip.clip.identity in first]
 
 
 def _choose_thresholds(clips: Sequence[Recording], out: Path) -> dict[str, Any]:

@@ -40,8 +40,7 @@ class RecurrentTwin(nn.Module):
         units = _units(features, c)
         self.projection = nn.Linear(features, units)
         self.recurrence = nn.GRU(units, units)
-        self.hidden = nn.Linear(units, c.hidden)
-        self.readout = nn.Linear(c.hidden, len(CODES))
+        self.readout = nn.Linear(units, 2 * len(CODES))
         nn.init.constant_(self.readout.bias, -3.0)
 
     def initial_state(self, batch: int = 1) -> NetworkState:
@@ -51,7 +50,8 @@ class RecurrentTwin(nn.Module):
     def encode(self, counts: Tensor, pixels_per_cell: Tensor | float) -> Tensor:
         """Turn counts into input as the spiking network does; counts are pooled already."""
         c = self.configuration
-        return torch.log1p(counts * (c.gain / c.pool**2) / pixels_per_cell)
+        density = counts / (c.pool**2 * pixels_per_cell)
+        return density / (density + c.half)
 
     def forward(
         self, encoded: Tensor, state: NetworkState, memoryless: bool = False
@@ -68,13 +68,14 @@ class RecurrentTwin(nn.Module):
         else:
             values, last = self.recurrence(drive.view(steps, -1, drive.shape[-1]), before[None])
             after = last[0]
-        result: Tensor = self.readout(functional.relu(self.hidden(values)))
-        return result, (after,)
+        result: Tensor = self.readout(functional.relu(values))
+        return result.view(*result.shape[:-1], len(CODES), 2), (after,)
 
 
 def _units(features: int, c: SpikingConfiguration) -> int:
-    # Of the spiking network: projection with bias, leak and gain, into the hidden layer. Of the
-    # twin with n units: the same, and 6 n (n + 1) for the gates.
-    spent = c.integrators * (features + 3 + c.hidden)
-    linear = features + 7 + c.hidden
-    return round((math.sqrt(linear**2 + 24 * spent) - linear) / 12)
+    # Of the spiking network: traces into the first layer, projection with bias and leak, readout.
+    # Of the twin with n units: projection and readout, and 6 n (n + 1) for the gates.
+    traces = 2 * (len(c.trace_ms) - 1) * c.kernels[0] ** 2 * c.channels[0]
+    linear = features + 1 + 2 * len(CODES)
+    spent = c.integrators * (linear + 1) + traces
+    return round((math.sqrt((linear + 6) ** 2 + 24 * spent) - linear - 6) / 12)

@@ -22,7 +22,7 @@ class RegionCounts(nn.Module):
     """Leaky event counts of each region and polarity, into one logistic regression per unit.
 
     Args:
-        configuration: of the network that it is compared with: grid, slices and gain.
+        configuration: of the network that it is compared with: grid and slices.
     """
 
     def __init__(self, configuration: SpikingConfiguration | None = None) -> None:
@@ -30,7 +30,7 @@ class RegionCounts(nn.Module):
         self.configuration = configuration or SpikingConfiguration()
         features = 2 * REGIONS**2
         self.norm = nn.BatchNorm1d(features)
-        self.readout = nn.Linear(features, len(CODES))
+        self.readout = nn.Linear(features, 2 * len(CODES))
         nn.init.constant_(self.readout.bias, -3.0)
 
     def initial_state(self, batch: int = 1) -> NetworkState:
@@ -59,7 +59,8 @@ class RegionCounts(nn.Module):
         for now in encoded.flatten(2):
             count = keep * count + now
             counts.append(count)
-        features = torch.log1p(self.configuration.gain * torch.stack(counts))
+        count_now = torch.stack(counts)
+        features = count_now / (count_now + self.configuration.half)
         normal = self.norm(features.flatten(0, 1)).unflatten(0, features.shape[:2])
         result: Tensor = self.readout(normal)
-        return result, (count,)
+        return result.view(*result.shape[:-1], len(CODES), 2), (count,)

@@ -65,7 +65,7 @@ class Progress:
         steps: steps of an epoch.
         loss: mean training loss of this epoch.
         learning_rate: of the step.
-        score: validation score of this epoch, None before it was scored.
+        score: validation score of this epoch, None before it was scored, if it is.
         seconds: since the training started or was resumed.
     """
 
@@ -90,7 +90,7 @@ class Trained(Generic[Network]):
         network: in the form that was trained, with its normalization.
         epoch: epoch after which it was best, from 1.
         score: its validation score.
-        history: one entry per epoch: loss and score.
+        history: one entry per epoch: loss, and score where it was scored.
     """
 
     network: Network
@@ -112,6 +112,7 @@ class Lesson(Generic[Network]):
         identity: what makes trainings the same, beside the optimization: JSON values.
         loss: holds parameters that are trained, but not part of the network.
         prepare: called once before the first step.
+        unscored: first epochs that are not scored, as the network is not yet what it will be.
     """
 
     network: Network
@@ -121,6 +122,7 @@ class Lesson(Generic[Network]):
     identity: Mapping[str, Any]
     loss: nn.Module = field(default_factory=nn.Module)
     prepare: Callable[[], None] = lambda: None
+    unscored: int = 0
 
 
 def begin(optimization: Optimization) -> None:
@@ -184,8 +186,9 @@ def run(
     if not history:
         lesson.prepare()
     for epoch in range(len(history), c.epochs):
-        # One generator per epoch: a resumed training draws what an uninterrupted one would.
+        # Seeds of its own per epoch: a resumed training draws what an uninterrupted one would.
         rng = np.random.default_rng([c.seed, epoch])
+        torch.manual_seed(int(rng.integers(2**31)))
         order = np.array_split(
             rng.permutation(lesson.items), range(c.batch, lesson.items, c.batch)
         )
@@ -199,17 +202,24 @@ def run(
             losses.append(float(loss.detach()))
             tell(epoch, losses, None)
             schedule.step()
-        score = lesson.score(net.eval())
-        if not history or score > max(entry['score'] for entry in history):
+        entry = {'loss': float(np.mean(losses))}
+        if epoch >= lesson.unscored:
+            entry['score'] = lesson.score(net.eval())
+        if 'score' in entry and entry['score'] > max(_scores(history), default=-math.inf):
             best = {key: value.clone() for key, value in net.state_dict().items()}
-        history.append({'loss': float(np.mean(losses)), 'score': score})
+        history.append(entry)
         if checkpoint is not None:
             write_checkpoint(checkpoint, identity, parts, history, best)
-        tell(epoch, losses, score)
+        tell(epoch, losses, entry.get('score'))
     net.load_state_dict(best)
-    scores = [entry['score'] for entry in history]
+    scores = _scores(history)
     at = int(np.argmax(scores))
-    return Trained(net.eval(), at + 1, scores[at], tuple(history))
+    epoch = len(history) - len(scores) + at + 1
+    return Trained(net.eval(), epoch, scores[at], tuple(history))
+
+
+def _scores(history: Sequence[Mapping[str, float]]) -> list[float]:
+    return [entry['score'] for entry in history if 'score' in entry]
 
 
 def settings(configuration: Optimization, trained: Trained[Network]) -> dict[str, Any]:

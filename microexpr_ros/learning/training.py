@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -20,45 +20,82 @@ from microexpr_ros.learning import metrics, runner
 from microexpr_ros.learning.augmentation import Augmentation
 from microexpr_ros.learning.baselines import shuffled
 from microexpr_ros.learning.datasets import Recording, SequenceBatch, fingerprint, sequences
-from microexpr_ros.learning.networks import Model, Network, build, encode, sees_frames
+from microexpr_ros.learning.networks import (
+    Model,
+    Network,
+    build,
+    decays,
+    encode,
+    sees_frames,
+)
 from microexpr_ros.learning.runner import Optimization, Report, Trained
-from microexpr_ros.perception.spiking import NetworkState, SpikingConfiguration
-
-MARGIN_SLICES: Final = 4
-"""Slices before the onset and after the apex that a window holds."""
+from microexpr_ros.perception.spiking import (
+    SpikingConfiguration,
+    SpikingNetwork,
+    intensities,
+)
 
 PREDICTED_SLICES: Final = 2400
 """Slices of all clips together that are predicted at once: about 100 MB."""
 
 Control = Literal['none', 'time-shuffled', 'memoryless']
 
+Item = TypeVar('Item')
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfiguration(Optimization):
     """How a network is trained.
 
+    The first epochs see single slices, with the traces that the slices before have left, by a
+    network whose neurons give rates: that is a tenth of the time of spikes, which the last
+    epochs learn from sequences.
+
     Attributes:
-        window: slices of each clip that are seen in a pass, from before the onset of its
-            dominant unit to after the apex, if both fit.
+        rate_share: share of the epochs that learn from rates, the first ones.
+        moments: slices of each clip that are seen in an epoch of rates.
+        windows: sequences of each clip that are seen in an epoch of spikes.
+        window: slices of a sequence.
+        settle: first slices of a sequence from within a clip that the loss leaves out, as its
+            neurons begin at rest.
         clip_weight: weight of the clip loss beside the slice loss.
-        carry: chance that a clip begins with the state that another one ended with, as in a
-            stream, and not at rest.
         control: train a network that must not know time, to see what time is worth.
         augmentation: ranges of random changes.
     """
 
-    window: int = 64
-    clip_weight: float = 0.3
-    carry: float = 0.3
+    epochs: int = 48
+    batch: int = 16
+    rate_share: float = 5 / 6
+    moments: int = 6
+    windows: int = 3
+    window: int = 14
+    settle: int = 6
+    clip_weight: float = 0.5
     control: Control = 'none'
     augmentation: Augmentation = field(default_factory=Augmentation)
 
+    def __post_init__(self) -> None:
+        # Slots make a new class, which `super` does not know.
+        Optimization.__post_init__(self)
+        if not 0 <= self.rate_share < 1:
+            raise ValueError(
+                f'rate_share {self.rate_share} must be at least 0 and below 1, '
+                'as the last epochs learn from spikes'
+            )
+        if not 0 <= self.settle < self.window:
+            raise ValueError(f'settle {self.settle} leaves nothing of a window of {self.window}')
+
+    @property
+    def rate_epochs(self) -> int:
+        """Number of epochs that learn from rates; at least one learns from spikes."""
+        return min(round(self.rate_share * self.epochs), self.epochs - 1)
+
 
 class ActionUnitLoss(nn.Module):
-    """Graded intensity in every slice, and the dominant unit over the whole clip.
+    """Graded intensity of both sides in every slice, and the dominant unit over the whole clip.
 
-    The slice loss is the cross entropy between intensities: at its minimum the network gives
-    the expected intensity. The clip loss is the cross entropy of the dominant unit, or none,
+    The slice loss is the cross entropy between the roots of intensities, so that small ones
+    count. The clip loss is the cross entropy of the dominant unit, or none,
     given the units' peaks over learnt thresholds, so that small movements count too. Units that
     really move more than the dominant one (a blink under an expression) are not held against
     the network.
@@ -70,28 +107,31 @@ class ActionUnitLoss(nn.Module):
         self.threshold = nn.Parameter(torch.full((len(facs.CODES),), -2.0))
         self.sharpness = nn.Parameter(torch.tensor(1.0))
 
-    def forward(self, logits: Tensor, intensity: Tensor, valid: Tensor, label: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, sides: Tensor, valid: Tensor, label: Tensor) -> Tensor:
         """Return the loss.
 
         Args:
-            logits: float32 [T, B, 18].
-            intensity: float32 [T, B, 18], ground truth.
-            valid: bool [T, B].
+            logits: float32 [T, B * S, 18, 2], of S sequences of each clip, one after the other.
+            sides: float32 [T, B * S, 18, 2], ground truth.
+            valid: bool [T, B * S].
             label: int64 [B], position of the dominant unit, 18 for none.
         """
-        losses = functional.binary_cross_entropy_with_logits(logits, intensity, reduction='none')
-        entropy = functional.binary_cross_entropy(intensity, intensity, reduction='none')
+        target = sides.sqrt()
+        losses = functional.binary_cross_entropy_with_logits(logits, target, reduction='none')
+        entropy = functional.binary_cross_entropy(target, target, reduction='none')
         # Without the targets' own entropy the loss of a perfect network is 0.
-        by_slice = ((losses - entropy).sum(2) * valid).sum() / valid.sum()
+        by_side = ((losses - entropy).sum((2, 3)) * valid).sum() / valid.sum()
 
-        peaks = logits.masked_fill(~valid[..., None], -torch.inf).amax(0)
+        strongest = logits.amax(3).masked_fill(~valid[..., None], -torch.inf)
+        peaks = strongest.amax(0).view(len(label), -1, len(facs.CODES)).amax(1)
         margin = (peaks - self.threshold) * functional.softplus(self.sharpness)
         margin = torch.cat([margin, torch.zeros_like(margin[:, :1])], 1)
-        real = functional.pad(intensity.amax(0), (0, 1))
+        true_peaks = sides.amax((0, 3)).view(len(label), -1, len(facs.CODES)).amax(1)
+        real = functional.pad(true_peaks, (0, 1))
         own = real.gather(1, label[:, None])
         excused = (real > own) & (functional.one_hot(label, margin.shape[1]) == 0)
         by_clip = functional.cross_entropy(margin.masked_fill(excused, -torch.inf), label)
-        return by_slice + self.clip_weight * by_clip
+        return by_side / 2 + self.clip_weight * by_clip
 
 
 def train(
@@ -127,17 +167,16 @@ def train(
     def losses(
         epoch: int, rng: np.random.Generator, order: Sequence[NDArray[np.int64]]
     ) -> Iterator[Tensor]:
-        carried: NetworkState | None = None
+        rates = epoch < c.rate_epochs
         for chosen in order:
-            batch = _draw([training[i] for i in chosen], net, c, rng)
-            state = _start(net, carried, len(chosen), c.carry, rng)
-            logits, after = net(encode(net, batch), state, memoryless=c.control == 'memoryless')
-            carried = tuple(v.detach() for v in after)
+            _fire(net, not rates)
+            batch = _draw([training[i] for i in chosen], net, c, rates, rng)
+            logits = _logits(net, batch, c.control)
             yield loss_of(
                 logits,
-                torch.from_numpy(batch.intensity),
+                torch.from_numpy(batch.sides),
                 torch.from_numpy(batch.valid),
-                torch.from_numpy(batch.label),
+                torch.from_numpy(batch.label[:: len(batch.label) // len(chosen)]),
             )
 
     lesson = runner.Lesson(
@@ -145,13 +184,14 @@ def train(
         loss=loss_of,
         items=len(training),
         losses=losses,
-        score=lambda now: score(predict(now, validation), validation),
+        score=lambda now: score(predict(now, validation, c.control), validation),
         identity={
             'model': model,
             'network': asdict(net.configuration),
             'clips': fingerprint(training),
         },
         prepare=lambda: _settle(net, training[: c.batch]),
+        unscored=c.rate_epochs,
     )
     return runner.run(lesson, c, checkpoint, resume, report)
 
@@ -177,16 +217,21 @@ def score(traces: Sequence[NDArray[np.float32]], recordings: Sequence[Recording]
     return float(np.nanmean(areas))
 
 
+def _fire(network: Network, spiking: bool) -> None:
+    if isinstance(network, SpikingNetwork):
+        network.spiking = spiking
+
+
 @torch.no_grad()
 def _settle(network: Network, clips: Sequence[Recording]) -> None:
     # Events are sparse: currents vary a thousandfold less than the variance of 1 that the running
     # statistics begin with, and would need an epoch to get there.
-    batch = sequences(clips, network.configuration.pool, frames=sees_frames(network))
+    batch = _whole(network, clips)
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     usual = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0
-    network.train()(encode(network, batch), network.initial_state(len(clips)))
+    network.train()(*encode(network, batch))
     for norm, momentum in zip(norms, usual, strict=True):
         norm.momentum = momentum
 
@@ -195,53 +240,65 @@ def _draw(
     clips: Sequence[Recording],
     network: Network,
     configuration: TrainingConfiguration,
+    rates: bool,
     rng: np.random.Generator,
 ) -> SequenceBatch:
-    jitters = [configuration.augmentation.draw(rng) for _ in clips]
-    windows = [window(clip, configuration.window, rng) for clip in clips]
+    c = configuration
+    count, length = (c.moments, 1) if rates else (c.windows, c.window)
+    jitters = [c.augmentation.draw(rng) for _ in clips]
     order = None
-    if configuration.control == 'time-shuffled':
-        order = [first + shuffled(end - first, int(rng.integers(2**31))) for first, end in windows]
-    pool = network.configuration.pool
-    return sequences(clips, pool, jitters, order, windows, frames=sees_frames(network))
+    if c.control == 'time-shuffled':
+        order = [shuffled(clip.slices, int(rng.integers(2**31))) for clip in clips]
+    ends = [moments(clip, count, rng) for clip in clips]
+    windows = [(max(end - length, 0), end) for own in ends for end in own.tolist()]
+    batch = sequences(
+        _each(clips, count),
+        network.configuration.pool,
+        _each(jitters, count),
+        _each(order, count) if order is not None else None,
+        windows,
+        frames=sees_frames(network),
+        decays=decays(network),
+    )
+    if not rates:
+        within = np.array([first > 0 for first, _ in windows], np.bool_)
+        batch.valid[: c.settle, within] = False
+    return batch
 
 
-def window(recording: Recording, slices: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Draw a part of a clip that begins before the onset and holds the apex, if it can.
+def _each(items: Sequence[Item], times: int) -> list[Item]:
+    return [item for item in items for _ in range(times)]
+
+
+def moments(recording: Recording, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw slices of a clip to learn from: the apex, the rise and the fall, the rest anywhere.
 
     Args:
         recording: the clip.
-        slices: length of the part; a shorter clip is taken whole.
-        rng: draws the part.
+        count: how many.
+        rng: draws them.
 
     Returns:
-        First slice, and the one after the last.
+        int64 [count], ends: the number of the slice, and 1.
     """
-    latest = max(recording.slices - slices, 0)
-    earliest = 0
+    ends = rng.integers(1, recording.slices + 1, count)
     if recording.clip.dominant:
-        onset, apex = (t // SLICE_NS for t in (recording.clip.onset_ns, recording.clip.apex_ns))
-        latest = min(latest, max(onset - MARGIN_SLICES, 0))
-        earliest = min(max(apex + MARGIN_SLICES - slices, 0), latest)
-    first = int(rng.integers(earliest, latest + 1))
-    return first, min(first + slices, recording.slices)
+        c = recording.clip
+        onset, apex, offset = (t // SLICE_NS for t in (c.onset_ns, c.apex_ns, c.offset_ns))
+        known = [
+            apex + rng.integers(0, 4),
+            rng.integers(onset, apex + 1) + 1,
+            rng.integers(apex, max(offset, apex) + 1) + 1,
+        ]
+        ends[: len(known)] = np.clip(known, 1, recording.slices)[:count]
+    return np.asarray(ends, np.int64)
 
 
-def _start(
-    network: Network,
-    carried: NetworkState | None,
-    batch: int,
-    chance: float,
-    rng: np.random.Generator,
-) -> NetworkState:
-    rest = network.initial_state(batch)
-    if carried is None or len(carried[0]) < batch:
-        return rest
-    keep = torch.from_numpy(rng.random(batch) < chance)
-    return tuple(
-        torch.where(keep.view(-1, *[1] * (before.dim() - 1)), before[:batch], zeros)
-        for before, zeros in zip(carried, rest, strict=True)
-    )
+def _whole(
+    network: Network, clips: Sequence[Recording], order: Sequence[NDArray[np.int64]] | None = None
+) -> SequenceBatch:
+    pool, frames = network.configuration.pool, sees_frames(network)
+    return sequences(clips, pool, order=order, frames=frames, decays=decays(network))
 
 
 @torch.inference_mode()
@@ -265,16 +322,21 @@ def predict(
         order = None
         if control == 'time-shuffled':
             order = [shuffled(r.slices, seed + len(out) + i) for i, r in enumerate(clips)]
-        pool = network.configuration.pool
-        data = sequences(clips, pool, order=order, frames=sees_frames(network))
-        logits, _ = network(
-            encode(network, data),
-            network.initial_state(len(clips)),
-            memoryless=control == 'memoryless',
-        )
-        intensity = torch.sigmoid(logits).numpy()
+        logits = _logits(network, _whole(network, clips, order), control)
+        intensity = intensities(logits).amax(3).numpy()
         out += [intensity[: clip.slices, b] for b, clip in enumerate(clips)]
     return out
+
+
+def _logits(network: Network, batch: SequenceBatch, control: Control) -> Tensor:
+    encoded, state = encode(network, batch)
+    if control == 'memoryless':
+        rest = network.initial_state(encoded.shape[1])
+        logits, _ = network(encoded, rest, memoryless=True)
+    else:
+        logits, _ = network(encoded, state)
+    result: Tensor = logits
+    return result
 
 
 def _at_once(recordings: Sequence[Recording]) -> int:

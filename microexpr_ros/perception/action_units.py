@@ -51,16 +51,22 @@ class ActionUnitEstimate:
     Attributes:
         end_ns: end of the slice, ROS time of the sensor.
         status: what the estimate is worth.
-        intensity: float32 [18], 0 to 1; FACS grades A-E are 0.2 to 1.0.
+        sides: float32 [18, 2], intensities on the subject's left and right, 0 to 1; FACS grades
+            A-E are 0.2 to 1.0.
         confidence: float32 [18], 0 to 1.
         active: bool [18], intensity over the unit's threshold, with hysteresis.
     """
 
     end_ns: int
     status: Status
-    intensity: NDArray[np.float32]
+    sides: NDArray[np.float32]
     confidence: NDArray[np.float32]
     active: NDArray[np.bool_]
+
+    @property
+    def intensity(self) -> NDArray[np.float32]:
+        """Intensity of the stronger side, float32 [18], 0 to 1."""
+        return np.asarray(self.sides.max(axis=1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +213,13 @@ class ActionUnitClassifier:
         if state.end_ns is not None and not follows(slice_, state.end_ns):
             state = self.initial_state()
         cells = np.array([slice_.pixels_per_cell], np.float32)
-        intensities, *network = self._advance(slice_.counts[None], cells, *state.network)
-        intensity = intensities[0]
+        sides, *network = self._advance(slice_.counts[None], cells, *state.network)
         activity = self.activity.observe(
             slice_.counts, slice_.pixels_per_cell, slice_.duration_ns, state.activity
         )
         age_ns = state.age_ns + slice_.duration_ns
         status = self._status(activity, age_ns)
-        estimate = judge(slice_.end_ns, status, intensity, self.presence, state.active)
+        estimate = judge(slice_.end_ns, status, sides[0], self.presence, state.active)
         return estimate, ActionUnitState(
             tuple(network), activity, estimate.active, age_ns, slice_.end_ns
         )
@@ -249,23 +254,24 @@ class ActionUnitClassifier:
 def judge(
     end_ns: int,
     status: Status,
-    intensity: NDArray[np.float32],
+    sides: NDArray[np.float32],
     presence: Presence,
     before: NDArray[np.bool_],
 ) -> ActionUnitEstimate:
-    """Return intensities as an estimate: presence and confidence follow from them.
+    """Return intensities as an estimate: presence and confidence follow from the stronger side.
 
     Args:
         end_ns: end of the slice.
         status: what the estimate is worth.
-        intensity: float32 [18], 0 to 1.
+        sides: float32 [18, 2], intensities on the subject's left and right, 0 to 1.
         presence: thresholds and calibration.
         before: bool [18], which units were active one slice ago.
     """
+    intensity = sides.max(axis=1)
     active = presence.active(intensity, before)
     probability = presence.probability(intensity)
     confidence = np.where(active, probability, 1 - probability) * (status not in BLIND)
-    return ActionUnitEstimate(end_ns, status, intensity, confidence.astype(np.float32), active)
+    return ActionUnitEstimate(end_ns, status, sides, confidence.astype(np.float32), active)
 
 
 def _settings(file: weights.Weights) -> tuple[Presence, ActivityConfiguration, int, str]:
@@ -278,15 +284,15 @@ def _settings(file: weights.Weights) -> tuple[Presence, ActivityConfiguration, i
 
 
 def _no_face(end_ns: int) -> ActionUnitEstimate:
-    zeros = np.zeros(len(CODES), np.float32)
-    return ActionUnitEstimate(end_ns, Status.NO_FACE, zeros, zeros, zeros.astype(np.bool_))
+    nothing = np.zeros((len(CODES), 2), np.float32)
+    zeros = nothing[:, 0]
+    return ActionUnitEstimate(end_ns, Status.NO_FACE, nothing, zeros, zeros.astype(np.bool_))
 
 
 def _configuration(settings: Mapping[str, Any]) -> SpikingConfiguration:
     from microexpr_ros.perception.spiking import SpikingConfiguration
 
+    own = {f.name: settings[f.name] for f in fields(SpikingConfiguration)}
     # JSON knows no tuples.
-    values: dict[str, Any] = {f.name: settings[f.name] for f in fields(SpikingConfiguration)}
-    for name in ('channels', 'kernels', 'strides', 'tau_ms', 'integrator_tau_ms'):
-        values[name] = tuple(values[name])
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in own.items()}
     return SpikingConfiguration(**values)

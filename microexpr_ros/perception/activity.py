@@ -36,7 +36,7 @@ class ActivityConfiguration:
     """Limits on event rates.
 
     A face that moves a unit is active in a few places; a head that moves, or light that
-    changes, nearly everywhere.
+    changes, in many.
 
     Attributes:
         moving_tau_ms: time constant of the blocks' rates.
@@ -48,7 +48,7 @@ class ActivityConfiguration:
 
     moving_tau_ms: float = 100.0
     moving_hz: float = 3.0
-    moving_share: float = 0.7
+    moving_share: float = 0.25
     silent_tau_ms: float = 500.0
     silent_hz: float = 0.02
 
@@ -82,7 +82,7 @@ class ActivityConfiguration:
         )
 
     def head_moves(self, activity: Activity) -> bool:
-        """Return whether nearly the whole region is active."""
+        """Return whether many places of the region are active."""
         return bool((activity.blocks_hz > self.moving_hz).mean() >= self.moving_share)
 
     def silent(self, activity: Activity) -> bool:

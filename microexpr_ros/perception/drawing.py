@@ -83,23 +83,30 @@ class Panel:
 
 
 def draw_units(estimate: ActionUnitEstimate | None) -> NDArray[np.uint8]:
-    """Draw intensities as bars, bright where a unit is active; uint8 [416, 416, 3] RGB."""
+    """Draw intensities as bars, bright where a unit is active; uint8 [416, 416, 3] RGB.
+
+    The upper half of a bar is the subject's left side, the lower half the right one: a step at
+    its end tells a one-sided movement.
+    """
     picture = _blank()
     state = 'no estimate yet' if estimate is None else estimate.status.name
     _write(picture, 'Action Units', (14, 24), TEXT, 0.5)
+    _write(picture, 'left above right', (132, 24), FAINT, 0.38)
     calm = estimate is None or estimate.status is Status.OK
     _write(picture, state.lower().replace('_', ' '), (250, 24), FAINT if calm else ACTIVE, 0.45)
     top, pitch, left, right = 38, 20.6, 196, SIDE - 16
     for row, code in enumerate(facs.CODES):
         y = round(top + row * pitch)
-        intensity = 0.0 if estimate is None else float(estimate.intensity[row])
+        sides = (0.0, 0.0) if estimate is None else estimate.sides[row].tolist()
         active = estimate is not None and bool(estimate.active[row])
         _write(picture, f'{code:>2}', (14, y + 13), ACTIVE if active else TEXT, 0.42)
         _write(picture, facs.NAMES[code], (44, y + 13), ACTIVE if active else FAINT, 0.42)
-        cv2.rectangle(picture, (left, y + 4), (right, y + 14), TRACK, -1)
-        end = left + round((right - left) * min(max(intensity, 0.0), 1.0))
-        if end > left:
-            cv2.rectangle(picture, (left, y + 4), (end, y + 14), ACTIVE if active else RESTING, -1)
+        cv2.rectangle(picture, (left, y + 4), (right, y + 15), TRACK, -1)
+        for intensity, top_row in zip(sides, (y + 4, y + 10), strict=True):
+            end = left + round((right - left) * min(max(intensity, 0.0), 1.0))
+            if end > left:
+                corners = (left, top_row), (end, top_row + 5)
+                cv2.rectangle(picture, *corners, ACTIVE if active else RESTING, -1)
     return picture
 
 

@@ -1,7 +1,7 @@
 """What a person's units read at rest, taken away from what they read later.
 
 A network reads some faces as slightly smiling or frowning though they do nothing. A few seconds
-of the neutral face tell how much, unit by unit.
+of the neutral face tell how much, unit by unit and side by side: hardly a face is even at rest.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Neutral:
     """A neutral face.
 
     Attributes:
-        baseline: float32 [18], intensities at rest, 0 to `HIGHEST`.
+        baseline: float32 [18, 2], intensities at rest on the subject's left and right, 0 to
+            `HIGHEST`.
     """
 
     baseline: NDArray[np.float32]
@@ -47,20 +48,20 @@ class Neutral:
     @classmethod
     def unknown(cls) -> Neutral:
         """Return the neutral face of somebody nothing is known of: all units at 0."""
-        return cls(np.zeros(len(CODES), np.float32))
+        return cls(np.zeros((len(CODES), 2), np.float32))
 
-    def subtract(self, intensity: NDArray[np.float32]) -> NDArray[np.float32]:
+    def subtract(self, sides: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return intensities over the baseline, scaled so that 1 stays 1.
 
         Args:
-            intensity: float32 [..., 18], 0 to 1.
+            sides: float32 [..., 18, 2], 0 to 1.
 
         Example:
-            >>> neutral = Neutral(np.full(18, 0.2, np.float32))
-            >>> [round(float(neutral.subtract(np.float32([x]))[0]), 3) for x in (0.1, 0.6, 1)]
+            >>> neutral = Neutral(np.full((18, 2), 0.2, np.float32))
+            >>> [round(float(neutral.subtract(np.float32(x))[0, 0]), 3) for x in (0.1, 0.6, 1)]
             [0.0, 0.5, 1.0]
         """
-        above = (intensity - self.baseline) / (1 - self.baseline)
+        above = (sides - self.baseline) / (1 - self.baseline)
         return np.asarray(np.clip(above, 0, 1), np.float32)
 
     def apply(
@@ -74,12 +75,12 @@ class Neutral:
             before: bool [18], units that were active in the estimate relative to the neutral
                 face one slice ago.
         """
-        intensity = self.subtract(estimate.intensity)
-        return judge(estimate.end_ns, estimate.status, intensity, presence, before)
+        sides = self.subtract(estimate.sides)
+        return judge(estimate.end_ns, estimate.status, sides, presence, before)
 
     def __str__(self) -> str:
-        """List the units that are not at 0."""
-        units = zip(CODES, self.baseline, strict=True)
+        """List the units that are not at 0, by their stronger side."""
+        units = zip(CODES, self.baseline.max(axis=1), strict=True)
         listed = [f'AU{code} {value:.2f}' for code, value in units if value >= 0.005]
         return ', '.join(listed) or 'all units at 0'
 
@@ -93,7 +94,7 @@ def measure(estimates: Sequence[ActionUnitEstimate]) -> Neutral:
     Raises:
         MicroexprError: too few of them have the status OK; says why.
     """
-    trusted = [estimate.intensity for estimate in estimates if estimate.status is Status.OK]
+    trusted = [estimate.sides for estimate in estimates if estimate.status is Status.OK]
     if not trusted or len(trusted) < LEAST_SHARE * len(estimates):
         others = Counter(e.status for e in estimates if e.status is not Status.OK)
         why = [f'{REASONS[status]} ({count} slices)' for status, count in others.most_common(1)]

@@ -1,9 +1,9 @@
-"""From graded intensity to presence: one published threshold per unit, with hysteresis."""
+"""From graded intensity to presence and to movements: two published limits per unit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -24,37 +24,36 @@ class Presence:
 
     Attributes:
         threshold: float32 [18], intensity from which a unit is active.
+        peak: float32 [18], intensity that a movement reaches at its apex if it is an expression;
+            what stays below may be noise, though the unit is active for a while.
         slope: float32 [18], of the logistic function.
         bias: float32 [18], of the logistic function.
     """
 
     threshold: NDArray[np.float32]
+    peak: NDArray[np.float32]
     slope: NDArray[np.float32]
     bias: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        for values in (self.threshold, self.slope, self.bias):
+        for values in (self.threshold, self.peak, self.slope, self.bias):
             if values.shape != (len(CODES),):
                 raise ValueError(f'expected {len(CODES)} values, one per unit, not {values.shape}')
 
     @classmethod
     def uncalibrated(cls, threshold: float = 0.5) -> Presence:
-        """Return one threshold for all units, and intensity itself as the probability."""
+        """Return one limit for all units, and intensity itself as the probability."""
         ones = np.ones(len(CODES), np.float32)
-        return cls(threshold * ones, ones, 0 * ones)
+        return cls(threshold * ones, threshold * ones, ones, 0 * ones)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Presence:
         """Return what `to_settings` wrote."""
-        return cls(*(np.asarray(settings[k], np.float32) for k in ('threshold', 'slope', 'bias')))
+        return cls(**{f.name: np.asarray(settings[f.name], np.float32) for f in fields(cls)})
 
     def to_settings(self) -> dict[str, list[float]]:
         """Return JSON values."""
-        return {
-            'threshold': [float(v) for v in self.threshold],
-            'slope': [float(v) for v in self.slope],
-            'bias': [float(v) for v in self.bias],
-        }
+        return {f.name: [float(v) for v in getattr(self, f.name)] for f in fields(self)}
 
     def active(
         self, intensity: NDArray[np.float32], before: NDArray[np.bool_]
@@ -85,8 +84,8 @@ class Presence:
         return np.asarray(1 / (1 + np.exp(-score)), np.float32)
 
     def margin(self, intensity: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return how far each unit is over its threshold, in log-odds, float32 [..., 18]."""
-        return np.asarray(log_odds(intensity) - log_odds(self.threshold), np.float32)
+        """Return how far each unit is over its `peak`, in log-odds, float32 [..., 18]."""
+        return np.asarray(log_odds(intensity) - log_odds(self.peak), np.float32)
 
 
 def log_odds(intensity: NDArray[np.float32]) -> NDArray[np.float32]:

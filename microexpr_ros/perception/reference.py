@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from microexpr_ros.perception.reconstruction import ConditionalVae
-from microexpr_ros.perception.spiking import SpikingNetwork
+from microexpr_ros.perception.spiking import SpikingNetwork, intensities
 
 
 class Step(nn.Module):
-    """Counts to intensities: encoding, one step, sigmoid.
+    """Counts to intensities: encoding, one step, squared sigmoid.
 
     Inputs: counts uint8 [1, 2, grid, grid], pixels per cell float32 [1], the state's arrays.
-    Outputs: intensities float32 [1, 18], 0 to 1, and the new state's arrays.
+    Outputs: intensities float32 [1, 18, 2], 0 to 1, of the subject's left and right, and the new
+    state's arrays.
     """
 
     def __init__(self, network: SpikingNetwork) -> None:
@@ -34,7 +35,7 @@ class Step(nn.Module):
         """Advance by one slice."""
         encoded = self.network.encode(counts, pixels_per_cell)
         logits, after = self.network.step(encoded, state)
-        return torch.sigmoid(logits), *after
+        return intensities(logits), *after
 
 
 class Image(nn.Module):

@@ -22,7 +22,7 @@ from microexpr_ros.perception.folding import folded
 from microexpr_ros.perception.scan import fire
 
 NetworkState: TypeAlias = tuple[Tensor, ...]
-"""Membrane voltages: one [B, C, H, W] per spiking layer, then the integrators [B, I]."""
+"""Traces [B, N, C, h, w], voltages [B, C, H, W] of each spiking layer, integrators [B, I]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,65 +33,82 @@ class SpikingConfiguration:
         grid: rows and columns of a slice.
         pool: cells per side that are summed into one input pixel.
         slice_ns: length of a slice; one step of the network.
-        gain: input is log(1 + gain * events per sensor pixel), so that one event in a few
-            pixels matters and a flash does not drown the face.
+        trace_ms: time constants of the leaky traces that every input pixel keeps, ms. A small
+            movement leaves a few events in many slices: they must be added up before anything
+            that is not linear, or it takes them for noise.
+        half: trace, in events per sensor pixel, at which the input is half of its largest.
         channels: of the spiking layers.
         kernels: sizes of their convolutions.
         strides: of their convolutions; the first is wide, as fine layers cost the most.
         tau_ms: membrane time constants of the spiking layers, ms.
         surrogate_width: slope of the triangular surrogate gradient (Esser et al., 2016).
+        dropout: share of the last spikes that training drops.
         integrators: leaky integrators that the last spikes are projected on.
-        integrator_tau_ms: shortest and longest time constant at the start of training, ms;
-            intensity is the integral of motion, so the longest outlasts a movement.
-        hidden: units of the readout between integrators and intensities.
+        integrator_tau_ms: their time constant at the start of training, ms: they smooth spikes
+            into rates.
     """
 
     grid: int = GRID
     pool: int = 2
     slice_ns: int = SLICE_NS
-    gain: float = 20.0
-    channels: tuple[int, ...] = (32, 48, 48)
-    kernels: tuple[int, ...] = (7, 3, 3)
-    strides: tuple[int, ...] = (4, 2, 1)
-    tau_ms: tuple[float, ...] = (20.0, 30.0, 40.0)
+    trace_ms: tuple[float, ...] = (20.0, 60.0, 180.0, 540.0)
+    half: float = 0.1
+    channels: tuple[int, ...] = (32, 64, 64, 96)
+    kernels: tuple[int, ...] = (5, 3, 3, 3)
+    strides: tuple[int, ...] = (4, 2, 1, 2)
+    tau_ms: tuple[float, ...] = (20.0, 20.0, 20.0, 20.0)
     surrogate_width: float = 1.0
+    dropout: float = 0.2
     integrators: int = 128
-    integrator_tau_ms: tuple[float, float] = (30.0, 1500.0)
-    hidden: int = 64
+    integrator_tau_ms: float = 40.0
 
     def __post_init__(self) -> None:
         if len({len(v) for v in (self.channels, self.kernels, self.strides, self.tau_ms)}) > 1:
             raise ValueError(
                 'channels, kernels, strides and tau_ms need one value per spiking layer'
             )
-        if min(*self.tau_ms, *self.integrator_tau_ms) * 1e6 < self.slice_ns:
+        if min(*self.trace_ms, *self.tau_ms, self.integrator_tau_ms) * 1e6 < self.slice_ns:
             raise ValueError('a time constant shorter than a slice makes Euler steps unstable')
+
+    def decays(self) -> tuple[float, ...]:
+        """Return what a slice leaves of each trace."""
+        return tuple(1 - self.slice_ns * 1e-6 / tau for tau in self.trace_ms)
 
 
 class SpikingNetwork(nn.Module):
-    """Convolutions and leaky integrate-and-fire neurons, read out by leaky integrators.
+    """Leaky traces, convolutions with leaky integrate-and-fire neurons, leaky integrators.
 
     Each spiking layer is convolution, normalization, LIF ("box": without synaptic current).
     In training, `forward` runs layer by layer over whole sequences, so the normalization
     pools its statistics over time and batch. `deployed` folds it away; `step` is the same
     network, one slice at a time.
 
+    With `spiking` off the neurons give their rate under a current that lasts, in the place of
+    spikes, and remember nothing: one slice, with its traces, is then enough to learn from.
+
     Args:
         configuration: shape and time constants.
         normalized: False for the deployed form, whose convolutions have a bias instead.
+        traced: input channels that leave traces: events have two, OFF and ON.
+        direct: input channels after these that do not.
     """
 
     def __init__(
-        self, configuration: SpikingConfiguration | None = None, normalized: bool = True
+        self,
+        configuration: SpikingConfiguration | None = None,
+        normalized: bool = True,
+        traced: int = 2,
+        direct: int = 0,
     ) -> None:
         super().__init__()
         self.configuration = c = configuration or SpikingConfiguration()
-        step_s = c.slice_ns * 1e-9
+        self.traced, self.direct, self.spiking = traced, direct, True
+        step_s, side = c.slice_ns * 1e-9, c.grid // c.pool
         self.convolutions = nn.ModuleList()
         self.norms = nn.ModuleList()
         self.cells = nn.ModuleList()
-        before, side = 2, c.grid // c.pool
-        self._shapes: list[tuple[int, ...]] = []
+        self._shapes: list[tuple[int, ...]] = [(len(c.trace_ms), traced, side, side)]
+        before = len(c.trace_ms) * traced + direct
         layers = zip(c.channels, c.kernels, c.strides, c.tau_ms, strict=True)
         for channels, kernel, stride, tau_ms in layers:
             self.convolutions.append(
@@ -112,15 +129,10 @@ class SpikingNetwork(nn.Module):
             before, side = channels, (side - 1) // stride + 1
             self._shapes.append((channels, side, side))
         self.projection = nn.Linear(math.prod(self._shapes[-1]), c.integrators)
-        shortest, longest = c.integrator_tau_ms
-        tau_s = torch.logspace(math.log10(shortest), math.log10(longest), c.integrators) * 1e-3
-        leak = step_s / tau_s
+        leak = torch.full((c.integrators,), c.slice_ns * 1e-6 / c.integrator_tau_ms)
         # The sigmoid keeps every learnt time constant longer than a slice.
-        self.leak_logit = nn.Parameter(torch.log(leak / (1 - leak)))
-        # A slow integrator of white input is small by the root of its leak.
-        self.integrator_gain = nn.Parameter(leak.rsqrt())
-        self.hidden = nn.Linear(c.integrators, c.hidden)
-        self.readout = nn.Linear(c.hidden, len(CODES))
+        self.leak_logit = nn.Parameter(torch.logit(leak))
+        self.readout = nn.Linear(c.integrators, 2 * len(CODES))
         # Most units are absent most of the time.
         nn.init.constant_(self.readout.bias, -3.0)
 
@@ -139,11 +151,11 @@ class SpikingNetwork(nn.Module):
         """Turn counts into the network's input.
 
         Args:
-            counts: [..., 2, grid, grid], events per cell, OFF then ON; or already pooled.
-            pixels_per_cell: sensor pixels per cell of the grid, broadcast to [..., 2, h, w].
+            counts: [..., C, grid, grid], events per cell, OFF then ON; or already pooled.
+            pixels_per_cell: sensor pixels per cell of the grid, broadcast to [..., C, h, w].
 
         Returns:
-            float32 [..., 2, grid / pool, grid / pool].
+            Events per sensor pixel, float32 [..., C, grid / pool, grid / pool].
         """
         c = self.configuration
         pooled = counts.float()
@@ -151,22 +163,23 @@ class SpikingNetwork(nn.Module):
             side = c.grid // c.pool
             pooled = pooled.reshape(*counts.shape[:-2], side, c.pool, side, c.pool)
             pooled = pooled.sum((-1, -3))
-        return torch.log1p(pooled * (c.gain / c.pool**2) / pixels_per_cell)
+        return pooled / (c.pool**2 * pixels_per_cell)
 
     def step(self, encoded: Tensor, state: NetworkState) -> tuple[Tensor, NetworkState]:
         """Advance by one slice.
 
         Args:
-            encoded: float32 [B, 2, h, w], from `encode`.
+            encoded: float32 [B, C, h, w], from `encode`.
             state: of the slice before.
 
         Returns:
-            Log-odds of the intensities, float32 [B, 18] in the order of `facs.CODES`, and the
-            new state.
+            Log-odds of the intensities' roots, float32 [B, 18, 2] in the order of `facs.CODES`,
+            on the subject's left and right, and the new state.
         """
-        *voltages, integrated = state
-        spikes = encoded
-        after: list[Tensor] = []
+        traces, *voltages, integrated = state
+        traces = self._trace(encoded, traces)
+        spikes = self._compress(traces, encoded)
+        after = [traces]
         for i, (convolution, cell) in enumerate(zip(self.convolutions, self.cells, strict=True)):
             current = convolution(spikes)
             if self.normalized:
@@ -186,48 +199,58 @@ class SpikingNetwork(nn.Module):
         """Run whole sequences, layer by layer; equal to `step` slice by slice at rest.
 
         Args:
-            encoded: float32 [T, B, 2, h, w], from `encode`.
+            encoded: float32 [T, B, C, h, w], from `encode`.
             state: at the start.
             memoryless: forget the state after every slice: a control, not a network.
 
         Returns:
-            Log-odds of the intensities, float32 [T, B, 18], and the state at the end.
+            Log-odds of the intensities' roots, float32 [T, B, 18, 2], and the state at the end.
         """
+        if memoryless:
+            # Every slice is a sequence of its own.
+            start = tuple(v.repeat(len(encoded), *[1] * (v.dim() - 1)) for v in state)
+            logits, after = self(encoded.flatten(0, 1)[None], start)
+            last = tuple(v[-encoded.shape[1] :] for v in after)
+            return logits[0].unflatten(0, encoded.shape[:2]), last
         c, steps = self.configuration, len(encoded)
-        *voltages, integrated = state
-        spikes = encoded.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
-        after: list[Tensor] = []
+        traces, *voltages, integrated = state
+        inputs = []
+        for now in encoded.unbind():
+            traces = self._trace(now, traces)
+            inputs.append(self._compress(traces, now))
+        spikes = torch.stack(inputs)
+        after = [traces]
         for i, convolution in enumerate(self.convolutions):
-            current = convolution(spikes.flatten(0, 1))
+            current = spikes.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+            current = convolution(current)
             if self.normalized:
                 current = self.norms[i](current)
             # Channels last, as convolutions are fastest, and with one row per slice for the scan.
             current = current.unflatten(0, (steps, -1)).permute(0, 1, 3, 4, 2)
             voltage = voltages[i].permute(0, 2, 3, 1)
             leak = c.slice_ns * 1e-6 / c.tau_ms[i]
-            if memoryless:
-                # Every slice is a sequence of its own.
-                start = voltage.repeat(steps, 1, 1, 1)
-                fired, _ = fire(current.flatten(0, 1)[None], start, leak, c.surrogate_width)
-                spikes = fired[0].view(steps, -1, *fired.shape[2:])
-            else:
+            if self.spiking:
                 spikes, voltage = fire(current, voltage, leak, c.surrogate_width)
+            else:
+                spikes = rate(current, leak)
             spikes = spikes.permute(0, 1, 4, 2, 3)
             after.append(voltage.permute(0, 3, 1, 2))
-        drive = self.projection(spikes.flatten(2))
+        kept = functional.dropout(spikes.flatten(2), c.dropout, self.training)
+        drive = self.projection(kept)
+        if not self.spiking:
+            return self._read(drive), (*after, drive[-1])
         parameters = self._leak()
         integrator = LIBoxState(v=integrated)
         values = []
         for now in drive.unbind():
-            before = LIBoxState(v=integrated) if memoryless else integrator
-            value, integrator = li_box_feed_forward_step(now, before, parameters, self._step_s)
+            value, integrator = li_box_feed_forward_step(now, integrator, parameters, self._step_s)
             values.append(value)
         after.append(integrator.v)
         return self._read(torch.stack(values)), tuple(after)
 
     def deployed(self) -> SpikingNetwork:
         """Return the same network with its normalization folded into the convolutions."""
-        result = SpikingNetwork(self.configuration, normalized=False)
+        result = SpikingNetwork(self.configuration, False, self.traced, self.direct)
         own = {k: v for k, v in self.state_dict().items() if not k.startswith('norms.')}
         for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             assert isinstance(convolution, nn.Conv2d)
@@ -241,6 +264,16 @@ class SpikingNetwork(nn.Module):
     def _step_s(self) -> float:
         return self.configuration.slice_ns * 1e-9
 
+    def _trace(self, encoded: Tensor, traces: Tensor) -> Tensor:
+        decays = traces.new_tensor(self.configuration.decays()).view(-1, 1, 1, 1)
+        result: Tensor = traces * decays + encoded[:, None, : self.traced]
+        return result
+
+    def _compress(self, traces: Tensor, encoded: Tensor) -> Tensor:
+        # One event in a few pixels matters, and a flash does not drown the face.
+        shares = traces / (traces + self.configuration.half)
+        return torch.cat([shares.flatten(1, 2), encoded[:, self.traced :]], 1)
+
     def _leak(self) -> LIBoxParameters:
         # Norse keeps parameters outside of the module's, so the learnt ones are put in here.
         return LIBoxParameters(
@@ -249,6 +282,25 @@ class SpikingNetwork(nn.Module):
         )
 
     def _read(self, integrated: Tensor) -> Tensor:
-        scaled: Tensor = integrated * self.integrator_gain
-        result: Tensor = self.readout(functional.relu(self.hidden(scaled)))
-        return result
+        result: Tensor = self.readout(functional.relu(integrated))
+        return result.view(*result.shape[:-1], len(CODES), 2)
+
+
+def rate(current: Tensor, leak: float) -> Tensor:
+    """Return about how often a neuron of threshold 1 fires per slice under a lasting current.
+
+    Exact up to the threshold, and from where every slice has a spike; in between a line.
+
+    Args:
+        current: float32 [...].
+        leak: time step over the membrane's time constant, below 1.
+    """
+    return ((current - 1) / (1 / leak - 1)).clamp(0, 1)
+
+
+def intensities(logits: Tensor) -> Tensor:
+    """Return intensities, 0 to 1, from what the network gives: the log-odds of their roots.
+
+    Of the intensities themselves, small ones would hardly count in the loss.
+    """
+    return torch.sigmoid(logits).square()

@@ -21,7 +21,7 @@ class MicroExpression:
     """One facial movement with a beginning, a peak and an end.
 
     Attributes:
-        codes: FACS numbers of the units that moved together, ascending.
+        codes: FACS numbers of the units that moved together and reached their peaks, ascending.
         onset_ns: first sign of movement.
         apex_ns: strongest moment of the strongest unit.
         offset_ns: back to rest.
@@ -48,22 +48,26 @@ class SpottingConfiguration:
     """How traces of intensity are cut into movements.
 
     Attributes:
+        start_share: a unit begins to move at this share of its threshold: most of what moves a
+            little comes to nothing, but of what does not, the beginning is known sooner.
         rest_share: a unit is at rest below this share of its threshold.
         fall_share: a movement ends at the latest when its unit is below this share of its own
             peak, so that a slow drift back to rest does not stretch it.
-        together_ns: units whose onsets are no further apart are one expression.
         before_ns: the onset lies at most this long before the last slice at rest.
         shortest_ns: what lasts shorter is noise, not a movement of a face.
         longest_ns: a movement that lasts longer is given out as it is.
+        trusted_share: of an expression's slices at least this share had the status OK: when the
+            head moves, units only seem to.
         alone: units that are never part of another expression: blinks go on under everything.
     """
 
-    rest_share: float = 0.4
+    start_share: float = 0.5
+    rest_share: float = 0.35
     fall_share: float = 0.35
-    together_ns: int = 120_000_000
     before_ns: int = 60_000_000
-    shortest_ns: int = 80_000_000
+    shortest_ns: int = 150_000_000
     longest_ns: int = 4_000_000_000
+    trusted_share: float = 0.5
     alone: tuple[int, ...] = (45,)
 
 
@@ -80,7 +84,7 @@ class _Movement:
 
 @dataclass(frozen=True, slots=True)
 class _Expression:
-    """Movements that began together, and how many slices they have seen."""
+    """Movements that follow on each other without a rest, and how many slices they have seen."""
 
     movements: tuple[_Movement, ...]
     slices: int = 0
@@ -119,13 +123,14 @@ class SpottingState:
 class Spotter:
     """Cuts traces of intensity into expressions; holds no state.
 
-    A unit begins to move when it reaches its threshold. Its onset lies a little before it was
-    last at rest: where the straight line from there to the threshold begins. It ends when it
-    is back at rest or far below its own peak. Units that begin together are one expression,
-    which is given out when the last of them has ended.
+    A unit begins to move when it reaches a share of its threshold. Its onset lies a little
+    before it was last at rest: where the straight line from there to that share begins. It ends
+    when it is back at rest or far below its own peak. A unit that begins while others move
+    belongs to their expression, which is given out when the last of them has ended, if one of
+    them has reached its `Presence.peak` and the head was mostly still.
 
     Args:
-        presence: thresholds and calibration of the intensities.
+        presence: limits and calibration of the intensities.
         configuration: how traces are cut.
     """
 
@@ -162,7 +167,8 @@ class Spotter:
         if status in (Status.NO_FACE, Status.WARMING_UP):
             return (), self.initial_state()
         threshold = self.presence.threshold
-        at_rest = intensity < self.configuration.rest_share * threshold
+        c = self.configuration
+        at_rest = intensity < c.rest_share * threshold
         rest_ns = np.where(at_rest, end_ns, state.rest_ns)
         waiting = state.waiting & ~at_rest
 
@@ -180,31 +186,30 @@ class Spotter:
         waiting[ended] = True
         ended_ns = np.where(state.ended_ns < 0, end_ns, state.ended_ns)
         ended_ns[ended] = end_ns
-        for unit in np.flatnonzero((intensity >= threshold) & ~waiting).tolist():
+        for unit in np.flatnonzero((intensity >= c.start_share * threshold) & ~waiting).tolist():
             if unit not in moving:
                 onset_ns = self._onset_ns(int(ended_ns[unit]), int(rest_ns[unit]), end_ns)
                 movement = _Movement(unit, onset_ns, end_ns, float(intensity[unit]))
                 going_on = self._join(going_on, movement, status)
 
-        longest_ns = self.configuration.longest_ns
-        done = tuple(e for e in going_on if e.over or end_ns - e.onset_ns > longest_ns)
+        done = tuple(e for e in going_on if e.over or end_ns - e.onset_ns > c.longest_ns)
         for expression in done:
             waiting[list(expression.units)] = True
         waiting &= ~at_rest
         left = tuple(e for e in going_on if e not in done)
-        finished = (self._finished(e, end_ns) for e in done)
-        shortest_ns = self.configuration.shortest_ns
+        trusted = (e for e in done if e.trusted >= c.trusted_share * e.slices)
+        finished = (self._finished(e, end_ns) for e in trusted)
         return (
-            tuple(e for e in finished if e.offset_ns - e.onset_ns >= shortest_ns),
+            tuple(e for e in finished if e.codes and e.offset_ns - e.onset_ns >= c.shortest_ns),
             SpottingState(rest_ns, ended_ns, waiting, left),
         )
 
     def _onset_ns(self, ended_ns: int, rest_ns: int, end_ns: int) -> int:
-        """Return when a unit began to move that has just reached its threshold."""
+        """Return when a unit began that has just been found to move."""
         if rest_ns < 0:
             return end_ns
         c = self.configuration
-        before_ns = round((end_ns - rest_ns) * c.rest_share / (1 - c.rest_share))
+        before_ns = round((end_ns - rest_ns) * c.rest_share / (c.start_share - c.rest_share))
         return max(rest_ns - min(before_ns, c.before_ns), ended_ns)
 
     def _follow(
@@ -229,12 +234,7 @@ class Spotter:
         alone = [CODES.index(code) for code in self.configuration.alone]
         if movement.unit not in alone:
             for i, expression in enumerate(expressions):
-                near = abs(expression.onset_ns - movement.onset_ns)
-                if (
-                    near <= self.configuration.together_ns
-                    and movement.unit not in expression.units
-                    and not expression.units.intersection(alone)
-                ):
+                if not expression.units.intersection(alone):
                     joined = replace(expression, movements=(*expression.movements, movement))
                     return (*expressions[:i], joined, *expressions[i + 1 :])
         return (*expressions, _Expression((movement,), 1, int(status is Status.OK)))
@@ -242,11 +242,12 @@ class Spotter:
     def _finished(self, expression: _Expression, end_ns: int) -> MicroExpression:
         strongest = max(expression.movements, key=lambda m: m.peak)
         peaks = np.zeros(len(CODES), np.float32)
-        units = [m.unit for m in expression.movements]
-        peaks[units] = [m.peak for m in expression.movements]
-        probability = float(self.presence.probability(peaks)[units].mean())
+        for movement in expression.movements:
+            peaks[movement.unit] = max(peaks[movement.unit], movement.peak)
+        units = np.flatnonzero(peaks >= self.presence.peak)
+        probability = float(self.presence.probability(peaks)[units].mean()) if len(units) else 0.0
         return MicroExpression(
-            codes=tuple(sorted(CODES[unit] for unit in units)),
+            codes=tuple(CODES[unit] for unit in units),
             onset_ns=expression.onset_ns,
             apex_ns=strongest.apex_ns,
             offset_ns=max(

@@ -32,9 +32,16 @@ def estimate_to_message(
                 intensity=float(intensity),
                 confidence=float(confidence),
                 active=bool(active),
+                left=float(left),
+                right=float(right),
             )
-            for code, intensity, confidence, active in zip(
-                facs.CODES, estimate.intensity, estimate.confidence, estimate.active, strict=True
+            for code, intensity, confidence, active, (left, right) in zip(
+                facs.CODES,
+                estimate.intensity,
+                estimate.confidence,
+                estimate.active,
+                estimate.sides,
+                strict=True,
             )
         ],
     )
@@ -58,7 +65,7 @@ def message_to_estimate(message: ActionUnitArray) -> ActionUnitEstimate:
     return ActionUnitEstimate(
         end_ns=to_ns(message.header.stamp),
         status=Status(message.state),
-        intensity=np.array([unit.intensity for unit in message.units], np.float32),
+        sides=np.array([(unit.left, unit.right) for unit in message.units], np.float32),
         confidence=np.array([unit.confidence for unit in message.units], np.float32),
         active=np.array([unit.active for unit in message.units], np.bool_),
     )

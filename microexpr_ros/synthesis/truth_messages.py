@@ -29,7 +29,7 @@ _SECOND_NS: Final = 1_000_000_000
 
 
 def unit_messages(course: Motion, epoch_ns: int, frame_id: str) -> Iterator[Message]:
-    """Yield the units' intensities at the end of each slice.
+    """Yield the units' intensities, on both sides, at the end of each slice.
 
     Args:
         course: What moves.
@@ -38,16 +38,18 @@ def unit_messages(course: Motion, epoch_ns: int, frame_id: str) -> Iterator[Mess
     """
     types = typestore().types
     ends = np.arange(SLICE_NS, course.duration_ns + 1, SLICE_NS, dtype=np.int64)
-    for end, intensity in zip(ends.tolist(), course.intensity(ends), strict=True):
+    for end, sides in zip(ends.tolist(), course.sides(ends).tolist(), strict=True):
         units = [
             types[_UNIT](
                 code=code,
                 name=facs.NAMES[code],
-                intensity=float(level),
+                intensity=max(left, right),
                 confidence=1.0,
-                active=bool(level >= facs.PRESENT),
+                active=max(left, right) >= facs.PRESENT,
+                left=left,
+                right=right,
             )
-            for code, level in zip(facs.CODES, intensity, strict=True)
+            for code, (left, right) in zip(facs.CODES, sides, strict=True)
         ]
         message = types[_UNITS](
             header=_header(epoch_ns + end, frame_id),

@@ -6,38 +6,89 @@ import pytest
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning.calibration import (
     NONE,
-    choose_thresholds,
     dominant,
     fit_activity,
     fit_logistic,
+    fit_peaks,
     fit_presence,
+    fit_softmax,
+    fit_thresholds,
 )
-from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.presence import Presence, log_odds
 
 BLINK = CODES.index(45)
 
 
-def test_dominant_is_furthest_over_its_threshold():
-    threshold = np.full(18, 0.5, np.float32)
-    threshold[3] = 0.1
-    presence = Presence(threshold, threshold, threshold)
+def test_dominant_is_furthest_over_its_peak():
+    peak = np.full(18, 0.5, np.float32)
+    peak[3] = 0.1
+    presence = replace(Presence.uncalibrated(0.9), peak=peak)
     peaks = np.full((4, 18), 0.01, np.float32)
-    peaks[0, 2], peaks[0, 3] = 0.6, 0.3  # log-odds 0.41 against 1.35 over the threshold
+    peaks[0, 2], peaks[0, 3] = 0.6, 0.3  # log-odds 0.41 against 1.35 over the peak
     peaks[1, 2] = 0.49
     peaks[2, BLINK], peaks[2, 5] = 0.99, 0.51
     peaks[3, BLINK] = 0.99
     assert dominant(peaks, presence).tolist() == [3, NONE, 5, BLINK]
 
 
-def test_thresholds_separate_what_can_be_separated():
-    rng = np.random.default_rng(0)
-    label = rng.integers(0, 19, 400)
+def clips(number, seed=0, high=0.6, low=0.2):
+    """Labels, which unit is present, and its predicted peak."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 19, number)
     present = label[:, None] == np.arange(18)
-    peaks = np.where(present, 0.6, 0.2) * rng.uniform(0.8, 1.2, (400, 18))
-    threshold = choose_thresholds(peaks.astype(np.float32), present, label)
-    assert np.all((threshold > 0.2) & (threshold < 0.72))
-    presence = Presence(threshold, threshold, threshold)
-    assert (dominant(peaks.astype(np.float32), presence) == label).mean() > 0.97
+    peaks = np.where(present, high, low) * rng.uniform(0.8, 1.2, (number, 18))
+    return label, present, peaks.astype(np.float32)
+
+
+def test_limits_separate_what_can_be_separated():
+    label, present, peaks = clips(400)
+    threshold = fit_thresholds(log_odds(peaks), present)
+    assert np.array_equal(peaks >= threshold, present)
+    peak = fit_peaks(log_odds(peaks), present.astype(np.float32), label)
+    presence = replace(Presence.uncalibrated(), peak=peak)
+    assert (dominant(peaks, presence) == label).mean() > 0.97
+
+
+def test_a_unit_that_reads_high_has_higher_limits_the_more_clips_show_it():
+    def difference(number):
+        label, present, peaks = clips(number)
+        peaks[:, 3] = 1 / (1 + np.exp(-log_odds(peaks[:, 3]) - 2))
+        peak = log_odds(fit_peaks(log_odds(peaks), present.astype(np.float32), label))
+        return peak[3] - np.median(peak)
+
+    few, many = difference(40), difference(4000)
+    assert 0 < few < many < 2.2
+
+
+def test_a_rare_unit_keeps_the_common_threshold():
+    rng = np.random.default_rng(0)
+    _, present, peaks = clips(400)
+    peaks[:, 7] = rng.uniform(0.1, 0.9, 400)
+    present[:, 7] = np.arange(400) == peaks[:, 7].argmax()
+    threshold = fit_thresholds(log_odds(peaks), present)
+    # By itself it would have the highest F1 just below its only positive.
+    common = np.median(np.delete(threshold, 7))
+    assert abs(log_odds(threshold[7]) - log_odds(common)) < 3
+
+
+def test_a_blink_beneath_an_expression_does_not_compete():
+    label, present, peaks = clips(400)
+    real = present.astype(np.float32)
+    expression = (label != NONE) & (label != BLINK)
+    quiet = fit_peaks(log_odds(peaks), 0.5 * real, label)
+    peaks[expression, BLINK], real[expression, BLINK] = 0.9, 2
+    blinking = fit_peaks(log_odds(peaks), 0.5 * real, label)
+    np.testing.assert_allclose(blinking, quiet, atol=0.02)
+
+
+def test_softmax_finds_its_own_weights():
+    rng = np.random.default_rng(0)
+    w = np.array([1.2, -0.7])
+    x = rng.normal(0, 1, (20_000, 4, 2))
+    noise = rng.gumbel(size=(20_000, 4))
+    label = (x @ w + noise).argmax(1)
+    fit = fit_softmax(x, label, np.zeros(2), np.full(2, 1e-3))
+    assert fit == pytest.approx(w, abs=0.05)
 
 
 def test_logistic_regression_finds_its_own_parameters():

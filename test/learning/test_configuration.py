@@ -28,14 +28,14 @@ def write(tmp_path):
 
 
 def test_options_go_before_the_file_and_the_file_before_the_defaults(write):
-    path = write('data: a\nout: b\ntraining: {epochs: 3, batch: 4}\nnetwork:\n  hidden: 7\n')
+    path = write('data: a\nout: b\ntraining: {epochs: 3, batch: 4}\nnetwork:\n  integrators: 7\n')
     run = read_run(
         ActionUnitRun,
         path,
         {'training.epochs': 5, 'training.seed': None, 'model': 'twin', 'out': Path('c')},
     )
     expected = TrainingConfiguration(epochs=5, batch=4)
-    network = SpikingConfiguration(hidden=7)
+    network = SpikingConfiguration(integrators=7)
     assert run == ActionUnitRun(Path('a'), Path('c'), 'twin', expected, network)
 
 
@@ -49,13 +49,13 @@ def test_numbers_and_lists_become_what_the_configuration_has(write):
     data: a
     out: b
     training: {learning_rate: 3e-3, clip_weight: 1, augmentation: {zoom: 0}}
-    network: {channels: [4, 5, 6], integrator_tau_ms: [30, 100]}
+    network: {channels: [4, 5, 6, 7], tau_ms: [30, 100, 20, 20]}
     """
     run = read_run(ActionUnitRun, write(text), {})
     assert run.training.learning_rate == 0.003
     assert isinstance(run.training.augmentation.zoom, float)
-    assert run.network.channels == (4, 5, 6)
-    assert run.network.integrator_tau_ms == (30.0, 100.0)
+    assert run.network.channels == (4, 5, 6, 7)
+    assert run.network.tau_ms == (30.0, 100.0, 20.0, 20.0)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_numbers_and_lists_become_what_the_configuration_has(write):
         ('data: a\nout: b\ntraining: 5', 'training in .* 5'),
         ('data: a\nout: b\nmodel: cnn', "'cnn': expected one of events, rgb"),
         ('data: a\nout: b\nnetwork: {channels: [1]}', 'one value per spiking layer'),
-        ('data: a\nout: b\nnetwork: {integrator_tau_ms: [1, 2, 3]}', 'integrator_tau_ms'),
+        ('data: a\nout: b\nnetwork: {trace_ms: 30}', 'trace_ms'),
         ('- a', 'holds no keys'),
         ('data: [', 'cannot read the run'),
     ],

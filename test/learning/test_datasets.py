@@ -142,7 +142,9 @@ def test_late_entries_of_a_condition_end_in_the_bin_that_is_theirs(make_clip):
 def test_frames_are_seen_when_they_are_complete(make_clip):
     clip = make_clip(4)
     batch = sequences([record(clip)], 2, frames=True)
-    change, newest = batch.frames[:, 0].swapaxes(0, 1)
+    darker, brighter, newest = batch.frames[:, 0].swapaxes(0, 1)
+    change = brighter - darker
+    assert not (darker * brighter).any()
     pooled = clip.frames.reshape(-1, 64, 2, 64, 2).mean((2, 4))
     normal = (pooled - pooled.mean((1, 2), keepdims=True)) / (
         pooled.std((1, 2), keepdims=True) + 1
@@ -165,9 +167,52 @@ def test_frames_of_a_window_are_those_of_the_clip(make_clip):
 def test_frames_do_not_see_light(make_clip):
     clip = make_clip(4)
     dim = replace(clip, frames=clip.frames // 2)
-    bright, dark = (sequences([record(c)], 2, frames=True).frames[:, 0, 1] for c in (clip, dim))
+    bright, dark = (sequences([record(c)], 2, frames=True).frames[:, 0, 2] for c in (clip, dim))
     # The rest is rounding, and the 1 that keeps a black frame finite.
     assert np.abs(bright - dark).max() < 0.05 * np.abs(bright).max()
+
+
+@pytest.mark.parametrize('jitter', [None, Jitter(mirror=True, rows=5, keep=0.5, flip=0.2, seed=4)])
+def test_traces_are_what_the_slices_before_have_left(make_clip, jitter):
+    """A sequence that begins within a clip goes on where the one before it ended."""
+    recording, decays = record(make_clip(4)), (0.5, 0.9)
+    jitters = None if jitter is None else [jitter]
+    whole = sequences([recording], 2, jitters, frames=True, decays=decays)
+    part = sequences([recording], 2, jitters, windows=[(11, 31)], frames=True, decays=decays)
+    np.testing.assert_allclose(part.density, whole.density[11:31], rtol=1e-6)
+    np.testing.assert_array_equal(part.sides, whole.sides[11:31])
+    assert not whole.traces.any()
+    for found, slices in ((part.traces, whole.density), (part.frame_traces, whole.frames)):
+        expected = np.zeros((2, 2, 64, 64))
+        for now in slices[:11, 0, :2]:
+            expected = np.array(decays)[:, None, None, None] * expected + now
+        np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_mirrored_sides_are_exchanged(make_clip):
+    clip = make_clip(4)
+    clip.sides[..., 1] = 0
+    plain, mirrored = (
+        sequences([record(clip)], 2, [Jitter(mirror=mirror)]).sides for mirror in (False, True)
+    )
+    assert plain[..., 0].any()
+    np.testing.assert_array_equal(mirrored, plain[..., ::-1])
+
+
+def test_noise_of_the_past_is_that_of_its_slices():
+    """Mean and spread of the traces are near those of noise that is added slice by slice."""
+    jitter, decays, slices = Jitter(noise=0.01, seed=1), (0.5, 0.95), 60
+    density = np.zeros((slices, 2, 64, 64), np.float32)
+    jitter.add_noise(density)
+    expected = np.zeros((2, 2, 64, 64))
+    for now in density:
+        expected = np.array(decays)[:, None, None, None] * expected + now
+    traces = np.zeros((2, 2, 64, 64), np.float32)
+    jitter.add_trace_noise(traces, decays, slices)
+    assert traces.min() >= 0
+    # What would be below 0 is cut off, so there is somewhat more of it.
+    assert 1 < traces[1].mean() / expected[1].mean() < 2
+    assert 0.5 < traces[1].std() / expected[1].std() < 1
 
 
 def test_noise_has_its_rate():

@@ -9,7 +9,7 @@ from microexpr_ros.learning.estimators import (
     read_baselines,
     write_baseline,
 )
-from microexpr_ros.learning.networks import build, encode, sees_frames
+from microexpr_ros.learning.networks import build, decays, encode, sees_frames
 from microexpr_ros.learning.recipes import make_action_units
 from microexpr_ros.learning.recurrent_twin import RecurrentTwin
 from microexpr_ros.learning.region_counts import REGIONS, TAU_MS, RegionCounts
@@ -24,7 +24,6 @@ SMALL = SpikingConfiguration(
     strides=(2, 2),
     tau_ms=(20.0, 40.0),
     integrators=16,
-    hidden=12,
 )
 MODELS = ('events', 'rgb', 'fusion', 'twin', 'linear')
 
@@ -63,11 +62,12 @@ def test_counts_leak_by_region():
 def test_sequences_may_be_cut_anywhere(recordings, model):
     torch.manual_seed(0)
     network = build(model, SMALL).eval()
-    batch = sequences(recordings[:2], SMALL.pool, frames=sees_frames(network))
-    encoded = encode(network, batch)
+    given = {'frames': sees_frames(network), 'decays': decays(network)}
+    batch = sequences(recordings[:2], SMALL.pool, **given)
+    encoded, rest = encode(network, batch)
     with torch.no_grad():
-        whole, after = network(encoded, network.initial_state(2))
-        first, between = network(encoded[:17], network.initial_state(2))
+        whole, after = network(encoded, rest)
+        first, between = network(encoded[:17], rest)
         second, last = network(encoded[17:], between)
     torch.testing.assert_close(torch.cat([first, second]), whole)
     for one, other in zip(after, last, strict=True):
@@ -78,7 +78,7 @@ def test_sequences_may_be_cut_anywhere(recordings, model):
 def test_without_memory_the_order_of_slices_does_not_matter(recordings, model):
     torch.manual_seed(0)
     network = build(model, SMALL).eval()
-    encoded = encode(network, sequences(recordings[:2], SMALL.pool))
+    encoded, _ = encode(network, sequences(recordings[:2], SMALL.pool))
     with torch.no_grad():
         plain, _ = network(encoded, network.initial_state(2), memoryless=True)
         turned, _ = network(encoded.flip(0), network.initial_state(2), memoryless=True)
@@ -89,10 +89,11 @@ def test_without_memory_the_order_of_slices_does_not_matter(recordings, model):
 def test_networks_use_what_they_are_given(recordings, model, uses):
     torch.manual_seed(0)
     network = build(model, SMALL)
-    batch = sequences(recordings[:2], SMALL.pool, frames=True)
-    encoded = encode(network, batch).requires_grad_()
-    network(encoded, network.initial_state(2))[0].sum().backward()
-    assert encoded.shape[2] == 2 * sum(uses)
+    batch = sequences(recordings[:2], SMALL.pool, frames=True, decays=decays(network))
+    encoded, state = encode(network, batch)
+    network(encoded.requires_grad_(), state)[0].sum().backward()
+    events, frames = uses
+    assert encoded.shape[2] == 2 * events + 3 * frames
     assert all(encoded.grad.abs().sum((0, 1, 3, 4)) > 0)
 
 
@@ -112,7 +113,7 @@ def test_what_was_trained_is_read_back(recordings, tmp_path, model, control):
     assert [(t.shape, t.dtype) for t in traces] == [((40, 18), np.float32)] * 2
     expected = make_action_units(recordings, recordings, run, resume=True)
     assert expected['validation'] == result['validation']
-    assert ((estimator.presence.threshold >= 0.01) & (estimator.presence.threshold < 1)).all()
+    assert ((estimator.presence.threshold > 0) & (estimator.presence.threshold < 1)).all()
 
 
 def test_networks_keep_their_weights_and_thresholds(recordings, tmp_path):

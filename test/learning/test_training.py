@@ -24,10 +24,10 @@ from microexpr_ros.learning.reconstruction_training import (
 from microexpr_ros.learning.training import (
     ActionUnitLoss,
     TrainingConfiguration,
+    moments,
     predict,
     score,
     train,
-    window,
 )
 from microexpr_ros.perception.action_units import ActionUnitClassifier
 from microexpr_ros.perception.reconstruction import ReconstructionConfiguration, Reconstructor
@@ -41,7 +41,6 @@ SMALL = SpikingConfiguration(
     strides=(2, 2),
     tau_ms=(20.0, 40.0),
     integrators=16,
-    hidden=12,
 )
 TINY = ReconstructionConfiguration(width=4, latent=2)
 
@@ -51,68 +50,94 @@ class StopError(Exception):
 
 
 def short(**changes):
-    return TrainingConfiguration(**{'epochs': 2, 'batch': 6, 'seed': 3, **changes})
+    known = {'epochs': 2, 'rate_share': 0.5, 'batch': 6, 'seed': 3}
+    return TrainingConfiguration(**{**known, **changes})
+
+
+def logits(sides, eps):
+    return torch.logit(sides.sqrt(), eps)
 
 
 def test_loss_of_a_perfect_network_is_small():
-    intensity = torch.zeros(10, 2, 18)
-    intensity[4:7, 0, 2] = 0.5
+    sides = torch.zeros(10, 2, 18, 2)
+    sides[4:7, 0, 2, 1] = 0.25
     label = torch.tensor([2, 18])
     valid = torch.ones(10, 2, dtype=torch.bool)
     loss = ActionUnitLoss(clip_weight=0.3)
-    right = loss(torch.logit(intensity, 1e-4), intensity, valid, label)
-    wrong = loss(torch.logit(intensity.roll(1, 2), 1e-4), intensity, valid, label)
-    assert 0 <= right < 0.05 < 10 * right < wrong
+    right = loss(logits(sides, 1e-4), sides, valid, label)
+    wrong = loss(logits(sides.roll(1, 2), 1e-4), sides, valid, label)
+    other_side = loss(logits(sides.flip(3), 1e-4), sides, valid, label)
+    assert 0 <= right < 0.05 < 10 * right < other_side <= wrong
 
 
 def test_loss_does_not_see_what_is_filled_up():
     torch.manual_seed(0)
-    logits, intensity = torch.randn(10, 2, 18), torch.rand(10, 2, 18)
+    given, sides = torch.randn(10, 2, 18, 2), torch.rand(10, 2, 18, 2)
     valid = torch.ones(10, 2, dtype=torch.bool)
     valid[6:, 1] = False
-    other = torch.where(valid[..., None], logits, 9.0)
+    other = torch.where(valid[..., None, None], given, 9.0)
     loss, label = ActionUnitLoss(0.3), torch.tensor([2, 18])
-    hidden = torch.where(valid[..., None], intensity, 0.0)
-    assert loss(logits, hidden, valid, label) == loss(other, hidden, valid, label)
+    hidden = torch.where(valid[..., None, None], sides, 0.0)
+    assert loss(given, hidden, valid, label) == loss(other, hidden, valid, label)
+
+
+def test_sequences_of_a_clip_are_one_clip_to_the_loss():
+    """One clip of two sequences, in the order of time or not, is one of twice the length."""
+    torch.manual_seed(0)
+    given, sides = torch.randn(8, 1, 18, 2), torch.rand(8, 1, 18, 2)
+    valid, label = torch.ones(8, 1, dtype=torch.bool), torch.tensor([2])
+    loss = ActionUnitLoss(0.3)
+    halves = [torch.cat([x[4:], x[:4]], 1) for x in (given, sides, valid)]
+    torch.testing.assert_close(loss(*halves, label), loss(given, sides, valid, label))
 
 
 def test_blink_under_an_expression_is_excused():
-    intensity = torch.zeros(4, 1, 18)
-    intensity[:, 0, 2], intensity[:, 0, 17] = 0.2, 1.0
+    sides = torch.zeros(4, 1, 18, 2)
+    sides[:, 0, 2], sides[:, 0, 17] = 0.2, 1.0
     valid, label = torch.ones(4, 1, dtype=torch.bool), torch.tensor([2])
     loss = ActionUnitLoss(1.0)
-    logits = torch.logit(intensity, 1e-3)
-    without = logits.clone()
-    without[..., 17] = -7
+    given = logits(sides, 1e-3)
+    without = given.clone()
+    without[:, :, 17] = -7
     by_slice = ActionUnitLoss(0.0)
     clip_loss = [
-        (loss(x, intensity, valid, label) - by_slice(x, intensity, valid, label)).item()
-        for x in (logits, without)
+        (loss(x, sides, valid, label) - by_slice(x, sides, valid, label)).item()
+        for x in (given, without)
     ]
     assert clip_loss[0] == pytest.approx(clip_loss[1], abs=1e-4)
 
 
 @pytest.mark.parametrize('number', [1, 2, 3])
-def test_window_begins_at_rest_and_holds_the_apex(make_clip, number):
+def test_moments_hold_the_apex_the_rise_and_the_fall(make_clip, number):
     recording, rng = record(make_clip(number)), np.random.default_rng(0)
-    drawn = {window(recording, 25, rng) for _ in range(200)}
-    assert len(drawn) > 1
-    for first, end in drawn:
-        assert 0 <= first < end <= 40
-        assert end - first == 25
-        if number % 3:
-            # Onset in slice 10, apex in slice 20.
-            assert first < 10
-            assert end > 20
-    assert window(recording, 99, rng) == (0, 40)
+    drawn = np.array([moments(recording, 6, rng) for _ in range(300)])
+    assert drawn.min() >= 1
+    assert drawn.max() <= 40
+    assert set(range(1, 41)) <= set(drawn[:, 3:].ravel().tolist())
+    if number % 3:
+        # Onset in slice 10, apex in slice 20, offset in slice 30; ends are one more.
+        assert [(c.min(), c.max()) for c in drawn[:, :3].T] == [(20, 23), (11, 21), (21, 31)]
+    assert moments(recording, 2, rng).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    'changes', [{'rate_share': 1.0}, {'rate_share': -0.5}, {'settle': 14}, {'epochs': 0}]
+)
+def test_trainings_that_make_no_sense_are_refused(changes):
+    with pytest.raises(ValueError, match=str(next(iter(changes.values())))):
+        short(**changes)
 
 
 def test_training_learns_where_units_are(recordings):
     configuration = short(epochs=12, learning_rate=1e-2)
     trained = train(recordings, recordings, configuration, SMALL)
     losses = [entry['loss'] for entry in trained.history]
+    assert losses[5] < 0.8 * losses[0]
     assert losses[-1] < 0.8 * losses[0]
-    assert trained.score == max(entry['score'] for entry in trained.history)
+    # Only what spikes is scored.
+    scores = [entry['score'] for entry in trained.history[6:]]
+    assert all('score' not in entry for entry in trained.history[:6])
+    assert (trained.epoch, trained.score) == (7 + int(np.argmax(scores)), max(scores))
 
 
 def test_resumed_training_is_the_uninterrupted_one(recordings, tmp_path):
@@ -151,7 +176,7 @@ def test_resuming_something_else_is_refused(recordings, tmp_path):
 @pytest.mark.parametrize('control', ['time-shuffled', 'memoryless'])
 def test_controls_train(recordings, control):
     few = recordings[:3]
-    trained = train(few, few, short(epochs=1, control=control), SMALL)
+    trained = train(few, few, short(control=control), SMALL)
     assert np.isfinite(trained.history[0]['loss'])
 
 

@@ -3,6 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.errors import MicroexprError
@@ -11,6 +14,7 @@ from microexpr_ros.perception import weights
 from microexpr_ros.perception.action_units import (
     ActionUnitClassifier,
     Status,
+    judge,
 )
 from microexpr_ros.perception.activity import ActivityConfiguration
 from microexpr_ros.perception.presence import Presence
@@ -29,7 +33,6 @@ def classifier():
         strides=(2, 2),
         tau_ms=(20.0, 40.0),
         integrators=8,
-        hidden=5,
     )
     return ActionUnitClassifier(
         SpikingNetwork(configuration).eval().deployed(),
@@ -57,11 +60,27 @@ def test_estimates_have_the_promised_form(classifier):
     out, _ = run(classifier, [slice_at(k) for k in range(8)])
     for number, estimate in enumerate(out):
         assert estimate.end_ns == (number + 1) * STEP_NS
+        assert estimate.sides.shape == (18, 2)
         assert estimate.intensity.shape == estimate.confidence.shape == (18,)
-        assert estimate.intensity.dtype == estimate.confidence.dtype == np.float32
+        assert estimate.sides.dtype == estimate.confidence.dtype == np.float32
         assert estimate.active.dtype == np.bool_
-        for values in (estimate.intensity, estimate.confidence):
+        for values in (estimate.sides, estimate.confidence):
             assert np.all((values >= 0) & (values <= 1))
+
+
+@given(
+    arrays(np.float32, (18, 2), elements=st.floats(0, 1, width=32)),
+    arrays(np.bool_, 18),
+    st.sampled_from(Status),
+)
+def test_units_are_judged_by_their_stronger_side(sides, before, status):
+    presence = Presence.uncalibrated(0.3)
+    estimate = judge(7, status, sides, presence, before)
+    np.testing.assert_array_equal(estimate.intensity, np.maximum(sides[:, 0], sides[:, 1]))
+    np.testing.assert_array_equal(estimate.active, presence.active(estimate.intensity, before))
+    mirrored = judge(7, status, sides[:, ::-1], presence, before)
+    for name in ('intensity', 'confidence', 'active'):
+        np.testing.assert_array_equal(getattr(mirrored, name), getattr(estimate, name))
 
 
 def test_warms_up_then_reads(classifier):
@@ -90,7 +109,8 @@ def test_lost_face_resets(classifier):
     _, state = run(classifier, [slice_at(k) for k in range(8)])
     estimate, state = classifier.step(slice_at(8, region=None), state)
     assert estimate.status is Status.NO_FACE
-    assert not estimate.intensity.any()
+    assert estimate.sides.shape == (18, 2)
+    assert not estimate.sides.any()
     assert not estimate.confidence.any()
     assert state.end_ns is None
     assert not any(array.any() for array in state.network)

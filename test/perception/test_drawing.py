@@ -31,12 +31,12 @@ def nothing():
 
 
 def estimate_of(intensities, active=(), status=Status.OK):
-    """Return an estimate; intensities by row, and the rows that are active."""
-    intensity = np.zeros(len(facs.CODES), np.float32)
+    """Return an estimate; intensities by row, of both sides or one each, and what is active."""
+    sides = np.zeros((len(facs.CODES), 2), np.float32)
     for row, value in intensities.items():
-        intensity[row] = value
+        sides[row] = value
     flags = np.isin(np.arange(len(facs.CODES)), list(active))
-    return ActionUnitEstimate(STEP_NS, status, intensity, np.ones_like(intensity), flags)
+    return ActionUnitEstimate(STEP_NS, status, sides, np.ones(len(sides), np.float32), flags)
 
 
 def is_colour(picture, colour):
@@ -111,6 +111,20 @@ def test_bars_are_as_long_as_the_units_are_strong():
     assert half - 1 == pytest.approx((full - 1) / 2, abs=1)
     assert quarter - 1 == pytest.approx((full - 1) / 4, abs=1)
     assert not len(widths(picture, RESTING))
+
+
+def test_the_left_side_is_above_the_right_one():
+    def lengths(left, right):
+        picture = draw_units(estimate_of({0: (left, right)}))
+        bar = is_colour(picture[40:, 190:], RESTING).sum(1)
+        upper, lower = bar[bar > 0].reshape(2, -1)
+        assert len(set(upper)) == len(set(lower)) == 1
+        return upper[0], lower[0]
+
+    quarter, half = lengths(0.25, 0.5)
+    assert half - 1 == pytest.approx(2 * (quarter - 1), abs=1)
+    assert lengths(0.5, 0.25) == (half, quarter)
+    assert lengths(0.5, 0.5) == (half, half)
 
 
 def test_active_units_stand_out():

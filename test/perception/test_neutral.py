@@ -10,26 +10,26 @@ from microexpr_ros.perception.action_units import BLIND, ActionUnitEstimate, Sta
 from microexpr_ros.perception.neutral import HIGHEST, Neutral, measure
 from microexpr_ros.perception.presence import Presence
 
-intensities = arrays(np.float32, 18, elements=st.floats(0, 1, width=32))
-baselines = arrays(np.float32, 18, elements=st.floats(0, 0.875, width=32))
+intensities = arrays(np.float32, (18, 2), elements=st.floats(0, 1, width=32))
+baselines = arrays(np.float32, (18, 2), elements=st.floats(0, 0.875, width=32))
 PRESENCE = Presence.uncalibrated(0.3)
 
 
 def estimate(intensity, status=Status.OK, number=0):
-    values = np.broadcast_to(np.float32(intensity), 18)
-    return ActionUnitEstimate(number, status, values, values, values >= 0.3)
+    sides = np.broadcast_to(np.float32(intensity), (18, 2))
+    return ActionUnitEstimate(number, status, sides, sides[:, 0], sides[:, 0] >= 0.3)
 
 
 def test_median_while_ok_is_the_baseline():
     values = [0.1, 0.2, 0.9, 0.2, 0.3]
     moving = [estimate(1.0, Status.HEAD_MOVING)] * 3
     neutral = measure([*map(estimate, values), *moving])
-    np.testing.assert_array_equal(neutral.baseline, np.full(18, 0.2, np.float32))
+    np.testing.assert_array_equal(neutral.baseline, np.full((18, 2), 0.2, np.float32))
     assert str(neutral).startswith('AU1 0.20, AU2 0.20')
 
 
 def test_one_unit_at_rest_leaves_the_others_alone():
-    baseline = np.zeros(18, np.float32)
+    baseline = np.zeros((18, 2), np.float32)
     baseline[CODES.index(12)] = 0.25
     shown = Neutral(baseline).apply(estimate(0.4), PRESENCE, np.zeros(18, bool))
     # (0.4 - 0.25) / 0.75 is under the threshold of 0.3.
@@ -39,10 +39,21 @@ def test_one_unit_at_rest_leaves_the_others_alone():
     assert shown.intensity[0] == np.float32(0.4)
 
 
+def test_an_uneven_face_at_rest_that_moves_evenly_is_shown_even():
+    crooked = np.zeros((18, 2), np.float32)
+    crooked[CODES.index(12)] = 0.2, 0.1
+    neutral = measure([estimate(crooked)] * 4)
+    assert str(neutral) == 'AU12 0.20'
+    # Both sides use half of the range that is left to them.
+    moved = estimate(crooked + 0.5 * (1 - crooked))
+    shown = neutral.apply(moved, PRESENCE, np.zeros(18, bool))
+    np.testing.assert_allclose(shown.sides, 0.5, atol=1e-6)
+
+
 @given(baselines, intensities)
 def test_one_stays_one_rest_is_zero_and_order_is_kept(baseline, intensity):
     neutral = Neutral(baseline)
-    np.testing.assert_allclose(neutral.subtract(np.ones(18, np.float32)), 1)
+    np.testing.assert_allclose(neutral.subtract(np.ones((18, 2), np.float32)), 1)
     np.testing.assert_array_equal(neutral.subtract(baseline), 0)
     shown = neutral.subtract(intensity)
     assert np.all((shown >= 0) & (shown <= 1))
@@ -60,7 +71,8 @@ def test_of_an_unknown_face_nothing_is_taken_away(intensity):
 def test_presence_and_intensity_agree_in_the_baselined_estimate_too(
     baseline, intensity, before, status
 ):
-    raw = ActionUnitEstimate(7, status, intensity, intensity, intensity >= 0.3)
+    confidence = intensity[:, 0]
+    raw = ActionUnitEstimate(7, status, intensity, confidence, confidence >= 0.3)
     shown = Neutral(baseline).apply(raw, PRESENCE, before)
     np.testing.assert_array_equal(shown.active, PRESENCE.active(shown.intensity, before))
     assert np.all((shown.confidence == 0) == (status in BLIND))
@@ -70,7 +82,7 @@ def test_presence_and_intensity_agree_in_the_baselined_estimate_too(
 def test_a_unit_that_is_full_at_rest_keeps_some_room():
     neutral = measure([estimate(1.0)] * 4)
     np.testing.assert_array_equal(neutral.baseline, np.float32(HIGHEST))
-    assert np.isfinite(neutral.subtract(np.ones(18, np.float32))).all()
+    assert np.isfinite(neutral.subtract(np.ones((18, 2), np.float32))).all()
 
 
 @pytest.mark.parametrize(
@@ -90,7 +102,7 @@ def test_too_few_slices_that_count_are_refused_with_the_commonest_reason(status,
 
 def test_half_of_the_slices_is_enough():
     others = [estimate(0.5, Status.HEAD_MOVING)] * 4
-    assert measure([*[estimate(0.2)] * 4, *others]).baseline[0] == np.float32(0.2)
+    assert measure([*[estimate(0.2)] * 4, *others]).baseline[0, 0] == np.float32(0.2)
 
 
 def test_no_slices_are_refused():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,7 +23,7 @@ def test_hysteresis_keeps_a_unit_until_it_is_well_below():
 
 def test_probability_by_hand():
     ones = np.ones(18, np.float32)
-    presence = Presence(0.5 * ones, 2 * ones, 1 * ones)
+    presence = Presence(0.5 * ones, 0.5 * ones, 2 * ones, 1 * ones)
     # logit(0.5) = 0, so the probability is that of the bias alone.
     assert presence.probability(0.5 * ones)[0] == pytest.approx(1 / (1 + np.exp(-1)))
 
@@ -33,11 +35,10 @@ def test_uncalibrated_probability_is_the_intensity(intensity):
 
 
 @given(intensities, st.floats(0.05, 0.95))
-def test_margin_has_the_sign_of_the_decision(intensity, threshold):
-    presence = Presence.uncalibrated(threshold)
-    far = np.abs(intensity - threshold) > 1e-4
-    decided = presence.active(intensity, np.zeros(18, bool))
-    assert np.array_equal((presence.margin(intensity) > 0)[far], decided[far])
+def test_margin_tells_whether_a_peak_is_reached(intensity, peak):
+    presence = replace(Presence.uncalibrated(0.5), peak=np.full(18, peak, np.float32))
+    far = np.abs(intensity - peak) > 1e-4
+    assert np.array_equal((presence.margin(intensity) > 0)[far], (intensity >= peak)[far])
 
 
 @given(intensities, arrays(np.bool_, 18))
@@ -50,9 +51,9 @@ def test_what_was_active_stays_at_least_as_easily(intensity, before):
 
 def test_settings_round_trip():
     rng = np.random.default_rng(0)
-    presence = Presence(*(rng.random(18).astype(np.float32) for _ in range(3)))
+    presence = Presence(*(rng.random(18).astype(np.float32) for _ in range(4)))
     again = Presence.from_settings(presence.to_settings())
-    for name in ('threshold', 'slope', 'bias'):
+    for name in ('threshold', 'peak', 'slope', 'bias'):
         np.testing.assert_array_equal(getattr(again, name), getattr(presence, name))
 
 
@@ -62,4 +63,4 @@ def test_log_odds_stay_finite():
 
 def test_wrong_number_of_units():
     with pytest.raises(ValueError, match='18 values'):
-        Presence(np.ones(3, 'f4'), np.ones(18, 'f4'), np.ones(18, 'f4'))
+        replace(Presence.uncalibrated(), peak=np.ones(3, 'f4'))

@@ -47,7 +47,6 @@ def classifier():
         strides=(2, 2),
         tau_ms=(20.0, 40.0),
         integrators=8,
-        hidden=5,
     )
     network = SpikingNetwork(configuration).eval().deployed()
     # Untrained, the last neurons never spike and no unit is active.

@@ -8,7 +8,12 @@ from torch import nn
 
 from microexpr_ros.perception.folding import folded
 from microexpr_ros.perception.scan import fire
-from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.spiking import (
+    SpikingConfiguration,
+    SpikingNetwork,
+    intensities,
+    rate,
+)
 
 SMALL = SpikingConfiguration(
     grid=32,
@@ -16,8 +21,8 @@ SMALL = SpikingConfiguration(
     kernels=(5, 3),
     strides=(2, 2),
     tau_ms=(20.0, 40.0),
+    dropout=0.0,
     integrators=8,
-    hidden=5,
 )
 
 
@@ -95,20 +100,60 @@ def test_every_learnt_value_gets_a_gradient(network, encoded):
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_encoding_pools_and_compresses():
+def test_encoding_pools():
     network = SpikingNetwork(SMALL)
     counts = torch.zeros(1, 2, 32, 32, dtype=torch.uint8)
     counts[0, 1, 4:6, 8:10] = torch.tensor([[1, 2], [3, 4]], dtype=torch.uint8)
     encoded = network.encode(counts, 2.0)
     assert encoded.shape == (1, 2, 16, 16)
     # Ten events in four cells of two pixels each.
-    assert encoded[0, 1, 2, 4].item() == pytest.approx(np.log1p(20.0 * 10 / 8))
+    assert encoded[0, 1, 2, 4].item() == pytest.approx(10 / 8)
     assert torch.count_nonzero(encoded) == 1
 
 
-def test_time_constants_shorter_than_a_slice_are_refused():
-    with pytest.raises(ValueError, match='shorter than a slice'):
-        SpikingConfiguration(tau_ms=(5.0, 30.0, 40.0))
+@torch.no_grad()
+def test_traces_leak_and_add_up(network):
+    encoded = torch.zeros(3, 1, 2, 16, 16)
+    encoded[0, 0, 1, 4, 5], encoded[2, 0, 1, 4, 5] = 0.5, 0.25
+    _, (traces, *_) = network(encoded, network.initial_state(1))
+    assert traces.shape == (1, 4, 2, 16, 16)
+    expected = [0.5 * (1 - 10 / tau) ** 2 + 0.25 for tau in SMALL.trace_ms]
+    np.testing.assert_allclose(traces[0, :, 1, 4, 5], expected, rtol=1e-6)
+    assert torch.count_nonzero(traces) == 4
+
+
+@torch.no_grad()
+def test_rates_remember_nothing_but_traces(network, encoded):
+    """One slice with the traces of those before is what the whole sequence gives at its end."""
+    network.spiking = False
+    # Untrained, the last neurons hardly fire.
+    network.norms[1].weight.mul_(5)
+    whole, _ = network(encoded, network.initial_state(3))
+    _, (traces, *_) = network(encoded[:-1], network.initial_state(3))
+    rest = network.initial_state(3)[1:]
+    alone, _ = network(encoded[-1:], (traces, *rest))
+    torch.testing.assert_close(alone[0], whole[-1])
+    assert not torch.equal(network(encoded[-1:], network.initial_state(3))[0][0], alone[0])
+
+
+@pytest.mark.parametrize('leak', [0.2, 0.5])
+def test_rate_is_that_of_the_spikes(leak):
+    def fired(current):
+        spikes, _ = fire(torch.full((400, 1), current), torch.zeros(1), leak, 1.0)
+        return spikes[200:].mean().item()
+
+    for current, expected in ((0.9, 0.0), (1.0, 0.0), (1.01 / leak, 1.0), (9.0, 1.0)):
+        assert fired(current) == expected
+        assert rate(torch.tensor(current), leak).item() == pytest.approx(expected)
+    between = torch.linspace(1, 1 / leak, 20)
+    difference = [fired(c) - rate(torch.tensor(c), leak).item() for c in between.tolist()]
+    # A neuron fires every second, third, fourth slice, never between.
+    assert np.abs(difference).max() < 0.51
+    assert np.abs(np.mean(difference)) < 0.15
+
+
+def test_intensities_are_squares_of_what_the_logits_say():
+    assert intensities(torch.logit(torch.tensor(0.5))).item() == pytest.approx(0.25)
 
 
 def test_lists_of_different_lengths_are_refused():

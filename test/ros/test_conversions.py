@@ -82,7 +82,7 @@ def test_estimates_come_back_and_carry_the_slice_header():
     estimate = ActionUnitEstimate(
         end_ns=5_000_000_001,
         status=Status.HEAD_MOVING,
-        intensity=RANDOM.random(18).astype(np.float32),
+        sides=RANDOM.random((18, 2)).astype(np.float32),
         confidence=RANDOM.random(18).astype(np.float32),
         active=RANDOM.random(18) > 0.5,
     )
@@ -93,9 +93,12 @@ def test_estimates_come_back_and_carry_the_slice_header():
     assert [unit.code for unit in message.units] == list(facs.CODES)
     assert (message.face_id, message.model) == ('face_2', 'net@12345678')
     assert convert.to_ns(message.latency) == 3_000_000
+    assert all(unit.intensity == max(unit.left, unit.right) for unit in message.units)
+    np.testing.assert_array_equal([unit.left for unit in message.units], estimate.sides[:, 0])
     back = estimates.message_to_estimate(message)
     assert (back.end_ns, back.status) == (estimate.end_ns, estimate.status)
-    np.testing.assert_array_equal(back.intensity, estimate.intensity)
+    np.testing.assert_array_equal(back.sides, estimate.sides)
+    np.testing.assert_array_equal(back.confidence, estimate.confidence)
     np.testing.assert_array_equal(back.active, estimate.active)
 
 

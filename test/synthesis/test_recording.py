@@ -111,7 +111,9 @@ def test_units_are_published_as_the_classifier_does(folder, truth):
         end_ns = number * 10_000_000
         assert time_ns == ns(message.header.stamp) == EPOCH_NS + end_ns
         assert [unit.code for unit in message.units] == list(facs.CODES)
-        levels = truth['intensity'][end_ns // 1_000_000].max(axis=1)
+        sides = truth['intensity'][end_ns // 1_000_000]
+        levels = sides.max(axis=1)
+        np.testing.assert_array_equal([(unit.left, unit.right) for unit in message.units], sides)
         np.testing.assert_allclose([unit.intensity for unit in message.units], levels, atol=1e-6)
         assert [unit.active for unit in message.units] == (levels >= 0.05).tolist()
 

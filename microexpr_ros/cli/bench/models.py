@@ -179,8 +179,8 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
         def run(slice_: Slice) -> NDArray[np.float32]:
             nonlocal state
             cells = np.array([slice_.pixels_per_cell], np.float32)
-            intensity, *state = network(slice_.counts[None], cells, *state)
-            return np.asarray(intensity[0])
+            sides, *state = network(slice_.counts[None], cells, *state)
+            return np.asarray(sides[0])
 
         return run
 
@@ -190,7 +190,7 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
         def run(slice_: Slice) -> NDArray[np.float32]:
             nonlocal state
             estimate, state = exported.step(slice_, state)
-            return estimate.intensity
+            return estimate.sides
 
         return run
 
@@ -202,8 +202,8 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
 
     def decisions(outputs: list[NDArray[np.float32]]) -> NDArray[np.bool_]:
         active = [np.zeros(len(outputs[0]), np.bool_)]
-        for intensity in outputs:
-            active.append(classifier.presence.active(intensity, active[-1]))
+        for sides in outputs:
+            active.append(classifier.presence.active(sides.max(axis=1), active[-1]))
         return np.stack(active)
 
     return _rows(file.model, _take_turns(networks, slices), _macs(step), _STEPS_HZ, decisions)

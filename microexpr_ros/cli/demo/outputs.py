@@ -85,7 +85,10 @@ def live_table(seen: Observation, title: str) -> Table:
 
 
 def write_csv(path: Path, seen: Observation) -> None:
-    """Write one line per estimate; intensities as AU01 and so on, 0 to 1."""
+    """Write one line per estimate; intensities as AU01 and so on, 0 to 1.
+
+    `_left` and `_right` are those on the subject's own sides.
+    """
     columns = [f'AU{code:02d}' for code in facs.CODES]
     with path.open('w', newline='') as file:
         writer = csv.writer(file)
@@ -93,6 +96,7 @@ def write_csv(path: Path, seen: Observation) -> None:
             ['stamp_ns', 'state', 'latency_ms', *columns]
             + [f'{name}_active' for name in columns]
             + [f'{name}_confidence' for name in columns]
+            + [f'{name}_{side}' for name in columns for side in ('left', 'right')]
         )
         for estimate, latency_ns in zip(seen.estimates, seen.latencies_ns, strict=True):
             writer.writerow(
@@ -100,6 +104,7 @@ def write_csv(path: Path, seen: Observation) -> None:
                 + [f'{value:.4f}' for value in estimate.intensity]
                 + [int(value) for value in estimate.active]
                 + [f'{value:.3f}' for value in estimate.confidence]
+                + [f'{value:.4f}' for value in estimate.sides.flat]
             )
 
 

@@ -14,6 +14,7 @@ from microexpr_ros.facs import PRESENT
 from microexpr_ros.learning import baselines, metrics
 from microexpr_ros.learning.datasets import Recording
 from microexpr_ros.learning.estimators import Estimator
+from microexpr_ros.learning.evaluation.asymmetry import asymmetry
 from microexpr_ros.learning.evaluation.breakdown import (
     by_condition,
     confusion,
@@ -131,6 +132,7 @@ def evaluate_action_units(
         'methods': {**methods, **_free(benchmark)},
         'clip': score_peaks([p.intensity for p in published], recordings, classifier.presence),
         'per_au': per_unit(ours, recordings),
+        'asymmetry': asymmetry([p.sides for p in published], recordings),
         'confusion': confusion(ours),
         'by': by_condition(ours, recordings),
         'shift': headline(shift) if shift else None,
@@ -160,7 +162,7 @@ def _score_methods(
     tell: Callable[[str], None],
 ) -> dict[str, Scored]:
     recordings = benchmark.recordings
-    scored = {'events': score([p.intensity for p in published], recordings, presence)}
+    scored = {'events': _score(published, recordings, presence)}
     for name, control in CONTROLS.items():
         tell(f'events, {control}')
         traces = predict(network, recordings, control)
@@ -200,8 +202,14 @@ def _compare(ours: Scored, other: Scored) -> dict[str, Any]:
 
 
 def _score_published(classifier: ActionUnitClassifier, clips: Sequence[Recording]) -> Scored:
-    traces = [publish(classifier, clip).intensity for clip in clips]
-    return score(traces, clips, classifier.presence)
+    return _score([publish(classifier, clip) for clip in clips], clips, classifier.presence)
+
+
+def _score(
+    published: Sequence[Published], clips: Sequence[Recording], presence: Presence
+) -> Scored:
+    statuses = [p.status for p in published]
+    return score([p.intensity for p in published], clips, presence, statuses)
 
 
 def _shift_drop(ours: Scored, there: Scored | None) -> tuple[float, list[float]]:

@@ -43,7 +43,8 @@ def false_alarms(
     """
     alarms = []
     for recording in calm:
-        detections = spot(publish(classifier, recording).intensity, classifier.presence)
+        published = publish(classifier, recording)
+        detections = spot(published.intensity, classifier.presence, published.status)
         alarms.append(sum(false_alarm(recording, d) for d in detections))
     minutes = np.array([r.slices * SLICE_NS / 60e9 for r in calm])
     identities = np.array([r.clip.identity for r in calm], np.int64)

@@ -30,7 +30,7 @@ def score_peaks(
     """Return scores of the peaks of predicted intensities.
 
     A unit is there if its ground truth reaches `PRESENT` anywhere in the clip, and found if its
-    intensity reaches its threshold anywhere.
+    intensity reaches its `Presence.peak` anywhere.
 
     Args:
         traces: predicted intensities of each clip, float32 [T, 18].
@@ -44,12 +44,12 @@ def score_peaks(
     peaks = np.stack([trace.max(0) for trace in traces])
     truth, label = present(recordings), labels(recordings)
     predicted = dominant(peaks, presence)
-    active = peaks >= presence.threshold
+    found = peaks >= presence.peak
     units = range(len(CODES))
     areas = [metrics.area_under_curve(truth[:, k], peaks[:, k]) for k in units]
     return {
         'clip_accuracy': metrics.accuracy(label, predicted),
         'clip_uar': metrics.unweighted_recall(label, predicted),
-        'clip_uf1': float(np.mean([metrics.f1(truth[:, k], active[:, k]) for k in units])),
+        'clip_uf1': float(np.mean([metrics.f1(truth[:, k], found[:, k]) for k in units])),
         'clip_auc': metrics.mean_of_known(np.array(areas)),
     }

@@ -44,7 +44,7 @@ def count_operations(network: SpikingNetwork, recordings: Sequence[Recording]) -
     """Count the spikes of a network and the operations that they cause.
 
     An operation is one addition of a weight to one neuron. Each layer is counted by what comes
-    into it: the first takes the cells with events, which are graded, the next ones spikes, the
+    into it: the first takes traces, which are graded and hardly ever 0, the next ones spikes, the
     readout integrators that are never silent.
 
     Args:

@@ -23,16 +23,21 @@ class Published:
     """Estimates of a clip.
 
     Attributes:
-        intensity: float32 [T, 18].
+        sides: float32 [T, 18, 2], intensities on the subject's left and right.
         confidence: float32 [T, 18].
         active: bool [T, 18].
         status: int64 [T], of `Status`.
     """
 
-    intensity: NDArray[np.float32]
+    sides: NDArray[np.float32]
     confidence: NDArray[np.float32]
     active: NDArray[np.bool_]
     status: NDArray[np.int64]
+
+    @property
+    def intensity(self) -> NDArray[np.float32]:
+        """Intensity of the stronger side, float32 [T, 18]."""
+        return np.asarray(self.sides.max(axis=2), np.float32)
 
 
 def publish(classifier: ActionUnitClassifier, recording: Recording) -> Published:
@@ -48,7 +53,7 @@ def publish(classifier: ActionUnitClassifier, recording: Recording) -> Published
         estimate, state = classifier.step(slice_, state)
         estimates.append(estimate)
     return Published(
-        np.stack([e.intensity for e in estimates]),
+        np.stack([e.sides for e in estimates]),
         np.stack([e.confidence for e in estimates]),
         np.stack([e.active for e in estimates]),
         np.array([e.status for e in estimates], np.int64),

@@ -65,18 +65,23 @@ def active_slices(trace: NDArray[np.float32], presence: Presence) -> NDArray[np.
 
 
 def score(
-    traces: Sequence[NDArray[np.float32]], recordings: Sequence[Recording], presence: Presence
+    traces: Sequence[NDArray[np.float32]],
+    recordings: Sequence[Recording],
+    presence: Presence,
+    statuses: Sequence[NDArray[np.int64] | None] | None = None,
 ) -> Scored:
     """Score predicted intensities.
 
     Args:
         traces: of each clip, float32 [T, 18].
         recordings: the clips.
-        presence: thresholds.
+        presence: limits.
+        statuses: of each clip, int64 [T]; None for a method that tells none.
     """
     active = [active_slices(trace, presence) for trace in traces]
     truth = [r.clip.intensity >= PRESENT for r in recordings]
-    found = [spot(trace, presence) for trace in traces]
+    told = statuses or [None] * len(traces)
+    found = [spot(trace, presence, status) for trace, status in zip(traces, told, strict=True)]
     every, intensity = np.concatenate(truth), np.concatenate(list(traces))
     return Scored(
         np.array([r.clip.identity for r in recordings], np.int64),

@@ -29,22 +29,28 @@ Span: TypeAlias = tuple[int, int]
 """Onset and offset, ns since the start of the clip."""
 
 
-def spot(trace: NDArray[np.float32], presence: Presence) -> tuple[MicroExpression, ...]:
+def spot(
+    trace: NDArray[np.float32], presence: Presence, status: NDArray[np.int64] | None = None
+) -> tuple[MicroExpression, ...]:
     """Run the package's own spotter over a clip.
 
-    A clip begins with a face at rest, so nothing is held back as warming up. What goes on at
+    A clip begins with a face at rest, so that warming up counts as OK. What goes on at
     its end is ended there, one slice after the last: a clip that is cut off is no fault of the
     method.
 
     Args:
         trace: intensities at the end of each slice, float32 [T, 18].
-        presence: thresholds.
+        presence: limits.
+        status: int64 [T], of `Status`; None for a method that cannot tell, and is trusted.
     """
     spotter = Spotter(presence)
     state = spotter.initial_state()
+    told = [Status.OK] * len(trace) if status is None else [Status(s) for s in status.tolist()]
+    trusted = [Status.OK if s is Status.WARMING_UP else s for s in told]
     found: tuple[MicroExpression, ...] = ()
-    for number, intensity in enumerate([*trace, np.zeros_like(trace[0])], 1):
-        done, state = spotter.step(number * SLICE_NS, intensity, Status.OK, state)
+    slices = zip([*trace, np.zeros_like(trace[0])], [*trusted, Status.OK], strict=True)
+    for number, (intensity, now) in enumerate(slices, 1):
+        done, state = spotter.step(number * SLICE_NS, intensity, now, state)
         found += done
     return found
 

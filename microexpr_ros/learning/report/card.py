@@ -48,7 +48,13 @@ def _headline(report: dict[str, Any]) -> str:
             alarms.items(), spread['false_alarms_per_min'].values(), strict=True
         )
     ]
+    sides = report['asymmetry']
     cells += [
+        [
+            f'stronger side named, {sides["n_clips"]} clips with uneven units',
+            _with(percent(sides['named']), sides['ci95'], percent),
+        ],
+        ['stronger side, AUC of left minus right', fraction(sides['auc'])],
         ['synaptic operations', number(report['synops_per_s'], '/s')],
         ['multiply-adds of the twin', number(report['twin_macs_per_s'], '/s')],
     ]

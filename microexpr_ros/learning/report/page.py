@@ -63,6 +63,12 @@ DEFINITIONS: Final = (
         'the mean recall of present and absent: 0.5 is chance.',
     ),
     (
+        'Left or right',
+        'Units and slices of 10 ms in which the true intensities of the two sides differ by at '
+        'least 0.1: the share in which the stronger side is read as the stronger, a tie counting '
+        'half, and the area under the curve of left minus right.',
+    ),
+    (
         'Spotting F1',
         'Detections of the package’s own spotter, matched one to one to true expressions '
         'where the intersection over union of both intervals is at least 0.5 (as in MEGC). '
@@ -103,6 +109,7 @@ def page(report: dict[str, Any]) -> str:
         _tiles(report),
         _comparison(report),
         _units(report),
+        _sides(report),
         _confusion(report),
         _time(report),
         _confidence(report),
@@ -203,6 +210,43 @@ def _units(report: dict[str, Any]) -> str:
         'Unit by unit',
         f'Over all slices: F1 of presence (bar, number) and area under the curve '
         f'(<span style="color:{WARM}">●</span>, 0.5 is chance). Rare units are hard to count on.',
+        chart,
+    )
+
+
+def _sides(report: dict[str, Any]) -> str:
+    found = report['asymmetry']
+    rows = [
+        Bar(
+            'all units',
+            found['named'],
+            found['ci95'],
+            dot=found['auc'],
+            note=f'{found["n_clips"]} clips',
+        ),
+        *(
+            Bar(
+                f'{code} {NAMES[int(code)]}',
+                row['named'],
+                dot=row['auc'],
+                note=f'{row["n_clips"]} clips',
+            )
+            for code, row in found['per_au'].items()
+        ),
+        Bar('chance', found['chance'], main=False),
+    ]
+    chart = bars(
+        rows,
+        'How often the stronger side is named rightly',
+        percent,
+        width=924,
+        label_width=200,
+        most=1,
+    )
+    return _section(
+        'Left or right',
+        'Where a unit is stronger on one side: how often that side is named (bar, number) and '
+        f'area under the curve (<span style="color:{WARM}">●</span>, 0.5 is chance).',
         chart,
     )
 

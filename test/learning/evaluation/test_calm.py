@@ -11,7 +11,7 @@ from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
 
 SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4, 2),
-                             tau_ms=(20.0, 30.0), integrators=8, hidden=8)  # fmt: skip
+                             tau_ms=(20.0, 30.0), integrators=8)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_kinds_of_calm(make_clip, distractors, kind):
 
 def test_false_alarms_of_a_network_that_always_sees_everything(make_clip):
     torch.manual_seed(0)
-    eager = ActionUnitClassifier(SpikingNetwork(SMALL).deployed(), Presence.uncalibrated(0.01))
+    eager = ActionUnitClassifier(SpikingNetwork(SMALL).deployed(), Presence.uncalibrated(0.001))
     talk, blink = (
         replace(make_clip(n, 50, 0), distractors=(n_,)) for n, n_ in ((0, 'talk'), (1, 'blink'))
     )

@@ -11,7 +11,7 @@ from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
 
 SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4, 2),
-                             tau_ms=(20.0, 30.0), integrators=8, hidden=8)  # fmt: skip
+                             tau_ms=(20.0, 30.0), integrators=8)  # fmt: skip
 
 
 @pytest.fixture

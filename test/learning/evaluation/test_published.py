@@ -10,13 +10,13 @@ from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
 
 SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4, 2),
-                             tau_ms=(20.0, 30.0), integrators=8, hidden=8)  # fmt: skip
+                             tau_ms=(20.0, 30.0), integrators=8)  # fmt: skip
 
 
 def test_what_is_published_is_what_the_network_predicts(recordings):
     torch.manual_seed(0)
     network = SpikingNetwork(SMALL).deployed()
-    presence = Presence.uncalibrated(0.048)
+    presence = Presence.uncalibrated(0.00226)
     published = publish(ActionUnitClassifier(network, presence), recordings[1])
     (trace,) = predict(network, [recordings[1]])
     np.testing.assert_allclose(published.intensity, trace, atol=1e-5)
@@ -30,7 +30,7 @@ def published(recordings):
     truth = recordings[1].clip.intensity >= 0.05
     status = np.where(np.arange(40) < 20, Status.WARMING_UP, Status.OK)
     confidence = np.where(truth, 0.7, 0.9).astype(np.float32)
-    return Published(recordings[1].clip.intensity, confidence, truth, status)
+    return Published(recordings[1].clip.sides, confidence, truth, status)
 
 
 def test_reliability_of_the_slices_that_count(published, recordings):
@@ -44,7 +44,5 @@ def test_reliability_of_units_said_to_be_present(published, recordings):
     every = list(Status)
     number, _, right = reliability(published, recordings[1], every, active=True)
     assert number.sum() == right.sum() == published.active.sum()
-    wrong = Published(
-        published.intensity, published.confidence, ~published.active, published.status
-    )
+    wrong = Published(published.sides, published.confidence, ~published.active, published.status)
     assert reliability(wrong, recordings[1], every)[2].sum() == 0

@@ -64,6 +64,11 @@ def make_report(value):
                         'n_dominant': 1}
             for code in CODES
         },
+        'asymmetry': {
+            'named': value, 'ci95': bounds, 'auc': value, 'chance': 0.5, 'n_slices': 5,
+            'n_clips': 2,
+            'per_au': {} if value is None else {'12': {'named': value, 'auc': None, 'n_clips': 3}},
+        },
         'confusion': [[0] * 19 for _ in range(19)],
         'by': {'light': {'bright': {**scores, 'ci95': bounds, 'n': 7}}},
         'spotting': {'right': 3, 'wrong': 4, 'missed': 5, 'names_dominant': value},
@@ -99,7 +104,7 @@ def test_page_says_what_was_found():
     assert '20.0 % to 30.0 %' in html
     assert '12.5 points' in html
     assert html.count('not measured') == 0
-    assert page(make_report(None)).count('not measured') == 18 + 4 + 1
+    assert page(make_report(None)).count('not measured') == 18 + 1 + 4 + 1
 
 
 @pytest.mark.parametrize('value', [None, 0.125])
@@ -110,6 +115,7 @@ def test_card_is_made_of_even_tables(value):
     assert 'None' not in text
     assert '| clip accuracy, dominant unit or none | 25.0 % (20.0 % to 30.0 %) |' in text
     assert text.count('| 45 blink |') == 1
+    assert text.count('| stronger side named, 2 clips with uneven units |') == 1
 
 
 def test_methods_come_in_order_and_unknown_ones_last():
