@@ -181,15 +181,17 @@ def sequences(
         first, end = spans[b]
         places = np.arange(end) if order is None else order[b][:end]
         powers = np.power.outer(np.asarray(decays, np.float32), np.arange(first)[::-1])
+        weights = jitter.gains() / recording.clip.pixels_per_cell
         events = (
-            *(recording.cells, recording.counts, recording.starts, pool, jitter.table()),
-            *(jitter.gains() / recording.clip.pixels_per_cell, *_chances(jitter)),
+            *(recording.cells, recording.counts, pool, jitter.table(), weights),
+            *_chances(jitter),
         )
-        _scatter(places[first:], *events, density[:, b])
-        _leave(places[:first], powers, *events, traces[b])
+        _scatter(places[first:], recording.starts, density[:, b], *events)
+        _leave(places[:first], recording.starts, powers, traces[b], *events)
         if seen is not None and seen_traces is not None:
             # Sequences of one clip come one after the other, and share its film.
-            if b == 0 or recording is not recordings[b - 1]:
+            shared = b > 0 and recording is recordings[b - 1]
+            if not shared or (jitters is not None and jitter is not jitters[b - 1]):
                 changes, pictures = film(recording, pool, jitter)
             newest = np.searchsorted(recording.clip.frame_slice, places, 'right') - 1
             there = newest >= 0
@@ -197,8 +199,8 @@ def sequences(
             seen[: end - first, b, 2][there[first:]] = pictures[newest[first:][there[first:]]]
             seen[: end - first, b, :2][fresh[first:]] = changes[newest[first:][fresh[first:]]]
             past = np.flatnonzero(fresh[:first])
-            weights = powers[:, past].astype(np.float32)
-            seen_traces[b] = np.tensordot(weights, changes[newest[past]], 1)
+            left = powers[:, past].astype(np.float32)
+            seen_traces[b] = np.tensordot(left, changes[newest[past]], 1)
         truth = recording.clip.sides[places[first:] if order is not None else slice(first, end)]
         sides[: end - first, b] = truth[..., ::-1] if jitter.mirror else truth
         valid[: end - first, b] = True
@@ -303,41 +305,37 @@ def _fate(seed, i, keep, flip, late):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _scatter(  # type: ignore[no-untyped-def]
-    places, cells, counts, starts, pool, table, weights, keep, flip, late, seed, out
+def _landing(  # type: ignore[no-untyped-def]
+    i, place, end, cells, counts, pool, table, weights, keep, flip, late, seed
 ):
-    for place in range(len(places)):
-        slice_ = places[place]
-        for i in range(starts[slice_], starts[slice_ + 1]):
-            kept, flipped, later = _fate(seed, i, keep, flip, late)
-            cell, at = np.int64(cells[i]), place + later
-            if not kept or at < 0 or at >= len(places):
-                continue
-            polarity, rest = cell // (GRID * GRID), cell % (GRID * GRID)
-            row, column = table[0, rest // GRID], table[1, rest % GRID]
-            if row >= 0 and column >= 0:
-                shown = 1 - polarity if flipped else polarity
-                out[at, shown, row // pool, column // pool] += weights[polarity] * counts[i]
+    """Return place, polarity, row, column and weight of an entry; place -1 if it is lost."""
+    kept, flipped, later = _fate(seed, i, keep, flip, late)
+    at, cell = place + later, np.int64(cells[i])
+    polarity, rest = cell // (GRID * GRID), cell % (GRID * GRID)
+    row, column = table[0, rest // GRID], table[1, rest % GRID]
+    if not kept or at < 0 or at >= end or row < 0 or column < 0:
+        at = -1
+    shown = 1 - polarity if flipped else polarity
+    return at, shown, row // pool, column // pool, weights[polarity] * counts[i]
 
 
 @njit(nogil=True, cache=True)
-def _leave(  # type: ignore[no-untyped-def]
-    places, powers, cells, counts, starts, pool, table, weights, keep, flip, late, seed, out
-):
+def _scatter(places, starts, out, *events):  # type: ignore[no-untyped-def]
     for place in range(len(places)):
-        slice_ = places[place]
-        for i in range(starts[slice_], starts[slice_ + 1]):
-            kept, flipped, later = _fate(seed, i, keep, flip, late)
-            cell, at = np.int64(cells[i]), place + later
-            if not kept or at < 0 or at >= len(places):
-                continue
-            polarity, rest = cell // (GRID * GRID), cell % (GRID * GRID)
-            row, column = table[0, rest // GRID], table[1, rest % GRID]
-            if row >= 0 and column >= 0:
-                shown = 1 - polarity if flipped else polarity
-                events = weights[polarity] * counts[i]
+        for i in range(starts[places[place]], starts[places[place] + 1]):
+            at, polarity, row, column, weight = _landing(i, place, len(places), *events)
+            if at >= 0:
+                out[at, polarity, row, column] += weight
+
+
+@njit(nogil=True, cache=True)
+def _leave(places, starts, powers, out, *events):  # type: ignore[no-untyped-def]
+    for place in range(len(places)):
+        for i in range(starts[places[place]], starts[places[place] + 1]):
+            at, polarity, row, column, weight = _landing(i, place, len(places), *events)
+            if at >= 0:
                 for k in range(len(powers)):
-                    out[k, shown, row // pool, column // pool] += events * powers[k, at]
+                    out[k, polarity, row, column] += weight * powers[k, at]
 
 
 @njit(nogil=True, cache=True)
