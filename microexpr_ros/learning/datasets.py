@@ -201,7 +201,7 @@ def sequences(
             past = np.flatnonzero(fresh[:first])
             left = powers[:, past].astype(np.float32)
             seen_traces[b] = np.tensordot(left, changes[newest[past]], 1)
-        truth = recording.clip.sides[places[first:] if order is not None else slice(first, end)]
+        truth = recording.clip.sides[places[first:]]
         sides[: end - first, b] = truth[..., ::-1] if jitter.mirror else truth
         valid[: end - first, b] = True
     if jitters is not None:

@@ -144,7 +144,7 @@ def train(
     report: Report | None = None,
     model: Model = 'events',
 ) -> Trained[Network]:
-    """Train by backpropagation through time.
+    """Train from rates, then from spikes by backpropagation through time.
 
     Args:
         training: clips to learn from.
