@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from microexpr_ros.synthesis.clips import STEP_PX
+
 if TYPE_CHECKING:
     from microexpr_ros.synthesis.clips import Recipe
 
@@ -39,6 +41,13 @@ def synth(
     skin_dir: Annotated[
         Path | None, typer.Option(help='Skins (.jpg, .png) in the UV map of MakeHuman.')
     ] = None,
+    step_px: Annotated[
+        float,
+        typer.Option(
+            help='Farthest that anything moves between two rendered samples, px, up to 1: '
+            'coarser is quicker.'
+        ),
+    ] = STEP_PX,
     bags: Annotated[
         bool,
         typer.Option(
@@ -95,7 +104,7 @@ def synth(
         summary = {'folder': str(index.folder), 'clips': len(index), 'recipe': index.recipe}
         typer.echo(json.dumps(summary) if as_json else f'{index.folder} is whole and undamaged')
         return
-    recipe = dataset.Recipe(split, seed, sensor, light, _photographs(skin_dir, split))
+    recipe = dataset.Recipe(split, seed, sensor, light, _photographs(skin_dir, split), step_px)
     dataset.check_order(recipe, clips, workers)
     share = Share.parse(shard)
     if preview:

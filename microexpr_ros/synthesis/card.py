@@ -202,6 +202,7 @@ def _tell(content: dict[str, Any], histograms: list[Histogram], faces: bool) -> 
         f'{content["skins"]} skins; no other split has any of them',
         f'- seed {recipe["seed"]}, sensor {recipe["sensor"]}, light {recipe["light"]}, '
         f'skins from images: {photographs}',
+        f'- rendered whenever something has moved by {recipe["step_px"]:g} px',
         f'- generator {recipe["generator"]}, of microexpr_ros {content["version"]}; '
         'the same recipe gives the same bytes',
         '- checksums: `sha256sum -c SHA256SUMS`',

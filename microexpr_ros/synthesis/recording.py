@@ -202,7 +202,7 @@ def record(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
     region = take.view
     view = scene.build_scene(rng, region.person, region.light, camera, region.turn, _BLUR_PX)
     # Whole pictures of a large sensor are too many to keep.
-    film = shift.film(view, take.course, take.parameters, rng)
+    film = shift.film(view, take.course, take.parameters, rng, recipe.step_px)
     first = next(film)
     events = scene.join([sample.events for sample in film])
     exposed = replace(frame_sensor.settle(first.picture), readout_ns=readout_ns)

@@ -16,7 +16,7 @@ from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events
 from microexpr_ros.synthesis import event_sensor, face, frame_sensor, motion, renderer, skin
-from microexpr_ros.synthesis.clips import STREAMED
+from microexpr_ros.synthesis.clips import STEP_PX, STREAMED
 from microexpr_ros.synthesis.event_sensor import SENSORS, SensorParameters
 from microexpr_ros.synthesis.face import FACE_CENTRE, FACE_HEIGHT
 from microexpr_ros.synthesis.motion import Motion
@@ -28,11 +28,6 @@ LIGHTS: Final = ('bright', 'dim', 'side', 'flicker')
 
 _LIGHT_SHARES = (0.4, 0.23, 0.25, 0.12)
 _SENSOR_SHARES = (0.4, 0.35, 0.25)
-
-STEP_PX: Final = 0.4
-"""Farthest that anything moves between two rendered samples, px. Box-filtered edges change a
-pixel in proportion to their shift below one pixel, so a straight line between samples is true
-there."""
 
 _LONGEST_STEP_NS = 40_000_000
 _GRID_NS = 4_000_000
@@ -343,7 +338,11 @@ class Sample:
 
 
 def film(
-    scene: Scene, course: Motion, parameters: SensorParameters, rng: np.random.Generator
+    scene: Scene,
+    course: Motion,
+    parameters: SensorParameters,
+    rng: np.random.Generator,
+    step_px: float = STEP_PX,
 ) -> Iterator[Sample]:
     """Yield the samples of a take, from time 0 to its end, as the event sensor sees it.
 
@@ -352,8 +351,9 @@ def film(
         course: What moves.
         parameters: The event sensor's pixels; its size does not matter here.
         rng: Draws the pixels' mismatch.
+        step_px: Farthest that anything moves between two samples, px.
     """
-    times = sample_times(scene, course)
+    times = sample_times(scene, course, step_px=step_px)
     channels, pose, shift = course.channels(times), course.pose(times), course.shift(times)
     before = scene.radiance(channels[0], pose[0], shift[0])
     state = settle_sensor(parameters, scene.light, before, rng)

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events
 from microexpr_ros.synthesis import event_sensor, motion, scene
+from microexpr_ros.synthesis.clips import STEP_PX
 from microexpr_ros.synthesis.event_sensor import SensorParameters
 from microexpr_ros.synthesis.motion import Motion
 from microexpr_ros.synthesis.renderer import Lamp
@@ -165,14 +166,18 @@ def still(view: Scene, t_ns: int) -> Scene:
 
 
 def film(
-    view: Scene, course: Motion, parameters: SensorParameters, rng: np.random.Generator
+    view: Scene,
+    course: Motion,
+    parameters: SensorParameters,
+    rng: np.random.Generator,
+    step_px: float = STEP_PX,
 ) -> Iterator[Sample]:
     """Yield the samples of a take as `scene.film` does, under a light that may move."""
     if not isinstance(view.light, MovingLight):
-        yield from scene.film(view, course, parameters, rng)
+        yield from scene.film(view, course, parameters, rng, step_px)
         return
     grid = np.arange(0, course.duration_ns, _SWING_STEP_NS, dtype=np.int64)
-    times = np.union1d(scene.sample_times(view, course), grid)
+    times = np.union1d(scene.sample_times(view, course, step_px=step_px), grid)
     channels, pose, shift = course.channels(times), course.pose(times), course.shift(times)
 
     def look(k: int) -> NDArray[np.float32]:

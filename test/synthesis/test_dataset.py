@@ -159,6 +159,8 @@ def test_images_that_were_shared_out_anew_are_refused(tmp_path, fast):
         (Recipe(sensor='prophesee'), 1, 1, 'sensor'),
         (Recipe(light='neon'), 1, 1, 'light'),
         (Recipe(seed=-1), 1, 1, 'seed'),
+        (Recipe(step_px=2.0), 1, 1, 'step-px'),
+        (Recipe(step_px=0.0), 1, 1, 'step-px'),
         (Recipe(), 0, 1, 'clips'),
         (Recipe(), 1, 0, 'workers'),
     ],
@@ -232,6 +234,16 @@ def test_a_clip_depends_on_its_recipe_and_number_alone(clip):
     other = dataset.make_clip(Recipe('test', 4, 'davis346', 'bright'), 7)
     same(dataset.make_clip(Recipe('test', 4, 'davis346', 'bright'), 1), clip)
     assert other.identity != clip.identity
+
+
+@needs_face
+def test_a_coarser_clip_shows_the_same_with_nearly_as_many_events(clip):
+    coarse = dataset.make_clip(Recipe('test', 4, 'davis346', 'bright', step_px=1.0), 1)
+    np.testing.assert_array_equal(coarse.sides, clip.sides)
+    assert (coarse.identity, coarse.dominant) == (clip.identity, clip.dominant)
+    assert 0.8 < coarse.counts.sum() / clip.counts.sum() < 1.05
+    difference = coarse.frames.astype(float) - clip.frames.astype(float)
+    assert np.abs(difference).mean() < 4
 
 
 @needs_face
