@@ -52,6 +52,11 @@ def build(model: Model, configuration: SpikingConfiguration | None = None) -> Ne
     return result
 
 
+def sees_events(network: Network) -> bool:
+    """Whether a network needs the events of a batch."""
+    return not (isinstance(network, FrameNetwork) and network.model == 'rgb')
+
+
 def sees_frames(network: Network) -> bool:
     """Whether a network needs the frames of a batch."""
     return isinstance(network, FrameNetwork)
@@ -59,7 +64,7 @@ def sees_frames(network: Network) -> bool:
 
 def decays(network: Network) -> tuple[float, ...]:
     """Return what a slice leaves of each trace that a network keeps of its input."""
-    return network.configuration.decays() if isinstance(network, SpikingNetwork) else ()
+    return () if isinstance(network, RegionCounts) else network.configuration.decays()
 
 
 def encode(network: Network, batch: SequenceBatch) -> tuple[Tensor, NetworkState]:
@@ -71,7 +76,7 @@ def encode(network: Network, batch: SequenceBatch) -> tuple[Tensor, NetworkState
     """
     events = network.encode(torch.from_numpy(batch.density), 1.0)
     state = network.initial_state(batch.density.shape[1])
-    if not isinstance(network, SpikingNetwork):
+    if isinstance(network, RegionCounts):
         return events, state
     traces = network.encode(torch.from_numpy(batch.traces), 1.0)
     if isinstance(network, FrameNetwork):

@@ -9,15 +9,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from microexpr_ros.facs import CODES
-from microexpr_ros.perception.spiking import NetworkState, SpikingConfiguration
+from microexpr_ros.perception.spiking import (
+    NetworkState,
+    SpikingConfiguration,
+    every_slice_alone,
+)
+from microexpr_ros.perception.traces import leave_all
 
 
 class RecurrentTwin(nn.Module):
     """As many layers and parameters as the spiking network of the same configuration.
 
-    Its convolutions are those of the spiking network, with rectified values for spikes and no
-    memory; a gated recurrent unit (Cho et al., 2014) stands for the leaky integrators, with as
-    many units as make up the same number of parameters.
+    It is given the same traces. Its convolutions are those of the spiking network, with rectified
+    values for spikes and no memory; a gated recurrent unit (Cho et al., 2014) stands for the leaky
+    integrators, with as many units as make up the same number of parameters.
 
     Args:
         configuration: of the spiking network.
@@ -27,7 +32,9 @@ class RecurrentTwin(nn.Module):
         super().__init__()
         self.configuration = c = configuration or SpikingConfiguration()
         layers: list[nn.Module] = []
-        before, side = 2, c.grid // c.pool
+        side = c.grid // c.pool
+        self._shape = len(c.trace_ms), 2, side, side
+        before = 2 * len(c.trace_ms)
         for channels, kernel, stride in zip(c.channels, c.kernels, c.strides, strict=True):
             layers += [
                 nn.Conv2d(before, channels, kernel, stride, kernel // 2, bias=False),
@@ -45,37 +52,32 @@ class RecurrentTwin(nn.Module):
 
     def initial_state(self, batch: int = 1) -> NetworkState:
         """Return the state of a network at rest."""
-        return (torch.zeros(batch, self.recurrence.hidden_size),)
+        units = self.recurrence.hidden_size
+        return torch.zeros(batch, *self._shape), torch.zeros(batch, units)
 
     def encode(self, counts: Tensor, pixels_per_cell: Tensor | float) -> Tensor:
         """Turn counts into input as the spiking network does; counts are pooled already."""
-        c = self.configuration
-        density = counts / (c.pool**2 * pixels_per_cell)
-        return density / (density + c.half)
+        return counts / (self.configuration.pool**2 * pixels_per_cell)
 
     def forward(
         self, encoded: Tensor, state: NetworkState, memoryless: bool = False
     ) -> tuple[Tensor, NetworkState]:
         """Run whole sequences; arguments and results as of `SpikingNetwork.forward`."""
-        steps = len(encoded)
-        flat = encoded.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        drive = functional.relu(self.projection(self.convolutions(flat).flatten(1)))
-        (before,) = state
         if memoryless:
-            values, _ = self.recurrence(drive[None], before.repeat(steps, 1)[None])
-            values = values.view(steps, -1, values.shape[-1])
-            after = values[-1]
-        else:
-            values, last = self.recurrence(drive.view(steps, -1, drive.shape[-1]), before[None])
-            after = last[0]
+            return every_slice_alone(self, encoded, state)
+        c, steps = self.configuration, len(encoded)
+        traces, before = state
+        given, traces = leave_all(encoded, traces, c.decays(), c.half)
+        flat = given.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        drive = functional.relu(self.projection(self.convolutions(flat).flatten(1)))
+        values, last = self.recurrence(drive.view(steps, -1, drive.shape[-1]), before[None])
         result: Tensor = self.readout(functional.relu(values))
-        return result.view(*result.shape[:-1], len(CODES), 2), (after,)
+        return result.view(*result.shape[:-1], len(CODES), 2), (traces, last[0])
 
 
 def _units(features: int, c: SpikingConfiguration) -> int:
-    # Of the spiking network: traces into the first layer, projection with bias and leak, readout.
+    # Of the spiking network: projection with bias and leak, readout.
     # Of the twin with n units: projection and readout, and 6 n (n + 1) for the gates.
-    traces = 2 * (len(c.trace_ms) - 1) * c.kernels[0] ** 2 * c.channels[0]
     linear = features + 1 + 2 * len(CODES)
-    spent = c.integrators * (linear + 1) + traces
+    spent = c.integrators * (linear + 1)
     return round((math.sqrt((linear + 6) ** 2 + 24 * spent) - linear - 6) / 12)

@@ -20,6 +20,7 @@ from microexpr_ros.events.histogram import GRID, SLICE_NS
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception.folding import folded
 from microexpr_ros.perception.scan import fire
+from microexpr_ros.perception.traces import leave, leave_all
 
 NetworkState: TypeAlias = tuple[Tensor, ...]
 """Traces [B, N, C, h, w], voltages [B, C, H, W] of each spiking layer, integrators [B, I]."""
@@ -33,9 +34,7 @@ class SpikingConfiguration:
         grid: rows and columns of a slice.
         pool: cells per side that are summed into one input pixel.
         slice_ns: length of a slice; one step of the network.
-        trace_ms: time constants of the leaky traces that every input pixel keeps, ms. A small
-            movement leaves a few events in many slices: they must be added up before anything
-            that is not linear, or it takes them for noise.
+        trace_ms: time constants of the leaky traces that every input pixel keeps, ms.
         half: trace, in events per sensor pixel, at which the input is half of its largest.
         channels: of the spiking layers.
         kernels: sizes of their convolutions.
@@ -177,8 +176,8 @@ class SpikingNetwork(nn.Module):
             on the subject's left and right, and the new state.
         """
         traces, *voltages, integrated = state
-        traces = self._trace(encoded, traces)
-        spikes = self._compress(traces, encoded)
+        c = self.configuration
+        spikes, traces = leave(encoded, traces, c.decays(), c.half)
         after = [traces]
         for i, (convolution, cell) in enumerate(zip(self.convolutions, self.cells, strict=True)):
             current = convolution(spikes)
@@ -207,18 +206,10 @@ class SpikingNetwork(nn.Module):
             Log-odds of the intensities' roots, float32 [T, B, 18, 2], and the state at the end.
         """
         if memoryless:
-            # Every slice is a sequence of its own.
-            start = tuple(v.repeat(len(encoded), *[1] * (v.dim() - 1)) for v in state)
-            logits, after = self(encoded.flatten(0, 1)[None], start)
-            last = tuple(v[-encoded.shape[1] :] for v in after)
-            return logits[0].unflatten(0, encoded.shape[:2]), last
+            return every_slice_alone(self, encoded, state)
         c, steps = self.configuration, len(encoded)
         traces, *voltages, integrated = state
-        inputs = []
-        for now in encoded.unbind():
-            traces = self._trace(now, traces)
-            inputs.append(self._compress(traces, now))
-        spikes = torch.stack(inputs)
+        spikes, traces = leave_all(encoded, traces, c.decays(), c.half)
         after = [traces]
         for i, convolution in enumerate(self.convolutions):
             current = spikes.flatten(0, 1).contiguous(memory_format=torch.channels_last)
@@ -264,16 +255,6 @@ class SpikingNetwork(nn.Module):
     def _step_s(self) -> float:
         return self.configuration.slice_ns * 1e-9
 
-    def _trace(self, encoded: Tensor, traces: Tensor) -> Tensor:
-        decays = traces.new_tensor(self.configuration.decays()).view(-1, 1, 1, 1)
-        result: Tensor = traces * decays + encoded[:, None, : self.traced]
-        return result
-
-    def _compress(self, traces: Tensor, encoded: Tensor) -> Tensor:
-        # One event in a few pixels matters, and a flash does not drown the face.
-        shares = traces / (traces + self.configuration.half)
-        return torch.cat([shares.flatten(1, 2), encoded[:, self.traced :]], 1)
-
     def _leak(self) -> LIBoxParameters:
         # Norse keeps parameters outside of the module's, so the learnt ones are put in here.
         return LIBoxParameters(
@@ -284,6 +265,23 @@ class SpikingNetwork(nn.Module):
     def _read(self, integrated: Tensor) -> Tensor:
         result: Tensor = self.readout(functional.relu(integrated))
         return result.view(*result.shape[:-1], len(CODES), 2)
+
+
+def every_slice_alone(
+    network: nn.Module, encoded: Tensor, state: NetworkState
+) -> tuple[Tensor, NetworkState]:
+    """Run every slice as a sequence of its own, from the same state.
+
+    Args:
+        network: takes float32 [T, B, ...] and a state, and gives results of each slice and the
+            state at the end.
+        encoded: float32 [T, B, ...].
+        state: at the start of every slice.
+    """
+    start = tuple(v.repeat(len(encoded), *[1] * (v.dim() - 1)) for v in state)
+    logits, after = network(encoded.flatten(0, 1)[None], start)
+    last = tuple(v[-encoded.shape[1] :] for v in after)
+    return logits[0].unflatten(0, encoded.shape[:2]), last
 
 
 def rate(current: Tensor, leak: float) -> Tensor:
