@@ -52,6 +52,7 @@ def write_baseline(
     presence: Presence,
     network: Network | None = None,
     training: Mapping[str, Any] | None = None,
+    scale: Presence | None = None,
 ) -> Path:
     """Write what is only compared, and return its file.
 
@@ -61,6 +62,8 @@ def write_baseline(
         presence: thresholds chosen on the validation split.
         network: as it was trained; None for a method without one.
         training: how it was trained, of `runner.settings`.
+        scale: makes probabilities of values that have no common scale; its thresholds are not
+            used, those of `presence` are of the probabilities.
     """
     control: Control = training['control'] if training else 'none'
     name = name_of(model, control)
@@ -70,6 +73,7 @@ def write_baseline(
         'control': control,
         'configuration': asdict(network.configuration) if network else {},
         'presence': presence.to_settings(),
+        'scale': scale.to_settings() if scale else {},
         'training': training or {},
         'torch': torch.__version__,
     }
@@ -94,13 +98,18 @@ def read_baselines(folder: Path) -> dict[str, Estimator]:
     return {estimator.name: estimator for estimator in found}
 
 
+def _scaled(clips: Sequence[Recording], scale: Presence) -> list[NDArray[np.float32]]:
+    return [scale.probability(trace) for trace in blendshapes.predict(clips)]
+
+
 def _read(path: Path) -> Estimator:
     file = weights.load(path, 'baseline')
     settings = file.settings
     try:
         presence = Presence.from_settings(settings['presence'])
         if settings['model'] == 'mediapipe':
-            return Estimator(file.name, blendshapes.predict, presence)
+            scale = Presence.from_settings(settings['scale'])
+            return Estimator(file.name, lambda clips: _scaled(clips, scale), presence)
         configuration = describe(SpikingConfiguration, settings['configuration'], str(path))
         network = build(settings['model'], configuration)
         network.load_state_dict(dict(file.tensors))

@@ -104,9 +104,12 @@ def _of_persons(clips: Sequence[Recording], persons: int) -> Sequence[Recording]
 
 
 def _choose_thresholds(clips: Sequence[Recording], out: Path) -> dict[str, Any]:
-    traces = blendshapes.predict(clips)
+    found = blendshapes.predict(clips)
+    # Blendshapes have ranges of their own; their probabilities can be compared with each other.
+    scale = fit_presence(found, clips)
+    traces = [scale.probability(trace) for trace in found]
     presence = fit_presence(traces, clips)
-    path = write_baseline(out, 'mediapipe', presence)
+    path = write_baseline(out, 'mediapipe', presence, scale=scale)
     return {'weights': str(path), 'validation': score_peaks(traces, clips, presence)}
 
 
