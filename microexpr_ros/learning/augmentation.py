@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +14,9 @@ from microexpr_ros.events.histogram import GRID
 
 NOISE_SHARE: Final = 0.005
 """Share of cells and slices that noise falls in."""
+
+BENDS: Final = 6
+"""Knots per side of the grid on which the displacements of a bend are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,10 @@ class Jitter:
         rows: shift down, cells.
         columns: shift to the right, cells.
         zoom: scale about the middle of the region: its edges are never exact.
+        stretch: height over width of what was a square: faces are longer or broader.
+        turn: rotation about the middle, rad.
+        shear: by how much a column leans, columns per row.
+        bend: largest displacement of a smooth, random one, cells: no two faces are alike.
         gain: factor on the counts: sensors differ in contrast threshold.
         balance: factor on ON over that on OFF: so do the two thresholds of one sensor.
         keep: share of the cells' entries that are kept.
@@ -37,6 +45,10 @@ class Jitter:
     rows: int = 0
     columns: int = 0
     zoom: float = 1.0
+    stretch: float = 1.0
+    turn: float = 0.0
+    shear: float = 0.0
+    bend: float = 0.0
     gain: float = 1.0
     balance: float = 1.0
     keep: float = 1.0
@@ -45,15 +57,15 @@ class Jitter:
     noise: float = 0.0
     seed: int = 0
 
-    def table(self) -> NDArray[np.int64]:
-        """Return where each row and column goes, int64 [2, GRID]; -1: out of the grid."""
-        centred = (np.arange(GRID) + 0.5 - GRID / 2) * self.zoom + GRID / 2
-        rows, columns = centred + self.rows, centred + self.columns
+    def table(self) -> NDArray[np.int32]:
+        """Return the cell that each cell goes to, int32 [GRID * GRID]; -1: out of the grid."""
+        moved = np.tensordot(self._matrix(), _CENTRES, 1) + self._bent()
+        moved += np.array([self.rows, self.columns]).reshape(2, 1, 1)
         if self.mirror:
-            columns = GRID - columns
-        result = np.floor(np.stack([rows, columns])).astype(np.int64)
-        result[(result < 0) | (result >= GRID)] = -1
-        return result
+            moved[1] *= -1
+        rows, columns = np.floor(moved + GRID / 2).astype(np.int32)
+        outside = (np.minimum(rows, columns) < 0) | (np.maximum(rows, columns) >= GRID)
+        return np.where(outside, np.int32(-1), rows * GRID + columns).ravel()
 
     def gains(self) -> NDArray[np.float64]:
         """Return the factors on counts of OFF and ON."""
@@ -98,13 +110,41 @@ class Jitter:
 
     def images(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return images moved as the events are, uint8 [..., GRID, GRID]; edges are repeated."""
-        centres = np.arange(GRID) + 0.5
-        columns = (GRID - centres if self.mirror else centres) - self.columns
-        places = [
-            np.floor((at - GRID / 2) / self.zoom + GRID / 2).astype(np.int64).clip(0, GRID - 1)
-            for at in (centres - self.rows, columns)
-        ]
-        return images[..., places[0][:, None], places[1]]
+        moved = _CENTRES.copy()
+        if self.mirror:
+            moved[1] *= -1
+        moved -= np.array([self.rows, self.columns]).reshape(2, 1, 1)
+        back, bent = np.linalg.inv(self._matrix()), self._bent()
+        source = np.tensordot(back, moved, 1)
+        # What a smooth, small displacement brings here is found in a few rounds.
+        for _ in range(3 if self.bend else 0):
+            rows, columns = _cells(source)
+            source = np.tensordot(back, moved - bent[:, rows, columns], 1)
+        rows, columns = _cells(source)
+        return images.reshape(*images.shape[:-2], -1).take(rows * GRID + columns, -1)
+
+    def _matrix(self) -> NDArray[np.float64]:
+        # On rows and columns.
+        height, width = self.zoom * self.stretch**0.5, self.zoom / self.stretch**0.5
+        cosine, sine = np.cos(self.turn), np.sin(self.turn)
+        turned = np.array([[cosine, sine], [-sine, cosine]])
+        return np.asarray(turned @ np.array([[height, 0], [self.shear * width, width]]))
+
+    def _bent(self) -> NDArray[np.float64]:
+        if not self.bend:
+            return np.zeros((2, GRID, GRID))
+        knots = np.random.default_rng([self.seed, BENDS]).uniform(-1, 1, (BENDS, BENDS, 2))
+        smooth = cv2.resize(self.bend * knots, (GRID, GRID), interpolation=cv2.INTER_CUBIC)
+        return np.asarray(np.moveaxis(smooth, 2, 0), np.float64)
+
+
+_CENTRES: Final[NDArray[np.float64]] = np.indices((GRID, GRID)) + (0.5 - GRID / 2)
+"""Rows and columns of the cells' centres from the middle, float64 [2, GRID, GRID]."""
+
+
+def _cells(at: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    rows, columns = np.floor(at + GRID / 2).astype(np.int64).clip(0, GRID - 1)
+    return rows, columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +154,10 @@ class Augmentation:
     Attributes:
         shift: largest shift, cells.
         zoom: largest relative change of scale.
+        stretch: largest ratio of height to width, and its inverse the smallest.
+        turn: largest rotation, rad.
+        shear: largest lean, columns per row.
+        bend: largest of a smooth displacement, cells.
         gain: largest factor, and its inverse the smallest.
         balance: largest ratio of ON to OFF, and its inverse the smallest.
         drop: largest share of dropped entries.
@@ -122,8 +166,12 @@ class Augmentation:
         noise: largest rate of noise, events per sensor pixel and slice.
     """
 
-    shift: int = 6
-    zoom: float = 0.08
+    shift: int = 8
+    zoom: float = 0.15
+    stretch: float = 1.2
+    turn: float = 0.12
+    shear: float = 0.08
+    bend: float = 3.0
     gain: float = 1.5
     balance: float = 1.3
     drop: float = 0.3
@@ -139,6 +187,10 @@ class Augmentation:
             rows=rows,
             columns=columns,
             zoom=float(rng.uniform(1 - self.zoom, 1 + self.zoom)),
+            stretch=float(self.stretch ** rng.uniform(-1, 1)),
+            turn=float(rng.uniform(-self.turn, self.turn)),
+            shear=float(rng.uniform(-self.shear, self.shear)),
+            bend=self.bend,
             gain=float(self.gain ** rng.uniform(-1, 1)),
             balance=float(self.balance ** rng.uniform(-1, 1)),
             keep=float(1 - rng.uniform(0, self.drop)),

@@ -156,6 +156,7 @@ def sequences(
     windows: Sequence[tuple[int, int]] | None = None,
     frames: bool = False,
     decays: Sequence[float] = (),
+    events: bool = True,
 ) -> SequenceBatch:
     """Make a batch of clips.
 
@@ -167,6 +168,7 @@ def sequences(
         windows: first slice, and the one after the last, of each clip; None for whole clips.
         frames: also give what the frame camera saw.
         decays: what a slice leaves of each trace.
+        events: False leaves `density` and `traces` 0, for a network that does not look at them.
     """
     spans = windows if windows is not None else [(0, r.slices) for r in recordings]
     steps, batch, side = max(end - first for first, end in spans), len(recordings), GRID // pool
@@ -176,22 +178,26 @@ def sequences(
     valid = np.zeros((steps, batch), np.bool_)
     seen = np.zeros((steps, batch, 3, side, side), np.float32) if frames else None
     seen_traces = np.zeros_like(traces) if frames else None
+    jitter = Jitter()
+    table = jitter.table()
     for b, recording in enumerate(recordings):
-        jitter = jitters[b] if jitters is not None else Jitter()
+        # Sequences of one clip come one after the other, and share what moves them.
+        other = b == 0 or recording is not recordings[b - 1]
+        if jitters is not None and jitters[b] is not jitter:
+            other, jitter, table = True, jitters[b], jitters[b].table()
         first, end = spans[b]
         places = np.arange(end) if order is None else order[b][:end]
         powers = np.power.outer(np.asarray(decays, np.float32), np.arange(first)[::-1])
         weights = jitter.gains() / recording.clip.pixels_per_cell
-        events = (
-            *(recording.cells, recording.counts, pool, jitter.table(), weights),
+        landing = (
+            *(recording.cells, recording.counts, pool, table, weights),
             *_chances(jitter),
         )
-        _scatter(places[first:], recording.starts, density[:, b], *events)
-        _leave(places[:first], recording.starts, powers, traces[b], *events)
+        if events:
+            _scatter(places[first:], recording.starts, density[:, b], *landing)
+            _leave(places[:first], recording.starts, powers, traces[b], *landing)
         if seen is not None and seen_traces is not None:
-            # Sequences of one clip come one after the other, and share its film.
-            shared = b > 0 and recording is recordings[b - 1]
-            if not shared or (jitters is not None and jitter is not jitters[b - 1]):
+            if other:
                 changes, pictures = film(recording, pool, jitter)
             newest = np.searchsorted(recording.clip.frame_slice, places, 'right') - 1
             there = newest >= 0
@@ -199,12 +205,13 @@ def sequences(
             seen[: end - first, b, 2][there[first:]] = pictures[newest[first:][there[first:]]]
             seen[: end - first, b, :2][fresh[first:]] = changes[newest[first:][fresh[first:]]]
             past = np.flatnonzero(fresh[:first])
-            left = powers[:, past].astype(np.float32)
-            seen_traces[b] = np.tensordot(left, changes[newest[past]], 1)
+            left = np.zeros((len(decays), len(changes)), np.float32)
+            left[:, newest[past]] = powers[:, past]
+            seen_traces[b] = np.tensordot(left, changes, 1)
         truth = recording.clip.sides[places[first:]]
         sides[: end - first, b] = truth[..., ::-1] if jitter.mirror else truth
         valid[: end - first, b] = True
-    if jitters is not None:
+    if jitters is not None and events:
         for b, jitter in enumerate(jitters):
             jitter.add_noise(density[:, b])
             jitter.add_trace_noise(traces[b], decays, spans[b][0])
@@ -231,8 +238,12 @@ def film(
     clip, side = recording.clip, GRID // pool
     if len(clip.frames) != len(clip.frame_slice):
         raise ValueError('the clip was read without its images')
-    moved = jitter.images(clip.frames).reshape(-1, side, pool, side, pool)
-    frames = moved.mean((2, 4), dtype=np.float32)
+    moved = jitter.images(clip.frames)
+    frames = np.zeros((len(moved), side, side), np.float32)
+    # Several times faster than a mean over two axes of a view.
+    for row, column in np.ndindex(pool, pool):
+        frames += moved[:, row::pool, column::pool]
+    frames /= pool**2
     frames -= frames.mean((1, 2), keepdims=True)
     frames /= frames.std((1, 2), keepdims=True) + np.float32(1)
     changes = CHANGE_GAIN * np.diff(frames, axis=0, prepend=frames[:1])
@@ -312,11 +323,11 @@ def _landing(  # type: ignore[no-untyped-def]
     kept, flipped, later = _fate(seed, i, keep, flip, late)
     at, cell = place + later, np.int64(cells[i])
     polarity, rest = cell // (GRID * GRID), cell % (GRID * GRID)
-    row, column = table[0, rest // GRID], table[1, rest % GRID]
-    if not kept or at < 0 or at >= end or row < 0 or column < 0:
+    to = table[rest]
+    if not kept or at < 0 or at >= end or to < 0:
         at = -1
     shown = 1 - polarity if flipped else polarity
-    return at, shown, row // pool, column // pool, weights[polarity] * counts[i]
+    return at, shown, to // GRID // pool, to % GRID // pool, weights[polarity] * counts[i]
 
 
 @njit(nogil=True, cache=True)
@@ -353,9 +364,10 @@ def _integrate(  # type: ignore[no-untyped-def]
                 continue
             cell = np.int64(cells[i])
             polarity, rest = cell // (GRID * GRID), cell % (GRID * GRID)
-            row, column = table[0, rest // GRID], table[1, rest % GRID]
-            if row < 0 or column < 0:
+            to = table[rest]
+            if to < 0:
                 continue
+            row, column = to // GRID, to % GRID
             events = weights[polarity] * counts[i]
             signed = events if (polarity == 1) != flipped else -events
             from_end = age // slices_per_bin

@@ -26,6 +26,7 @@ from microexpr_ros.learning.networks import (
     build,
     decays,
     encode,
+    sees_events,
     sees_frames,
 )
 from microexpr_ros.learning.runner import Optimization, Report, Trained
@@ -63,11 +64,11 @@ class TrainingConfiguration(Optimization):
         augmentation: ranges of random changes.
     """
 
-    epochs: int = 48
+    epochs: int = 44
     batch: int = 16
-    rate_share: float = 5 / 6
+    rate_share: float = 10 / 11
     moments: int = 6
-    windows: int = 3
+    windows: int = 2
     window: int = 14
     settle: int = 6
     clip_weight: float = 0.5
@@ -259,6 +260,7 @@ def _draw(
         windows,
         frames=sees_frames(network),
         decays=decays(network),
+        events=sees_events(network),
     )
     if not rates:
         within = np.array([first > 0 for first, _ in windows], np.bool_)
@@ -297,8 +299,14 @@ def moments(recording: Recording, count: int, rng: np.random.Generator) -> NDArr
 def _whole(
     network: Network, clips: Sequence[Recording], order: Sequence[NDArray[np.int64]] | None = None
 ) -> SequenceBatch:
-    pool, frames = network.configuration.pool, sees_frames(network)
-    return sequences(clips, pool, order=order, frames=frames, decays=decays(network))
+    return sequences(
+        clips,
+        network.configuration.pool,
+        order=order,
+        frames=sees_frames(network),
+        decays=decays(network),
+        events=sees_events(network),
+    )
 
 
 @torch.inference_mode()

@@ -62,21 +62,40 @@ def test_mirror_and_shift_move_events_and_images_alike():
     image = np.zeros((128, 128), np.uint8)
     image[40:80, 30:70] = rng.integers(1, 255, (40, 40))
     for jitter in (Jitter(), Jitter(mirror=True), Jitter(mirror=True, rows=3, columns=-5)):
-        rows, columns = jitter.table()
         moved = np.zeros_like(image)
-        for y, x in np.argwhere(image):
-            moved[rows[y], columns[x]] = image[y, x]
+        moved.ravel()[jitter.table()[np.flatnonzero(image)]] = image[image > 0]
         np.testing.assert_array_equal(jitter.images(image), moved)
 
 
-def test_zoom_moves_events_and_images_alike():
-    image = np.zeros((128, 128), np.uint8)
-    image[30:34, 90:94] = 200
-    jitter = Jitter(mirror=True, rows=2, columns=3, zoom=1.2)
-    rows, columns = jitter.table()
-    expected = [np.mean([rows[30], rows[33]]), np.mean([columns[90], columns[93]])]
-    found = np.argwhere(jitter.images(image)).mean(0)
-    np.testing.assert_allclose(found, expected, atol=1)
+@pytest.mark.parametrize(
+    'jitter',
+    [
+        Jitter(mirror=True, rows=2, columns=3, zoom=1.2),
+        Jitter(stretch=1.3, turn=0.2, shear=0.1),
+        Jitter(mirror=True, rows=-4, zoom=0.9, stretch=0.8, turn=-0.2, bend=6, seed=3),
+    ],
+)
+def test_all_that_moves_moves_events_and_images_alike(jitter):
+    for row, column in ((30, 90), (64, 64), (90, 40)):
+        image = np.zeros((128, 128), np.uint8)
+        image[row : row + 4, column : column + 4] = 200
+        expected = np.stack(np.divmod(jitter.table()[np.flatnonzero(image)], 128)).mean(1)
+        found = np.argwhere(jitter.images(image)).mean(0)
+        np.testing.assert_allclose(found, expected, atol=1)
+
+
+def test_a_turn_is_clockwise_and_a_stretch_is_tall():
+    right = 64 * 128 + 100
+    assert Jitter(turn=0.2).table()[right] // 128 == pytest.approx(64 + 36 * np.sin(0.2), abs=1)
+    cells = np.stack(np.divmod(Jitter(stretch=1.44).table()[[100 * 128 + 64, right]], 128))
+    assert cells.T.tolist() == [[64 + int(36.5 * 1.2), 64], [64, 64 + int(36.5 / 1.2)]]
+
+
+def test_a_bend_is_smooth_and_small():
+    rows, columns = np.divmod(Jitter(bend=4, seed=1).table().reshape(128, 128), 128)
+    moved = (np.stack([rows, columns]) - np.indices((128, 128)))[:, 16:-16, 16:-16]
+    assert 2 < np.abs(moved).max() < 6
+    assert np.abs(np.diff(moved, axis=1)).max() <= 2
 
 
 @settings(deadline=None, max_examples=20)
