@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.checkpoint import read_checkpoint, write_checkpoint
 
 Network = TypeVar('Network', bound=nn.Module)
@@ -159,7 +160,8 @@ def run(
         report: called after every step and every epoch.
 
     Raises:
-        MicroexprError: `resume`, and the checkpoint is missing or of another configuration.
+        MicroexprError: `resume`, and the checkpoint is missing or of another configuration; or
+            no epoch has a score.
     """
     c, net = optimization, lesson.network
     parameters = [*net.parameters(), *lesson.loss.parameters()]
@@ -205,17 +207,26 @@ def run(
         entry = {'loss': float(np.mean(losses))}
         if epoch >= lesson.unscored:
             entry['score'] = lesson.score(net.eval())
-        if 'score' in entry and entry['score'] > max(_scores(history), default=-math.inf):
+        if entry.get('score', -math.inf) > max(_known(history), default=-math.inf):
             best = {key: value.clone() for key, value in net.state_dict().items()}
         history.append(entry)
         if checkpoint is not None:
             write_checkpoint(checkpoint, identity, parts, history, best)
         tell(epoch, losses, entry.get('score'))
-    net.load_state_dict(best)
     scores = _scores(history)
-    at = int(np.argmax(scores))
+    if not best:
+        raise MicroexprError(
+            f'every validation score is {scores[-1]}: the validation split has too few clips to '
+            'choose an epoch by'
+        )
+    net.load_state_dict(best)
+    at = int(np.nanargmax(scores))
     epoch = len(history) - len(scores) + at + 1
     return Trained(net.eval(), epoch, scores[at], tuple(history))
+
+
+def _known(history: Sequence[Mapping[str, float]]) -> list[float]:
+    return [score for score in _scores(history) if not math.isnan(score)]
 
 
 def _scores(history: Sequence[Mapping[str, float]]) -> list[float]:

@@ -29,10 +29,13 @@ def leave(
     """
     traced = traces.shape[2]
     decay = traces.new_tensor(decays).view(-1, 1, 1, 1)
-    now = traces * decay + encoded[:, None, :traced]
+    # Passes over memory are what this costs: one, two, and a third only if it must be.
+    now = torch.addcmul(encoded[:, None, :traced], traces, decay)
     # One event in a few pixels matters, and a flash does not drown the face.
-    shares = now / (now + half)
-    return torch.cat([shares.flatten(1, 2), encoded[:, traced:]], 1), now
+    shares = (now / (now + half)).flatten(1, 2)
+    if encoded.shape[1] == traced:
+        return shares, now
+    return torch.cat([shares, encoded[:, traced:]], 1), now
 
 
 def leave_all(

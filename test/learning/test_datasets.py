@@ -176,6 +176,17 @@ def test_frames_are_seen_when_they_are_complete(make_clip):
     assert not change[[2, 3, 4, 6, 7]].any()
 
 
+def test_events_can_be_left_out(make_clip):
+    recording = record(make_clip(4))
+    given = {'windows': [(11, 31)], 'frames': True, 'decays': (0.5, 0.9)}
+    whole = sequences([recording], 2, [Jitter(noise=0.01)], **given)
+    part = sequences([recording], 2, [Jitter(noise=0.01)], **given, events=False)
+    assert not part.density.any()
+    assert not part.traces.any()
+    np.testing.assert_array_equal(part.frames, whole.frames)
+    np.testing.assert_array_equal(part.frame_traces, whole.frame_traces)
+
+
 def test_frames_of_a_window_are_those_of_the_clip(make_clip):
     recording = record(make_clip(4))
     whole = sequences([recording], 2, frames=True).frames

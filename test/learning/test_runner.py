@@ -65,6 +65,14 @@ def test_the_network_of_the_best_epoch_is_returned():
     assert settings(optimization, trained)['best_epoch'] == 2
 
 
+def test_epochs_without_a_score_are_passed_over():
+    optimization = Optimization(epochs=3, batch=5)
+    trained = run(line(optimization, scores=[math.nan, 0.3, math.nan]), optimization)
+    assert (trained.epoch, trained.score) == (2, 0.3)
+    with pytest.raises(MicroexprError, match='every validation score is nan'):
+        run(line(optimization, scores=[math.nan] * 3), optimization)
+
+
 def test_progress_tells_of_steps_and_then_of_the_epoch():
     told = []
     optimization = Optimization(epochs=2, batch=5)
