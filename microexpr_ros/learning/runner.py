@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.checkpoint import read_checkpoint, write_checkpoint
@@ -101,6 +103,19 @@ class Trained(Generic[Network]):
 
 
 @dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of a training with a schedule of its own.
+
+    Attributes:
+        epochs: its epochs.
+        learning_rate: peak of the schedule.
+    """
+
+    epochs: int
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True)
 class Lesson(Generic[Network]):
     """What is particular to the training of one kind of network.
 
@@ -114,6 +129,7 @@ class Lesson(Generic[Network]):
         loss: holds parameters that are trained, but not part of the network.
         prepare: called once before the first step.
         unscored: first epochs that are not scored, as the network is not yet what it will be.
+        phases: parts that make up all epochs; none: the optimization's schedule is the only one.
     """
 
     network: Network
@@ -124,6 +140,7 @@ class Lesson(Generic[Network]):
     loss: nn.Module = field(default_factory=nn.Module)
     prepare: Callable[[], None] = lambda: None
     unscored: int = 0
+    phases: Sequence[Phase] = ()
 
 
 def begin(optimization: Optimization) -> None:
@@ -167,10 +184,20 @@ def run(
     parameters = [*net.parameters(), *lesson.loss.parameters()]
     optimizer = torch.optim.AdamW(parameters, c.learning_rate, weight_decay=c.weight_decay)
     steps = math.ceil(lesson.items / c.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, c.learning_rate, total_steps=steps * c.epochs, pct_start=c.warm_up
-    )
-    parts = {'network': net, 'loss': lesson.loss, 'optimizer': optimizer, 'schedule': schedule}
+    phases = lesson.phases or (Phase(c.epochs, c.learning_rate),)
+    begins = dict(zip(accumulate((p.epochs for p in phases), initial=0), phases, strict=False))
+
+    def start(phase: Phase) -> OneCycleLR:
+        total = steps * phase.epochs
+        return OneCycleLR(optimizer, phase.learning_rate, total, pct_start=c.warm_up)
+
+    schedule = start(phases[0])
+    parts: dict[str, Any] = {
+        'network': net,
+        'loss': lesson.loss,
+        'optimizer': optimizer,
+        'schedule': schedule,
+    }
     identity = {**lesson.identity, 'training': asdict(c)}
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
@@ -188,6 +215,8 @@ def run(
     if not history:
         lesson.prepare()
     for epoch in range(len(history), c.epochs):
+        if epoch > 0 and epoch in begins:
+            schedule = parts['schedule'] = start(begins[epoch])
         # Seeds of its own per epoch: a resumed training draws what an uninterrupted one would.
         rng = np.random.default_rng([c.seed, epoch])
         torch.manual_seed(int(rng.integers(2**31)))

@@ -29,7 +29,7 @@ from microexpr_ros.learning.networks import (
     sees_events,
     sees_frames,
 )
-from microexpr_ros.learning.runner import Optimization, Report, Trained
+from microexpr_ros.learning.runner import Optimization, Phase, Report, Trained
 from microexpr_ros.perception.spiking import (
     SpikingConfiguration,
     SpikingNetwork,
@@ -54,6 +54,7 @@ class TrainingConfiguration(Optimization):
 
     Attributes:
         rate_share: share of the epochs that learn from rates, the first ones.
+        spike_learning_rate: peak of the schedule of the epochs that learn from spikes.
         moments: slices of each clip that are seen in an epoch of rates.
         windows: sequences of each clip that are seen in an epoch of spikes.
         window: slices of a sequence.
@@ -64,9 +65,10 @@ class TrainingConfiguration(Optimization):
         augmentation: ranges of random changes.
     """
 
-    epochs: int = 44
+    epochs: int = 45
     batch: int = 16
-    rate_share: float = 10 / 11
+    rate_share: float = 8 / 9
+    spike_learning_rate: float = 1e-3
     moments: int = 6
     windows: int = 2
     window: int = 14
@@ -90,6 +92,16 @@ class TrainingConfiguration(Optimization):
     def rate_epochs(self) -> int:
         """Number of epochs that learn from rates; at least one learns from spikes."""
         return min(round(self.rate_share * self.epochs), self.epochs - 1)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Rates, and then spikes; spikes alone have the schedule of rates."""
+        rates = self.rate_epochs
+        if rates == 0:
+            return (Phase(self.epochs, self.learning_rate),)
+        return Phase(rates, self.learning_rate), Phase(
+            self.epochs - rates, self.spike_learning_rate
+        )
 
 
 class ActionUnitLoss(nn.Module):
@@ -193,6 +205,7 @@ def train(
         },
         prepare=lambda: _settle(net, training[: c.batch]),
         unscored=c.rate_epochs,
+        phases=c.phases,
     )
     return runner.run(lesson, c, checkpoint, resume, report)
 

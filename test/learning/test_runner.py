@@ -1,6 +1,7 @@
 import math
 import struct
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,15 @@ import torch
 from torch import nn
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.learning.runner import Lesson, Optimization, Progress, begin, run, settings
+from microexpr_ros.learning.runner import (
+    Lesson,
+    Optimization,
+    Phase,
+    Progress,
+    begin,
+    run,
+    settings,
+)
 from microexpr_ros.learning.scalars import scalar_log
 
 
@@ -81,6 +90,32 @@ def test_progress_tells_of_steps_and_then_of_the_epoch():
         (0, 1, None), (0, 2, None), (0, 2, 0.1), (1, 1, None), (1, 2, None), (1, 2, 0.2),
     ]  # fmt: skip
     assert all(p.steps == 2 and math.isfinite(p.loss) and p.learning_rate > 0 for p in told)
+
+
+def test_each_phase_has_a_schedule_of_its_own(tmp_path):
+    optimization = Optimization(epochs=5, batch=5, learning_rate=0.1, warm_up=0.5)
+    phases = (Phase(3, 0.1), Phase(2, 0.01))
+
+    def rates(epochs, resume):
+        told = []
+        lesson = replace(line(optimization), phases=phases)
+
+        def report(progress):
+            if progress.score is None:
+                told.append(progress.learning_rate)
+            elif progress.epoch + 1 == epochs:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run(lesson, optimization, tmp_path / 'line', resume, report)
+        return told
+
+    whole = rates(5, resume=False)
+    assert max(whole[:6]) == pytest.approx(0.1)
+    assert max(whole[6:]) == pytest.approx(0.01)
+    assert whole[5] < whole[6] < whole[7]
+    # Interrupted at the end of a phase, and within one.
+    assert [*rates(3, resume=False), *rates(4, resume=True), *rates(5, resume=True)] == whole
 
 
 @pytest.mark.parametrize('change', [{'epochs': 0}, {'batch': 0}, {'warm_up': 1.0}])
