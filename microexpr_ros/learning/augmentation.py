@@ -138,7 +138,7 @@ class Jitter:
         return np.asarray(np.moveaxis(smooth, 2, 0), np.float64)
 
 
-_CENTRES: Final[NDArray[np.float64]] = np.indices((GRID, GRID)) + (0.5 - GRID / 2)
+_CENTRES: Final = np.asarray(np.indices((GRID, GRID)) + (0.5 - GRID / 2), np.float64)
 """Rows and columns of the cells' centres from the middle, float64 [2, GRID, GRID]."""
 
 
