@@ -29,8 +29,8 @@ def leave(
     """
     traced = traces.shape[2]
     decay = traces.new_tensor(decays).view(-1, 1, 1, 1)
-    # Passes over memory are what this costs: one, two, and a third only if it must be.
-    now = torch.addcmul(encoded[:, None, :traced], traces, decay)
+    # Not fused into one operation, which would round otherwise than the exported network does.
+    now = traces * decay + encoded[:, None, :traced]
     # One event in a few pixels matters, and a flash does not drown the face.
     shares = (now / (now + half)).flatten(1, 2)
     if encoded.shape[1] == traced:
