@@ -172,51 +172,76 @@ def sequences(
     """
     spans = windows if windows is not None else [(0, r.slices) for r in recordings]
     steps, batch, side = max(end - first for first, end in spans), len(recordings), GRID // pool
-    density = np.zeros((steps, batch, 2, side, side), np.float32)
-    traces = np.zeros((batch, len(decays), 2, side, side), np.float32)
+    # In memory the channels of a pixel lie together: as convolutions are fastest, and an entry
+    # that leaves all its traces in one place of the memory too.
+    density = np.moveaxis(np.zeros((steps, batch, side, side, 2), np.float32), 4, 2)
+    traces = np.zeros((batch, side, side, len(decays), 2), np.float32).transpose(0, 3, 4, 1, 2)
     sides = np.zeros((steps, batch, len(CODES), 2), np.float32)
     valid = np.zeros((steps, batch), np.bool_)
     seen = np.zeros((steps, batch, 3, side, side), np.float32) if frames else None
     seen_traces = np.zeros_like(traces) if frames else None
-    jitter = Jitter()
-    table = jitter.table()
-    for b, recording in enumerate(recordings):
-        # Sequences of one clip come one after the other, and share what moves them.
-        other = b == 0 or recording is not recordings[b - 1]
-        if jitters is not None and jitters[b] is not jitter:
-            other, jitter, table = True, jitters[b], jitters[b].table()
-        first, end = spans[b]
-        places = np.arange(end) if order is None else order[b][:end]
-        powers = np.power.outer(np.asarray(decays, np.float32), np.arange(first)[::-1])
-        weights = jitter.gains() / recording.clip.pixels_per_cell
-        landing = (
-            *(recording.cells, recording.counts, pool, table, weights),
-            *_chances(jitter),
+    longest = max(r.slices for r in recordings)
+    powers = np.power.outer(np.asarray(decays, np.float32), np.arange(longest + 1))
+    for group in _groups(recordings, jitters, order):
+        recording, jitter = (
+            recordings[group[0]],
+            Jitter() if jitters is None else jitters[group[0]],
         )
+        places = np.arange(recording.slices) if order is None else order[group[0]]
+        begins = np.array([spans[b][0] for b in group])
         if events:
-            _scatter(places[first:], recording.starts, density[:, b], *landing)
-            _leave(places[:first], recording.starts, powers, traces[b], *landing)
+            weights = jitter.gains() / recording.clip.pixels_per_cell
+            landing = (
+                *(recording.cells, recording.counts, pool, jitter.table(), weights),
+                *_chances(jitter),
+            )
+            by_begin = np.argsort(begins)
+            rows = np.asarray(group)[by_begin]
+            _leave(places, recording.starts, begins[by_begin], rows, powers, traces, *landing)
+            for b in group:
+                first, end = spans[b]
+                _scatter(places[first:end], recording.starts, density[:, b], *landing)
         if seen is not None and seen_traces is not None:
-            if other:
-                changes, pictures = film(recording, pool, jitter)
+            changes, pictures = film(recording, pool, jitter)
             newest = np.searchsorted(recording.clip.frame_slice, places, 'right') - 1
             there = newest >= 0
             fresh = there & (recording.clip.frame_slice[newest] == places)
-            seen[: end - first, b, 2][there[first:]] = pictures[newest[first:][there[first:]]]
-            seen[: end - first, b, :2][fresh[first:]] = changes[newest[first:][fresh[first:]]]
-            past = np.flatnonzero(fresh[:first])
-            left = np.zeros((len(decays), len(changes)), np.float32)
-            left[:, newest[past]] = powers[:, past]
-            seen_traces[b] = np.tensordot(left, changes, 1)
-        truth = recording.clip.sides[places[first:]]
-        sides[: end - first, b] = truth[..., ::-1] if jitter.mirror else truth
-        valid[: end - first, b] = True
-    if jitters is not None and events:
-        for b, jitter in enumerate(jitters):
-            jitter.add_noise(density[:, b])
-            jitter.add_trace_noise(traces[b], decays, spans[b][0])
+            for b in group:
+                first, end = spans[b]
+                now, known = slice(first, end), there[first:end]
+                new = fresh[first:end]
+                seen[: end - first, b, 2][known] = pictures[newest[now][known]]
+                seen[: end - first, b, :2][new] = changes[newest[now][new]]
+                past = np.flatnonzero(fresh[:first])
+                left = np.zeros((len(decays), len(changes)), np.float32)
+                left[:, newest[past]] = powers[:, first - 1 - past]
+                seen_traces[b] = np.tensordot(left, changes, 1)
+        for b in group:
+            first, end = spans[b]
+            truth = recording.clip.sides[places[first:end]]
+            sides[: end - first, b] = truth[..., ::-1] if jitter.mirror else truth
+            valid[: end - first, b] = True
+            if events:
+                jitter.add_noise(density[:, b])
+                jitter.add_trace_noise(traces[b], decays, first)
     labels = np.array([r.label for r in recordings], np.int64)
     return SequenceBatch(density, traces, sides, valid, labels, seen, seen_traces)
+
+
+def _groups(
+    recordings: Sequence[Recording],
+    jitters: Sequence[Jitter] | None,
+    order: Sequence[NDArray[np.int64]] | None,
+) -> list[list[int]]:
+    # Sequences of one clip come one after the other, and share what moves them and the past.
+    shared = [recordings, *(given for given in (jitters, order) if given is not None)]
+    groups: list[list[int]] = []
+    for b in range(len(recordings)):
+        if b and all(given[b] is given[b - 1] for given in shared):
+            groups[-1].append(b)
+        else:
+            groups.append([b])
+    return groups
 
 
 def film(
@@ -340,13 +365,23 @@ def _scatter(places, starts, out, *events):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _leave(places, starts, powers, out, *events):  # type: ignore[no-untyped-def]
-    for place in range(len(places)):
-        for i in range(starts[places[place]], starts[places[place] + 1]):
-            at, polarity, row, column, weight = _landing(i, place, len(places), *events)
-            if at >= 0:
-                for k in range(len(powers)):
-                    out[k, polarity, row, column] += weight * powers[k, at]
+def _leave(places, starts, begins, rows, powers, out, *events):  # type: ignore[no-untyped-def]
+    """Give the row of each sequence, of increasing begins, what the slices before it left."""
+    since = 0
+    for j in range(len(rows)):
+        now, begin = out[rows[j]], begins[j]
+        if since > 0:
+            for k in range(len(powers)):
+                now[k] = powers[k, begin - since] * out[rows[j - 1], k]
+        for place in range(since, begin):
+            for i in range(starts[places[place]], starts[places[place] + 1]):
+                at, polarity, row, column, weight = _landing(i, place, begin + 1, *events)
+                if at >= 0:
+                    # What comes late, in the first slice of the sequence, is taken as before it.
+                    age = max(begin - 1 - at, 0)
+                    for k in range(len(powers)):
+                        now[k, polarity, row, column] += weight * powers[k, age]
+        since = begin
 
 
 @njit(nogil=True, cache=True)

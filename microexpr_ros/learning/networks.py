@@ -64,7 +64,7 @@ def sees_frames(network: Network) -> bool:
 
 def decays(network: Network) -> tuple[float, ...]:
     """Return what a slice leaves of each trace that a network keeps of its input."""
-    return () if isinstance(network, RegionCounts) else network.configuration.decays()
+    return (network if isinstance(network, RegionCounts) else network.configuration).decays()
 
 
 def encode(network: Network, batch: SequenceBatch) -> tuple[Tensor, NetworkState]:
@@ -76,8 +76,6 @@ def encode(network: Network, batch: SequenceBatch) -> tuple[Tensor, NetworkState
     """
     events = network.encode(torch.from_numpy(batch.density), 1.0)
     state = network.initial_state(batch.density.shape[1])
-    if isinstance(network, RegionCounts):
-        return events, state
     traces = network.encode(torch.from_numpy(batch.traces), 1.0)
     if isinstance(network, FrameNetwork):
         if batch.frames is None or batch.frame_traces is None:

@@ -9,7 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from microexpr_ros.facs import CODES
-from microexpr_ros.perception.spiking import NetworkState, SpikingConfiguration
+from microexpr_ros.perception.spiking import (
+    NetworkState,
+    SpikingConfiguration,
+    every_slice_alone,
+)
+from microexpr_ros.perception.traces import leave_all
 
 REGIONS: Final = 8
 """Regions per side of the grid."""
@@ -33,15 +38,19 @@ class RegionCounts(nn.Module):
         self.readout = nn.Linear(features, 2 * len(CODES))
         nn.init.constant_(self.readout.bias, -3.0)
 
+    def decays(self) -> tuple[float, ...]:
+        """Return what a slice leaves of the counts."""
+        return (1 - self.configuration.slice_ns * 1e-6 / TAU_MS,)
+
     def initial_state(self, batch: int = 1) -> NetworkState:
-        """Return counts of 0."""
-        return (torch.zeros(batch, self.norm.num_features),)
+        """Return counts of 0, float32 [B, 1, 2, REGIONS, REGIONS]."""
+        return (torch.zeros(batch, 1, 2, REGIONS, REGIONS),)
 
     def encode(self, counts: Tensor, pixels_per_cell: Tensor | float) -> Tensor:
         """Return events per sensor pixel of each region, float32 [T, B, 2, REGIONS, REGIONS].
 
         Args:
-            counts: float32 [T, B, 2, side, side], pooled as of `datasets.sequences`.
+            counts: float32 [T, B, 2, side, side], pooled as of `datasets.sequences`; or traces.
             pixels_per_cell: sensor pixels per cell of the grid.
         """
         density = counts / (self.configuration.pool**2 * pixels_per_cell)
@@ -53,14 +62,9 @@ class RegionCounts(nn.Module):
         self, encoded: Tensor, state: NetworkState, memoryless: bool = False
     ) -> tuple[Tensor, NetworkState]:
         """Run whole sequences; arguments and results as of `SpikingNetwork.forward`."""
-        keep = 0.0 if memoryless else 1 - self.configuration.slice_ns * 1e-6 / TAU_MS
-        (count,) = state
-        counts = []
-        for now in encoded.flatten(2):
-            count = keep * count + now
-            counts.append(count)
-        count_now = torch.stack(counts)
-        features = count_now / (count_now + self.configuration.half)
-        normal = self.norm(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        if memoryless:
+            return every_slice_alone(self, encoded, state)
+        features, count = leave_all(encoded, *state, self.decays(), self.configuration.half)
+        normal = self.norm(features.flatten(0, 1).flatten(1)).unflatten(0, features.shape[:2])
         result: Tensor = self.readout(normal)
         return result.view(*result.shape[:-1], len(CODES), 2), (count,)

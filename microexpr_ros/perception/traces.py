@@ -46,4 +46,5 @@ def leave_all(
     for now in encoded.unbind():
         given, traces = leave(now, traces, decays, half)
         inputs.append(given)
-    return torch.stack(inputs), traces
+    # Not stacked, which would lose the order of the memory.
+    return torch.cat(inputs).unflatten(0, (len(inputs), -1)), traces
