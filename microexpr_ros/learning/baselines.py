@@ -41,12 +41,6 @@ def mean_face(train: Sequence[Recording]) -> NDArray[np.uint8]:
     return np.asarray(np.round(mean), np.uint8)
 
 
-def last_frame(recording: Recording, at: int) -> NDArray[np.uint8] | None:
-    """Return the newest frame at the end of a slice, None if there is none yet."""
-    number = newest_frame(recording, at)
-    return None if number is None else np.asarray(recording.clip.frames[number])
-
-
 def newest_frame(recording: Recording, at: int) -> int | None:
     """Return the number of the newest frame at the end of a slice, None if there is none yet."""
     number = int(np.searchsorted(recording.clip.frame_slice, at, 'right')) - 1

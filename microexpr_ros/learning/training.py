@@ -334,8 +334,9 @@ def predict(
     Args:
         network: at rest (`eval`).
         recordings: the clips.
-        control: 'time-shuffled' puts each clip's slices in random order, 'memoryless' makes
-            the network forget after every slice.
+        control: 'time-shuffled' puts each clip's slices in random order, and gives what was read
+            in them in the order of time again; 'memoryless' makes the network forget after every
+            slice.
         seed: of the shuffling.
     """
     out: list[NDArray[np.float32]] = []
@@ -345,7 +346,10 @@ def predict(
             order = [shuffled(r.slices, seed + len(out) + i) for i, r in enumerate(clips)]
         logits = _logits(network, _whole(network, clips, order), control)
         intensity = intensities(logits).amax(3).numpy()
-        out += [intensity[: clip.slices, b] for b, clip in enumerate(clips)]
+        for b, clip in enumerate(clips):
+            trace = intensity[: clip.slices, b]
+            # What was said of a slice, wherever it stood, is compared with the truth of it.
+            out.append(trace if order is None else trace[np.argsort(order[b])])
     return out
 
 
