@@ -13,7 +13,7 @@ from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.datasets import Recording
 from microexpr_ros.perception.activity import Activity, ActivityConfiguration
-from microexpr_ros.perception.presence import Presence, log_odds
+from microexpr_ros.perception.presence import HYSTERESIS, Presence, log_odds
 
 BACKGROUND: Final = (45,)
 """Units that are the dominant one only where no other is active: blinks go on under all."""
@@ -62,7 +62,8 @@ def fit_presence(
     """
     score = log_odds(np.concatenate(list(traces)))
     truth = np.concatenate([r.clip.intensity for r in recordings]) >= PRESENT
-    threshold = fit_thresholds(score, truth)
+    begins = np.concatenate([np.arange(len(trace)) == 0 for trace in traces])
+    threshold = fit_thresholds(score, truth, begins)
     peak = fit_peaks(
         log_odds(np.stack([trace.max(0) for trace in traces])),
         np.stack([r.peaks for r in recordings]),
@@ -78,7 +79,9 @@ def fit_presence(
     return Presence(threshold, np.maximum(peak, threshold), fits[:, 0], fits[:, 1])
 
 
-def fit_thresholds(score: NDArray[np.float32], truth: NDArray[np.bool_]) -> NDArray[np.float32]:
+def fit_thresholds(
+    score: NDArray[np.float32], truth: NDArray[np.bool_], begins: NDArray[np.bool_]
+) -> NDArray[np.float32]:
     """Return the intensities from which units are best called active, float32 [18].
 
     They maximise the F1 over slices, less what they differ from the one threshold that is best
@@ -87,14 +90,29 @@ def fit_thresholds(score: NDArray[np.float32], truth: NDArray[np.bool_]) -> NDAr
     Args:
         score: float32 [N, 18], log-odds of the intensities.
         truth: bool [N, 18].
+        begins: bool [N], the first slice of each clip: no unit is active before it.
     """
     candidates = np.linspace(*LIMITS, 61)
-    found = np.stack([score >= value for value in candidates])
+    found = _active(score, candidates, begins)
     gain = metrics.f1_of(np.stack([metrics.confusion(truth, f) for f in found], 1))
     gain = np.nan_to_num(gain)
     common = candidates[gain.mean(1).argmax()]
     loss = DIFFERENCE_COST * (candidates[:, None] - common) ** 2
     return _intensity(candidates[(gain - loss).argmax(0)])
+
+
+def _active(
+    score: NDArray[np.float32], threshold: NDArray[np.float64], begins: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    # As `Presence.active` decides, for all thresholds at once: bool [thresholds, N, 18].
+    release = log_odds(HYSTERESIS * _intensity(threshold))
+    found = np.zeros((len(threshold), *score.shape), np.bool_)
+    before = found[:, 0]
+    for number, values in enumerate(score):
+        before = np.zeros_like(before) if begins[number] else before
+        limit = np.where(before, release[:, None], threshold[:, None])
+        before = found[:, number] = values >= limit
+    return found
 
 
 def fit_peaks(
