@@ -37,7 +37,8 @@ class Jitter:
         keep: share of the cells' entries that are kept.
         flip: share of entries that change polarity.
         late: share of entries that fall into the slice before or after their own.
-        noise: events per sensor pixel and slice of noise, in either polarity.
+        noise: what a slice of noise adds in either polarity, in the unit of
+            `SequenceBatch.density`: events per sensor pixel, summed over an input pixel's cells.
         seed: of everything that differs from entry to entry.
     """
 
@@ -72,7 +73,7 @@ class Jitter:
         return np.asarray(self.gain * self.balance ** np.array([-0.5, 0.5]))
 
     def add_noise(self, density: NDArray[np.float32]) -> None:
-        """Add noise to events per sensor pixel, in place.
+        """Add noise to `SequenceBatch.density`, in place.
 
         Args:
             density: float32 [...]; `NOISE_SHARE` of its values grow.
@@ -163,7 +164,7 @@ class Augmentation:
         drop: largest share of dropped entries.
         flip: largest share of entries that change polarity.
         late: largest share of entries in a neighbouring slice.
-        noise: largest rate of noise, events per sensor pixel and slice.
+        noise: largest rate of noise, in the unit of `Jitter.noise`, per slice.
     """
 
     shift: int = 8

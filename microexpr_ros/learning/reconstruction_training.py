@@ -47,7 +47,20 @@ class ReconstructionTraining(Optimization):
     frame_chance: float = 0.5
     old_frame_chance: float = 0.3
     augmentation: Augmentation = field(
-        default_factory=lambda: Augmentation(zoom=0.0, balance=1.0, flip=0.0, late=0.0, noise=0.0)
+        default_factory=lambda: Augmentation(
+            shift=6,
+            zoom=0.0,
+            stretch=1.0,
+            turn=0.0,
+            shear=0.0,
+            bend=0.0,
+            gain=1.5,
+            balance=1.0,
+            drop=0.3,
+            flip=0.0,
+            late=0.0,
+            noise=0.0,
+        )
     )
 
 
