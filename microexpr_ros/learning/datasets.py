@@ -97,13 +97,18 @@ def load(
         targets: False leaves out the targets.
 
     Raises:
-        MicroexprError: there is no such split, or it has no clips.
+        MicroexprError: there is no such split, it has no clips, or some are still to be made.
     """
     index: Index = read_index(data, split)
     if len(index) == 0:
         raise MicroexprError(
             f'{data}/{split} has no clips: '
             f'make them with `microexpr synth --split {split} --out {data}`'
+        )
+    if not index.complete:
+        raise MicroexprError(
+            f'{data}/{split} is incomplete: '
+            'finish it with the `microexpr synth` command that began it'
         )
     recordings = []
     for number in range(len(index)):
@@ -366,7 +371,10 @@ def _scatter(places, starts, out, *events):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _leave(places, starts, begins, rows, powers, out, *events):  # type: ignore[no-untyped-def]
-    """Give the row of each sequence, of increasing begins, what the slices before it left."""
+    """Give the row of each sequence, of increasing begins, what the slices before it left.
+
+    Entries that are late or early by a slice where a sequence begins may be off by one more.
+    """
     since = 0
     for j in range(len(rows)):
         now, begin = out[rows[j]], begins[j]
@@ -377,7 +385,7 @@ def _leave(places, starts, begins, rows, powers, out, *events):  # type: ignore[
             for i in range(starts[places[place]], starts[places[place] + 1]):
                 at, polarity, row, column, weight = _landing(i, place, begin + 1, *events)
                 if at >= 0:
-                    # What comes late, in the first slice of the sequence, is taken as before it.
+                    # What is late and falls into the sequence is taken as just before it.
                     age = max(begin - 1 - at, 0)
                     for k in range(len(powers)):
                         now[k, polarity, row, column] += weight * powers[k, age]

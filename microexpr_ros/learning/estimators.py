@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning import blendshapes
-from microexpr_ros.learning.configuration import Method, describe
+from microexpr_ros.learning.configuration import Method
 from microexpr_ros.learning.datasets import Recording
 from microexpr_ros.learning.networks import Network, build
 from microexpr_ros.learning.training import Control, predict
@@ -110,10 +110,12 @@ def _read(path: Path) -> Estimator:
         if settings['model'] == 'mediapipe':
             scale = Presence.from_settings(settings['scale'])
             return Estimator(file.name, lambda clips: _scaled(clips, scale), presence)
-        configuration = describe(SpikingConfiguration, settings['configuration'], str(path))
+        configuration = SpikingConfiguration.from_settings(settings['configuration'])
         network = build(settings['model'], configuration)
         network.load_state_dict(dict(file.tensors))
         control: Control = settings['control']
+    except MicroexprError as error:
+        raise MicroexprError(f'{path} has {error}') from error
     except (KeyError, ValueError, RuntimeError) as error:
         reason = ' '.join(str(error).split())
         raise MicroexprError(f'{path} is damaged ({reason}): train it again') from error

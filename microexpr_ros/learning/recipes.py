@@ -47,15 +47,20 @@ def make_action_units(
         chosen on the same clips.
 
     Raises:
-        MicroexprError: a control of another model than events, or as of `training.train`.
+        MicroexprError: a control of another model than events, persons or resume for the model
+            mediapipe, or as of `training.train`.
     """
-    if run.model == 'mediapipe':
-        return _choose_thresholds(validation_clips, run.out)
     c = run.training
     if run.model != 'events' and c.control != 'none':
         raise MicroexprError(
             f'control {c.control!r} of the model {run.model!r}: controls are of the model events'
         )
+    if run.model == 'mediapipe':
+        if run.persons or resume:
+            raise MicroexprError(
+                'the model mediapipe learns nothing: leave out persons and resume'
+            )
+        return _choose_thresholds(validation_clips, run.out)
     name = name_of(run.model, c.control)
     seen = _of_persons(training_clips, run.persons)
     trained = training.train(
@@ -73,7 +78,8 @@ def make_action_units(
         network = deployed = network.deployed()
     traces = training.predict(network, validation_clips, c.control)
     presence = fit_presence(traces, validation_clips)
-    described = settings(c, trained)
+    persons = len({clip.clip.identity for clip in seen})
+    described = {**settings(c, trained), 'clips': len(seen), 'persons': persons}
     if deployed is None:
         path = write_baseline(run.out, run.model, presence, network, described)
         model = weights.load(path, 'baseline').model
@@ -88,7 +94,7 @@ def make_action_units(
         'weights': str(path),
         'model': model,
         'clips': len(seen),
-        'persons': len({clip.clip.identity for clip in seen}),
+        'persons': persons,
         'best_epoch': trained.epoch,
         'validation_score': trained.score,
         'validation': score_peaks(traces, validation_clips, presence),

@@ -64,7 +64,9 @@ class RegionCounts(nn.Module):
         """Run whole sequences; arguments and results as of `SpikingNetwork.forward`."""
         if memoryless:
             return every_slice_alone(self, encoded, state)
-        features, count = leave_all(encoded, *state, self.decays(), self.configuration.half)
+        c = self.configuration
+        (count,) = state
+        features, count = leave_all(encoded, count, self.decays(), c.half)
         normal = self.norm(features.flatten(0, 1).flatten(1)).unflatten(0, features.shape[:2])
         result: Tensor = self.readout(normal)
         return result.view(*result.shape[:-1], len(CODES), 2), (count,)

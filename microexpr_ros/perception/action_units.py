@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +21,7 @@ from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.runtime import Runtime, beside
 
 if TYPE_CHECKING:
-    from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
+    from microexpr_ros.perception.spiking import SpikingNetwork
 
 
 class Status(IntEnum):
@@ -157,10 +157,17 @@ class ActionUnitClassifier:
 
     @classmethod
     def from_weights(cls, file: weights.Weights) -> ActionUnitClassifier:
-        """Return the classifier that a weights file describes, stepped by torch."""
-        from microexpr_ros.perception.spiking import SpikingNetwork
+        """Return the classifier that a weights file describes, stepped by torch.
 
-        configuration = _configuration(file.settings['configuration'])
+        Raises:
+            MicroexprError: the weights are of another version.
+        """
+        from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
+
+        try:
+            configuration = SpikingConfiguration.from_settings(file.settings['configuration'])
+        except MicroexprError as error:
+            raise MicroexprError(f'{file.model} has {error}') from error
         network = SpikingNetwork(configuration, normalized=False)
         network.load_state_dict(dict(file.tensors))
         return cls(network, *_settings(file))
@@ -287,12 +294,3 @@ def _no_face(end_ns: int) -> ActionUnitEstimate:
     nothing = np.zeros((len(CODES), 2), np.float32)
     zeros = nothing[:, 0]
     return ActionUnitEstimate(end_ns, Status.NO_FACE, nothing, zeros, zeros.astype(np.bool_))
-
-
-def _configuration(settings: Mapping[str, Any]) -> SpikingConfiguration:
-    from microexpr_ros.perception.spiking import SpikingConfiguration
-
-    own = {f.name: settings[f.name] for f in fields(SpikingConfiguration)}
-    # JSON knows no tuples.
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in own.items()}
-    return SpikingConfiguration(**values)

@@ -47,4 +47,4 @@ def leave_all(
         given, traces = leave(now, traces, decays, half)
         inputs.append(given)
     # Not stacked, which would lose the order of the memory.
-    return torch.cat(inputs).unflatten(0, (len(inputs), -1)), traces
+    return torch.cat(inputs).view(len(inputs), *inputs[0].shape), traces

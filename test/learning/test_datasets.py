@@ -219,6 +219,29 @@ def test_traces_are_what_the_slices_before_have_left(make_clip, jitter):
         np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_windows_of_one_clip_are_drawn_as_each_alone(make_clip):
+    recording, decays = record(make_clip(4)), (0.5, 0.9)
+    jitter = Jitter(mirror=True, rows=5, turn=0.1, keep=0.7, seed=4)
+    windows = [(20, 31), (0, 9), (11, 13), (11, 40), (39, 40)]
+    count = len(windows)
+    together = sequences(
+        [recording] * count, 2, [jitter] * count, None, windows, frames=True, decays=decays
+    )
+    for b, (first, end) in enumerate(windows):
+        alone = sequences(
+            [recording], 2, [jitter], None, [(first, end)], frames=True, decays=decays
+        )
+        for name in ('traces', 'frame_traces'):
+            np.testing.assert_allclose(
+                getattr(together, name)[b], getattr(alone, name)[0], rtol=1e-4, atol=1e-6
+            )
+        for name in ('density', 'frames', 'sides', 'valid'):
+            np.testing.assert_array_equal(
+                getattr(together, name)[: end - first, b], getattr(alone, name)[:, 0]
+            )
+    assert together.traces[0].any()
+
+
 def test_mirrored_sides_are_exchanged(make_clip):
     clip = make_clip(4)
     clip.sides[..., 1] = 0

@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -154,3 +156,16 @@ def test_controls_are_of_the_network_on_events(recordings, tmp_path):
         make_action_units(
             recordings, recordings, ActionUnitRun(tmp_path, tmp_path, 'twin', training, SMALL)
         )
+
+
+def test_weights_of_another_version_are_not_read_with_defaults(tmp_path, monkeypatch):
+    import microexpr_ros.learning.estimators as module
+
+    def older(configuration):
+        return {k: v for k, v in asdict(configuration).items() if k != 'half'}
+
+    network = build('twin', SMALL)
+    monkeypatch.setattr(module, 'asdict', older)
+    write_baseline(tmp_path, 'twin', Presence.uncalibrated(), network, {'control': 'none'})
+    with pytest.raises(MicroexprError, match=r'twin\.safetensors has weights .* in half'):
+        read_baselines(tmp_path)

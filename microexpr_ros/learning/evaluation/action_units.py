@@ -82,6 +82,9 @@ def evaluate_action_units(
     The controls are trained as such where the baselines have them; else they are the same
     weights, with the slices in random order or with a state that is forgotten after every slice.
 
+    `ece` is over all units, most of which are absent and easily so; `ece_active` is over those
+    that are called active.
+
     What was not measured is nan: there were no baselines, or no clips of the split.
 
     Args:
@@ -114,6 +117,7 @@ def evaluate_action_units(
             'false_alarms_per_min': {kind: alarm['ci95'] for kind, alarm in alarms.items()},
             'shift_drop': shift_interval,
             'ece': _error_interval(ours.identities, calibration),
+            'ece_active': _error_interval(ours.identities, if_present),
         },
         'clip_accuracy_rgb': found.get('rgb', math.nan),
         'clip_accuracy_mediapipe': found.get('mediapipe', math.nan),
@@ -121,6 +125,7 @@ def evaluate_action_units(
         'false_alarms_per_min': {kind: alarm['per_min'] for kind, alarm in alarms.items()},
         'shift_drop': shift_drop,
         'ece': metrics.calibration_error(calibration.sum(0)),
+        'ece_active': metrics.calibration_error(if_present.sum(0)),
         'ece_by_status': _errors_by_status(pairs),
         'controls': {
             **{name: found.get(name, found[f'events_{name}']) for name in CONTROLS},

@@ -40,6 +40,7 @@ def _headline(report: dict[str, Any]) -> str:
         ('onset to detection, median', 'median_delay_ms', _ms),
         ('clip accuracy lost on the split shift', 'shift_drop', points),
         ('calibration error of the confidence', 'ece', fraction),
+        ('the same, of units called active', 'ece_active', fraction),
     ]
     cells = [[name, _with(write(report[key]), spread[key], write)] for name, key, write in rows]
     cells += [

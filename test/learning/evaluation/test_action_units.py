@@ -21,7 +21,7 @@ PROMISED = {
     'clip_accuracy', 'clip_accuracy_rgb', 'clip_accuracy_mediapipe', 'chance', 'uf1', 'uar',
     'per_au', 'spotting_f1', 'false_alarms_per_min', 'median_delay_ms', 'shift_drop', 'ece',
     'controls', 'by', 'synops_per_s', 'twin_macs_per_s', 'n_clips', 'n_identities', 'weights',
-    'asymmetry',
+    'asymmetry', 'ece_active',
 }  # fmt: skip
 
 

@@ -47,10 +47,12 @@ def make_report(value):
         'n_identities': 3,
         'shift_drop': value,
         'ece': 0.01,
+        'ece_active': 0.01,
         'ci95': {
             **scores['ci95'],
             'shift_drop': bounds,
             'ece': bounds,
+            'ece_active': bounds,
             'false_alarms_per_min': dict.fromkeys(kinds, bounds),
         },
         'false_alarms_per_min': dict.fromkeys(kinds, value),
