@@ -78,9 +78,11 @@ def test_loss_does_not_see_what_is_filled_up():
     valid = torch.ones(10, 2, dtype=torch.bool)
     valid[6:, 1] = False
     other = torch.where(valid[..., None, None], given, 9.0)
-    loss, label = ActionUnitLoss(0.3), torch.tensor([2, 18])
+    loss, label = ActionUnitLoss(0.3), torch.tensor([2, 4])
     hidden = torch.where(valid[..., None, None], sides, 0.0)
-    assert loss(given, hidden, valid, label) == loss(other, hidden, valid, label)
+    # A unit that moves more than the dominant one, but where nobody looks.
+    moved = torch.where(valid[..., None, None], 0.9 * sides, 1.0)
+    assert loss(given, 0.9 * hidden, valid, label) == loss(other, moved, valid, label)
 
 
 def test_sequences_of_a_clip_are_one_clip_to_the_loss():
