@@ -69,14 +69,15 @@ def au(
     Epoch, thresholds and calibration are chosen on the split val; the split test is not read.
     """
     from microexpr_ros.learning.configuration import ActionUnitRun, read_run
+    from microexpr_ros.learning.networks import CHANNELS
     from microexpr_ros.learning.recipes import make_action_units
 
     options = _options(epochs, batch, learning_rate, seed)
     options |= {'data': data, 'out': out, 'model': model, 'persons': persons}
     options['training.control'] = control
     run = read_run(ActionUnitRun, config, options)
-    frames = run.model in ('rgb', 'fusion', 'mediapipe')
     trained = run.model != 'mediapipe'
+    frames = run.model in CHANNELS or not trained
     training = read_split(run.data, 'train', frames, targets=False) if trained else []
     validation = read_split(run.data, 'val', frames, targets=False)
     with _reports(run, tensorboard) as report:

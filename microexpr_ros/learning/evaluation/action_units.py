@@ -29,6 +29,7 @@ from microexpr_ros.learning.evaluation.published import Published, publish, reli
 from microexpr_ros.learning.evaluation.resampling import interval, resampled
 from microexpr_ros.learning.evaluation.robustness import against_losses, against_misalignment
 from microexpr_ros.learning.evaluation.scoring import Scored, draws, headline, score
+from microexpr_ros.learning.networks import CHANNELS
 from microexpr_ros.learning.training import Control, predict
 from microexpr_ros.perception.action_units import ActionUnitClassifier, Status
 from microexpr_ros.perception.presence import Presence
@@ -38,9 +39,6 @@ CONTROLS: Final[Mapping[str, Control]] = {
     'time_shuffled': 'time-shuffled',
     'memoryless': 'memoryless',
 }
-
-WITH_FRAMES: Final = ('rgb', 'fusion')
-"""Baselines that see frames, and suffer when these are out of step with the events."""
 
 TRUSTED: Final = tuple(status for status in Status if status is not Status.WARMING_UP)
 """A fifth of every clip is warm-up, but next to nothing of a stream."""
@@ -262,7 +260,7 @@ def _robustness(
     late = {
         name: against_misalignment(baseline, benchmark.recordings)
         for name, baseline in benchmark.baselines.items()
-        if name in WITH_FRAMES
+        if name in CHANNELS
     }
     return {'lost_packets': lost, 'late_frames': late}
 
