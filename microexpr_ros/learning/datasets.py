@@ -188,10 +188,8 @@ def sequences(
     longest = max(r.slices for r in recordings)
     powers = np.power.outer(np.asarray(decays, np.float32), np.arange(longest + 1))
     for group in _groups(recordings, jitters, order):
-        recording, jitter = (
-            recordings[group[0]],
-            Jitter() if jitters is None else jitters[group[0]],
-        )
+        recording = recordings[group[0]]
+        jitter = Jitter() if jitters is None else jitters[group[0]]
         places = np.arange(recording.slices) if order is None else order[group[0]]
         begins = np.array([spans[b][0] for b in group])
         if events:
