@@ -13,7 +13,7 @@ from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.datasets import Recording
 from microexpr_ros.perception.activity import Activity, ActivityConfiguration
-from microexpr_ros.perception.presence import HYSTERESIS, Presence, log_odds
+from microexpr_ros.perception.presence import Presence, log_odds, with_hysteresis
 
 BACKGROUND: Final = (45,)
 """Units that are the dominant one only where no other is active: blinks go on under all."""
@@ -63,7 +63,7 @@ def fit_presence(
     score = log_odds(np.concatenate(list(traces)))
     truth = np.concatenate([r.clip.intensity for r in recordings]) >= PRESENT
     begins = np.concatenate([np.arange(len(trace)) == 0 for trace in traces])
-    threshold = fit_thresholds(score, truth, begins)
+    threshold = fit_thresholds(np.concatenate(list(traces)), truth, begins)
     peak = fit_peaks(
         log_odds(np.stack([trace.max(0) for trace in traces])),
         np.stack([r.peaks for r in recordings]),
@@ -80,7 +80,7 @@ def fit_presence(
 
 
 def fit_thresholds(
-    score: NDArray[np.float32], truth: NDArray[np.bool_], begins: NDArray[np.bool_]
+    intensity: NDArray[np.float32], truth: NDArray[np.bool_], begins: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Return the intensities from which units are best called active, float32 [18].
 
@@ -88,31 +88,22 @@ def fit_thresholds(
     for all units: few clips show a unit, and to them alone its threshold would be fitted badly.
 
     Args:
-        score: float32 [N, 18], log-odds of the intensities.
+        intensity: float32 [N, 18], of the slices of all clips.
         truth: bool [N, 18].
         begins: bool [N], the first slice of each clip: no unit is active before it.
     """
     candidates = np.linspace(*LIMITS, 61)
-    found = _active(score, candidates, begins)
+    # For all candidates at once: bool [candidates, N, 18].
+    threshold = _intensity(candidates)[:, None]
+    found = np.zeros((len(candidates), *intensity.shape), np.bool_)
+    before = found[:, 0]
+    for number, values in enumerate(intensity):
+        before = found[:, number] = with_hysteresis(values, threshold, before & ~begins[number])
     gain = metrics.f1_of(np.stack([metrics.confusion(truth, f) for f in found], 1))
     gain = np.nan_to_num(gain)
     common = candidates[gain.mean(1).argmax()]
     loss = DIFFERENCE_COST * (candidates[:, None] - common) ** 2
     return _intensity(candidates[(gain - loss).argmax(0)])
-
-
-def _active(
-    score: NDArray[np.float32], threshold: NDArray[np.float64], begins: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    # As `Presence.active` decides, for all thresholds at once: bool [thresholds, N, 18].
-    release = log_odds(HYSTERESIS * _intensity(threshold))
-    found = np.zeros((len(threshold), *score.shape), np.bool_)
-    before = found[:, 0]
-    for number, values in enumerate(score):
-        before = np.zeros_like(before) if begins[number] else before
-        limit = np.where(before, release[:, None], threshold[:, None])
-        before = found[:, number] = values >= limit
-    return found
 
 
 def fit_peaks(

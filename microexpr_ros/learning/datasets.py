@@ -201,30 +201,26 @@ def sequences(
             by_begin = np.argsort(begins)
             rows = np.asarray(group)[by_begin]
             _leave(places, recording.starts, begins[by_begin], rows, powers, traces, *landing)
-            for b in group:
-                first, end = spans[b]
-                _scatter(places[first:end], recording.starts, density[:, b], *landing)
-        if seen is not None and seen_traces is not None:
+        if seen is not None:
             changes, pictures = film(recording, pool, jitter)
             newest = np.searchsorted(recording.clip.frame_slice, places, 'right') - 1
             there = newest >= 0
             fresh = there & (recording.clip.frame_slice[newest] == places)
-            for b in group:
-                first, end = spans[b]
-                now, known = slice(first, end), there[first:end]
-                new = fresh[first:end]
-                seen[: end - first, b, 2][known] = pictures[newest[now][known]]
-                seen[: end - first, b, :2][new] = changes[newest[now][new]]
-                past = np.flatnonzero(fresh[:first])
-                left = np.zeros((len(decays), len(changes)), np.float32)
-                left[:, newest[past]] = powers[:, first - 1 - past]
-                seen_traces[b] = np.tensordot(left, changes, 1)
         for b in group:
             first, end = spans[b]
             truth = recording.clip.sides[places[first:end]]
             sides[: end - first, b] = truth[..., ::-1] if jitter.mirror else truth
             valid[: end - first, b] = True
+            if seen is not None and seen_traces is not None:
+                shown, known, new = newest[first:end], there[first:end], fresh[first:end]
+                seen[: end - first, b, 2][known] = pictures[shown[known]]
+                seen[: end - first, b, :2][new] = changes[shown[new]]
+                past = np.flatnonzero(fresh[:first])
+                left = np.zeros((len(decays), len(changes)), np.float32)
+                left[:, newest[past]] = powers[:, first - 1 - past]
+                seen_traces[b] = np.tensordot(left, changes, 1)
             if events:
+                _scatter(places[first:end], recording.starts, density[:, b], *landing)
                 jitter.add_noise(density[:, b])
                 jitter.add_trace_noise(traces[b], decays, first)
     labels = np.array([r.label for r in recordings], np.int64)

@@ -110,12 +110,11 @@ def _read(path: Path) -> Estimator:
         if settings['model'] == 'mediapipe':
             scale = Presence.from_settings(settings['scale'])
             return Estimator(file.name, lambda clips: _scaled(clips, scale), presence)
-        configuration = SpikingConfiguration.from_settings(settings['configuration'])
-        network = build(settings['model'], configuration)
+        network = build(settings['model'], file.configuration(SpikingConfiguration))
         network.load_state_dict(dict(file.tensors))
         control: Control = settings['control']
     except MicroexprError as error:
-        raise MicroexprError(f'{path} has {error}') from error
+        raise MicroexprError(f'{path}: {error}') from error
     except (KeyError, ValueError, RuntimeError) as error:
         reason = ' '.join(str(error).split())
         raise MicroexprError(f'{path} is damaged ({reason}): train it again') from error

@@ -164,11 +164,7 @@ class ActionUnitClassifier:
         """
         from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
 
-        try:
-            configuration = SpikingConfiguration.from_settings(file.settings['configuration'])
-        except MicroexprError as error:
-            raise MicroexprError(f'{file.model} has {error}') from error
-        network = SpikingNetwork(configuration, normalized=False)
+        network = SpikingNetwork(file.configuration(SpikingConfiguration), normalized=False)
         network.load_state_dict(dict(file.tensors))
         return cls(network, *_settings(file))
 

@@ -75,8 +75,7 @@ class Presence:
             >>> bool(presence.active(intensity, np.ones(18, bool))[0])
             True
         """
-        threshold = np.where(before, HYSTERESIS * self.threshold, self.threshold)
-        return np.asarray(intensity >= threshold)
+        return with_hysteresis(intensity, self.threshold, before)
 
     def probability(self, intensity: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return how probable it is that each unit is present, float32 [..., 18]."""
@@ -86,6 +85,13 @@ class Presence:
     def margin(self, intensity: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return how far each unit is over its `peak`, in log-odds, float32 [..., 18]."""
         return np.asarray(log_odds(intensity) - log_odds(self.peak), np.float32)
+
+
+def with_hysteresis(
+    intensity: NDArray[np.float32], threshold: NDArray[np.float32], before: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which intensities are active, given which were one slice ago; all broadcast."""
+    return np.asarray(intensity >= np.where(before, HYSTERESIS * threshold, threshold))
 
 
 def log_odds(intensity: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -258,8 +257,12 @@ class Reconstructor:
 
     @classmethod
     def from_weights(cls, file: weights.Weights, runtime: Runtime | None = None) -> Reconstructor:
-        """Return the reconstructor that a weights file describes."""
-        network = ConditionalVae(_configuration(file.settings['configuration']), deployed=True)
+        """Return the reconstructor that a weights file describes.
+
+        Raises:
+            MicroexprError: the weights are of another version.
+        """
+        network = ConditionalVae(file.configuration(ReconstructionConfiguration), deployed=True)
         network.load_state_dict(dict(file.tensors))
         return cls(network, file.model, runtime)
 
@@ -401,12 +404,3 @@ def grey(frame: NDArray[np.uint8], grid: int) -> NDArray[np.uint8]:
     shrinks = min(frame.shape) >= grid
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(frame, (grid, grid), interpolation=method), np.uint8)
-
-
-def _configuration(settings: Mapping[str, Any]) -> ReconstructionConfiguration:
-    # JSON knows no tuples.
-    values: dict[str, Any] = {
-        f.name: settings[f.name] for f in fields(ReconstructionConfiguration)
-    }
-    values['tau_ms'] = tuple(values['tau_ms'])
-    return ReconstructionConfiguration(**values)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from norse.torch import LIFBoxCell, LIFBoxFeedForwardState, LIFBoxParameters
@@ -17,7 +16,6 @@ from norse.torch.functional.leaky_integrator_box import (
 from torch import Tensor, nn
 from torch.nn import functional
 
-from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.histogram import GRID, SLICE_NS
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception.folding import folded
@@ -70,25 +68,6 @@ class SpikingConfiguration:
             )
         if min(*self.trace_ms, *self.tau_ms, self.integrator_tau_ms) * 1e6 < self.slice_ns:
             raise ValueError('a time constant shorter than a slice makes Euler steps unstable')
-
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> SpikingConfiguration:
-        """Return what `dataclasses.asdict` and JSON made settings of.
-
-        Raises:
-            MicroexprError: a setting is missing or unknown, as in weights of another version.
-        """
-        names = {f.name for f in fields(cls)}
-        if names != set(settings):
-            odd = ', '.join(sorted(names ^ set(settings)))
-            raise MicroexprError(
-                f'weights of another version, which differ in {odd}: train them again'
-            )
-        # JSON knows no tuples.
-        values: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()
-        }
-        return cls(**values)
 
     def decays(self) -> tuple[float, ...]:
         """Return what a slice leaves of each trace."""

@@ -6,9 +6,9 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from safetensors import SafetensorError, safe_open
 
@@ -17,6 +17,8 @@ from microexpr_ros.errors import MicroexprError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Configuration = TypeVar('Configuration')
 
 Kind = Literal['au', 'reconstruction', 'baseline']
 
@@ -46,6 +48,26 @@ class Weights:
     def model(self) -> str:
         """Name and hash: which network made an estimate."""
         return f'{self.name}@{self.hash}'
+
+    def configuration(self, kind: type[Configuration]) -> Configuration:
+        """Return the network's configuration, of which `dataclasses.asdict` made the settings.
+
+        Args:
+            kind: its dataclass.
+
+        Raises:
+            MicroexprError: a setting is missing or unknown, as in weights of another version.
+        """
+        own = self.settings['configuration']
+        names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+        if names != set(own):
+            odd = ', '.join(sorted(names ^ set(own)))
+            raise MicroexprError(
+                f'{self.model} has weights of another version, which differ in {odd}: '
+                'train them again'
+            )
+        # JSON knows no tuples.
+        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in own.items()})
 
 
 def shipped(kind: Kind) -> Path:

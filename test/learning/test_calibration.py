@@ -42,7 +42,7 @@ def clips(number, seed=0, high=0.6, low=0.2):
 
 def test_limits_separate_what_can_be_separated():
     label, present, peaks = clips(400)
-    threshold = fit_thresholds(log_odds(peaks), present, np.ones(len(peaks), np.bool_))
+    threshold = fit_thresholds(peaks, present, np.ones(len(peaks), np.bool_))
     assert np.array_equal(peaks >= threshold, present)
     peak = fit_peaks(log_odds(peaks), present.astype(np.float32), label)
     presence = replace(Presence.uncalibrated(), peak=peak)
@@ -65,7 +65,7 @@ def test_a_rare_unit_keeps_the_common_threshold():
     _, present, peaks = clips(400)
     peaks[:, 7] = rng.uniform(0.1, 0.9, 400)
     present[:, 7] = np.arange(400) == peaks[:, 7].argmax()
-    threshold = fit_thresholds(log_odds(peaks), present, np.ones(len(peaks), np.bool_))
+    threshold = fit_thresholds(peaks, present, np.ones(len(peaks), np.bool_))
     # By itself it would have the highest F1 just below its only positive.
     common = np.median(np.delete(threshold, 7))
     assert abs(log_odds(threshold[7]) - log_odds(common)) < 3
@@ -74,10 +74,10 @@ def test_a_rare_unit_keeps_the_common_threshold():
 def test_thresholds_know_that_units_stay_active():
     peaks = np.repeat(np.tile(np.r_[[0.01] * 5, [0.6] * 5, [0.3] * 10], 20)[:, None], 18, 1)
     begins = np.arange(len(peaks)) % 20 == 0
-    score, present = log_odds(peaks.astype(np.float32)), peaks > 0.5
+    peaks, present = peaks.astype(np.float32), peaks > 0.5
     # From 0.31 on, the weak slices are below; but a unit that is active goes on down to 0.7 of it.
-    alone = fit_thresholds(score, present, np.ones_like(begins))
-    held = fit_thresholds(score, present, begins)
+    alone = fit_thresholds(peaks, present, np.ones_like(begins))
+    held = fit_thresholds(peaks, present, begins)
     assert (HYSTERESIS * alone < 0.3).all()
     assert (HYSTERESIS * held > 0.3).all()
     assert (held <= 0.6).all()

@@ -167,5 +167,7 @@ def test_weights_of_another_version_are_not_read_with_defaults(tmp_path, monkeyp
     network = build('twin', SMALL)
     monkeypatch.setattr(module, 'asdict', older)
     write_baseline(tmp_path, 'twin', Presence.uncalibrated(), network, {'control': 'none'})
-    with pytest.raises(MicroexprError, match=r'twin\.safetensors has weights .* in half'):
+    with pytest.raises(
+        MicroexprError, match=r'twin\.safetensors: twin@\w+ has weights .* in half'
+    ):
         read_baselines(tmp_path)
