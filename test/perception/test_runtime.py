@@ -152,10 +152,8 @@ def real_slices(count):
     return islice(face_slices(sources.describe(bag, 'real')), count)
 
 
-# Sums in another order flip a spike that is as good as at its threshold. In dense noise, which no
-# face makes, that may turn one decision in ten thousand; on a recording, none.
-@pytest.mark.parametrize(('recording', 'turned'), [(made_slices, 1e-4), (real_slices, 0)])
-def test_shipped_export_decides_as_the_network_over_a_thousand_slices(recording, turned):
+@pytest.mark.parametrize('recording', [made_slices, real_slices])
+def test_shipped_export_decides_as_the_network_over_a_thousand_slices(recording):
     windows = list(recording(1000))
     assert len(windows) == 1000
     file = weights.load(weights.shipped('au'), 'au')
@@ -163,12 +161,11 @@ def test_shipped_export_decides_as_the_network_over_a_thousand_slices(recording,
     fast = [e for e, _ in estimates(ActionUnitClassifier.load(), windows)]
     intensity = np.array([[e.intensity for e in run] for run in (slow, fast)])
     assert np.corrcoef(*intensity.reshape(2, -1))[0, 1] >= 0.9999
-    active = np.array([[e.active for e in run] for run in (slow, fast)])
-    assert (active[0] != active[1]).mean() <= turned
+    np.testing.assert_array_equal([e.active for e in fast], [e.active for e in slow])
     assert [e.status for e in fast] == [e.status for e in slow]
     # Else they would agree because nothing happens.
     assert np.ptp(intensity[0], axis=0).max() > 0.2
-    assert {False, True} == set(np.unique(active[0]))
+    assert {False, True} == set(np.unique([e.active for e in slow]))
 
 
 def test_an_export_runs_where_there_is_no_torch(folder, classifier):
