@@ -1,6 +1,6 @@
 """Facial micro-expressions for robots, read with event cameras.
 
-The floors of the house, each knowing only those below it: `events`, `alignment`,
+The floors of the house, each knowing only those below it: `bags`, `events`, `alignment`,
 `perception` and `synthesis`, `learning`, `ros`, `cli`.
 """
 

@@ -1,7 +1,34 @@
-"""Settings for all tests."""
+"""Settings and fixtures for all tests."""
 
+import pytest
 from hypothesis import settings
 
 # Kernels compile and machines are busy: how long an example takes says nothing about it.
 settings.register_profile('default', deadline=None)
 settings.load_profile('default')
+
+
+@pytest.fixture(scope='session')
+def make_clip():
+    import small_clips
+
+    return small_clips.make_clip
+
+
+@pytest.fixture(scope='session')
+def recordings():
+    # Heavy: only where it is asked for.
+    import small_clips
+
+    from microexpr_ros.learning.data.clips import record
+
+    return [record(small_clips.make_clip(number)) for number in range(12)]
+
+
+@pytest.fixture(scope='session')
+def data(tmp_path_factory):
+    import small_clips
+
+    root = tmp_path_factory.mktemp('data')
+    small_clips.write_data_set(root, ('train', 'val', 'test'))
+    return root

@@ -48,13 +48,13 @@ def au(
     The splits calm (false alarms) and shift (other light, sensors and amplitudes) are used if
     the data set has them. What could not be measured is null.
     """
-    from microexpr_ros.learning.estimators import read_baselines
     from microexpr_ros.learning.evaluation.action_units import Benchmark, evaluate_action_units
+    from microexpr_ros.learning.evaluation.estimators import read_baselines
     from microexpr_ros.learning.evaluation.rounding import json_values
     from microexpr_ros.learning.report.card import tables
     from microexpr_ros.learning.report.page import page
     from microexpr_ros.perception import weights as files
-    from microexpr_ros.perception.action_units import ActionUnitClassifier
+    from microexpr_ros.perception.classifier import ActionUnitClassifier
 
     path = weights or files.shipped('au')
     classifier = ActionUnitClassifier.load(path)
@@ -82,10 +82,10 @@ def reconstruction(
     data: Data, weights: Weights = None, split: Split = 'test', json_: Json = False
 ) -> None:
     """Score the images, with and without a frame, beside the mean face and the last frame."""
-    from microexpr_ros.learning.baselines import mean_face
     from microexpr_ros.learning.evaluation.reconstruction import evaluate_reconstruction
+    from microexpr_ros.learning.models.baselines import mean_face
     from microexpr_ros.perception import weights as files
-    from microexpr_ros.perception.reconstruction import Reconstructor
+    from microexpr_ros.perception.reconstruction.network import Reconstructor
 
     file = files.load(weights or files.shipped('reconstruction'), 'reconstruction')
     recordings = read_split(data, split, images=True, targets=True)
@@ -102,7 +102,7 @@ def _labels(data: Path, split: str) -> NDArray[np.int64]:
     import numpy as np
 
     from microexpr_ros.facs import CODES
-    from microexpr_ros.synthesis.dataset import read_index
+    from microexpr_ros.synthesis.dataset.index import read_index
 
     codes = [int(clip['dominant']) for clip in read_index(data, split).clips]
     return np.array([CODES.index(c) if c else len(CODES) for c in codes], np.int64)

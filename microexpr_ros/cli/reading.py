@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from microexpr_ros.learning.datasets import Recording
+    from microexpr_ros.learning.data.clips import Recording
 
 
 def read_split(data: Path, split: str, images: bool, targets: bool) -> list[Recording]:
@@ -14,7 +14,7 @@ def read_split(data: Path, split: str, images: bool, targets: bool) -> list[Reco
     from rich.console import Console
     from rich.progress import Progress
 
-    from microexpr_ros.learning.datasets import load
+    from microexpr_ros.learning.data.clips import load
 
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task(f'reading {split}')

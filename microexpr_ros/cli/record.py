@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from microexpr_ros.events.bags.recording import Recording
+    from microexpr_ros.bags.recording import Recording
     from microexpr_ros.ros.nodes.recorder import RecorderNode
 
 

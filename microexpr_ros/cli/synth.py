@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from microexpr_ros.synthesis.clips import STEP_PX
+from microexpr_ros.synthesis.dataset.clip import STEP_PX
 
 if TYPE_CHECKING:
-    from microexpr_ros.synthesis.clips import Recipe
+    from microexpr_ros.synthesis.dataset.clip import Recipe
 
 
 def synth(
@@ -78,8 +78,8 @@ def synth(
 ) -> None:
     """Make a split of synthetic clips, or go on with one that was interrupted."""
     from microexpr_ros.errors import MicroexprError
-    from microexpr_ros.synthesis import dataset
-    from microexpr_ros.synthesis.jobs import Share
+    from microexpr_ros.jobs import Share
+    from microexpr_ros.synthesis.dataset import index as dataset
 
     if split not in dataset.SPLITS:
         raise MicroexprError(f'--split {split!r} is unknown: choose {", ".join(dataset.SPLITS)}')
@@ -93,7 +93,7 @@ def synth(
     if out.exists() and not out.is_dir():
         raise MicroexprError(f'--out {out} is a file: give a folder')
     if check and bags:
-        from microexpr_ros.synthesis.recording import check_split
+        from microexpr_ros.synthesis.dataset.bags import check_split
 
         folder, count = check_split(out, split)
         summary = {'folder': str(folder), 'recordings': count}
@@ -110,7 +110,7 @@ def synth(
     if preview:
         _preview(out, recipe, as_json)
     elif bags:
-        from microexpr_ros.synthesis.recording import readout_of, record_split
+        from microexpr_ros.synthesis.dataset.bags import readout_of, record_split
 
         readout_ns = readout_of(rolling_shutter_ms or 0.0)
         with _progress(split, clips) as report:
@@ -140,13 +140,13 @@ def _photographs(folder: Path | None, split: str) -> tuple[Path, ...]:
         return ()
     if not folder.is_dir():
         raise MicroexprError(f'--skin-dir {folder} is not a folder: give one with images')
-    from microexpr_ros.synthesis.skin import list_photographs
+    from microexpr_ros.synthesis.person.skin import list_photographs
 
     return list_photographs(folder, split)
 
 
 def _preview(out: Path, recipe: Recipe, as_json: bool) -> None:
-    from microexpr_ros.synthesis.preview import write_contact_sheet, write_video
+    from microexpr_ros.synthesis.dataset.preview import write_contact_sheet, write_video
 
     sheet = write_contact_sheet(out / 'preview.png', recipe)
     video = write_video(out / 'preview.mp4', recipe)

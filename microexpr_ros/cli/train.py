@@ -14,8 +14,8 @@ from microexpr_ros.cli.reading import read_split
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from microexpr_ros.learning.configuration import ActionUnitRun, ReconstructionRun
-    from microexpr_ros.learning.runner import Progress, Report
+    from microexpr_ros.learning.training.configuration import ActionUnitRun, ReconstructionRun
+    from microexpr_ros.learning.training.runner import Progress, Report
 
 app = typer.Typer(help='Train the networks on a data set.', no_args_is_help=True)
 
@@ -68,9 +68,9 @@ def au(
 
     Epoch, thresholds and calibration are chosen on the split val; the split test is not read.
     """
-    from microexpr_ros.learning.configuration import ActionUnitRun, read_run
-    from microexpr_ros.learning.networks import CHANNELS
-    from microexpr_ros.learning.recipes import make_action_units
+    from microexpr_ros.learning.models.networks import CHANNELS
+    from microexpr_ros.learning.pipelines import make_action_units
+    from microexpr_ros.learning.training.configuration import ActionUnitRun, read_run
 
     options = _options(epochs, batch, learning_rate, seed)
     options |= {'data': data, 'out': out, 'model': model, 'persons': persons}
@@ -103,8 +103,8 @@ def reconstruction(
 
     The best epoch is chosen on the split val; the split test is not read.
     """
-    from microexpr_ros.learning.configuration import ReconstructionRun, read_run
-    from microexpr_ros.learning.recipes import make_reconstruction
+    from microexpr_ros.learning.pipelines import make_reconstruction
+    from microexpr_ros.learning.training.configuration import ReconstructionRun, read_run
 
     options = _options(epochs, batch, learning_rate, seed)
     options |= {'data': data, 'out': out, 'network.width': width}
@@ -130,7 +130,7 @@ def _options(
 
 @contextmanager
 def _reports(run: ActionUnitRun | ReconstructionRun, tensorboard: bool) -> Iterator[Report]:
-    from microexpr_ros.learning.scalars import scalar_log
+    from microexpr_ros.learning.training.tensorboard import scalar_log
 
     with ExitStack() as stack:
         reports = [stack.enter_context(_shown())]

@@ -16,14 +16,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.atomic import appearing, explained_writing
+from microexpr_ros.bags import EVENTS_TOPIC, BagWriter, Message
+from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
-from microexpr_ros.events.atomic import appearing, explained_writing
-from microexpr_ros.events.bags import EVENTS_TOPIC, BagWriter, Message
 from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.files import Recording
 from microexpr_ros.events.kernel import Integer, kernel
-from microexpr_ros.events.packets import PACKET_NS, EventPacket, packetize
+from microexpr_ros.events.packets import PACKET_NS, packetize
 
 IMAGE_TOPIC: Final = '/event_camera/image_raw'
 """Where the drivers of event cameras publish frames of the same sensor."""

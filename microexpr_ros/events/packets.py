@@ -1,13 +1,13 @@
-"""Packets of encoded events, and how a stream is cut into them."""
+"""How a stream of events is cut into packets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
 from microexpr_ros.events.codecs.codec import require_order
@@ -22,59 +22,6 @@ PACKET_BYTES: Final = 400_000
 # Four words of EVT3, or one event of the other encodings; half for triggers, half for events.
 _BYTES_PER_EVENT: Final = 16
 _BYTES_OF_START: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class EventPacket:
-    """What one event_camera_msgs/EventPacket says, free of ROS.
-
-    Attributes:
-        stamp_ns: host time at which the packet's first sensor data arrived, not sensor time.
-        frame_id: coordinate frame of the camera.
-        height: rows of the sensor.
-        width: columns of the sensor.
-        seq: one more for each packet; a gap is a packet lost in transport.
-        time_base: ns, meaning depends on the encoding; 0 for evt3.
-        encoding: one of codecs.ENCODINGS.
-        is_bigendian: byte order of the host that wrote the events.
-        events: encoded events.
-    """
-
-    stamp_ns: int
-    frame_id: str
-    height: int
-    width: int
-    seq: int
-    time_base: int
-    encoding: str
-    is_bigendian: bool
-    events: bytes
-
-
-class SequenceGaps:
-    """Counts the packets that are missing, as a gap of their numbers tells.
-
-    A driver that starts again counts from 0 again, which is no loss.
-
-    Example:
-        >>> gaps = SequenceGaps()
-        >>> [gaps.add(seq) for seq in (7, 8, 11, 0, 1)], gaps.total
-        ([0, 0, 2, 0, 0], 2)
-
-    Attributes:
-        total: packets missing so far.
-    """
-
-    def __init__(self) -> None:
-        self.total = 0
-        self._next: int | None = None
-
-    def add(self, seq: int) -> int:
-        """Take in a packet's number; return how many are missing right before it."""
-        missing = 0 if self._next is None else max(seq - self._next, 0)
-        self._next = seq + 1
-        self.total += missing
-        return missing
 
 
 def packetize(

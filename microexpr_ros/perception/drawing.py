@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros import facs
 from microexpr_ros.alignment.slices import Slice
-from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
+from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
 
 SIDE: Final = 416
 """Height of a panel and side of its square pictures, in pixels."""

@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 
 from microexpr_ros.perception import weights
-from microexpr_ros.perception.action_units import ActionUnitClassifier
-from microexpr_ros.perception.reconstruction import ConditionalVae, Reconstructor
+from microexpr_ros.perception.classifier import ActionUnitClassifier
+from microexpr_ros.perception.reconstruction.network import ConditionalVae, Reconstructor
 from microexpr_ros.perception.reference import Image, Step
 from microexpr_ros.perception.runtime import SOURCE
-from microexpr_ros.perception.spiking import SpikingNetwork
+from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 
 def write_beside(path: Path, kind: weights.Kind) -> Path:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.facs import CODES
-from microexpr_ros.perception.action_units import ActionUnitEstimate, Status, judge
+from microexpr_ros.perception.classifier import ActionUnitEstimate, Status, judge
 from microexpr_ros.perception.presence import Presence
 
 LEAST_SHARE: Final = 0.5

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from microexpr_ros.perception.reconstruction import ConditionalVae
-from microexpr_ros.perception.spiking import SpikingNetwork, intensities
+from microexpr_ros.perception.reconstruction.network import ConditionalVae
+from microexpr_ros.perception.spiking.network import SpikingNetwork, intensities
 
 
 class Step(nn.Module):

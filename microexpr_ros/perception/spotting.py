@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.facs import CODES
-from microexpr_ros.perception.action_units import Status
+from microexpr_ros.perception.classifier import Status
 from microexpr_ros.perception.presence import Presence
 
 MICRO_NS: Final = 500_000_000

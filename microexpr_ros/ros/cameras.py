@@ -106,7 +106,7 @@ def opener(given: EventCameraParameters) -> Callable[[], Camera]:
         return lambda: RecordingCamera(recording, given.rate, given.loop, interval_ns)
     if given.driver == 'simulated':
         # Here, because the other drivers need no renderer.
-        from microexpr_ros.synthesis.simulated_camera import SimulatedCamera, SimulationSettings
+        from microexpr_ros.synthesis.sensors.live_camera import SimulatedCamera, SimulationSettings
 
         return lambda: SimulatedCamera(SimulationSettings(given.seed), interval_ns)
     biases = read_bias_file(Path(given.bias_file)) if given.bias_file else {}

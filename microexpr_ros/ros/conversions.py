@@ -13,8 +13,8 @@ from sensor_msgs.msg import Image, RegionOfInterest
 
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
+from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.packets import EventPacket
 from microexpr_ros.events.region import Region
 from microexpr_ros.msg import AlignedEvents
 

@@ -11,7 +11,7 @@ from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.msg import ActionUnit, ActionUnitArray, AlignedEvents
 from microexpr_ros.msg import MicroExpression as MicroExpressionMessage
-from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
+from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
 from microexpr_ros.perception.spotting import MicroExpression
 from microexpr_ros.ros.conversions import to_duration, to_ns, to_time
 

@@ -9,7 +9,7 @@ from rclpy.task import Future
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.facs import CODES
-from microexpr_ros.perception.action_units import ActionUnitEstimate
+from microexpr_ros.perception.classifier import ActionUnitEstimate
 from microexpr_ros.perception.neutral import Neutral, measure
 from microexpr_ros.perception.presence import Presence
 

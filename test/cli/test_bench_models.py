@@ -9,9 +9,9 @@ from rich.console import Console
 from torch import nn
 from typer.testing import CliRunner
 
+from microexpr_ros.bags import BagWriter
 from microexpr_ros.cli.demo.sources import Source
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.bags import BagWriter
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.packets import packetize
 

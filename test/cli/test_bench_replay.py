@@ -14,19 +14,19 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('microexpr_ros.msg')
 
+from microexpr_ros.bags import read_packets
 from microexpr_ros.cli.bench.checksum import sum_columns
 from microexpr_ros.cli.bench.consumer import Consumer
 from microexpr_ros.cli.bench.looped_scene import LoopedScene
 from microexpr_ros.cli.bench.rates import parse_rates
 from microexpr_ros.cli.bench.replay import replay
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.bags import read_packets
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.events.packets import packetize
 from microexpr_ros.ros.conversions import packet_to_message
-from microexpr_ros.synthesis.event_sensor import SENSORS
+from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
 
 ROOT = Path(__file__).resolve().parents[2]
 SENSOR = replace(SENSORS['hd'], width=96, height=64)

@@ -7,7 +7,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from microexpr_ros.synthesis import clips, event_sensor
+from microexpr_ros.synthesis.dataset import clip as clips
+from microexpr_ros.synthesis.sensors import event_sensor
 
 # The package names the command as the module is named.
 bench = import_module('microexpr_ros.cli.bench.simulate')

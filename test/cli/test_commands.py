@@ -15,7 +15,7 @@ pytest.importorskip('rclpy')
 pytest.importorskip('microexpr_ros.msg')
 
 from microexpr_ros import facs
-from microexpr_ros.events.bags import BagWriter
+from microexpr_ros.bags import BagWriter
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.packets import packetize
 

@@ -19,8 +19,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('microexpr_ros.msg')
 
+from microexpr_ros import bags
 from microexpr_ros.cli.bag_options import DEFAULTS, SEVERAL, spell_out
-from microexpr_ros.events import bags
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.packets import packetize
 

@@ -10,8 +10,8 @@ import event_streams as streams
 import numpy as np
 import pytest
 
+from microexpr_ros import bags
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events import bags
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.files import open_recording
 

@@ -26,9 +26,10 @@ from rosbags.interfaces import (
 )
 from typer.testing import CliRunner
 
+from microexpr_ros import bags
 from microexpr_ros.cli.convert import convert
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events import bags, codecs
+from microexpr_ros.events import codecs
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.events.packets import PACKET_NS, packetize

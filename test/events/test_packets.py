@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from microexpr_ros.bags.event_packet import SequenceGaps
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
 from microexpr_ros.events.events import Events, Triggers
-from microexpr_ros.events.packets import SequenceGaps, packetize
+from microexpr_ros.events.packets import packetize
 
 
 def decode_all(packets):

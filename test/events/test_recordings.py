@@ -12,8 +12,8 @@ import event_streams as streams
 import numpy as np
 import pytest
 
+from microexpr_ros.bags import describe, read_packets
 from microexpr_ros.events import codecs
-from microexpr_ros.events.bags import describe, read_packets
 from microexpr_ros.events.files import open_recording
 
 DATA = os.environ.get('MICROEXPR_TEST_DATA')

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.reconstruction_training import structural_similarity as torch_ssim
+from microexpr_ros.learning.training.reconstruction import structural_similarity as torch_ssim
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from microexpr_ros import facs
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.events.region import Region
-from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
+from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
 from microexpr_ros.perception.drawing import (
     ACTIVE,
     BACKGROUND,

@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.facs import CODES
-from microexpr_ros.perception.action_units import BLIND, ActionUnitEstimate, Status
+from microexpr_ros.perception.classifier import BLIND, ActionUnitEstimate, Status
 from microexpr_ros.perception.neutral import HIGHEST, Neutral, measure
 from microexpr_ros.perception.presence import Presence
 

@@ -8,7 +8,7 @@ from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.perception import weights
-from microexpr_ros.perception.reconstruction import (
+from microexpr_ros.perception.reconstruction.network import (
     ConditionalVae,
     ReconstructionConfiguration,
     Reconstructor,

@@ -13,16 +13,16 @@ from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.perception import weights
-from microexpr_ros.perception.action_units import ActionUnitClassifier
+from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.export import write_beside
 from microexpr_ros.perception.presence import Presence
-from microexpr_ros.perception.reconstruction import (
+from microexpr_ros.perception.reconstruction.network import (
     ConditionalVae,
     ReconstructionConfiguration,
     Reconstructor,
 )
 from microexpr_ros.perception.runtime import Runtime, beside
-from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
 GRID = 32
 STEP_NS = 10_000_000
@@ -142,9 +142,10 @@ def made_slices(count):
 
 
 def real_slices(count):
+    from microexpr_ros import bags
     from microexpr_ros.cli.bench.models import face_slices
     from microexpr_ros.cli.demo import sources
-    from microexpr_ros.events import bags, sample
+    from microexpr_ros.events import sample
 
     bag = sample.cache_folder() / f'{sample.PACKAGE}-{sample.VERSION}-face'
     if not bags.is_bag(bag):
@@ -178,7 +179,7 @@ from pathlib import Path
 import numpy as np
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.events.region import Region
-from microexpr_ros.perception.action_units import ActionUnitClassifier
+from microexpr_ros.perception.classifier import ActionUnitClassifier
 classifier = ActionUnitClassifier.load(Path('au.safetensors'))
 state = classifier.initial_state()
 for k, counts in enumerate(np.load('counts.npy'), 1):

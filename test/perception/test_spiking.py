@@ -7,8 +7,8 @@ from norse.torch import LIFBoxCell, LIFBoxFeedForwardState, LIFBoxParameters
 from torch import nn
 
 from microexpr_ros.perception.folding import folded
-from microexpr_ros.perception.scan import fire
-from microexpr_ros.perception.spiking import (
+from microexpr_ros.perception.spiking.lif import fire
+from microexpr_ros.perception.spiking.network import (
     SpikingConfiguration,
     SpikingNetwork,
     intensities,

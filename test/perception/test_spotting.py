@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microexpr_ros.facs import CODES
-from microexpr_ros.perception.action_units import Status
+from microexpr_ros.perception.classifier import Status
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spotting import MICRO_NS, Spotter, SpottingConfiguration
 

@@ -9,7 +9,7 @@ from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
 from microexpr_ros.events.region import Region
 from microexpr_ros.facs import CODES
-from microexpr_ros.perception.action_units import ActionUnitClassifier, Status
+from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 from microexpr_ros.perception.neutral import Neutral
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import aligned_to_message, to_ns

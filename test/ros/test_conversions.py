@@ -12,10 +12,10 @@ from sensor_msgs.msg import Image
 from microexpr_ros import facs
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
+from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.packets import EventPacket
 from microexpr_ros.events.region import Region
-from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
+from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
 from microexpr_ros.perception.spotting import MicroExpression
 from microexpr_ros.ros import conversions as convert
 from microexpr_ros.ros import estimates

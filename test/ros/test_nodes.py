@@ -10,8 +10,8 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
+from microexpr_ros.bags import BagWriter
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.bags import BagWriter
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.packets import packetize
 from microexpr_ros.ros import qos

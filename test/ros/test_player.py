@@ -12,10 +12,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from microexpr_ros import bags
+from microexpr_ros.bags.event_packet import EventPacket
+from microexpr_ros.bags.folder import BagFolder
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events import bags
-from microexpr_ros.events.bags.folder import BagFolder
-from microexpr_ros.events.packets import EventPacket
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import to_ns
 from microexpr_ros.ros.nodes.player import PlayerNode

@@ -7,9 +7,9 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rosbags.interfaces import QosDurability, QosReliability
 from std_msgs.msg import String
 
+from microexpr_ros import bags
+from microexpr_ros.bags.folder import STORAGES
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events import bags
-from microexpr_ros.events.bags.folder import STORAGES
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.diagnostics import WARN
 from microexpr_ros.ros.nodes.recorder import RecorderNode

@@ -12,11 +12,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros import bags
 from microexpr_ros.child import python
 from microexpr_ros.cli.bench.checksum import sum_columns
 from microexpr_ros.cli.bench.processes import start_node, watch
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events import bags, codecs
+from microexpr_ros.events import codecs
 
 _CONVERTER: Final = 'from microexpr_ros.cli import main; main()'
 _CONSUMER: Final = 'from microexpr_ros.cli.bench.consumer import main; main(sys.argv[1])'

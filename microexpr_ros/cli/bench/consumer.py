@@ -17,10 +17,10 @@ from event_camera_msgs.msg import EventPacket
 from numpy.typing import NDArray
 from rclpy.context import Context
 
+from microexpr_ros.bags.event_packet import SequenceGaps
 from microexpr_ros.cli.bench.checksum import sum_columns
 from microexpr_ros.events import codecs
 from microexpr_ros.events.events import Events
-from microexpr_ros.events.packets import SequenceGaps
 from microexpr_ros.ros import environment, qos
 from microexpr_ros.ros.conversions import to_ns
 from microexpr_ros.ros.listening import Listener

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from microexpr_ros.cli.bench.checksum import sum_columns
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files import Recording
-from microexpr_ros.synthesis import event_sensor
-from microexpr_ros.synthesis.event_sensor import SensorParameters
+from microexpr_ros.synthesis.sensors import event_sensor
+from microexpr_ros.synthesis.sensors.event_sensor import SensorParameters
 
 _PIECE_NS: Final = 50_000_000
 _STEP_NS: Final = 2_500_000

@@ -140,8 +140,9 @@ def _find(source: str, slices: int, scratch: Path, console: Console) -> Source:
 
 def face_slices(source: Source) -> Iterator[Slice]:
     """Yield the slices of a recording that show a face, as the synchronizer cuts them."""
+    from microexpr_ros import bags
     from microexpr_ros.alignment.synchronizer import Synchronizer
-    from microexpr_ros.events import bags, codecs
+    from microexpr_ros.events import codecs
 
     decoder: codecs.Decoder | None = None
     for _, packet in bags.read_packets(source.path, source.events_topic):
@@ -159,7 +160,7 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
     import numpy as np
 
     from microexpr_ros.perception import weights
-    from microexpr_ros.perception.action_units import ActionUnitClassifier
+    from microexpr_ros.perception.classifier import ActionUnitClassifier
     from microexpr_ros.perception.export import export_au
     from microexpr_ros.perception.reference import Reference, Step
     from microexpr_ros.perception.runtime import Runtime, beside
@@ -212,7 +213,7 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
 def _reconstruction(slices: list[Slice]) -> list[Row]:
     from microexpr_ros.perception import weights
     from microexpr_ros.perception.export import export_reconstruction
-    from microexpr_ros.perception.reconstruction import Reconstructor, inputs_of
+    from microexpr_ros.perception.reconstruction.network import Reconstructor, inputs_of
     from microexpr_ros.perception.reference import Image, Reference
     from microexpr_ros.perception.runtime import Runtime, beside
 

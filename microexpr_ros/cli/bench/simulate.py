@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from microexpr_ros.synthesis.event_sensor import SensorParameters
+    from microexpr_ros.synthesis.sensors.event_sensor import SensorParameters
 
 _STEPS: Final = 8
 _STEP_NS: Final = 4_000_000
@@ -67,7 +67,7 @@ def simulate(
     from rich.console import Console
     from rich.table import Table
 
-    from microexpr_ros.synthesis.event_sensor import SENSORS
+    from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
 
     # A thread pool in a peer, or in OpenCV, would change nothing but the noise.
     os.environ.setdefault('RAYON_NUM_THREADS', '1')
@@ -139,7 +139,7 @@ def _ours(
 ) -> Callable[[], tuple[float, int]]:
     import numpy as np
 
-    from microexpr_ros.synthesis import event_sensor
+    from microexpr_ros.synthesis.sensors import event_sensor
 
     def run() -> tuple[float, int]:
         state = event_sensor.start(parameters, pictures[0], 0, np.random.default_rng(0))
@@ -207,7 +207,7 @@ def _peer(
 ) -> Callable[[], tuple[float, int]]:
     import numpy as np
 
-    from microexpr_ros.synthesis.frame_sensor import encode
+    from microexpr_ros.synthesis.sensors.frame_sensor import encode
 
     eventcv: Any = import_module('eventcv')
     frames = encode(np.asarray(pictures / _WHITE_LUX, np.float32))
@@ -236,7 +236,7 @@ def _clip_seconds() -> float | None:
     if find_spec('anny') is None:
         return None
     from microexpr_ros.events.histogram import SLICE_NS
-    from microexpr_ros.synthesis.clips import Recipe, make_clip
+    from microexpr_ros.synthesis.dataset.clip import Recipe, make_clip
 
     # Compiles and reads the face model, for another person.
     make_clip(Recipe(), _CLIPS)

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.bags import read_packets
 from microexpr_ros.events import codecs
-from microexpr_ros.events.bags import read_packets
 from microexpr_ros.events.events import Events, Triggers
 
 HEIGHT: Final = 720

@@ -14,7 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
-from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
+from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import to_ns
 from microexpr_ros.ros.estimates import message_to_estimate

@@ -16,7 +16,7 @@ from microexpr_ros import facs
 from microexpr_ros.cli.demo.observer import Observation
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.msg import AlignedEvents, MicroExpression
-from microexpr_ros.perception.action_units import ActionUnitEstimate, Status
+from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
 from microexpr_ros.perception.drawing import SIDE, Panel
 from microexpr_ros.ros.conversions import image_to_pixels, message_to_aligned, to_ns
 

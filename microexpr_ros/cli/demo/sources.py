@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from microexpr_ros import __version__
+from microexpr_ros import __version__, bags
+from microexpr_ros.bags import EVENTS_TOPIC, BagWriter
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events import bags, sample
-from microexpr_ros.events.bags import EVENTS_TOPIC, BagWriter
+from microexpr_ros.events import sample
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files import open_recording
@@ -76,8 +76,8 @@ def real(progress: Progress) -> Source:
 
 def synthetic(seconds: float, progress: Progress, seed: int = 7) -> Source:
     """Return a made face, with frames, made once."""
-    from microexpr_ros.synthesis.event_sensor import SENSORS
-    from microexpr_ros.synthesis.scene import stream
+    from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
+    from microexpr_ros.synthesis.world.scene import stream
 
     sensor = SENSORS['davis346']
     slices = max(round(seconds * 100), 100)

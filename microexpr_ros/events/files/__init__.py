@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from microexpr_ros import bags
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events import bags
 from microexpr_ros.events.files.arrays import ArrayRecording
 from microexpr_ros.events.files.columns import NS_OF_UNIT
 from microexpr_ros.events.files.packets import open_rosbag2

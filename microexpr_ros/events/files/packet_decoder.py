@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.events import codecs
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files.recording import losses_of
-from microexpr_ros.events.packets import EventPacket
 
 RESTARTS: Final = 'restarts_of_the_clock'
 

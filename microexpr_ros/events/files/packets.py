@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from microexpr_ros import bags
+from microexpr_ros.bags.definitions import is_defined
+from microexpr_ros.bags.event_packet import EventPacket, SequenceGaps
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events import bags, codecs
-from microexpr_ros.events.bags.definitions import is_defined
+from microexpr_ros.events import codecs
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files.packet_decoder import RESTARTS, PacketDecoder
 from microexpr_ros.events.files.recording import Recording, agree_on_sensor
-from microexpr_ros.events.packets import EventPacket, SequenceGaps
 
 _MISSING: Final = 'packets_missing_in_source'
 _UNENDED: Final = 'files_cut_off'

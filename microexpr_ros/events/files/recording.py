@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
+from microexpr_ros.bags import Message
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.bags import Message
 from microexpr_ros.events.codecs.codec import Decoder, find_step_back
 from microexpr_ros.events.events import Events, Frame, Triggers
 

@@ -12,13 +12,13 @@ from typing import Final, TypeVar
 import numpy as np
 from rosbags.rosbag1 import Reader
 
+from microexpr_ros.bags.event_packet import EventPacket
+from microexpr_ros.bags.reading import explained_reading
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.bags.reading import explained_reading
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files.columns import ColumnRules, Columns
 from microexpr_ros.events.files.packets import PacketRecording
 from microexpr_ros.events.files.recording import Recording, agree_on_sensor
-from microexpr_ros.events.packets import EventPacket
 
 _PACKETS: Final = ('event_camera_msgs/msg/EventPacket', 'event_array_msgs/msg/EventArray')
 _ARRAYS: Final = ('dvs_msgs/msg/EventArray', 'prophesee_event_msgs/msg/EventArray')

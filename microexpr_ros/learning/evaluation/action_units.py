@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.facs import PRESENT
-from microexpr_ros.learning import baselines, metrics
-from microexpr_ros.learning.datasets import Recording
-from microexpr_ros.learning.estimators import Estimator
+from microexpr_ros.learning import metrics
+from microexpr_ros.learning.data.clips import Recording
 from microexpr_ros.learning.evaluation.asymmetry import asymmetry
 from microexpr_ros.learning.evaluation.breakdown import (
     by_condition,
@@ -25,15 +24,17 @@ from microexpr_ros.learning.evaluation.breakdown import (
 from microexpr_ros.learning.evaluation.calm import false_alarms
 from microexpr_ros.learning.evaluation.clip_scores import labels, score_peaks
 from microexpr_ros.learning.evaluation.costs import count_multiply_adds, count_operations
+from microexpr_ros.learning.evaluation.estimators import Estimator
 from microexpr_ros.learning.evaluation.published import Published, publish, reliability
 from microexpr_ros.learning.evaluation.resampling import interval, resampled
 from microexpr_ros.learning.evaluation.robustness import against_losses, against_misalignment
 from microexpr_ros.learning.evaluation.scoring import Scored, draws, headline, score
-from microexpr_ros.learning.networks import CHANNELS
-from microexpr_ros.learning.training import Control, predict
-from microexpr_ros.perception.action_units import ActionUnitClassifier, Status
+from microexpr_ros.learning.models import baselines
+from microexpr_ros.learning.models.networks import CHANNELS
+from microexpr_ros.learning.training.action_units import Control, predict
+from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 from microexpr_ros.perception.presence import Presence
-from microexpr_ros.perception.spiking import SpikingNetwork
+from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 CONTROLS: Final[Mapping[str, Control]] = {
     'time_shuffled': 'time-shuffled',

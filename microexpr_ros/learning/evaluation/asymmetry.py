@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.datasets import Recording
+from microexpr_ros.learning.data.clips import Recording
 from microexpr_ros.learning.evaluation.resampling import interval, resampled
 
 UNEVEN: Final = 0.1

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.baselines import CLASSES
-from microexpr_ros.learning.datasets import Recording
+from microexpr_ros.learning.data.clips import Recording
 from microexpr_ros.learning.evaluation.clip_scores import present
 from microexpr_ros.learning.evaluation.conditions import conditions
 from microexpr_ros.learning.evaluation.resampling import interval, resampled
 from microexpr_ros.learning.evaluation.scoring import HEADLINE, Scored
+from microexpr_ros.learning.models.baselines import CLASSES
 
 
 def per_unit(ours: Scored, recordings: Sequence[Recording]) -> dict[str, dict[str, Any]]:

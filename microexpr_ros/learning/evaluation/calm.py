@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.events.histogram import SLICE_NS
-from microexpr_ros.learning.calibration import HEAD
-from microexpr_ros.learning.datasets import Recording
+from microexpr_ros.learning.data.clips import Recording
 from microexpr_ros.learning.evaluation.published import publish
 from microexpr_ros.learning.evaluation.resampling import interval, resampled
 from microexpr_ros.learning.evaluation.spotting_scores import false_alarm, spot
-from microexpr_ros.perception.action_units import ActionUnitClassifier
-from microexpr_ros.synthesis.dataset import Clip
+from microexpr_ros.learning.training.calibration import HEAD
+from microexpr_ros.perception.classifier import ActionUnitClassifier
+from microexpr_ros.synthesis.dataset.index import Clip
 
 KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     'neutral': (),

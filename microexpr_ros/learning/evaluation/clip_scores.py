@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.calibration import dominant
-from microexpr_ros.learning.datasets import Recording
+from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.training.calibration import dominant
 from microexpr_ros.perception.presence import Presence
 
 

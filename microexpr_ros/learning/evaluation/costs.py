@@ -12,10 +12,10 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from microexpr_ros.events.histogram import SLICE_NS
-from microexpr_ros.learning.datasets import Recording
-from microexpr_ros.learning.estimators import Estimator
-from microexpr_ros.learning.training import predict
-from microexpr_ros.perception.spiking import SpikingNetwork
+from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.evaluation.estimators import Estimator
+from microexpr_ros.learning.training.action_units import predict
+from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 
 def fan_out(layer: nn.Module, values: Tensor) -> float:

@@ -13,9 +13,9 @@ from microexpr_ros.events.histogram import GRID, SLICE_NS
 from microexpr_ros.events.region import Region
 from microexpr_ros.facs import PRESENT
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.calibration import dense
-from microexpr_ros.learning.datasets import Recording
-from microexpr_ros.perception.action_units import ActionUnitClassifier, Status
+from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.training.calibration import dense
+from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 
 
 @dataclass(frozen=True, slots=True)

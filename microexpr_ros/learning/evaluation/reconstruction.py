@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.learning import baselines, metrics
-from microexpr_ros.learning.datasets import Recording
-from microexpr_ros.learning.reconstruction_training import Task, paint
-from microexpr_ros.perception.reconstruction import Reconstructor
+from microexpr_ros.learning import metrics
+from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.models import baselines
+from microexpr_ros.learning.training.reconstruction import Task, paint
+from microexpr_ros.perception.reconstruction.network import Reconstructor
 
 WARM_UP_SLICES = 20
 """Slices of a clip before its first image is scored."""

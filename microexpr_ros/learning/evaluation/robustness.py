@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.events.histogram import SLICE_NS
-from microexpr_ros.learning.datasets import Recording
-from microexpr_ros.learning.estimators import Estimator
+from microexpr_ros.learning.data.clips import Recording
 from microexpr_ros.learning.evaluation.clip_scores import score_peaks
+from microexpr_ros.learning.evaluation.estimators import Estimator
 
 LOST_SHARES: Final = (0.0, 0.01, 0.05, 0.1, 0.2)
 

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.calibration import dominant
-from microexpr_ros.learning.datasets import Recording
+from microexpr_ros.learning.data.clips import Recording
 from microexpr_ros.learning.evaluation.clip_scores import labels
 from microexpr_ros.learning.evaluation.resampling import interval, resampled
 from microexpr_ros.learning.evaluation.spotting_scores import (
@@ -22,6 +21,7 @@ from microexpr_ros.learning.evaluation.spotting_scores import (
     outcome,
     spot,
 )
+from microexpr_ros.learning.training.calibration import dominant
 from microexpr_ros.perception.presence import Presence
 
 

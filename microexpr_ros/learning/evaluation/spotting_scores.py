@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from microexpr_ros.events.histogram import SLICE_NS
 from microexpr_ros.facs import CODES, PRESENT
-from microexpr_ros.learning.calibration import BACKGROUND
-from microexpr_ros.learning.datasets import Recording
-from microexpr_ros.perception.action_units import Status
+from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.training.calibration import BACKGROUND
+from microexpr_ros.perception.classifier import Status
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spotting import MicroExpression, Spotter
 

@@ -13,7 +13,7 @@ from std_srvs.srv import Trigger
 
 from microexpr_ros.facs import CODES
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
-from microexpr_ros.perception.action_units import ActionUnitClassifier, ActionUnitEstimate, Status
+from microexpr_ros.perception.classifier import ActionUnitClassifier, ActionUnitEstimate, Status
 from microexpr_ros.perception.spotting import Spotter
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.diagnostics import Diagnosis

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 from rosgraph_msgs.msg import Clock as ClockMessage
 from std_srvs.srv import Trigger
 
+from microexpr_ros import bags
+from microexpr_ros.bags.pacing import RATES, Pacer
+from microexpr_ros.bags.playback import Part, Playback
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events import bags
-from microexpr_ros.events.bags.playback import Part, Playback
-from microexpr_ros.events.pacing import RATES, Pacer
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import SECOND_NS, message_type, to_time
 from microexpr_ros.ros.diagnostics import Diagnosis, Rate

@@ -11,16 +11,16 @@ from typing import ClassVar
 
 from rclpy.qos import QoSProfile
 
-from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.atomic import explained_writing
-from microexpr_ros.events.bags import EVENT_PACKET
-from microexpr_ros.events.bags.definitions import define
-from microexpr_ros.events.bags.folder import (
+from microexpr_ros.atomic import explained_writing
+from microexpr_ros.bags import EVENT_PACKET
+from microexpr_ros.bags.definitions import define
+from microexpr_ros.bags.folder import (
     COMPRESSIONS,
     STORAGES,
     BagFolder,
 )
-from microexpr_ros.events.bags.recording import CACHE_BYTES, Arrival, Recording
+from microexpr_ros.bags.recording import CACHE_BYTES, Arrival, Recording
+from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import SECOND_NS, message_type
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from microexpr_ros.facs import CODES
-from microexpr_ros.learning.datasets import record
-from microexpr_ros.learning.estimators import Estimator
+from microexpr_ros.learning.data.clips import record
 from microexpr_ros.learning.evaluation import json_values
 from microexpr_ros.learning.evaluation.action_units import Benchmark, evaluate_action_units
-from microexpr_ros.perception.action_units import ActionUnitClassifier, Status
+from microexpr_ros.learning.evaluation.estimators import Estimator
+from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 from microexpr_ros.perception.presence import Presence
-from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
 SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4, 2),
                              tau_ms=(20.0, 30.0), integrators=8)  # fmt: skip

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from microexpr_ros.facs import CODES
-from microexpr_ros.learning.datasets import Recording
+from microexpr_ros.learning.data.clips import Recording
 from microexpr_ros.learning.evaluation.asymmetry import asymmetry
 
 SLICES = 6

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from microexpr_ros.learning.datasets import record
+from microexpr_ros.learning.data.clips import record
 from microexpr_ros.learning.evaluation.calm import false_alarms, kinds
-from microexpr_ros.perception.action_units import ActionUnitClassifier
+from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.presence import Presence
-from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
 SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4, 2),
                              tau_ms=(20.0, 30.0), integrators=8)  # fmt: skip

@@ -4,14 +4,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from microexpr_ros.learning.estimators import Estimator
 from microexpr_ros.learning.evaluation.costs import (
     count_multiply_adds,
     count_operations,
     fan_out,
 )
+from microexpr_ros.learning.evaluation.estimators import Estimator
 from microexpr_ros.perception.presence import Presence
-from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
 SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4, 2),
                              tau_ms=(20.0, 30.0), integrators=8)  # fmt: skip

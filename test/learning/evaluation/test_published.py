@@ -4,10 +4,10 @@ import torch
 
 from microexpr_ros.learning.evaluation.published import Published, publish, reliability
 from microexpr_ros.learning.evaluation.scoring import active_slices
-from microexpr_ros.learning.training import predict
-from microexpr_ros.perception.action_units import ActionUnitClassifier, Status
+from microexpr_ros.learning.training.action_units import predict
+from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 from microexpr_ros.perception.presence import Presence
-from microexpr_ros.perception.spiking import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
 SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4, 2),
                              tau_ms=(20.0, 30.0), integrators=8)  # fmt: skip

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from microexpr_ros.learning.baselines import mean_face
 from microexpr_ros.learning.evaluation import json_values
 from microexpr_ros.learning.evaluation.reconstruction import (
     evaluate_reconstruction,
     score_images,
 )
-from microexpr_ros.perception.reconstruction import (
+from microexpr_ros.learning.models.baselines import mean_face
+from microexpr_ros.perception.reconstruction.network import (
     ConditionalVae,
     ReconstructionConfiguration,
     Reconstructor,

@@ -3,8 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from microexpr_ros.learning.calibration import dense
-from microexpr_ros.learning.estimators import Estimator
+from microexpr_ros.learning.evaluation.estimators import Estimator
 from microexpr_ros.learning.evaluation.robustness import (
     BURST_SLICES,
     LATE_SLICES,
@@ -14,6 +13,7 @@ from microexpr_ros.learning.evaluation.robustness import (
     delay_frames,
     lose_packets,
 )
+from microexpr_ros.learning.training.calibration import dense
 from microexpr_ros.perception.presence import Presence
 
 

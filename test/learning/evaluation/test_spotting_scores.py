@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microexpr_ros.facs import CODES
-from microexpr_ros.learning.datasets import record
+from microexpr_ros.learning.data.clips import record
 from microexpr_ros.learning.evaluation.spotting_scores import (
     delay_ms,
     false_alarm,

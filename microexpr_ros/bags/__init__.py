@@ -1,0 +1,32 @@
+"""rosbag2 recordings (sqlite3 and mcap), read and written without ROS."""
+
+from microexpr_ros.bags.contents import (
+    EVENT_PACKET,
+    EVENTS_TOPIC,
+    IMAGE,
+    Bag,
+    Message,
+    Topic,
+    find_topic,
+)
+from microexpr_ros.bags.definitions import typestore
+from microexpr_ros.bags.reading import describe, is_bag, read_messages, read_packets
+from microexpr_ros.bags.serialization import deserialize_packet
+from microexpr_ros.bags.writing import BagWriter
+
+__all__ = [
+    'EVENTS_TOPIC',
+    'EVENT_PACKET',
+    'IMAGE',
+    'Bag',
+    'BagWriter',
+    'Message',
+    'Topic',
+    'describe',
+    'deserialize_packet',
+    'find_topic',
+    'is_bag',
+    'read_messages',
+    'read_packets',
+    'typestore',
+]

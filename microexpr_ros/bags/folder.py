@@ -1,0 +1,192 @@
+"""A bag that grows: a folder of files, and what metadata.yaml tells about them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from rosbags.interfaces import Qos
+
+from microexpr_ros.bags import metadata
+from microexpr_ros.bags.definitions import define
+from microexpr_ros.bags.mcap_file import McapFile
+from microexpr_ros.bags.metadata import Span, WrittenTopic
+from microexpr_ros.bags.sqlite_file import SqliteFile
+from microexpr_ros.errors import MicroexprError
+
+STORAGES: Final = ('mcap', 'sqlite3')
+COMPRESSIONS: Final = ('zstd', 'none')
+
+_METADATA_PAUSE: Final = 20
+"""How many times longer than writing metadata.yaml took it is left alone, unless a file begins:
+it grows with the number of files."""
+
+
+class BagFolder:
+    """Writes the files of a bag, each of which begins where the last one was full.
+
+    It can be read at any time, up to the last `flush`. Not to be used by two threads at once.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        storage: str = 'mcap',
+        compression: str | None = None,
+        max_bytes: int = 0,
+        max_ns: int = 0,
+    ) -> None:
+        """Create the folder.
+
+        Args:
+            path: The folder, which must not be there.
+            storage: mcap or sqlite3.
+            compression: zstd or none; None for zstd where the storage has it.
+            max_bytes: Size at which a new file begins; 0 for never.
+            max_ns: Time after which a new file begins; 0 for never.
+
+        Raises:
+            MicroexprError: An argument is wrong, or the folder is already there.
+            OSError: It cannot be created.
+        """
+        check_storage(storage, compression)
+        if path.exists():
+            raise MicroexprError(f'{path} is already there: remove it or choose another name')
+        self.path = path
+        self._storage = storage
+        self._compress = compression != 'none'
+        self._max_bytes = max_bytes
+        self._max_ns = max_ns
+        self._topics: dict[str, WrittenTopic] = {}
+        self._counts: Counter[str] = Counter()
+        self._spans: dict[str, Span] = {}
+        self._closed_bytes = 0
+        path.mkdir(parents=True)
+        self._begin_file()
+
+    @property
+    def size(self) -> int:
+        """Size of all files in bytes."""
+        return self._closed_bytes + self._file.size
+
+    @property
+    def files(self) -> int:
+        """Number of files."""
+        return len(self._spans)
+
+    @property
+    def kept(self) -> Counter[str]:
+        """Numbers of messages that are in the files, by topic; the rest waits for a flush."""
+        return self._counts - self._file.pending
+
+    def write(
+        self,
+        topic: str,
+        type_name: str,
+        cdr: bytes,
+        time_ns: int,
+        sent_ns: int | None = None,
+        offered_qos: Sequence[Qos] = (),
+    ) -> None:
+        """Write a serialized message.
+
+        Args:
+            topic: Its topic.
+            type_name: Its ROS type.
+            cdr: Serialized message.
+            time_ns: Time at which it was received.
+            sent_ns: Time at which it was published; None for the same.
+            offered_qos: What the publishers of the topic offer, at its first message.
+
+        Raises:
+            MicroexprError: The type is not installed.
+            OSError: The disk cannot take it.
+            sqlite3.Error: Likewise.
+        """
+        if self._is_full(time_ns):
+            self._end_file()
+            ended_bytes = self._file.size
+            self._begin_file()
+            self._closed_bytes += ended_bytes
+        if topic not in self._topics:
+            definition = define(type_name)
+            self._topics[topic] = WrittenTopic(topic, type_name, definition, tuple(offered_qos))
+        if topic not in self._in_file:
+            self._file.add_topic(self._topics[topic])
+            self._in_file.add(topic)
+        # Before it is written, as the file counts it: what fails is pending there.
+        self._counts[topic] += 1
+        self._file.write(topic, time_ns, time_ns if sent_ns is None else sent_ns, cdr)
+        self._span.add(time_ns)
+
+    def flush(self) -> None:
+        """Make what was written readable, even if the process is killed."""
+        self._file.flush()
+        if time.monotonic() >= self._metadata_due_s:
+            self._write_metadata()
+
+    def close(self) -> None:
+        """End the bag."""
+        self._end_file()
+        self._write_metadata()
+
+    def abandon(self) -> None:
+        """Close the files after an error, without a word about what could not be written."""
+        self._file.abandon()
+
+    def _is_full(self, time_ns: int) -> bool:
+        if not self._span.messages:
+            return False
+        too_large = self._max_bytes and self._file.size >= self._max_bytes
+        too_long = self._max_ns and time_ns - self._span.start_ns >= self._max_ns
+        return bool(too_large or too_long)
+
+    def _begin_file(self) -> None:
+        suffix = McapFile.suffix if self._storage == 'mcap' else SqliteFile.suffix
+        name = f'{self.path.name}_{self.files}{suffix}'
+        self._span = self._spans[name] = Span()
+        self._in_file: set[str] = set()
+        # Named before it is there: a file that nobody knows of would not be missed.
+        self._write_metadata()
+        self._file: McapFile | SqliteFile = (
+            McapFile(self.path / name, self._compress)
+            if self._storage == 'mcap'
+            else SqliteFile(self.path / name)
+        )
+
+    def _end_file(self) -> None:
+        self._file.close(metadata.serialize(self._information()))
+
+    def _write_metadata(self) -> None:
+        began_s = time.monotonic()
+        metadata.write(self.path, self._information())
+        ended_s = time.monotonic()
+        self._metadata_due_s = ended_s + _METADATA_PAUSE * (ended_s - began_s)
+
+    def _information(self) -> dict[str, object]:
+        topics = [(topic, self._counts[name]) for name, topic in self._topics.items()]
+        return metadata.describe_bag(self._storage, self._spans, topics)
+
+
+def check_storage(storage: str, compression: str | None) -> None:
+    """Check how a bag is to be written.
+
+    Raises:
+        MicroexprError: There is no such storage or compression.
+    """
+    if storage not in STORAGES:
+        raise MicroexprError(
+            f'unknown bag storage {storage!r}: choose one of {", ".join(STORAGES)}'
+        )
+    if compression not in (None, *COMPRESSIONS):
+        raise MicroexprError(
+            f'unknown compression {compression!r}: choose one of {", ".join(COMPRESSIONS)}'
+        )
+    if storage == 'sqlite3' and compression == 'zstd':
+        raise MicroexprError('sqlite3 bags have no compression: choose mcap, or none')

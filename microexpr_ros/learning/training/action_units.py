@@ -1,0 +1,372 @@
+"""Training of the networks that read Action Units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from microexpr_ros import facs
+from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.learning import metrics
+from microexpr_ros.learning.data.augmentation import Augmentation
+from microexpr_ros.learning.data.clips import Recording, SequenceBatch, fingerprint, sequences
+from microexpr_ros.learning.models.baselines import shuffled
+from microexpr_ros.learning.models.networks import (
+    Model,
+    Network,
+    build,
+    decays,
+    encode,
+    sees_events,
+    sees_frames,
+)
+from microexpr_ros.learning.training import runner
+from microexpr_ros.learning.training.runner import Optimization, Phase, Report, Trained
+from microexpr_ros.perception.spiking.network import (
+    SpikingConfiguration,
+    SpikingNetwork,
+    intensities,
+)
+
+PREDICTED_SLICES: Final = 2400
+"""Slices of all clips together that are predicted at once: about 100 MB."""
+
+Control = Literal['none', 'time-shuffled', 'memoryless']
+
+Item = TypeVar('Item')
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfiguration(Optimization):
+    """How a network is trained.
+
+    The first epochs see single slices, with the traces that the slices before have left, by a
+    network whose neurons give rates: that is a tenth of the time of spikes, which the last
+    epochs learn from sequences.
+
+    Attributes:
+        rate_share: share of the epochs that learn from rates, the first ones.
+        spike_learning_rate: peak of the schedule of the epochs that learn from spikes.
+        moments: slices of each clip that are seen in an epoch of rates.
+        windows: sequences of each clip that are seen in an epoch of spikes.
+        window: slices of a sequence.
+        settle: first slices of a sequence from within a clip that the loss leaves out, as its
+            neurons begin at rest.
+        clip_weight: weight of the clip loss beside the slice loss.
+        control: train a network that must not know time, to see what time is worth.
+        augmentation: ranges of random changes.
+    """
+
+    epochs: int = 45
+    batch: int = 16
+    rate_share: float = 8 / 9
+    spike_learning_rate: float = 1e-3
+    moments: int = 6
+    windows: int = 2
+    window: int = 14
+    settle: int = 6
+    clip_weight: float = 0.5
+    control: Control = 'none'
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        # Slots make a new class, which `super` does not know.
+        Optimization.__post_init__(self)
+        if not 0 <= self.rate_share < 1:
+            raise ValueError(
+                f'rate_share {self.rate_share} must be at least 0 and below 1, '
+                'as the last epochs learn from spikes'
+            )
+        if not 0 <= self.settle < self.window:
+            raise ValueError(f'settle {self.settle} leaves nothing of a window of {self.window}')
+
+    @property
+    def rate_epochs(self) -> int:
+        """Number of epochs that learn from rates; at least one learns from spikes."""
+        return min(round(self.rate_share * self.epochs), self.epochs - 1)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Rates, and then spikes; spikes alone have the schedule of rates."""
+        rates = self.rate_epochs
+        if rates == 0:
+            return (Phase(self.epochs, self.learning_rate),)
+        return Phase(rates, self.learning_rate), Phase(
+            self.epochs - rates, self.spike_learning_rate
+        )
+
+
+class ActionUnitLoss(nn.Module):
+    """Graded intensity of both sides in every slice, and the dominant unit over the whole clip.
+
+    The slice loss is the cross entropy between the roots of intensities, so that small ones
+    count. The clip loss is the cross entropy of the dominant unit, or none,
+    given the units' peaks over learnt thresholds, so that small movements count too. Units that
+    really move more than the dominant one (a blink under an expression) are not held against
+    the network.
+    """
+
+    def __init__(self, clip_weight: float) -> None:
+        super().__init__()
+        self.clip_weight = clip_weight
+        self.threshold = nn.Parameter(torch.full((len(facs.CODES),), -2.0))
+        self.sharpness = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, logits: Tensor, sides: Tensor, valid: Tensor, label: Tensor) -> Tensor:
+        """Return the loss.
+
+        Args:
+            logits: float32 [T, B * S, 18, 2], of S sequences of each clip, one after the other.
+            sides: float32 [T, B * S, 18, 2], ground truth.
+            valid: bool [T, B * S].
+            label: int64 [B], position of the dominant unit, 18 for none.
+        """
+        target = sides.sqrt()
+        losses = functional.binary_cross_entropy_with_logits(logits, target, reduction='none')
+        entropy = functional.binary_cross_entropy(target, target, reduction='none')
+        # Without the targets' own entropy the loss of a perfect network is 0.
+        by_side = ((losses - entropy).sum((2, 3)) * valid).sum() / valid.sum()
+
+        strongest = logits.amax(3).masked_fill(~valid[..., None], -torch.inf)
+        peaks = strongest.amax(0).view(len(label), -1, len(facs.CODES)).amax(1)
+        margin = (peaks - self.threshold) * functional.softplus(self.sharpness)
+        margin = torch.cat([margin, torch.zeros_like(margin[:, :1])], 1)
+        shown = sides.masked_fill(~valid[..., None, None], 0)
+        true_peaks = shown.amax((0, 3)).view(len(label), -1, len(facs.CODES)).amax(1)
+        real = functional.pad(true_peaks, (0, 1))
+        own = real.gather(1, label[:, None])
+        excused = (real > own) & (functional.one_hot(label, margin.shape[1]) == 0)
+        by_clip = functional.cross_entropy(margin.masked_fill(excused, -torch.inf), label)
+        return by_side / 2 + self.clip_weight * by_clip
+
+
+def train(
+    training: Sequence[Recording],
+    validation: Sequence[Recording],
+    configuration: TrainingConfiguration | None = None,
+    network: SpikingConfiguration | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    report: Report | None = None,
+    model: Model = 'events',
+) -> Trained[Network]:
+    """Train from rates, then from spikes by backpropagation through time.
+
+    Args:
+        training: clips to learn from.
+        validation: clips that choose the best epoch; never the test split.
+        configuration: how to train.
+        network: what to train.
+        checkpoint: file written after every epoch.
+        resume: go on from the checkpoint.
+        report: called after every step and every epoch.
+        model: which of the networks that are compared.
+
+    Raises:
+        MicroexprError: `resume`, and the checkpoint is missing or of another configuration.
+    """
+    c = configuration or TrainingConfiguration()
+    runner.begin(c)
+    net = build(model, network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    loss_of = ActionUnitLoss(c.clip_weight)
+
+    def losses(
+        epoch: int, rng: np.random.Generator, order: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Tensor]:
+        rates = epoch < c.rate_epochs
+        for chosen in order:
+            _fire(net, not rates)
+            batch = _draw([training[i] for i in chosen], net, c, rates, rng)
+            logits = _logits(net, batch, c.control)
+            yield loss_of(
+                logits,
+                torch.from_numpy(batch.sides),
+                torch.from_numpy(batch.valid),
+                torch.from_numpy(batch.label[:: len(batch.label) // len(chosen)]),
+            )
+
+    lesson = runner.Lesson(
+        network=net,
+        loss=loss_of,
+        items=len(training),
+        losses=losses,
+        score=lambda now: score(predict(now, validation, c.control), validation),
+        identity={
+            'model': model,
+            'network': asdict(net.configuration),
+            'clips': fingerprint(training),
+        },
+        prepare=lambda: _settle(net, training[: c.batch]),
+        unscored=c.rate_epochs,
+        phases=c.phases,
+    )
+    return runner.run(lesson, c, checkpoint, resume, report)
+
+
+def score(traces: Sequence[NDArray[np.float32]], recordings: Sequence[Recording]) -> float:
+    """Return what chooses the best epoch: mean AUC of the units and of the dominant one.
+
+    It needs no thresholds, so it does not depend on how these are fitted.
+
+    Args:
+        traces: predicted intensities of each clip, float32 [T, 18].
+        recordings: the clips.
+    """
+    peaks = np.stack([trace.max(0) for trace in traces])
+    present = np.stack([r.peaks for r in recordings]) >= facs.PRESENT
+    units = np.arange(len(facs.CODES))
+    leads = np.array([r.label for r in recordings])[:, None] == units
+    areas = [
+        metrics.area_under_curve(truth[:, k], peaks[:, k])
+        for truth in (present, leads)
+        for k in units
+    ]
+    return float(np.nanmean(areas))
+
+
+def _fire(network: Network, spiking: bool) -> None:
+    if isinstance(network, SpikingNetwork):
+        network.spiking = spiking
+
+
+@torch.no_grad()
+def _settle(network: Network, clips: Sequence[Recording]) -> None:
+    # Events are sparse: currents vary a thousandfold less than the variance of 1 that the running
+    # statistics begin with, and would need an epoch to get there.
+    batch = _whole(network, clips)
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    usual = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    network.train()(*encode(network, batch))
+    for norm, momentum in zip(norms, usual, strict=True):
+        norm.momentum = momentum
+
+
+def _draw(
+    clips: Sequence[Recording],
+    network: Network,
+    configuration: TrainingConfiguration,
+    rates: bool,
+    rng: np.random.Generator,
+) -> SequenceBatch:
+    c = configuration
+    count, length = (c.moments, 1) if rates else (c.windows, c.window)
+    jitters = [c.augmentation.draw(rng) for _ in clips]
+    order = None
+    if c.control == 'time-shuffled':
+        order = [shuffled(clip.slices, int(rng.integers(2**31))) for clip in clips]
+    ends = [moments(clip, count, rng) for clip in clips]
+    windows = [(max(end - length, 0), end) for own in ends for end in own.tolist()]
+    batch = sequences(
+        _each(clips, count),
+        network.configuration.pool,
+        _each(jitters, count),
+        _each(order, count) if order is not None else None,
+        windows,
+        frames=sees_frames(network),
+        decays=decays(network),
+        events=sees_events(network),
+    )
+    if not rates:
+        within = np.array([first > 0 for first, _ in windows], np.bool_)
+        batch.valid[: c.settle, within] = False
+    return batch
+
+
+def _each(items: Sequence[Item], times: int) -> list[Item]:
+    return [item for item in items for _ in range(times)]
+
+
+def moments(recording: Recording, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw slices of a clip to learn from: the apex, the rise and the fall, the rest anywhere.
+
+    Args:
+        recording: the clip.
+        count: how many.
+        rng: draws them.
+
+    Returns:
+        int64 [count], ends: the number of the slice, and 1.
+    """
+    ends = rng.integers(1, recording.slices + 1, count)
+    if recording.clip.dominant:
+        c = recording.clip
+        onset, apex, offset = (t // SLICE_NS for t in (c.onset_ns, c.apex_ns, c.offset_ns))
+        known = [
+            apex + rng.integers(0, 4),
+            rng.integers(onset, apex + 1) + 1,
+            rng.integers(apex, max(offset, apex) + 1) + 1,
+        ]
+        ends[: len(known)] = np.clip(known, 1, recording.slices)[:count]
+    return np.asarray(ends, np.int64)
+
+
+def _whole(
+    network: Network, clips: Sequence[Recording], order: Sequence[NDArray[np.int64]] | None = None
+) -> SequenceBatch:
+    return sequences(
+        clips,
+        network.configuration.pool,
+        order=order,
+        frames=sees_frames(network),
+        decays=decays(network),
+        events=sees_events(network),
+    )
+
+
+@torch.inference_mode()
+def predict(
+    network: Network,
+    recordings: Sequence[Recording],
+    control: Control = 'none',
+    seed: int = 0,
+) -> list[NDArray[np.float32]]:
+    """Return the intensities of whole clips, each float32 [T, 18].
+
+    Args:
+        network: at rest (`eval`).
+        recordings: the clips.
+        control: 'time-shuffled' puts each clip's slices in random order, and gives what was read
+            in them in the order of time again; 'memoryless' makes the network forget after every
+            slice.
+        seed: of the shuffling.
+    """
+    out: list[NDArray[np.float32]] = []
+    while clips := recordings[len(out) : len(out) + _at_once(recordings[len(out) :])]:
+        order = None
+        if control == 'time-shuffled':
+            order = [shuffled(r.slices, seed + len(out) + i) for i, r in enumerate(clips)]
+        logits = _logits(network, _whole(network, clips, order), control)
+        intensity = intensities(logits).amax(3).numpy()
+        for b, clip in enumerate(clips):
+            trace = intensity[: clip.slices, b]
+            # What was said of a slice, wherever it stood, is compared with the truth of it.
+            out.append(trace if order is None else trace[np.argsort(order[b])])
+    return out
+
+
+def _logits(network: Network, batch: SequenceBatch, control: Control) -> Tensor:
+    encoded, state = encode(network, batch)
+    if control == 'memoryless':
+        rest = network.initial_state(encoded.shape[1])
+        logits, _ = network(encoded, rest, memoryless=True)
+    else:
+        logits, _ = network(encoded, state)
+    result: Tensor = logits
+    return result
+
+
+def _at_once(recordings: Sequence[Recording]) -> int:
+    longest = np.maximum.accumulate([r.slices for r in recordings])
+    fits = longest * np.arange(1, len(recordings) + 1) <= PREDICTED_SLICES
+    return max(1, int(fits.sum()))

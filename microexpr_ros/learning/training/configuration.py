@@ -1,0 +1,149 @@
+"""Runs of training: one YAML file is one run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml  # type: ignore[import-untyped]
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.learning.models.networks import Model
+from microexpr_ros.learning.training.action_units import TrainingConfiguration
+from microexpr_ros.learning.training.reconstruction import ReconstructionTraining
+from microexpr_ros.perception.reconstruction.network import ReconstructionConfiguration
+from microexpr_ros.perception.spiking.network import SpikingConfiguration
+
+Described = TypeVar('Described')
+
+Method = Literal[Model, 'mediapipe']
+"""What can be compared: mediapipe is not trained, but its thresholds are chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionUnitRun:
+    """A run of `microexpr train au`.
+
+    Attributes:
+        data: data set with the splits train and val.
+        out: folder for checkpoint, logs and weights.
+        model: which of the methods that are compared.
+        training: how to train.
+        network: what to train.
+        persons: learn from the first so many persons only, 0 for all: for a learning curve.
+    """
+
+    data: Path
+    out: Path
+    model: Method = 'events'
+    training: TrainingConfiguration = field(default_factory=TrainingConfiguration)
+    network: SpikingConfiguration = field(default_factory=SpikingConfiguration)
+    persons: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReconstructionRun:
+    """A run of `microexpr train reconstruction`; as `ActionUnitRun`."""
+
+    data: Path
+    out: Path
+    training: ReconstructionTraining = field(default_factory=ReconstructionTraining)
+    network: ReconstructionConfiguration = field(default_factory=ReconstructionConfiguration)
+
+
+def read_run(kind: type[Described], path: Path | None, overrides: Mapping[str, Any]) -> Described:
+    """Read a run; what neither the file nor an override gives has its default.
+
+    Args:
+        kind: `ActionUnitRun` or `ReconstructionRun`.
+        path: YAML file of the kind's fields; None for an empty one.
+        overrides: values that go before those of the file, by keys such as `training.epochs`;
+            None gives none.
+
+    Raises:
+        MicroexprError: the file cannot be read, or a key or value has no sense.
+    """
+    content: Any = {}
+    if path is not None:
+        try:
+            content = yaml.safe_load(path.read_text()) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            reason = ' '.join(str(error).split())
+            raise MicroexprError(f'cannot read the run {path}: {reason}') from error
+    if not isinstance(content, dict):
+        raise MicroexprError(f'{path} holds no keys: expected some of {_names(kind)}')
+    for key, value in overrides.items():
+        if value is not None:
+            section, _, name = key.rpartition('.')
+            if not section:
+                content[name] = value
+            elif isinstance(within := content.get(section) or {}, dict):
+                content[section] = {**within, name: value}
+    return describe(kind, content, str(path) if path is not None else 'the command line')
+
+
+def describe(kind: type[Described], content: Any, where: str) -> Described:
+    """Return a dataclass from plain values, those of a YAML file.
+
+    Args:
+        kind: a dataclass; its fields may be dataclasses.
+        content: values by the names of the fields.
+        where: what error messages call the content.
+
+    Raises:
+        MicroexprError: a key is unknown or missing, or a value has no sense.
+    """
+    assert is_dataclass(kind)
+    if not isinstance(content, Mapping):
+        raise MicroexprError(f'{where} is {content!r}: expected some of {_names(kind)}')
+    if unknown := [str(key) for key in content if key not in _names(kind)]:
+        raise MicroexprError(
+            f'{where} has the unknown key {", ".join(unknown)}: expected some of {_names(kind)}'
+        )
+    for item in fields(kind):
+        if (
+            item.default is MISSING
+            and item.default_factory is MISSING
+            and item.name not in content
+        ):
+            raise MicroexprError(f'{where} lacks {item.name}: add it, or give --{item.name}')
+    hints = get_type_hints(kind)
+    values = {
+        name: _value(hints[name], value, f'{name} in {where}') for name, value in content.items()
+    }
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise MicroexprError(f'{where}: {error}') from error
+
+
+def _names(kind: Any) -> list[str]:
+    return [item.name for item in fields(kind)]
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        return describe(hint, {} if value is None else value, where)  # type: ignore[arg-type]
+    choices = get_args(hint)
+    if get_origin(hint) is Literal:
+        if value in choices:
+            return value
+        raise MicroexprError(f'{where} is {value!r}: expected one of {", ".join(choices)}')
+    if get_origin(hint) is tuple:
+        open_ended = choices[-1] is Ellipsis
+        if isinstance(value, list | tuple) and (open_ended or len(value) == len(choices)):
+            kinds = choices[:1] * len(value) if open_ended else choices
+            return tuple(_value(*pair, where) for pair in zip(kinds, value, strict=True))
+    elif hint is float:
+        # YAML 1.1 reads 3e-3 as text.
+        with contextlib.suppress(TypeError, ValueError):
+            return float(value)
+    elif hint is Path and isinstance(value, str | Path):
+        return Path(value)
+    elif type(value) is hint:
+        return value
+    name = str(hint) if choices else hint.__name__
+    raise MicroexprError(f'{where} is {value!r}: expected a value of type {name}')

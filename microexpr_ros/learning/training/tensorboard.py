@@ -1,0 +1,38 @@
+"""Curves of a training, for TensorBoard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.learning.training.runner import Progress, Report
+
+
+@contextmanager
+def scalar_log(folder: Path) -> Iterator[Report]:
+    """Return what writes each `Progress` to a folder: loss and learning rate, score by epoch.
+
+    Raises:
+        MicroexprError: the package tensorboardX is missing.
+    """
+    try:
+        # Its import loads torch's too: nobody pays for it who wants no curves.
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise MicroexprError(
+            f'--tensorboard needs the package tensorboardX, which cannot be imported ({error}): '
+            'pip install tensorboardX'
+        ) from error
+    with SummaryWriter(str(folder)) as writer:
+
+        def write(progress: Progress) -> None:
+            at = progress.epoch * progress.steps + progress.step
+            if progress.score is None:
+                writer.add_scalar('training/loss', progress.loss, at)
+                writer.add_scalar('training/learning_rate', progress.learning_rate, at)
+            else:
+                writer.add_scalar('validation/score', progress.score, at)
+
+        yield write

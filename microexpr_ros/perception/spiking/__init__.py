@@ -1,0 +1,1 @@
+"""The spiking network that reads Action Units from slices of events."""

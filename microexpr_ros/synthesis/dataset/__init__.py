@@ -1,0 +1,1 @@
+"""Data sets of clips and recordings on disk."""

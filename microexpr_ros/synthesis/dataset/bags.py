@@ -1,0 +1,298 @@
+"""Takes as recordings: a rosbag2 of both cameras, and the truth beside it.
+
+A recording shows the same person, light and motion as the clip of the same recipe and
+number, but the whole picture of the event sensor instead of the face region. Each is a folder
+`OUT/SPLIT/bags/clip-NNNNNN` with `bag`, a rosbag2 whose time is EPOCH_NS + the event sensor's,
+and `labels.npz`; docs/data.md says what is in them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from microexpr_ros import facs
+from microexpr_ros.atomic import appearing
+from microexpr_ros.bags import EVENT_PACKET, EVENTS_TOPIC, IMAGE, BagWriter, Message
+from microexpr_ros.bags.serialization import serialize_image, serialize_packet
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.events.packets import PACKET_NS, packetize
+from microexpr_ros.jobs import Share, run
+from microexpr_ros.synthesis.dataset import card
+from microexpr_ros.synthesis.dataset.clip import SPLITS, Recipe, Take, draw_take
+from microexpr_ros.synthesis.dataset.index import (
+    Index,
+    check_order,
+    describe,
+    refuse_mixture,
+    refuse_shared_images,
+)
+from microexpr_ros.synthesis.dataset.storage import (
+    CHECKSUMS,
+    damaged,
+    vouched,
+    write_checksums,
+    write_json,
+)
+from microexpr_ros.synthesis.dataset.truth_messages import (
+    camera_info,
+    camera_matrix,
+    expression_messages,
+    unit_messages,
+)
+from microexpr_ros.synthesis.sensors import frame_sensor
+from microexpr_ros.synthesis.sensors.frame_camera import Frames, shoot
+from microexpr_ros.synthesis.sensors.frame_sensor import FrameSensor
+from microexpr_ros.synthesis.world import scene, shift
+from microexpr_ros.synthesis.world.labels import LANDMARKS, label
+from microexpr_ros.synthesis.world.renderer import Camera
+from microexpr_ros.synthesis.world.scene import Scene
+
+EPOCH_NS: Final = 1_700_000_000_000_000_000
+"""ROS time at sensor time 0."""
+
+FRAMES_TOPIC: Final = '/rgb_camera/image_raw'
+
+_EVENT_CAMERA: Final = 'event_camera'
+_RGB_CAMERA: Final = 'rgb_camera'
+_INFO_NS: Final = 100_000_000
+_BLUR_PX: Final = 0.4
+
+
+def record_split(
+    root: Path,
+    recipe: Recipe,
+    clips: int,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+    share: Share | None = None,
+    readout_ns: int = 0,
+) -> Path:
+    """Make the recordings of a split that are not there yet.
+
+    Args:
+        root: Folder of the data set.
+        recipe: What decides the clips.
+        clips: How many recordings the split shall have.
+        workers: Processes.
+        progress: Called with the recordings that are there and all, both of the share.
+        share: Make this part of them only; None for all.
+        readout_ns: Of the frame camera's rolling shutter; 0 for a global one.
+
+    Returns:
+        The folder that holds them.
+
+    Raises:
+        MicroexprError: An option has no sense, or the folder holds another recipe's recordings.
+    """
+    check_order(recipe, clips, workers)
+    readout_of(readout_ns * 1e-6)
+    folder = root / recipe.split / 'bags'
+    folder.mkdir(parents=True, exist_ok=True)
+    description = {**describe(recipe), 'readout_ns': readout_ns}
+    refuse_shared_images(root, description)
+    told = folder / 'recipe.json'
+    if told.is_file():
+        refuse_mixture(folder, json.loads(told.read_text()), description)
+    write_json(told, description)
+    for name in {path.split('/')[0] for path in damaged(folder)}:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    share = share or Share()
+    own = [number for number in range(clips) if share.has(number)]
+    todo = {
+        number: partial(record, path, recipe, number, readout_ns)
+        for number in own
+        if not (path := folder / f'clip-{number:06d}').is_dir()
+    }
+    made = len(own) - len(todo)
+
+    def report(_: int, __: None) -> None:
+        nonlocal made
+        made += 1
+        if progress is not None:
+            progress(made, len(own))
+
+    if progress is not None:
+        progress(made, len(own))
+    if todo:
+        (folder / CHECKSUMS).unlink(missing_ok=True)
+    run(todo, workers, report)
+    _publish(folder, description, clips)
+    return folder
+
+
+def readout_of(rolling_shutter_ms: float) -> int:
+    """Return the read-out of a rolling shutter, ns.
+
+    Raises:
+        MicroexprError: It is not within a frame.
+    """
+    period_ms = 1e3 / FrameSensor().rate_hz
+    # Not a number is not within anything.
+    if not 0 <= rolling_shutter_ms < period_ms:
+        raise MicroexprError(
+            f'--rolling-shutter-ms {rolling_shutter_ms:g} is not within a frame: give 0 for a '
+            f'global shutter, or less than {period_ms:.0f}'
+        )
+    return round(rolling_shutter_ms * 1e6)
+
+
+def check_split(root: Path, split: str) -> tuple[Path, int]:
+    """Return where a split's recordings are and how many, after checking that none is damaged.
+
+    Raises:
+        MicroexprError: There are none, some are missing or damaged.
+    """
+    folder = root / split / 'bags'
+    again = 'make it again with the `microexpr synth --bags` command that made it'
+    if not (folder / CHECKSUMS).is_file():
+        raise MicroexprError(f'{folder} has no {CHECKSUMS}, so it is not complete: {again}')
+    if names := damaged(folder):
+        raise MicroexprError(f'{", ".join(names)} in {folder} are damaged: {again}')
+    return folder, len({path.split('/')[0] for path in vouched(folder)})
+
+
+def _publish(folder: Path, description: dict[str, Any], clips: int) -> None:
+    """Write card and checksums as soon as all recordings are there, whoever made them."""
+    paths = [folder / f'clip-{number:06d}' for number in range(clips)]
+    files = sorted(file for path in paths for file in path.rglob('*') if file.is_file())
+    names = [str(file.relative_to(folder)) for file in files]
+    if vouched(folder) == names or not all(path.is_dir() for path in paths):
+        return
+    metadata = [_read_metadata(path / 'labels.npz') for path in paths]
+    index = Index(folder, True, description, tuple(metadata))
+    card.write(index, ((clip['duration_ns'] * 1e-9, clip['events']) for clip in metadata))
+    write_checksums(folder, names)
+
+
+def _read_metadata(path: Path) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as labels:
+            found: dict[str, Any] = json.loads(labels['metadata'].tobytes())
+            return found
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise MicroexprError(
+            f'cannot read {path} ({error}): delete {path.parent} and run the same command again'
+        ) from error
+
+
+def record(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
+    """Make one recording; it appears as a whole or not at all.
+
+    Args:
+        path: A folder that is not there.
+        recipe: What decides the clips.
+        index: Number of the clip in its split.
+        readout_ns: Of the frame camera's rolling shutter; 0 for a global one.
+    """
+    # As many processes as cores each make one.
+    cv2.setNumThreads(1)
+    take = draw_take(recipe, index)
+    rng = np.random.default_rng([recipe.seed, SPLITS[recipe.split], index, 3])
+    camera, _ = scene.full_view(take.parameters)
+    region = take.view
+    view = scene.build_scene(rng, region.person, region.light, camera, region.turn, _BLUR_PX)
+    # Whole pictures of a large sensor are too many to keep.
+    film = shift.film(view, take.course, take.parameters, rng, recipe.step_px)
+    first = next(film)
+    events = scene.join([sample.events for sample in film])
+    exposed = replace(frame_sensor.settle(first.picture), readout_ns=readout_ns)
+    frames = shoot(view, take.course, exposed, frame_sensor.draw_clock(rng), rng)
+    messages = [
+        *_event_messages(events, camera, take.course.duration_ns),
+        *_frame_messages(frames, camera),
+        *unit_messages(take.course, EPOCH_NS, _EVENT_CAMERA),
+        *expression_messages(take.course, EPOCH_NS, _EVENT_CAMERA),
+    ]
+    with appearing(path) as hidden:
+        hidden.mkdir()
+        arrays = _label_arrays(recipe, index, take, view, frames, len(events))
+        np.savez_compressed(hidden / 'labels.npz', allow_pickle=False, **arrays)
+        with BagWriter(hidden / 'bag') as writer:
+            for message in sorted(messages, key=lambda message: message.time_ns):
+                writer.write_serialized(message.topic, message.type, message.cdr, message.time_ns)
+
+
+def _event_messages(events: Events, camera: Camera, duration_ns: int) -> Iterator[Message]:
+    packets = packetize(
+        [(events, Triggers.empty())],
+        camera.height,
+        camera.width,
+        frame_id=_EVENT_CAMERA,
+        epoch_ns=EPOCH_NS,
+    )
+    for packet in packets:
+        received_ns = packet.stamp_ns + PACKET_NS
+        yield Message(EVENTS_TOPIC, EVENT_PACKET, received_ns, serialize_packet(packet))
+    for t_ns in range(0, duration_ns, _INFO_NS):
+        stamp_ns = EPOCH_NS + t_ns
+        topic = f'/{_EVENT_CAMERA}/camera_info'
+        yield camera_info(camera, topic, stamp_ns, _EVENT_CAMERA, stamp_ns)
+
+
+def _frame_messages(frames: Frames, camera: Camera) -> Iterator[Message]:
+    for stamp, close, pixels in zip(frames.stamp_ns, frames.close_ns, frames.pixels, strict=True):
+        stamp_ns, received_ns = EPOCH_NS + int(stamp), EPOCH_NS + int(close)
+        cdr = serialize_image(pixels, stamp_ns, _RGB_CAMERA)
+        yield Message(FRAMES_TOPIC, IMAGE, received_ns, cdr)
+        topic = f'/{_RGB_CAMERA}/camera_info'
+        yield camera_info(camera, topic, stamp_ns, _RGB_CAMERA, received_ns)
+
+
+def _label_arrays(
+    recipe: Recipe, index: int, take: Take, view: Scene, frames: Frames, events: int
+) -> dict[str, Any]:
+    """Return labels.npz as the module describes it."""
+    course, bumps = take.course, take.course.bumps
+    labels, clock = label(view, course), frames.clock
+    metadata = {
+        'split': recipe.split,
+        'seed': recipe.seed,
+        'index': index,
+        'identity': view.person.identity.number,
+        'skin': view.person.skin_name,
+        'light': view.light.name,
+        'sensor': take.sensor,
+        'dominant': course.dominant,
+        'onset_ns': course.onset_ns,
+        'apex_ns': course.apex_ns,
+        'offset_ns': course.offset_ns,
+        'amplitude': course.amplitude,
+        'distractors': list(course.distractors),
+        'duration_ns': course.duration_ns,
+        'events': events,
+    }
+    times = ('onset_ns', 'apex_ns', 'release_ns', 'offset_ns')
+    return {
+        't_ns': labels.t_ns,
+        'intensity': labels.intensity,
+        'pose': labels.pose,
+        'box': labels.box,
+        'landmarks': labels.landmarks,
+        'landmark_vertices': np.array(LANDMARKS),
+        'codes': np.array(facs.CODES),
+        'unit_code': np.array([bump.code for bump in bumps], np.int64),
+        **{f'unit_{n}': np.array([getattr(bump, n) for bump in bumps], np.int64) for n in times},
+        'unit_amplitude': np.array([bump.amplitude for bump in bumps]),
+        'unit_left': np.array([bump.left for bump in bumps]),
+        'unit_right': np.array([bump.right for bump in bumps]),
+        'frame_open_ns': frames.open_ns,
+        'frame_close_ns': frames.close_ns,
+        'frame_stamp_ns': frames.stamp_ns,
+        'readout_ns': np.array(frames.camera.readout_ns),
+        **{f'clock_{name}': np.array(value) for name, value in asdict(clock).items()},
+        'camera_matrix': camera_matrix(view.camera),
+        'epoch_ns': np.array(EPOCH_NS),
+        'metadata': np.frombuffer(json.dumps(metadata).encode(), np.uint8),
+    }

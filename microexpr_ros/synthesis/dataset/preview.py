@@ -1,0 +1,163 @@
+"""What the synthetic faces and their events look like: a contact sheet and a video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros import facs
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.events import Events
+from microexpr_ros.synthesis.dataset import card
+from microexpr_ros.synthesis.dataset.clip import SPLITS, Recipe
+from microexpr_ros.synthesis.person.face import FACE_HEIGHT
+from microexpr_ros.synthesis.sensors import event_sensor, frame_sensor
+from microexpr_ros.synthesis.sensors.event_sensor import SensorParameters
+from microexpr_ros.synthesis.sensors.frame_camera import shoot
+from microexpr_ros.synthesis.sensors.frame_sensor import FrameClock
+from microexpr_ros.synthesis.world import motion, renderer, scene, shift
+from microexpr_ros.synthesis.world.scene import Light, Person
+
+_SIDE = 240
+_COLUMNS = 3
+_RISE_NS = 200_000_000
+_MICRO, _FULL = 0.3, 1.0
+
+_VIDEO_SIDE = 240
+_VIDEO_PERSONS = 4
+_VIDEO_COLUMNS = 2
+_VIDEO_NS = 2_500_000_000
+_SLOWER = 2
+_LINE_PX = 18
+
+
+def write_contact_sheet(path: Path, recipe: Recipe) -> Path:
+    """Draw every unit on another person, the lights in turn; face beside events.
+
+    The face shows the unit at intensity 1; the events are those of a micro-expression's rise
+    to 0.3 in 200 ms, ON in blue and OFF in red.
+    """
+    tiles = [_tile(recipe, number) for number in range(len(facs.CODES))]
+    rows = [np.hstack(tiles[start : start + _COLUMNS]) for start in range(0, len(tiles), _COLUMNS)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.vstack(rows))
+    return path
+
+
+def write_video(path: Path, recipe: Recipe) -> Path:
+    """Film four persons, the lights in turn, 2.5 s at half speed.
+
+    Each shows expressions, blinks and glances; RGB on the left with the units that are there,
+    the events since the last frame on the right, ON in blue and OFF in red.
+
+    Raises:
+        MicroexprError: The file cannot be written.
+    """
+    takes = [_film(recipe, number) for number in range(_VIDEO_PERSONS)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    size = 2 * _VIDEO_SIDE * _VIDEO_COLUMNS, _VIDEO_SIDE * _VIDEO_PERSONS // _VIDEO_COLUMNS
+    rate_hz = frame_sensor.FrameSensor().rate_hz / _SLOWER
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), rate_hz, size)
+    if not video.isOpened():
+        raise MicroexprError(f'cannot write {path}: check disk and name')
+    # Cameras in different lights expose longer or shorter, so one may take a frame less.
+    for tiles in zip(*takes, strict=False):
+        rows = [
+            np.hstack(tiles[start : start + _VIDEO_COLUMNS])
+            for start in range(0, len(tiles), _VIDEO_COLUMNS)
+        ]
+        video.write(np.vstack(rows))
+    video.release()
+    return path
+
+
+def picture(events: Events, width: int, height: int) -> NDArray[np.uint8]:
+    """Draw events, uint8 [height, width, 3] BGR: blue where ON prevails, red where OFF does."""
+    balance = np.zeros((height, width), np.int32)
+    np.add.at(balance, (events.y, events.x), 2 * events.p.astype(np.int32) - 1)
+    return card.picture(balance)
+
+
+def _tile(recipe: Recipe, number: int) -> NDArray[np.uint8]:
+    code = facs.CODES[number]
+    rng = np.random.default_rng([recipe.seed, SPLITS[recipe.split], number, 0x9E])
+    person = _draw_person(rng, recipe, number)
+    light = _draw_light(rng, recipe, number)
+    view = scene.build_scene(rng, person, light, _camera(_SIDE), np.zeros(3), 0.3)
+    parameters = _draw_sensor(rng, recipe)
+    samples = list(shift.film(view, motion.single(code, _MICRO, _RISE_NS), parameters, rng))
+    events = scene.join([sample.events for sample in samples])
+    white = frame_sensor.settle(samples[0].picture).white_lux
+    full = motion.single(code, _FULL, _RISE_NS).channels(np.array([_RISE_NS]))[0]
+    still = shift.still(view, 0)
+    radiance = still.radiance(full, np.zeros(6), np.zeros(2), colour=True)
+    colours = frame_sensor.encode(radiance / np.float32(white))
+    text = f'AU{code} {light.name} {len(events)} events'
+    left = _write(cv2.cvtColor(colours, cv2.COLOR_RGB2BGR), text)
+    return np.hstack([left, picture(events, _SIDE, _SIDE)]).astype(np.uint8)
+
+
+def _film(recipe: Recipe, number: int) -> list[NDArray[np.uint8]]:
+    """Return the pictures of one person's part of the video, RGB beside events."""
+    rng = np.random.default_rng([recipe.seed, SPLITS[recipe.split], number, 0x71])
+    person = _draw_person(rng, recipe, number)
+    light = _draw_light(rng, recipe, number)
+    view = scene.build_scene(rng, person, light, _camera(_VIDEO_SIDE), np.zeros(3), 0.3)
+    course = motion.draw_story(rng, _VIDEO_NS)
+    samples = list(shift.film(view, course, _draw_sensor(rng, recipe), rng))
+    events = scene.join([sample.events for sample in samples])
+    camera = frame_sensor.settle(samples[0].picture)
+    frames = shoot(view, course, camera, FrameClock(), rng)
+    period_ns = int(1e9 / camera.rate_hz)
+    out = []
+    for close, pixels in zip(frames.close_ns, frames.pixels, strict=True):
+        levels = course.intensity(np.array([close]))[0]
+        units = [
+            f'AU{code} {level:.2f}'
+            for code, level in zip(facs.CODES, levels, strict=True)
+            if level >= 0.05
+        ]
+        left = _write(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), ' '.join([light.name, *units]))
+        first, last = np.searchsorted(events.t, (close - period_ns, close))
+        right = picture(events[int(first) : int(last)], _VIDEO_SIDE, _VIDEO_SIDE)
+        out.append(np.hstack([left, right]).astype(np.uint8))
+    return out
+
+
+def _draw_person(rng: np.random.Generator, recipe: Recipe, number: int) -> Person:
+    person, painted = (SPLITS[recipe.split] + int(n) for n in rng.integers(1_000_000, size=2))
+    photograph = None
+    if recipe.photographs and number % 2:
+        photograph = recipe.photographs[rng.integers(len(recipe.photographs))]
+    return scene.make_person(person, painted, photograph)
+
+
+def _draw_light(rng: np.random.Generator, recipe: Recipe, number: int) -> Light:
+    """Draw the light that was asked for, or one of those of the split in turn."""
+    shifted = recipe.split == 'shift'
+    names = shift.LIGHTS if shifted else scene.LIGHTS
+    name = names[number % len(names)] if recipe.light == 'random' else recipe.light
+    return shift.draw_light(rng, name) if shifted else scene.draw_light(rng, name)
+
+
+def _draw_sensor(rng: np.random.Generator, recipe: Recipe) -> SensorParameters:
+    model = scene.draw_sensor(rng, recipe.sensor)
+    if recipe.split == 'shift':
+        return shift.SENSORS[shift.draw_bias(rng, model)]
+    return event_sensor.SENSORS[model]
+
+
+def _camera(side: int) -> renderer.Camera:
+    return renderer.Camera(side, side, side * 0.8 / FACE_HEIGHT * 8.0, 8.0, (side / 2, side / 2))
+
+
+def _write(pixels: cv2.typing.MatLike, text: str) -> NDArray[np.uint8]:
+    """Return a picture with text along its top, darkened so that it can be read."""
+    out = np.array(pixels, np.uint8)
+    out[:_LINE_PX] //= 2
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(out, text, (4, _LINE_PX - 5), font, 0.4, (0, 255, 255), 1, cv2.LINE_AA)
+    return out

@@ -1,0 +1,1 @@
+"""A synthetic person: the shape of the face, its skin, hair and wrinkles."""

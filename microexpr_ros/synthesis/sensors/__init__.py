@@ -1,0 +1,1 @@
+"""Models of the sensors that look at a scene."""

@@ -1,0 +1,1 @@
+"""What the cameras look at: light, motion, the rendered scene and its ground truth."""

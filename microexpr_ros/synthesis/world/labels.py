@@ -1,0 +1,148 @@
+"""Ground truth of a take: units, head, face box and landmarks at 1 kHz."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.synthesis.world import renderer, scene
+from microexpr_ros.synthesis.world.motion import MICRO_NS, Bump, Motion
+from microexpr_ros.synthesis.world.scene import Scene
+from microexpr_ros.synthesis.world.shift import TOGETHER_NS
+
+RATE_HZ: Final = 1000
+
+LANDMARKS: Final = (
+    *(1733, 1728, 1750, 736, 894, 1484, 1839, 1837, 1770),
+    *(4067, 4069, 3727, 3156, 3016, 3985, 3964, 3969),
+    *(1806, 1804, 229, 223, 208, 2543, 2557, 2562, 4036, 4038),
+    *(133, 131, 201, 1599, 358, 332, 317, 2654, 2679),
+    *(1090, 1081, 1099, 1104, 1096, 1094, 3356, 3351, 3333, 3342, 3346, 3348),
+    *(1521, 410, 450, 455, 2770, 2730, 3764, 2726, 2801, 492, 486, 406),
+    *(527, 1904, 537, 4130, 2832, 2840, 540, 535),
+)
+"""Vertices of `face.load()` that stand for the 68 points of iBUG 300-W (Sagonas et al., 300
+Faces in-the-Wild Challenge, ICCVW 2013) in their order: jaw from the subject's right ear to the
+left (17), right and left brow (5 + 5), bridge and base of the nose (4 + 5), right and left eye
+(6 + 6), outer and inner lips (12 + 8). They stick to the skin: those of the jaw do not slide
+along the outline as the head turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What is true at each millisecond of a take.
+
+    Attributes:
+        t_ns: int64 [T], from 0 to the end of the take, on the event sensor's clock.
+        intensity: float32 [T, 18, 2], units of facs.CODES, subject's left and right side, 0-1.
+        pose: float64 [T, 6], against a head that looks straight into the camera: rotation about
+            x, y and z in rad (R = Ry Rx Rz) around the neck's joint, and the joint's
+            translation in m; x to the subject's left, y up, z towards the camera. At rest the
+            joint is 92 mm below and 90 mm behind the point that the camera looks at.
+        box: float32 [T, 4], column, row, width and height of what the landmarks span, px.
+        landmarks: float32 [T, 68, 2], column and row of LANDMARKS, px; the first pixel reaches
+            from 0 to 1.
+    """
+
+    t_ns: NDArray[np.int64]
+    intensity: NDArray[np.float32]
+    pose: NDArray[np.float64]
+    box: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Units that begin to move together.
+
+    Attributes:
+        codes: FACS codes, sorted.
+        onset_ns: first sign of movement.
+        apex_ns: when the strongest unit is at its height.
+        offset_ns: when all are back at rest.
+        peak: intensity of the strongest unit, 0-1.
+    """
+
+    codes: tuple[int, ...]
+    onset_ns: int
+    apex_ns: int
+    offset_ns: int
+    peak: float
+
+    @property
+    def micro(self) -> bool:
+        """Whether it is as short as a micro-expression."""
+        return self.offset_ns - self.onset_ns < MICRO_NS
+
+
+def label(view: Scene, course: Motion) -> Labels:
+    """Return the ground truth of a take."""
+    t_ns = np.arange(0, course.duration_ns + 1, 10**9 // RATE_HZ, dtype=np.int64)
+    channels, pose = course.channels(t_ns), course.pose(t_ns)
+    landmarks = project(view, channels, pose, course.shift(t_ns))
+    low, high = landmarks.min(axis=1), landmarks.max(axis=1)
+    metres = 0.1 * pose[:, 3:]
+    return Labels(
+        t_ns,
+        course.sides(t_ns),
+        np.concatenate([view.turn + pose[:, :3], metres], axis=1),
+        np.concatenate([low, high - low], axis=1),
+        landmarks,
+    )
+
+
+def project(
+    view: Scene,
+    channels: NDArray[np.float32],
+    pose: NDArray[np.float64],
+    shift: NDArray[np.float64],
+) -> NDArray[np.float32]:
+    """Return where the landmarks are in the picture, float32 [T, 68, 2], px.
+
+    Args:
+        view: Person and camera.
+        channels: float32 [T, C], values of the rig's channels.
+        pose: float64 [T, 6], rotation (rad) and translation (dm) from rest.
+        shift: float64 [T, 2], of the picture, in widths.
+    """
+    rig, chosen = view.person.rig, np.array(LANDMARKS)
+    basis = rig.basis.reshape(len(rig.basis), -1, 3)[:, chosen].reshape(len(rig.basis), -1)
+    few = replace(rig, rest=rig.rest[chosen], basis=basis, neck=rig.neck[chosen])
+    moves = np.concatenate([shift * view.camera.width, np.ones((len(shift), 1))], axis=1)
+    return np.stack(
+        [
+            renderer.project(
+                scene.placed(few.pose(values), few, view.turn, at),
+                view.camera,
+                move.astype(np.float32),
+            )[:, :2]
+            for values, at, move in zip(channels, pose, moves, strict=True)
+        ]
+    )
+
+
+def movements(course: Motion) -> list[Movement]:
+    """Return what moves in a take, in order of onsets: expressions, blinks and syllables."""
+    bumps = sorted(course.bumps, key=lambda bump: bump.onset_ns)
+    onsets = np.array([bump.onset_ns for bump in bumps], np.int64)
+    group = np.cumsum(np.diff(onsets, prepend=onsets[:1]) > TOGETHER_NS)
+    numbered = zip(group.tolist(), bumps, strict=True)
+    return [
+        _together([bump for _, bump in members])
+        for _, members in groupby(numbered, key=lambda pair: pair[0])
+    ]
+
+
+def _together(bumps: list[Bump]) -> Movement:
+    strongest = max(bumps, key=lambda bump: bump.amplitude)
+    return Movement(
+        tuple(sorted({bump.code for bump in bumps})),
+        min(bump.onset_ns for bump in bumps),
+        strongest.apex_ns,
+        max(bump.offset_ns for bump in bumps),
+        strongest.amplitude,
+    )

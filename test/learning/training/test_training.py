@@ -1,0 +1,304 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.learning.data.augmentation import Augmentation
+from microexpr_ros.learning.data.clips import record, sequences
+from microexpr_ros.learning.models.baselines import (
+    always_positive,
+    chance,
+    majority,
+    mean_face,
+    newest_frame,
+)
+from microexpr_ros.learning.pipelines import make_action_units, make_reconstruction
+from microexpr_ros.learning.training import action_units as training
+from microexpr_ros.learning.training.action_units import (
+    ActionUnitLoss,
+    TrainingConfiguration,
+    moments,
+    predict,
+    score,
+    train,
+)
+from microexpr_ros.learning.training.configuration import ActionUnitRun, ReconstructionRun
+from microexpr_ros.learning.training.reconstruction import (
+    ReconstructionTraining,
+    divergence,
+    train_reconstruction,
+)
+from microexpr_ros.perception.classifier import ActionUnitClassifier
+from microexpr_ros.perception.reconstruction.network import (
+    ReconstructionConfiguration,
+    Reconstructor,
+)
+from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.weights import load
+
+SMALL = SpikingConfiguration(
+    pool=4,
+    channels=(6, 8),
+    kernels=(5, 3),
+    strides=(2, 2),
+    tau_ms=(20.0, 40.0),
+    integrators=16,
+)
+TINY = ReconstructionConfiguration(width=4, latent=2)
+
+
+class StopError(Exception):
+    pass
+
+
+def short(**changes):
+    known = {'epochs': 2, 'rate_share': 0.5, 'batch': 6, 'seed': 3}
+    return TrainingConfiguration(**{**known, **changes})
+
+
+def logits(sides, eps):
+    return torch.logit(sides.sqrt(), eps)
+
+
+def test_loss_of_a_perfect_network_is_small():
+    sides = torch.zeros(10, 2, 18, 2)
+    sides[4:7, 0, 2, 1] = 0.25
+    label = torch.tensor([2, 18])
+    valid = torch.ones(10, 2, dtype=torch.bool)
+    loss = ActionUnitLoss(clip_weight=0.3)
+    right = loss(logits(sides, 1e-4), sides, valid, label)
+    wrong = loss(logits(sides.roll(1, 2), 1e-4), sides, valid, label)
+    other_side = loss(logits(sides.flip(3), 1e-4), sides, valid, label)
+    assert 0 <= right < 0.05 < 10 * right < other_side <= wrong
+
+
+def test_loss_does_not_see_what_is_filled_up():
+    torch.manual_seed(0)
+    given, sides = torch.randn(10, 2, 18, 2), torch.rand(10, 2, 18, 2)
+    valid = torch.ones(10, 2, dtype=torch.bool)
+    valid[6:, 1] = False
+    other = torch.where(valid[..., None, None], given, 9.0)
+    loss, label = ActionUnitLoss(0.3), torch.tensor([2, 4])
+    hidden = torch.where(valid[..., None, None], sides, 0.0)
+    # A unit that moves more than the dominant one, but where nobody looks.
+    moved = torch.where(valid[..., None, None], 0.9 * sides, 1.0)
+    assert loss(given, 0.9 * hidden, valid, label) == loss(other, moved, valid, label)
+
+
+def test_sequences_of_a_clip_are_one_clip_to_the_loss():
+    """One clip of two sequences, in the order of time or not, is one of twice the length."""
+    torch.manual_seed(0)
+    given, sides = torch.randn(8, 1, 18, 2), torch.rand(8, 1, 18, 2)
+    valid, label = torch.ones(8, 1, dtype=torch.bool), torch.tensor([2])
+    loss = ActionUnitLoss(0.3)
+    halves = [torch.cat([x[4:], x[:4]], 1) for x in (given, sides, valid)]
+    torch.testing.assert_close(loss(*halves, label), loss(given, sides, valid, label))
+
+
+def test_blink_under_an_expression_is_excused():
+    sides = torch.zeros(4, 1, 18, 2)
+    sides[:, 0, 2], sides[:, 0, 17] = 0.2, 1.0
+    valid, label = torch.ones(4, 1, dtype=torch.bool), torch.tensor([2])
+    loss = ActionUnitLoss(1.0)
+    given = logits(sides, 1e-3)
+    without = given.clone()
+    without[:, :, 17] = -7
+    by_slice = ActionUnitLoss(0.0)
+    clip_loss = [
+        (loss(x, sides, valid, label) - by_slice(x, sides, valid, label)).item()
+        for x in (given, without)
+    ]
+    assert clip_loss[0] == pytest.approx(clip_loss[1], abs=1e-4)
+
+
+@pytest.mark.parametrize('number', [1, 2, 3])
+def test_moments_hold_the_apex_the_rise_and_the_fall(make_clip, number):
+    recording, rng = record(make_clip(number)), np.random.default_rng(0)
+    drawn = np.array([moments(recording, 6, rng) for _ in range(300)])
+    assert drawn.min() >= 1
+    assert drawn.max() <= 40
+    assert set(range(1, 41)) <= set(drawn[:, 3:].ravel().tolist())
+    if number % 3:
+        # Onset in slice 10, apex in slice 20, offset in slice 30; ends are one more.
+        assert [(c.min(), c.max()) for c in drawn[:, :3].T] == [(20, 23), (11, 21), (21, 31)]
+    assert moments(recording, 2, rng).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    'changes', [{'rate_share': 1.0}, {'rate_share': -0.5}, {'settle': 14}, {'epochs': 0}]
+)
+def test_trainings_that_make_no_sense_are_refused(changes):
+    with pytest.raises(ValueError, match=str(next(iter(changes.values())))):
+        short(**changes)
+
+
+def test_training_learns_where_units_are(recordings):
+    # A few epochs of a few clips do not get over faces of every shape.
+    alike = Augmentation(shift=6, zoom=0.08, stretch=1.0, turn=0.0, shear=0.0, bend=0.0)
+    rates = {'learning_rate': 1e-2, 'spike_learning_rate': 1e-2}
+    configuration = short(epochs=24, augmentation=alike, **rates)
+    trained = train(recordings, recordings, configuration, SMALL)
+    losses = [entry['loss'] for entry in trained.history]
+    assert losses[11] < 0.8 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
+    # Only what spikes is scored.
+    scores = [entry['score'] for entry in trained.history[12:]]
+    assert all('score' not in entry for entry in trained.history[:12])
+    assert (trained.epoch, trained.score) == (13 + int(np.argmax(scores)), max(scores))
+
+
+def test_resumed_training_is_the_uninterrupted_one(recordings, tmp_path):
+    def stop(progress):
+        if progress.epoch == 1:
+            raise StopError
+
+    whole = train(recordings, recordings, short(), SMALL)
+    path = tmp_path / 'au.checkpoint'
+    with pytest.raises(StopError):
+        train(
+            recordings,
+            recordings,
+            short(),
+            SMALL,
+            checkpoint=path,
+            report=stop,
+        )
+    resumed = train(recordings, recordings, short(), SMALL, checkpoint=path, resume=True)
+    assert [e['loss'] for e in resumed.history] == [e['loss'] for e in whole.history]
+    for key, value in whole.network.state_dict().items():
+        torch.testing.assert_close(resumed.network.state_dict()[key], value)
+
+
+def test_resuming_something_else_is_refused(recordings, tmp_path):
+    path = tmp_path / 'au.checkpoint'
+    few = recordings[:2]
+    with pytest.raises(MicroexprError, match='leave out --resume'):
+        train(few, few, short(), SMALL, checkpoint=path, resume=True)
+    train(few, few, short(epochs=1), SMALL, checkpoint=path)
+    for clips, changes in ((few, {'seed': 9}), (recordings[2:4], {})):
+        with pytest.raises(MicroexprError, match='other settings or data'):
+            train(clips, few, short(epochs=1, **changes), SMALL, checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize('control', ['time-shuffled', 'memoryless'])
+def test_controls_train(recordings, control):
+    few = recordings[:3]
+    trained = train(few, few, short(control=control), SMALL)
+    assert np.isfinite(trained.history[0]['loss'])
+
+
+@pytest.mark.parametrize('control', ['time-shuffled', 'memoryless'])
+def test_controls_change_what_a_network_with_memory_says(recordings, control):
+    torch.manual_seed(0)
+    network, few = SpikingNetwork(SMALL), recordings[:3]
+    density = torch.from_numpy(sequences(few, SMALL.pool).density)
+    # Untrained currents are too small to fire before the normalization has seen some.
+    for norm in network.norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        network(network.encode(density, 1.0), network.initial_state(3))
+    plain, without = (predict(network.eval(), few, c) for c in ('none', control))
+    assert [t.shape for t in without] == [(40, 18)] * 3
+    assert not np.allclose(plain[0], without[0])
+
+
+@torch.no_grad()
+def test_shuffled_slices_are_read_back_in_the_order_of_time(recordings):
+    """A network without memory says the same of every slice, wherever it stands."""
+    torch.manual_seed(0)
+    network, few = SpikingNetwork(replace(SMALL, trace_ms=(10.0,))), recordings[:3]
+    network.spiking = False
+    for norm in network.norms:
+        norm.momentum = 1.0
+        norm.weight.mul_(5)
+    density = torch.from_numpy(sequences(few, SMALL.pool).density)
+    network(network.encode(density, 1.0), network.initial_state(3))
+    plain, back = (predict(network.eval(), few, c) for c in ('none', 'time-shuffled'))
+    assert np.ptp(plain[0], 0).any()
+    np.testing.assert_allclose(back, plain, rtol=1e-4)
+
+
+def test_resumed_reconstruction_is_the_uninterrupted_one(recordings, tmp_path):
+    def stop(progress):
+        if progress.epoch == 1:
+            raise StopError
+
+    few, path = recordings[:4], tmp_path / 'reconstruction.checkpoint'
+    configuration = ReconstructionTraining(epochs=2, targets=2, batch=4)
+    whole = train_reconstruction(few, few, configuration, TINY)
+    with pytest.raises(StopError):
+        train_reconstruction(few, few, configuration, TINY, path, report=stop)
+    resumed = train_reconstruction(few, few, configuration, TINY, path, resume=True)
+    assert resumed.history == whole.history
+    for key, value in whole.network.state_dict().items():
+        torch.testing.assert_close(resumed.network.state_dict()[key], value)
+
+
+def test_prediction_does_not_depend_on_the_batch(recordings, make_clip, monkeypatch):
+    torch.manual_seed(0)
+    network = SpikingNetwork(SMALL).eval()
+    clips = [*recordings[:2], record(make_clip(7, slices=33)), recordings[3]]
+    together = predict(network, clips)
+    monkeypatch.setattr(training, 'PREDICTED_SLICES', 60)
+    apart = predict(network, clips)
+    assert [len(t) for t in apart] == [40, 40, 33, 40]
+    for one, other in zip(together, apart, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_score_by_hand(recordings):
+    perfect = [r.clip.intensity for r in recordings]
+    assert score(perfect, recordings) == 1
+    flat = [np.ones_like(t) for t in perfect]
+    assert score(flat, recordings) == 0.5
+    opposite = [np.broadcast_to(1 - t.max(0), t.shape) for t in perfect]
+    assert score(opposite, recordings) == 0
+
+
+def test_action_units_from_clips_to_weights(recordings, tmp_path):
+    run = ActionUnitRun(tmp_path, tmp_path, training=short(), network=SMALL)
+    result = make_action_units(recordings, recordings, run)
+    file = load(tmp_path / 'au.safetensors', 'au')
+    classifier = ActionUnitClassifier.from_weights(file)
+    assert classifier.model == result['model']
+    assert file.settings['training']['best_epoch'] == result['best_epoch']
+    assert (tmp_path / 'au.onnx').is_file()
+    json.dumps(result, allow_nan=False)
+
+
+def test_reconstruction_from_clips_to_weights(recordings, tmp_path):
+    configuration = ReconstructionTraining(epochs=2, targets=1, batch=6)
+    run = ReconstructionRun(tmp_path, tmp_path, configuration, TINY)
+    result = make_reconstruction(recordings, recordings, run)
+    path = tmp_path / 'reconstruction.safetensors'
+    assert Reconstructor.from_weights(load(path, 'reconstruction')).model == result['model']
+    assert result['validation_loss'] == -max(e['score'] for e in result['history'])
+
+
+def test_divergence_by_hand():
+    zero = torch.zeros(1, 1, 1, 1)
+    assert divergence((zero, zero), (zero, zero)).item() == 0
+    # Unit variances: half the squared distance of the means.
+    assert divergence((zero + 2, zero), (zero, zero)).item() == pytest.approx(2)
+    normal = torch.distributions.Normal
+    expected = torch.distributions.kl_divergence(normal(0.5, 2.0), normal(-1.0, 0.7))
+    moments = [
+        (torch.tensor(m), 2 * torch.log(torch.tensor(s))) for m, s in ((0.5, 2.0), (-1.0, 0.7))
+    ]
+    assert divergence(*moments).item() == pytest.approx(expected.item())
+
+
+def test_baselines_by_hand(recordings):
+    assert chance() == pytest.approx(1 / 19)
+    assert majority(np.array([4, 4, 18]), np.array([4, 18, 4, 4])) == 0.75
+    present = np.zeros((4, 18), bool)
+    present[:2, 0] = True
+    # F1 of "always" for a unit in half of the clips is 2/3, for the others 0.
+    assert always_positive(present) == pytest.approx(2 / 3 / 18)
+    clip = recordings[0].clip
+    assert [newest_frame(recordings[0], at) for at in (1, 4, 5)] == [None, 0, 1]
+    same = mean_face([recordings[0], recordings[0]])
+    np.testing.assert_array_equal(same, clip.target[0])

@@ -1,0 +1,55 @@
+"""Clips of random numbers, which take no time to make, and what data sets are compared by."""
+
+import hashlib
+import importlib.util
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from microexpr_ros.synthesis.dataset.clip import Clip
+
+needs_face = pytest.mark.skipif(
+    importlib.util.find_spec('anny') is None, reason='the face model (anny) is not installed'
+)
+
+
+def fake_clip(recipe, index):
+    rng = np.random.default_rng([recipe.seed, index])
+    slices = int(rng.integers(3, 6))
+    return Clip(
+        counts=rng.integers(0, 3, (slices, 2, 128, 128), np.uint8),
+        pixels_per_cell=1.5,
+        sides=rng.random((slices, 18, 2), np.float32),
+        frames=rng.integers(0, 255, (2, 128, 128), np.uint8),
+        frame_slice=np.array([0, 2], np.int32),
+        target=rng.integers(0, 255, (1, 128, 128), np.uint8),
+        target_slice=np.array([2], np.int32),
+        dominant=12,
+        onset_ns=1,
+        apex_ns=2,
+        offset_ns=3,
+        amplitude=0.25,
+        identity=index // 6,
+        skin='procedural-1',
+        light='dim',
+        sensor='vga',
+        seed=recipe.seed,
+        index=index,
+        distractors=('sway', 'blink'),
+    )
+
+
+def lean_clip(recipe, index):
+    """A clip that is quick to write: nearly all of it is zero."""
+    clip = fake_clip(recipe, index)
+    counts = np.zeros_like(clip.counts)
+    counts[:, 1, :9, :9] = clip.counts[:, 1, :9, :9]
+    return replace(clip, counts=counts, frames=np.zeros_like(clip.frames))
+
+
+def digest(folder):
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+    }
