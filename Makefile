@@ -7,7 +7,7 @@ VENV := .venv/bin
 RUN := env -u PYTHONPATH -u COLCON_PREFIX_PATH -u CMAKE_PREFIX_PATH AMENT_PREFIX_PATH=$(CURDIR)/.venv
 TESTS ?= not slow
 
-.PHONY: setup demo test lint format bench clean help
+.PHONY: setup demo test lint format bench docs clean help
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 - \2/p' $(MAKEFILE_LIST)
@@ -39,6 +39,12 @@ bench: setup ## every benchmark, as JSON, into out/
 	@$(RUN) $(VENV)/microexpr bench pipeline --json > out/bench_pipeline.json
 	@$(RUN) $(VENV)/microexpr bench models --json > out/bench_models.json
 	@$(RUN) $(VENV)/microexpr bench simulate --json > out/bench_simulate.json
+
+docs: setup ## the documentation as a site, without warnings: out/docs
+	@$(VENV)/pip install --quiet --disable-pip-version-check --requirement requirements/docs.txt
+	@$(RUN) $(VENV)/python tools/interface_tables.py
+	@$(VENV)/python -m sphinx -q -W --keep-going docs out/docs
+	@echo 'docs: open out/docs/index.html'
 
 clean: ## remove .venv and everything that was built
 	rm -rf .venv build
