@@ -29,5 +29,6 @@ setup(
     package_data={'microexpr_ros.perception': ['weights/*']},
     python_requires='>=3.10,<3.13',
     install_requires=requirements('run'),
+    extras_require={'cameras': requirements('cameras')},
     entry_points={'console_scripts': ['microexpr = microexpr_ros.cli:main']},
 )

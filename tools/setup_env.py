@@ -96,8 +96,28 @@ def install_packages() -> None:
     pip: list[str | Path] = [PYTHON, '-m', 'pip', 'install', '--disable-pip-version-check', *quiet]
     run(*pip, *(f'--requirement={REQUIREMENTS / name}.txt' for name in ('ros', 'run', 'dev')))
     run(*pip, '--no-deps', f'--requirement={REQUIREMENTS / "no-deps.txt"}')
+    install_extras(pip)
     relocate_cmake_files()
     done('.packages', key)
+
+
+def install_extras(pip: list[str | Path]) -> None:
+    """Install the libraries of cameras that have a wheel for this machine; name the others."""
+    lines = (REQUIREMENTS / 'cameras.txt').read_text().splitlines()
+    for extra in (line for line in lines if line and not line.startswith('#')):
+        result = subprocess.run(
+            [*map(str, pip), '--only-binary=:all:', extra],
+            cwd=ROOT,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+        )
+        if not result.returncode:
+            continue
+        if 'No matching distribution found' not in result.stderr:
+            print(result.stderr, file=sys.stderr)
+            fail(f'{extra} could not be installed; see the lines above')
+        print(f'setup: left out {extra}, which has no wheel for this machine', flush=True)
 
 
 def relocate_cmake_files() -> None:

@@ -114,6 +114,7 @@ def weights(kind: str) -> Callable[[], str | None]:
 
 
 SETUP = 'make setup (or: pip install -r requirements/run.txt)'
+CAMERAS = 'make setup (or: pip install -r requirements/cameras.txt)'
 ROS = 'make setup, or source a ROS 2 Jazzy installation'
 BUILD = 'make setup, or colcon build in a workspace and source it'
 WEIGHTS = 'make setup, or reinstall the package: the weights come with it'
@@ -162,12 +163,13 @@ CHECKS: tuple[tuple[str, Callable[[], str | None], bool, str, str], ...] = (
     ),
     (
         'neuromorphic-drivers', module('neuromorphic_drivers', 'neuromorphic-drivers'), False,
-        'no live EVK4, EVK3 HD, DAVIS346, DVXplorer (driver neuromorphic)', SETUP,
+        'no live EVK4, EVK3 HD, DAVIS346, DVXplorer (driver neuromorphic)', CAMERAS,
     ),
     (
         'dv-processing', module('dv_processing', 'dv-processing'), False,
-        'no live iniVation cameras (driver inivation)', SETUP,
+        'no live iniVation cameras (driver inivation)', CAMERAS,
     ),
+    ('aedat', module('aedat'), False, 'no .aedat4 recordings', CAMERAS),
     (
         'event cameras', usb_cameras, False, 'nothing live; driver simulated needs no camera',
         'plug one in; neuromorphic-drivers-install-udev-rules gives the right to open it',

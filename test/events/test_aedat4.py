@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import dv_processing as dv
 import event_streams as streams
 import numpy as np
 import pytest
@@ -14,6 +13,9 @@ from microexpr_ros import bags
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.files import open_recording
+
+dv = pytest.importorskip('dv_processing')
+pytest.importorskip('aedat')
 
 START_US = 1_700_000_000_000_000
 SIZE = (streams.WIDTH, streams.HEIGHT)
