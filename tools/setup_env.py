@@ -34,7 +34,7 @@ ENVIRONMENT = {
 
 
 def fail(message: str) -> None:
-    """End with one line that says what is wrong and what mends it."""
+    """End with one line that says what is wrong and what to do."""
     sys.exit(f'setup: {message}')
 
 
