@@ -6,6 +6,7 @@ library that is slow to import (torch, matplotlib, cv2, rich's widgets) where it
 
 from __future__ import annotations
 
+import atexit
 import signal
 import sys
 import time
@@ -60,6 +61,8 @@ def microexpr(
 def main() -> None:
     """Run the command line; an error that the user can correct is one line and exit code 2."""
     signal.signal(signal.SIGINT, _Interrupt())
+    # Late in its exit, the interpreter would give Ctrl-C back its power to kill the process.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     try:
         app()
     except MicroexprError as error:
