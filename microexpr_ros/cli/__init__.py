@@ -26,7 +26,7 @@ class _Commands(LazyGroup):
     package: ClassVar = 'microexpr_ros.cli'
     summaries: ClassVar = {
         'demo': 'Play a recording through the real nodes and show what they find.',
-        'doctor': 'Check the installation, and say how to complete it.',
+        'doctor': 'Check the installation, and show how to complete it.',
         'synth': 'Make synthetic clips or recordings, or complete a data set.',
         'train': 'Train the networks on a data set.',
         'evaluate': 'Score the networks on a data set.',
@@ -61,7 +61,7 @@ def microexpr(
 def main() -> None:
     """Run the command line; an error that the user can correct is one line and exit code 2."""
     signal.signal(signal.SIGINT, _Interrupt())
-    # Late in its exit, the interpreter would give Ctrl-C back its power to kill the process.
+    # While it exits, the interpreter restores the default of Ctrl-C, which kills the process.
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     try:
         app()
@@ -73,7 +73,7 @@ def main() -> None:
             raise
         print_error(
             MicroexprError(
-                f'{error.name} is not installed: `microexpr doctor` says how to install it'
+                f'{error.name} is not installed: `microexpr doctor` shows how to install it'
             )
         )
         sys.exit(2)
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 class _Interrupt:
-    """Ctrl-C interrupts a command; while the command then ends in order, more of them do not.
+    """Interrupt a command at the first Ctrl-C, but not while it then ends in order.
 
     A command that takes longer than `PATIENCE_S` to end can be interrupted again.
     """

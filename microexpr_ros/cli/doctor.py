@@ -181,7 +181,7 @@ CHECKS: tuple[tuple[str, Callable[[], str | None], bool, str, str], ...] = (
 
 @app.command()
 def doctor(as_json: JsonOption = False) -> None:
-    """Check the installation, and say how to complete it.
+    """Check the installation, and show how to complete it.
 
     For everything that is missing: what does not work without it, and the command that installs
     it. The exit code is 1 if the package is of no use as it is.

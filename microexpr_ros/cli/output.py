@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import JustifyMethod, RenderableType
     from rich.progress import Progress
 
 JsonOption: TypeAlias = Annotated[
@@ -66,7 +66,8 @@ def print_table(
 
     table = Table(title=title, caption=caption, box=SIMPLE, collapse_padding=True)
     for heading in rows[0] if rows else ():
-        table.add_column(heading, justify='left' if heading in text else 'right')
+        justify: JustifyMethod = 'left' if heading in text else 'right'
+        table.add_column(heading, justify=justify, overflow='fold')
     before = None
     for row in rows:
         cells = dict(row)
@@ -103,7 +104,7 @@ class ProgressBar:
 
         Args:
             done: What is done of the total.
-            total: All that is to do. Whole numbers are counted beside the bar.
+            total: All that is to do. A count is shown beside the bar if it is a whole number.
             title: What is being done, if it has changed.
         """
         self._title = title or self._title
@@ -158,7 +159,9 @@ def spinner(text: str) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def live_view(render: Callable[[], RenderableType], per_second: float = 4.0) -> Iterator[None]:
+def live_view(
+    render: Callable[[], RenderableType], per_second: float = 4.0, keep: bool = False
+) -> Iterator[None]:
     """Keep a view at the bottom of the terminal that is drawn again and again.
 
     What is written to standard error meanwhile, also by a library in C such as the log of ROS,
@@ -167,6 +170,7 @@ def live_view(render: Callable[[], RenderableType], per_second: float = 4.0) -> 
     Args:
         render: Returns the view; called on a thread of its own.
         per_second: How often it is drawn.
+        keep: Whether the last view stays on the screen.
     """
     if not sys.stderr.isatty():
         yield
@@ -182,7 +186,7 @@ def live_view(render: Callable[[], RenderableType], per_second: float = 4.0) -> 
             get_renderable=render,
             console=console,
             refresh_per_second=per_second,
-            transient=True,
+            transient=not keep,
             redirect_stdout=False,
             redirect_stderr=False,
         )

@@ -1,4 +1,4 @@
-"""Options that say what a recording of events does not say itself, and where one comes from."""
+"""Options of commands that read a recording of events."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SourceOption: TypeAlias = Annotated[
 ]
 SensorOption: TypeAlias = Annotated[
     str | None,
-    typer.Option(help='Sensor size WIDTHxHEIGHT of a recording that does not say it.'),
+    typer.Option(help='Size of the sensor, WIDTHxHEIGHT, if the recording does not contain it.'),
 ]
 TimeUnitOption: TypeAlias = Annotated[
     str | None,
-    typer.Option(help='Unit of the times of a recording that does not say it: s, us or ns.'),
+    typer.Option(help='Unit of the times, s, us or ns, if the recording does not contain it.'),
 ]

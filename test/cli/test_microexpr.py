@@ -106,5 +106,5 @@ def test_a_library_that_is_missing_is_one_clear_line(monkeypatch, capsys):
     told = capsys.readouterr().err
     assert (
         told
-        == 'error: no_such_library is not installed: `microexpr doctor` says how to install it\n'
+        == 'error: no_such_library is not installed: `microexpr doctor` shows how to install it\n'
     )

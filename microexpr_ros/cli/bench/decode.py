@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from microexpr_ros.cli import output
-from microexpr_ros.cli.bench.machine import describe_machine
+from microexpr_ros.cli.bench.machine import read_machine
 from microexpr_ros.cli.bench.streams import Stream, make_streams
 from microexpr_ros.cli.bench.workloads import (
     MEMORY,
@@ -98,7 +98,7 @@ def decode(
             rows += _measure(stream, [*ours, *others, *map(memory_workload, ours)], rounds)
     if as_json:
         output.print_json(
-            {'rows': [asdict(row) for row in rows], 'peers': peers, 'machine': describe_machine()}
+            {'rows': [asdict(row) for row in rows], 'peers': peers, 'machine': read_machine()}
         )
         return
     output.print_table(

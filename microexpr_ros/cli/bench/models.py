@@ -24,7 +24,7 @@ from microexpr_ros import bags
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import Synchronizer
 from microexpr_ros.cli import output
-from microexpr_ros.cli.bench.machine import describe_machine
+from microexpr_ros.cli.bench.machine import read_machine
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.demo import sources
 from microexpr_ros.cli.demo.sources import Source
@@ -123,7 +123,7 @@ def models(
                 'rows': [asdict(row) for row in rows],
                 'source': found.title,
                 'slices': len(pieces),
-                'machine': describe_machine(),
+                'machine': read_machine(),
             }
         )
     else:

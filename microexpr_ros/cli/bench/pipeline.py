@@ -12,7 +12,7 @@ from typing import IO, Annotated, Final
 import typer
 
 from microexpr_ros.cli import output
-from microexpr_ros.cli.bench.machine import describe_machine
+from microexpr_ros.cli.bench.machine import read_machine
 from microexpr_ros.cli.bench.processes import Process, Usage, measure_usage, start_node
 from microexpr_ros.cli.bench.rates import parse_rates
 from microexpr_ros.cli.commands import make_app
@@ -61,8 +61,8 @@ class Row:
         rate: speed of the recording.
         latency_ms: percentiles of the estimates' latency, None if it is unknown.
         real_time_factor: recording time over wall time; 1 if the pipeline keeps up.
-        windows_hz: slices per second of wall time, had it kept up.
-        events_per_s: events per second of wall time, likewise.
+        windows_hz: slices per second of wall time at this speed.
+        events_per_s: events per second of wall time at this speed.
         lost_packets: packets that were played and did not arrive.
         cpu_percent: processor time over wall time, by process; 100 is one core.
         memory_mb: resident memory at the end, by process.
@@ -119,7 +119,7 @@ def pipeline(
             {
                 'source': found.title,
                 'rows': [asdict(row) for row in rows],
-                'machine': describe_machine(),
+                'machine': read_machine(),
             }
         )
     else:

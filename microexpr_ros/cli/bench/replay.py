@@ -15,7 +15,7 @@ from microexpr_ros.bags import EVENTS_TOPIC
 from microexpr_ros.cli import output
 from microexpr_ros.cli.bench import replay_steps
 from microexpr_ros.cli.bench.looped_texture import LoopedTexture
-from microexpr_ros.cli.bench.machine import describe_machine
+from microexpr_ros.cli.bench.machine import read_machine
 from microexpr_ros.cli.bench.rates import parse_rates
 from microexpr_ros.cli.bench.replay_steps import KnownBag, Replay
 from microexpr_ros.cli.commands import make_app
@@ -114,7 +114,7 @@ def replay(
                 'convert': conversion,
                 'rows': [asdict(row) for row in rows],
                 'fastest_rate_held': max(held, default=0.0),
-                'machine': describe_machine(),
+                'machine': read_machine(),
             }
         )
         return

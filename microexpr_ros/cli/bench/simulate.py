@@ -17,7 +17,7 @@ import typer
 from numpy.typing import NDArray
 
 from microexpr_ros.cli import output
-from microexpr_ros.cli.bench.machine import describe_machine
+from microexpr_ros.cli.bench.machine import read_machine
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.events.histogram import SLICE_NS
@@ -86,7 +86,7 @@ def simulate(
             {
                 'rows': [asdict(row) for row in rows],
                 'clip_seconds_per_core': clip_seconds,
-                'machine': describe_machine(),
+                'machine': read_machine(),
             }
         )
         return

@@ -95,7 +95,7 @@ def demo(
 def _results_folder(out: Path) -> Iterator[Path]:
     """Make the folder for the results; yield one inside it for what is not complete yet.
 
-    If nothing comes of it, folders that were made are removed.
+    If the block fails, the folders that were made for it are removed.
     """
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     out.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def _play(
         )
         if not headless:
             table = partial(live_table, observer.seen, source.title)
-            stack.enter_context(output.live_view(table, per_second=10))
+            stack.enter_context(output.live_view(table, per_second=10, keep=True))
         try:
             process.wait()
         finally:

@@ -57,8 +57,8 @@ def prepare_source(
         seconds: how much of it is wanted.
         scratch: folder for a bag that is needed once.
         progress: called with what is being done and how far it is, 0 to 1.
-        sensor: size of the sensor, where the recording does not say it.
-        time_unit: unit of its times, where it does not say it.
+        sensor: size of the sensor, if the recording does not contain it.
+        time_unit: unit of the times, if the recording does not contain it.
 
     Raises:
         MicroexprError: there is no such recording, or it cannot be read.
@@ -66,7 +66,8 @@ def prepare_source(
     is_file = name not in ('real', 'synthetic') and not bags.is_bag(Path(name))
     if not is_file and (sensor is not None or time_unit is not None):
         raise MicroexprError(
-            f'source {name} says its sensor and its times: leave out --sensor and --time-unit'
+            f'source {name} contains the size of its sensor and the unit of its times: leave '
+            'out --sensor and --time-unit'
         )
     if name == 'real':
         return prepare_real_face(progress)
