@@ -69,12 +69,12 @@ def main() -> None:
         print_error(error)
         sys.exit(2)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith('microexpr_ros.cli'):
+        name = error.name or ''
+        # Of this package, only the messages are built apart from the sources.
+        if name.startswith('microexpr_ros') and name != 'microexpr_ros.msg':
             raise
         print_error(
-            MicroexprError(
-                f'{error.name} is not installed: `microexpr doctor` shows how to install it'
-            )
+            MicroexprError(f'{name} is not installed: `microexpr doctor` shows how to install it')
         )
         sys.exit(2)
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """The command line as a whole."""
 
+import atexit
 import importlib
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import pytest
 from command_line import ROOT, assert_one_clear_line, invoke
 
-from microexpr_ros import __version__
+from microexpr_ros import __version__, cli
 from microexpr_ros.cli import app
 from microexpr_ros.cli import bench as bench_package
 
@@ -89,22 +90,65 @@ def test_an_option_that_is_mistyped_is_one_clear_line(microexpr):
     assert_one_clear_line(microexpr('demo', '--sauce', 'real'))
 
 
-def test_a_library_that_is_missing_is_one_clear_line(monkeypatch, capsys):
-    from microexpr_ros import cli
-
-    def fail():
-        importlib.import_module('no_such_library')
-
-    monkeypatch.setattr(cli, 'app', fail)
+@pytest.fixture
+def run_main(monkeypatch):
+    """Run `main` around a function instead of the commands."""
     before = signal.getsignal(signal.SIGINT)
-    try:
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    monkeypatch.setattr(atexit, 'register', lambda *_: None)
+
+    def run(function):
+        monkeypatch.setattr(cli, 'app', function)
+        cli.main()
+
+    yield run
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_library_that_is_missing_is_one_clear_line(run_main, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_main(lambda: importlib.import_module('no_such_library'))
     assert ended.value.code == 2
     told = capsys.readouterr().err
     assert (
         told
         == 'error: no_such_library is not installed: `microexpr doctor` shows how to install it\n'
     )
+
+
+def test_a_module_of_this_package_that_is_missing_is_a_defect(run_main):
+    with pytest.raises(ModuleNotFoundError):
+        run_main(lambda: importlib.import_module('microexpr_ros.no_such_module'))
+
+
+def test_the_second_interrupt_lets_a_command_end_in_order(run_main):
+    done = []
+
+    def interrupted_twice():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            done.append('ended in order')
+
+    with pytest.raises(SystemExit) as ended:
+        run_main(interrupted_twice)
+    assert (done, ended.value.code) == (['ended in order'], 130)
+
+
+def test_a_command_that_does_not_end_is_interrupted_again(run_main, monkeypatch):
+    times_s = iter((10.0, 14.9, 15.0))
+    monkeypatch.setattr(cli.time, 'monotonic', lambda: next(times_s))
+    done = []
+
+    def never_ends():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            done.append('second')
+            signal.raise_signal(signal.SIGINT)
+            done.append('third')
+
+    with pytest.raises(SystemExit):
+        run_main(never_ends)
+    assert done == ['second']
