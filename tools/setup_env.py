@@ -49,7 +49,7 @@ def digest(files: Iterable[Path], names: Iterable[Path] = ()) -> str:
 
 
 def step(title: str, stamp: str, key: str) -> bool:
-    """Tell whether a step must run: its stamp in .venv differs from the key."""
+    """Return whether a step must run, because its stamp in .venv differs from the key."""
     file = VENV / stamp
     if file.is_file() and file.read_text() == key:
         return False

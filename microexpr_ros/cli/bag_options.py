@@ -9,14 +9,14 @@ from typer.core import TyperCommand
 
 SEVERAL: Final = ('--topics', '--remap', '-m')
 DEFAULTS: Final = {'--clock': '40'}
-"""Options that may stand alone, and what they mean then."""
+"""Options that may stand without a value, and the value that they have then."""
 
 
 class BagCommand(TyperCommand):
     """A command whose options are written as those of `ros2 bag`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse what the shell gave."""
+        """Parse the arguments as the shell passes them."""
         return super().parse_args(ctx, spell_out(args, SEVERAL, DEFAULTS))
 
 
@@ -30,9 +30,9 @@ def spell_out(
         ['bag', '--topics', '/a', '--topics', '/b', '--clock', '40', '-l']
 
     Args:
-        args: What the shell gave.
+        args: Arguments as the shell passes them.
         several: Options that take all values up to the next option.
-        defaults: Options that may stand alone, and what they mean then.
+        defaults: Options that may stand without a value, and the value that they have then.
     """
     spelled: list[str] = []
     name = ''

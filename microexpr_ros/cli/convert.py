@@ -2,59 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from microexpr_ros.bags.folder import COMPRESSIONS, STORAGES
+from microexpr_ros.cli import output
+from microexpr_ros.cli.commands import default_of, make_app
+from microexpr_ros.cli.output import JsonOption
+from microexpr_ros.cli.recording_options import SensorOption, TimeUnitOption
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.conversion import Conversion, convert_recording
+from microexpr_ros.events.files import KNOWN_FORMATS, open_recording, parse_sensor
 
+app = make_app()
+
+_NS_PER_MS = 1_000_000
+
+
+@app.command()
 def convert(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            help='.raw, .aedat4, .h5, .npy, .npz, ROS 1 .bag or rosbag2 (folder, .mcap, .db3)'
-        ),
-    ],
+    source: Annotated[Path, typer.Argument(help=f'{KNOWN_FORMATS}.')],
     target: Annotated[
-        Path, typer.Argument(help='new file NAME.raw (EVT3), or any other name for a bag folder')
+        Path, typer.Argument(help='New file NAME.raw (EVT3), or any other name for a bag folder.')
     ],
-    time_unit: Annotated[
-        str | None, typer.Option(help='unit of the times of arrays and columns: s, us or ns')
-    ] = None,
-    sensor: Annotated[
-        str | None, typer.Option(help='sensor size WIDTHxHEIGHT, where the file does not say')
-    ] = None,
+    time_unit: TimeUnitOption = None,
+    sensor: SensorOption = None,
     encoding: Annotated[
-        str, typer.Option(help='encoding of the packets of a bag: evt3, libcaer, ...')
-    ] = 'evt3',
-    packet_ms: Annotated[float, typer.Option(help='time that a packet covers at most')] = 2.0,
+        str, typer.Option(help='Encoding of the packets of a bag: evt3, libcaer, ...')
+    ] = default_of(convert_recording, 'encoding'),
+    packet_ms: Annotated[
+        float, typer.Option(help='Time that a packet covers at most, in ms.')
+    ] = default_of(convert_recording, 'packet_ns') / _NS_PER_MS,
     topic: Annotated[
-        str, typer.Option(help='topic of events to write, and to read if a bag has several')
-    ] = '/event_camera/events',
+        str, typer.Option(help='Topic of events to write, and to read if a bag has several.')
+    ] = default_of(convert_recording, 'topic'),
     image_topic: Annotated[
-        str, typer.Option(help='topic of images to write, if the recording has frames')
-    ] = '/event_camera/image_raw',
-    storage: Annotated[str, typer.Option(help='storage of a bag: mcap or sqlite3')] = 'mcap',
+        str, typer.Option(help='Topic of images to write, if the recording has frames.')
+    ] = default_of(convert_recording, 'image_topic'),
+    storage: Annotated[
+        str, typer.Option(help=f'Storage of a bag: {" or ".join(STORAGES)}.')
+    ] = default_of(convert_recording, 'storage'),
     compression: Annotated[
-        str, typer.Option(help='of an mcap bag: zstd (a fifth smaller, half as fast) or none')
-    ] = 'none',
-    json: Annotated[bool, typer.Option(help='print one JSON object alone')] = False,
+        str,
+        typer.Option(
+            help=f'Compression of an mcap bag: {" or ".join(COMPRESSIONS)}. zstd is a fifth '
+            'smaller and half as fast.'
+        ),
+    ] = default_of(convert_recording, 'compression'),
+    as_json: JsonOption = False,
 ) -> None:
-    """Convert a recording of events to a rosbag2 or a Prophesee .raw file.
+    """Convert a recording of events to a rosbag2 or a .raw file.
 
-    The target appears as a whole or not at all. EVT3 tells times in us modulo 16.777 s, and
-    mono alone tells ns.
+    The target appears as a whole or not at all. EVT3 stores times in us modulo 16.777 s; only
+    the encoding mono stores ns.
     """
-    import json as json_module
-    from dataclasses import asdict
-
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from microexpr_ros.errors import MicroexprError
-    from microexpr_ros.events.conversion import convert_recording
-    from microexpr_ros.events.files import open_recording, parse_sensor
-
     if packet_ms <= 0:
         raise MicroexprError(f'--packet-ms {packet_ms:g}: give a time over 0, such as 2')
     recording = open_recording(
@@ -63,27 +67,29 @@ def convert(
         sensor=None if sensor is None else parse_sensor(sensor),
         topic=topic,
     )
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(f'{source.name} to {target.name}', total=1.0)
+    with output.progress_bar(f'{source.name} to {target.name}') as bar:
         report = convert_recording(
             recording,
             target,
             encoding=encoding,
-            packet_ns=round(packet_ms * 1_000_000),
+            packet_ns=round(packet_ms * _NS_PER_MS),
             topic=topic,
             image_topic=image_topic,
             storage=storage,
             compression=compression,
-            on_progress=lambda fraction: progress.update(task, completed=fraction),
+            on_progress=bar.update,
         )
-    if json:
-        typer.echo(json_module.dumps(asdict(report)))
-        return
-    lost = [f'{count} {reason}' for reason, count in report.dropped.items() if count]
-    typer.echo(
-        f'{target}: {report.events_out} events, {report.triggers} triggers, '
-        f'{report.frames} frames in {report.seconds:.1f} s (memory {report.peak_mb:.0f} MB); '
-        f'left out: {", ".join(lost) or "nothing"}'
-        + (f'; {report.times_cut} times cut to whole us' if report.times_cut else '')
+    if as_json:
+        output.print_json(asdict(report))
+    else:
+        output.print_text(f'{target}: {_summarize(report)}')
+
+
+def _summarize(report: Conversion) -> str:
+    dropped = [f'{count} {reason}' for reason, count in report.dropped.items() if count]
+    cut = f'; {report.times_cut} times cut to whole us' if report.times_cut else ''
+    return (
+        f'{report.events_out} events, {report.triggers} triggers, {report.frames} frames in '
+        f'{report.seconds:.1f} s (memory {report.peak_mb:.0f} MB); left out: '
+        f'{", ".join(dropped) or "nothing"}{cut}'
     )

@@ -1,32 +1,38 @@
-"""`microexpr doctor`: what is installed, what is missing, what that costs, what mends it."""
+"""`microexpr doctor`: what is installed, what is missing, and how to install that."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.metadata
 import importlib.util
-import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Final
 
 import typer
+
+from microexpr_ros.cli import output
+from microexpr_ros.cli.commands import make_app
+from microexpr_ros.cli.output import JsonOption
+
+app = make_app()
+
+_PACKAGE: Final = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The state of one thing that the package uses.
+    """Whether one thing that the package uses is there.
 
     Attributes:
         name: the thing.
         found: its version or place; None if it is missing.
-        needed: whether nothing works without it.
+        needed: whether the package is of no use without it.
         cost: what does not work without it.
-        remedy: the command that mends it.
+        remedy: the command that installs it.
     """
 
     name: str
@@ -37,7 +43,7 @@ class Finding:
 
 
 def module(name: str, distribution: str | None = None) -> Callable[[], str | None]:
-    """Return a check for an importable module; it tells the version where there is one."""
+    """Return a check for an importable module, which returns its version if it has one."""
 
     def check() -> str | None:
         if importlib.util.find_spec(name) is None:
@@ -51,13 +57,13 @@ def module(name: str, distribution: str | None = None) -> Callable[[], str | Non
 
 
 def ros_messages() -> str | None:
-    """Tell whether all the messages that come with ROS are installed."""
+    """Return 'installed' if all the messages that come with ROS are."""
     packages = ('diagnostic_msgs', 'lifecycle_msgs', 'rosgraph_msgs', 'sensor_msgs', 'std_srvs')
     return 'installed' if all(map(importlib.util.find_spec, packages)) else None
 
 
 def shared_memory() -> str | None:
-    """Tell the free shared memory; Fast DDS sends large messages through it."""
+    """Return the free shared memory, through which Fast DDS sends large messages."""
     folder = Path('/dev/shm')
     if not folder.is_dir():
         return None
@@ -66,21 +72,20 @@ def shared_memory() -> str | None:
 
 
 def compiled_cache() -> str | None:
-    """Tell where numba keeps compiled kernels."""
+    """Return where numba keeps compiled kernels, if it can write there."""
     given = os.environ.get('NUMBA_CACHE_DIR')
-    folder = Path(given) if given else Path(__file__).resolve().parents[1] / 'events'
-    return (
-        str(folder) if os.access(folder if folder.exists() else folder.parent, os.W_OK) else None
-    )
+    folder = Path(given) if given else _PACKAGE / 'events'
+    existing = folder if folder.exists() else folder.parent
+    return str(folder) if os.access(existing, os.W_OK) else None
 
 
 def usb_cameras() -> str | None:
-    """Tell the event cameras on USB that the installed drivers see."""
+    """Return the event cameras on USB that the installed drivers see."""
     found = []
     if importlib.util.find_spec('neuromorphic_drivers') is not None:
         import neuromorphic_drivers
 
-        # Without USB, searching it is an error.
+        # On a machine without USB, the search for cameras raises.
         with contextlib.suppress(RuntimeError):
             found = [
                 f'{device.name.value} {device.serial or device.error}'
@@ -97,7 +102,7 @@ def usb_cameras() -> str | None:
 
 
 def messages() -> str | None:
-    """Tell whether the package's messages are built."""
+    """Return 'built' if the package's own messages are."""
     return 'built' if importlib.util.find_spec('microexpr_ros.msg') is not None else None
 
 
@@ -105,9 +110,7 @@ def weights(kind: str) -> Callable[[], str | None]:
     """Return a check for the weights that the package ships."""
 
     def check() -> str | None:
-        path = (
-            Path(__file__).resolve().parents[1] / 'perception' / 'weights' / f'{kind}.safetensors'
-        )
+        path = _PACKAGE / 'perception' / 'weights' / f'{kind}.safetensors'
         return f'{path.stat().st_size / 1e6:.1f} MB' if path.is_file() else None
 
     return check
@@ -139,6 +142,7 @@ CHECKS: tuple[tuple[str, Callable[[], str | None], bool, str, str], ...] = (
         'reconstruction weights', weights('reconstruction'), True, 'no reconstructed images',
         WEIGHTS,
     ),
+    ('psutil', module('psutil'), False, 'no bench pipeline, no bench replay', SETUP),
     (
         'shared memory', shared_memory, False, 'large messages may be lost between processes',
         'mount a larger /dev/shm (in a container: --shm-size=512m)',
@@ -171,18 +175,18 @@ CHECKS: tuple[tuple[str, Callable[[], str | None], bool, str, str], ...] = (
     ),
     ('aedat', module('aedat'), False, 'no .aedat4 recordings', CAMERAS),
     (
-        'event cameras', usb_cameras, False, 'nothing live; driver simulated needs no camera',
-        'plug one in; neuromorphic-drivers-install-udev-rules gives the right to open it',
+        'event cameras', usb_cameras, False, 'no live events; driver simulated needs no camera',
+        'plug one in; neuromorphic-drivers-install-udev-rules lets every user open it',
     ),
 )  # fmt: skip
 
 
-def doctor(
-    as_json: Annotated[bool, typer.Option('--json', help='Print one JSON object.')] = False,
-) -> None:
-    """Tell what is installed, what is missing, what that costs, and what mends it.
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Check the installation, and show how to complete it.
 
-    Exit code 1 if something is missing that nothing works without.
+    For everything that is missing: what does not work without it, and the command that installs
+    it. The exit code is 1 if the package is of no use as it is.
     """
     findings = [
         Finding(name, check(), needed, cost, remedy)
@@ -190,26 +194,27 @@ def doctor(
     ]
     healthy = all(finding.found or not finding.needed for finding in findings)
     if as_json:
-        print(json.dumps({'healthy': healthy, 'findings': [asdict(f) for f in findings]}))
+        output.print_json({'healthy': healthy, 'findings': [asdict(f) for f in findings]})
     else:
         _show(findings)
     if not healthy:
-        sys.exit(1)
+        raise typer.Exit(1)
 
 
 def _show(findings: list[Finding]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    table = Table(box=None, show_header=False)
+    width = max(len(finding.name) for finding in findings)
     for finding in findings:
         if finding.found:
-            table.add_row('[green]ok[/]', finding.name, finding.found)
-    console.print(table)
+            _print_marked('ok', typer.colors.GREEN, f'{finding.name:<{width}}  {finding.found}')
     for finding in findings:
         if not finding.found:
-            mark = '[red]missing[/]' if finding.needed else '[yellow]optional[/]'
-            console.print(f'\n {mark} {finding.name}: {finding.cost}', highlight=False)
-            # Unwrapped, so that it can be copied.
-            console.print(f'    {finding.remedy}', highlight=False, soft_wrap=True)
+            mark, colour = ('missing', typer.colors.RED)
+            if not finding.needed:
+                mark, colour = ('optional', typer.colors.YELLOW)
+            output.print_text('')
+            _print_marked(mark, colour, f'{finding.name}: {finding.cost}')
+            output.print_text(f'    {finding.remedy}')
+
+
+def _print_marked(mark: str, colour: str, text: str) -> None:
+    output.print_text(f' {typer.style(mark, colour)} {text}')

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from microexpr_ros.cli import output
+from microexpr_ros.cli.commands import make_app
+from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.cli.reading import read_split
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from rich.status import Status
 
-
-app = typer.Typer(help='Score the networks on a data set.', no_args_is_help=True)
+app = make_app(help='Score the networks on a data set.', no_args_is_help=True)
 
 Data = Annotated[Path, typer.Option(help='Data set with the splits train and --split.')]
 Weights = Annotated[
     Path | None, typer.Option(help='Weights file; without it, those that come with the package.')
 ]
 Split = Annotated[str, typer.Option(help='Split to score: test, or val while choosing.')]
-Json = Annotated[bool, typer.Option('--json', help='Print one JSON object on stdout.')]
 
 
 @app.command()
@@ -41,7 +40,7 @@ def au(
     card: Annotated[
         Path | None, typer.Option(help='Write the tables of the model card to this file.')
     ] = None,
-    json_: Json = False,
+    json_: JsonOption = False,
 ) -> None:
     """Score the Action Units by clip, by slice and as spotted movements, beside others.
 
@@ -67,22 +66,26 @@ def au(
         _labels(data, 'train') if _has(data, 'train') else None,
         others,
     )
-    with _status() as status:
-        scores = evaluate_action_units(classifier, network, benchmark, status.update)
+    with output.spinner('scoring') as update:
+        scores = evaluate_action_units(classifier, network, benchmark, update)
     result = json_values({'split': split, **scores})
     for file, text in ((report, page), (card, tables)):
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text(result))
-    typer.echo(json.dumps(result) if json_ else tables(result))
+    if json_:
+        output.print_json(result)
+    else:
+        output.print_text(tables(result))
 
 
 @app.command()
 def reconstruction(
-    data: Data, weights: Weights = None, split: Split = 'test', json_: Json = False
+    data: Data, weights: Weights = None, split: Split = 'test', json_: JsonOption = False
 ) -> None:
     """Score the images, with and without a frame, beside the mean face and the last frame."""
     from microexpr_ros.learning.evaluation.reconstruction import evaluate_reconstruction
+    from microexpr_ros.learning.evaluation.rounding import json_values
     from microexpr_ros.learning.models.baselines import mean_face
     from microexpr_ros.perception import weights as files
     from microexpr_ros.perception.reconstruction.network import Reconstructor
@@ -91,7 +94,7 @@ def reconstruction(
     recordings = read_split(data, split, images=True, targets=True)
     mean = mean_face(read_split(data, 'train', images=True, targets=True))
     report = evaluate_reconstruction(Reconstructor.from_weights(file), recordings, mean)
-    _print({'split': split, **report}, json_)
+    output.print_values(json_values({'split': split, **report}), json_)
 
 
 def _has(data: Path, split: str) -> bool:
@@ -106,20 +109,3 @@ def _labels(data: Path, split: str) -> NDArray[np.int64]:
 
     codes = [int(clip['dominant']) for clip in read_index(data, split).clips]
     return np.array([CODES.index(c) if c else len(CODES) for c in codes], np.int64)
-
-
-def _status() -> Status:
-    from rich.console import Console
-
-    return Console(stderr=True).status('scoring')
-
-
-def _print(report: dict[str, Any], as_json: bool) -> None:
-    from rich import print as rich_print
-
-    from microexpr_ros.learning.evaluation.rounding import json_values
-
-    if as_json:
-        typer.echo(json.dumps(json_values(report)))
-    else:
-        rich_print(json_values(report))

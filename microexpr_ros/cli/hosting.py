@@ -1,20 +1,26 @@
-"""A node in this process, with a line in the terminal that tells how it is."""
+"""A node in this process, with a line in the terminal that shows how it is doing."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from microexpr_ros.ros.lifecycle import MicroexprNode
+from rich.text import Text
 
-Node = TypeVar('Node', bound='MicroexprNode')
+from microexpr_ros.cli.output import live_view
+from microexpr_ros.ros.lifecycle import MicroexprNode, serve
+from microexpr_ros.ros.listening import Listener
+from microexpr_ros.ros.parameters import overrides
+
+Node = TypeVar('Node', bound=MicroexprNode)
 
 
 def host(
     kind: Callable[..., Node],
     parameters: dict[str, Any],
-    tell: Callable[[Node], str],
+    status: Callable[[Node], str],
     args: Sequence[str] = (),
 ) -> tuple[Node | None, int]:
     """Run a node until it ends or is interrupted.
@@ -22,39 +28,27 @@ def host(
     Args:
         kind: Its class.
         parameters: Its parameters.
-        tell: Returns the line.
+        status: Returns the line.
         args: Command line for ROS.
 
     Returns:
-        The node, None if it could not be made, and the code that the process is to exit with.
+        The node, None if it could not be made, and the exit code for the process.
     """
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
-
-    from microexpr_ros.ros.lifecycle import serve
-    from microexpr_ros.ros.listening import Listener
-    from microexpr_ros.ros.parameters import overrides
-
+    # Standard output is for results; a log keeps its colours though it passes through a pipe.
+    os.environ['RCUTILS_LOGGING_USE_STDOUT'] = '0'
+    os.environ.setdefault('RCUTILS_COLORIZED_OUTPUT', str(int(sys.stderr.isatty())))
     hosted: list[Node] = []
 
     def make(listener: Listener) -> list[Node]:
         hosted.append(kind(listener, parameter_overrides=overrides(parameters)))
         return hosted
 
-    def line() -> Text:
-        text = tell(hosted[0]) if hosted else 'starting'
+    def render() -> Text:
+        text = status(hosted[0]) if hosted else 'starting'
         return Text(text, no_wrap=True, overflow='ellipsis')
 
     code: Any = 0
-    with Live(
-        get_renderable=line,
-        console=Console(stderr=True),
-        refresh_per_second=4,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    ):
+    with live_view(render):
         try:
             serve(make, list(args))
         except SystemExit as end:

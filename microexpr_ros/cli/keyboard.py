@@ -22,7 +22,7 @@ SPACE: Final = ' '
 def pressed_keys(on_key: Callable[[str], None]) -> Iterator[None]:
     """Call back with each key pressed within the block, if standard input is a terminal.
 
-    Ctrl-C still interrupts. The terminal is left as it was found.
+    Ctrl-C still interrupts. The terminal is restored at the end.
 
     Args:
         on_key: Called, on another thread, with a letter or with the sequence of a cursor key.
@@ -46,7 +46,7 @@ def pressed_keys(on_key: Callable[[str], None]) -> Iterator[None]:
 
 
 def _is_own_terminal() -> bool:
-    """Return whether keys are for this process: one in the background is stopped for asking."""
+    """Return whether this process controls the terminal; if not, to read it could stop it."""
     try:
         return sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except OSError:  # A terminal, but not the one that controls this process.

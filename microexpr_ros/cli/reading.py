@@ -5,21 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from microexpr_ros.cli.output import progress_bar
+
 if TYPE_CHECKING:
     from microexpr_ros.learning.data.clips import Recording
 
 
 def read_split(data: Path, split: str, images: bool, targets: bool) -> list[Recording]:
-    """Read a split into memory; arguments and errors as of `learning.datasets.load`."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    """Read a split into memory; arguments and errors as of `learning.data.clips.load`."""
     from microexpr_ros.learning.data.clips import load
 
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task(f'reading {split}')
-
-        def show(number: int, of: int) -> None:
-            bar.update(task, completed=number, total=of)
-
-        return load(data, split, images, show, targets)
+    with progress_bar(f'reading {split}') as bar:
+        return load(data, split, images, bar.update, targets)

@@ -4,57 +4,74 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-if TYPE_CHECKING:
-    from microexpr_ros.bags.recording import Recording
-    from microexpr_ros.ros.nodes.recorder import RecorderNode
+from microexpr_ros.bags.recording import Recording
+from microexpr_ros.cli import output as terminal
+from microexpr_ros.cli.bag_options import BagCommand
+from microexpr_ros.cli.commands import make_app
+from microexpr_ros.cli.hosting import host
+from microexpr_ros.cli.output import JsonOption
+from microexpr_ros.ros.nodes.recorder import RecorderNode, RecorderParameters
+
+app = make_app()
+
+_NODE: Final = RecorderParameters()
 
 
+@app.command(cls=BagCommand)
 def record(
     topics: Annotated[
         list[str] | None,
-        typer.Argument(help='topics to record as soon as they appear; none: those of the package'),
+        typer.Argument(
+            help='Topics to record as soon as they appear; none: those of the package.',
+            show_default=False,
+        ),
     ] = None,
     more_topics: Annotated[
-        list[str] | None, typer.Option('--topics', help='the same, as ros2 bag record has it')
+        list[str] | None,
+        typer.Option('--topics', help='The same, as `ros2 bag record` has it.'),
     ] = None,
     every_topic: Annotated[
-        bool, typer.Option('--all', '-a', help='record every topic, except hidden ones')
-    ] = False,
+        bool, typer.Option('--all', '-a', help='Record every topic, except hidden ones.')
+    ] = _NODE.all,
     output: Annotated[
-        Path | None, typer.Option('--output', '-o', help='new folder; default rosbag2_ and time')
+        Path | None,
+        typer.Option('--output', '-o', help='New folder; without it, rosbag2_ and the time.'),
     ] = None,
-    storage: Annotated[str, typer.Option('--storage', '-s', help='mcap or sqlite3')] = 'mcap',
-    compression: Annotated[str, typer.Option(help='of mcap: zstd or none')] = 'zstd',
+    storage: Annotated[
+        str, typer.Option('--storage', '-s', help='Format of the bag: mcap or sqlite3.')
+    ] = _NODE.storage,
+    compression: Annotated[
+        str, typer.Option(help='Compression of mcap: zstd or none.')
+    ] = _NODE.compression,
     max_bag_size: Annotated[
-        int, typer.Option('--max-bag-size', '-b', help='new file at this size in bytes; 0: never')
-    ] = 0,
+        int, typer.Option('--max-bag-size', '-b', help='New file at this size in bytes; 0: never.')
+    ] = _NODE.max_bag_size,
     max_bag_duration: Annotated[
-        float, typer.Option('--max-bag-duration', '-d', help='new file after this time in s')
-    ] = 0.0,
+        float,
+        typer.Option('--max-bag-duration', '-d', help='New file after this time in s; 0: never.'),
+    ] = _NODE.max_bag_duration_s,
     max_cache_size: Annotated[
-        int | None, typer.Option(help='bytes that wait for the disk at most')
-    ] = None,
-    duration: Annotated[float, typer.Option(help='end after this time in s; 0: at Ctrl-C')] = 0.0,
+        int,
+        typer.Option(help='Bytes that may wait for the disk; what arrives while they do is lost.'),
+    ] = _NODE.max_cache_size,
+    duration: Annotated[
+        float, typer.Option(help='End after this time in s; 0: at Ctrl-C.')
+    ] = _NODE.duration_s,
     use_sim_time: Annotated[
-        bool, typer.Option('--use-sim-time', help='time messages by /clock')
+        bool, typer.Option('--use-sim-time', help='Take the time of messages from /clock.')
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option('--json', help='print one JSON object at the end, nothing else')
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Record topics to a rosbag2 that `ros2 bag` and `microexpr play` read, until Ctrl-C.
+    """Record topics to a rosbag2.
 
-    What is older than a second survives a kill. What the disk is too slow for is counted.
+    `ros2 bag` and `microexpr play` read it. It ends at Ctrl-C. If the process is killed, all but
+    the last second is kept. Messages that arrive faster than the disk can write are counted as
+    lost.
     """
-    import json
-
-    from microexpr_ros.cli.hosting import host
-    from microexpr_ros.ros.nodes.recorder import RecorderNode
-
     named = [*(topics or []), *(more_topics or [])]
     parameters: dict[str, Any] = {
         'all': every_topic,
@@ -63,28 +80,31 @@ def record(
         'compression': compression,
         'max_bag_size': max_bag_size,
         'max_bag_duration_s': max_bag_duration,
+        'max_cache_size': max_cache_size,
         'duration_s': duration,
         'use_sim_time': use_sim_time,
         'shutdown_at_end': True,
         **({'topics': named} if named else {}),
-        **({} if max_cache_size is None else {'max_cache_size': max_cache_size}),
     }
     began_s = time.monotonic()
 
-    def line(node: RecorderNode) -> str:
-        return _line(node, time.monotonic() - began_s)
+    def status(node: RecorderNode) -> str:
+        return _status(node, time.monotonic() - began_s)
 
-    node, code = host(RecorderNode, parameters, line)
+    node, code = host(RecorderNode, parameters, status)
     if node is not None and node.recording is not None:
         seconds = time.monotonic() - began_s
-        summary = _summary(node.recording, seconds)
-        typer.echo(json.dumps(summary) if as_json else _line(node, seconds))
+        summary = _summarize(node.recording, seconds)
+        if as_json:
+            terminal.print_json(summary)
+        else:
+            terminal.print_text(_status(node, seconds))
         if not summary['messages']:
-            typer.echo('nothing was recorded: nobody published these topics', err=True)
+            terminal.note('nothing was recorded: nobody published these topics')
     raise typer.Exit(code)
 
 
-def _line(node: RecorderNode, seconds: float) -> str:
+def _status(node: RecorderNode, seconds: float) -> str:
     """Return what the terminal shows while it records."""
     if node.recording is None:
         return 'starting'
@@ -97,7 +117,7 @@ def _line(node: RecorderNode, seconds: float) -> str:
     )
 
 
-def _summary(recording: Recording, seconds: float) -> dict[str, Any]:
+def _summarize(recording: Recording, seconds: float) -> dict[str, Any]:
     progress = recording.progress()
     topics = sorted({*progress.messages, *progress.overrun, *progress.lost_packets})
     return {

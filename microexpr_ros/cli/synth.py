@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Final
 
 import typer
 
-from microexpr_ros.synthesis.dataset.clip import STEP_PX
+from microexpr_ros.cli import output
+from microexpr_ros.cli.commands import make_app
+from microexpr_ros.cli.output import JsonOption
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.jobs import Share
+from microexpr_ros.synthesis.dataset import index as dataset
+from microexpr_ros.synthesis.dataset.index import Recipe
 
-if TYPE_CHECKING:
-    from microexpr_ros.synthesis.dataset.clip import Recipe
+app = make_app()
+
+_RECIPE: Final = Recipe()
 
 
+@app.command()
 def synth(
     out: Annotated[Path, typer.Option(help='Folder of the data set.')],
-    clips: Annotated[int, typer.Option(help='Clips that the split shall have.')] = 100,
-    seed: Annotated[int, typer.Option(help='The same seed gives the same bytes.')] = 0,
-    sensor: Annotated[str, typer.Option(help='davis346, vga, hd or random.')] = 'random',
+    clips: Annotated[int, typer.Option(help='Clips of the whole split.')] = 100,
+    seed: Annotated[int, typer.Option(help='The same seed gives the same bytes.')] = _RECIPE.seed,
+    sensor: Annotated[str, typer.Option(help='davis346, vga, hd or random.')] = _RECIPE.sensor,
     light: Annotated[
         str,
         typer.Option(
             help='bright, dim, side, flicker or random; for --split shift night, flicker120, '
             'moving or random.'
         ),
-    ] = 'random',
+    ] = _RECIPE.light,
     split: Annotated[
         str,
         typer.Option(
             help='train, val, test, shift (light and sensors of its own) or calm (no expressions).'
         ),
-    ] = 'train',
-    workers: Annotated[int, typer.Option(help='Processes; one per core is best.')] = 1,
+    ] = _RECIPE.split,
+    workers: Annotated[int, typer.Option(help='Processes; as many as cores is best.')] = 1,
     shard: Annotated[
-        str, typer.Option(help='Make this part of all clips only, for example 1/3, 2/3 or 3/3.')
+        str, typer.Option(help='Make only this part of all clips, for example 1/3, 2/3 or 3/3.')
     ] = '1/1',
     skin_dir: Annotated[
         Path | None, typer.Option(help='Skins (.jpg, .png) in the UV map of MakeHuman.')
@@ -47,7 +52,7 @@ def synth(
             help='Farthest that anything moves between two rendered samples, px, up to 1: '
             'coarser is quicker.'
         ),
-    ] = STEP_PX,
+    ] = _RECIPE.step_px,
     bags: Annotated[
         bool,
         typer.Option(
@@ -58,7 +63,10 @@ def synth(
     ] = False,
     rolling_shutter_ms: Annotated[
         float | None,
-        typer.Option(help="Read-out of the recordings' frames from first to last row; else 0."),
+        typer.Option(
+            help='With --bags: read-out of a frame from its first to its last row, in ms; without '
+            'it, 0.'
+        ),
     ] = None,
     preview: Annotated[
         bool,
@@ -74,13 +82,12 @@ def synth(
             help='Only check that --split in --out (with --bags, its recordings) is undamaged.',
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option('--json', help='Print one JSON object.')] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Make a split of synthetic clips, or go on with one that was interrupted."""
-    from microexpr_ros.errors import MicroexprError
-    from microexpr_ros.jobs import Share
-    from microexpr_ros.synthesis.dataset import index as dataset
+    """Make synthetic clips or recordings, or complete a data set.
 
+    A split that was interrupted is continued.
+    """
     if split not in dataset.SPLITS:
         raise MicroexprError(f'--split {split!r} is unknown: choose {", ".join(dataset.SPLITS)}')
     if preview and (bags or check):
@@ -92,50 +99,21 @@ def synth(
         )
     if out.exists() and not out.is_dir():
         raise MicroexprError(f'--out {out} is a file: give a folder')
-    if check and bags:
-        from microexpr_ros.synthesis.dataset.bags import check_split
-
-        folder, count = check_split(out, split)
-        summary = {'folder': str(folder), 'recordings': count}
-        typer.echo(json.dumps(summary) if as_json else f'{folder} is whole and undamaged')
-        return
     if check:
-        index = dataset.check(out, split)
-        summary = {'folder': str(index.folder), 'clips': len(index), 'recipe': index.recipe}
-        typer.echo(json.dumps(summary) if as_json else f'{index.folder} is whole and undamaged')
+        _check(out, split, bags, as_json)
         return
-    recipe = dataset.Recipe(split, seed, sensor, light, _photographs(skin_dir, split), step_px)
+    recipe = Recipe(split, seed, sensor, light, _photographs(skin_dir, split), step_px)
     dataset.check_order(recipe, clips, workers)
     share = Share.parse(shard)
     if preview:
         _preview(out, recipe, as_json)
     elif bags:
-        from microexpr_ros.synthesis.dataset.bags import readout_of, record_split
-
-        readout_ns = readout_of(rolling_shutter_ms or 0.0)
-        with _progress(split, clips) as report:
-            folder = record_split(out, recipe, clips, workers, report, share, readout_ns)
-        made = sum(share.has(number) for number in range(clips))
-        summary = {'folder': str(folder), 'recordings': made, 'recipe': dataset.describe(recipe)}
-        typer.echo(json.dumps(summary) if as_json else f'{made} of {clips} recordings in {folder}')
+        _record(out, recipe, clips, workers, share, rolling_shutter_ms or 0.0, as_json)
     else:
-        with _progress(split, clips) as report:
-            index = dataset.generate(out, recipe, clips, workers, report, share)
-        summary = {
-            'folder': str(index.folder),
-            'clips': len(index),
-            'complete': index.complete,
-            'recipe': index.recipe,
-        }
-        rest = '' if index.complete else f' of {clips}; the other shards are still to come'
-        typer.echo(
-            json.dumps(summary) if as_json else f'{len(index)} clips in {index.folder}{rest}'
-        )
+        _generate(out, recipe, clips, workers, share, as_json)
 
 
 def _photographs(folder: Path | None, split: str) -> tuple[Path, ...]:
-    from microexpr_ros.errors import MicroexprError
-
     if folder is None:
         return ()
     if not folder.is_dir():
@@ -145,36 +123,70 @@ def _photographs(folder: Path | None, split: str) -> tuple[Path, ...]:
     return list_photographs(folder, split)
 
 
+def _check(out: Path, split: str, bags: bool, as_json: bool) -> None:
+    if bags:
+        from microexpr_ros.synthesis.dataset.bags import check_split
+
+        folder, count = check_split(out, split)
+        summary: dict[str, object] = {'folder': str(folder), 'recordings': count}
+    else:
+        index = dataset.check(out, split)
+        folder = index.folder
+        summary = {'folder': str(folder), 'clips': len(index), 'recipe': index.recipe}
+    if as_json:
+        output.print_json(summary)
+    else:
+        output.print_text(f'{folder} is whole and undamaged')
+
+
 def _preview(out: Path, recipe: Recipe, as_json: bool) -> None:
     from microexpr_ros.synthesis.dataset.preview import write_contact_sheet, write_video
 
     sheet = write_contact_sheet(out / 'preview.png', recipe)
     video = write_video(out / 'preview.mp4', recipe)
-    made = {'preview': str(sheet), 'video': str(video)}
-    typer.echo(json.dumps(made) if as_json else '\n'.join(made.values()))
+    if as_json:
+        output.print_json({'preview': str(sheet), 'video': str(video)})
+    else:
+        output.print_text(f'{sheet}\n{video}')
 
 
-@contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar; yield what moves it, given how much is done and how much there is."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+def _record(
+    out: Path,
+    recipe: Recipe,
+    clips: int,
+    workers: int,
+    share: Share,
+    rolling_shutter_ms: float,
+    as_json: bool,
+) -> None:
+    from microexpr_ros.synthesis.dataset.bags import readout_of, record_split
 
-    columns = (
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn('ETA'),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done, of: bar.update(task, completed=done, total=of)
+    readout_ns = readout_of(rolling_shutter_ms)
+    with output.progress_bar(recipe.split) as bar:
+        folder = record_split(out, recipe, clips, workers, bar.update, share, readout_ns)
+    made = sum(share.has(number) for number in range(clips))
+    if as_json:
+        output.print_json(
+            {'folder': str(folder), 'recordings': made, 'recipe': dataset.describe(recipe)}
+        )
+    else:
+        output.print_text(f'{made} of {clips} recordings in {folder}')
+
+
+def _generate(
+    out: Path, recipe: Recipe, clips: int, workers: int, share: Share, as_json: bool
+) -> None:
+    with output.progress_bar(recipe.split) as bar:
+        index = dataset.generate(out, recipe, clips, workers, bar.update, share)
+    if as_json:
+        output.print_json(
+            {
+                'folder': str(index.folder),
+                'clips': len(index),
+                'complete': index.complete,
+                'recipe': index.recipe,
+            }
+        )
+    else:
+        rest = '' if index.complete else f' of {clips}; the other shards are still to come'
+        output.print_text(f'{len(index)} clips in {index.folder}{rest}')

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from microexpr_ros.cli import output
+from microexpr_ros.cli.commands import make_app
+from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.cli.reading import read_split
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from microexpr_ros.learning.training.configuration import ActionUnitRun, ReconstructionRun
     from microexpr_ros.learning.training.runner import Progress, Report
 
-app = typer.Typer(help='Train the networks on a data set.', no_args_is_help=True)
+app = make_app(help='Train the networks on a data set.', no_args_is_help=True)
 
 Config = Annotated[
     Path | None,
@@ -33,7 +35,6 @@ Resume = Annotated[bool, typer.Option('--resume', help='Go on from the checkpoin
 Curves = Annotated[
     bool, typer.Option('--tensorboard', help='Write curves for TensorBoard to OUT/tensorboard.')
 ]
-Json = Annotated[bool, typer.Option('--json', help='Print one JSON object on stdout.')]
 
 
 @app.command()
@@ -62,12 +63,13 @@ def au(
     ] = None,
     resume: Resume = False,
     tensorboard: Curves = False,
-    json_: Json = False,
+    json_: JsonOption = False,
 ) -> None:
     """Train the spiking network that reads Action Units, or what it is compared with.
 
     Epoch, thresholds and calibration are chosen on the split val; the split test is not read.
     """
+    from microexpr_ros.learning.evaluation import json_values
     from microexpr_ros.learning.models.networks import CHANNELS
     from microexpr_ros.learning.pipelines import make_action_units
     from microexpr_ros.learning.training.configuration import ActionUnitRun, read_run
@@ -82,7 +84,7 @@ def au(
     validation = read_split(run.data, 'val', frames, targets=False)
     with _reports(run, tensorboard) as report:
         result = make_action_units(training, validation, run, resume, report)
-    _print(result, json_)
+    output.print_values(json_values(result), json_)
 
 
 @app.command()
@@ -97,12 +99,13 @@ def reconstruction(
     width: Annotated[int | None, typer.Option(help='Channels of the finest layer.')] = None,
     resume: Resume = False,
     tensorboard: Curves = False,
-    json_: Json = False,
+    json_: JsonOption = False,
 ) -> None:
     """Train the autoencoder that paints the face.
 
     The best epoch is chosen on the split val; the split test is not read.
     """
+    from microexpr_ros.learning.evaluation import json_values
     from microexpr_ros.learning.pipelines import make_reconstruction
     from microexpr_ros.learning.training.configuration import ReconstructionRun, read_run
 
@@ -114,7 +117,7 @@ def reconstruction(
     )
     with _reports(run, tensorboard) as report:
         result = make_reconstruction(training, validation, run, resume, report)
-    _print(result, json_)
+    output.print_values(json_values(result), json_)
 
 
 def _options(
@@ -146,39 +149,20 @@ def _reports(run: ActionUnitRun | ReconstructionRun, tensorboard: bool) -> Itera
 
 @contextmanager
 def _shown() -> Iterator[Report]:
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn('{task.description}'), BarColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task('training', visible=False)
+    with output.progress_bar('training') as bar:
 
         def show(progress: Progress) -> None:
             epoch = f'epoch {progress.epoch + 1}/{progress.epochs}'
             bar.update(
-                task,
-                completed=progress.epoch * progress.steps + progress.step,
-                total=progress.epochs * progress.steps,
-                visible=True,
-                description=f'{epoch} loss {progress.loss:.4f}',
+                progress.epoch * progress.steps + progress.step,
+                progress.epochs * progress.steps,
+                f'{epoch} loss {progress.loss:.4f}',
             )
             if progress.score is not None:
                 # Stays in a log where a bar cannot be drawn.
-                bar.console.print(
+                bar.print(
                     f'{epoch}: loss {progress.loss:.4f}, validation score {progress.score:.4f}, '
                     f'{progress.seconds:.0f} s'
                 )
 
         yield show
-
-
-def _print(result: dict[str, Any], as_json: bool) -> None:
-    from rich import print as rich_print
-
-    from microexpr_ros.learning.evaluation import json_values
-
-    if as_json:
-        typer.echo(json.dumps(json_values(result)))
-    else:
-        rich_print(json_values(result))

@@ -5,19 +5,16 @@ import sys
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
+from command_line import invoke
 
-from microexpr_ros.cli.bench.decode import decode
+from microexpr_ros.cli.bench import decode
 from microexpr_ros.cli.bench.streams import make_streams
 from microexpr_ros.events import codecs
 
 
 def run(*options):
-    app = typer.Typer()
-    app.command()(decode)
-    arguments = ['--events', '1600', '--rounds', '1', *options]
-    result = CliRunner().invoke(app, arguments, env={'MICROEXPR_TEST_DATA': ''})
+    arguments = ('--events', 1600, '--rounds', 1, *options)
+    result = invoke(decode.app, *arguments, env={'MICROEXPR_TEST_DATA': ''})
     assert result.exit_code == 0, result.output
     return result
 

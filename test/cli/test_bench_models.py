@@ -1,25 +1,18 @@
 import json
-from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
-import typer
-from rich.console import Console
+from command_line import invoke
 from torch import nn
-from typer.testing import CliRunner
 
 from microexpr_ros.bags import BagWriter
+from microexpr_ros.cli.bench import models
+from microexpr_ros.cli.demo import sources
 from microexpr_ros.cli.demo.sources import Source
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.packets import packetize
-
-# The package names the command as the module is named.
-bench = import_module('microexpr_ros.cli.bench.models')
-
-app = typer.Typer()
-app.command()(bench.models)
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +41,7 @@ def bag(tmp_path_factory):
 
 
 def test_every_runtime_is_timed_and_agrees(bag):
-    result = CliRunner().invoke(app, ['--source', str(bag), '--slices', '40', '--json'])
+    result = invoke(models.app, '--source', bag, '--slices', 40, '--json')
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     rows = {(row['model'].partition('@')[0], row['runtime']): row for row in report['rows']}
@@ -64,7 +57,7 @@ def test_every_runtime_is_timed_and_agrees(bag):
 
 
 def test_the_table_is_printed(bag):
-    result = CliRunner().invoke(app, ['--source', str(bag), '--slices', '20'])
+    result = invoke(models.app, '--source', bag, '--slices', 20)
     assert result.exit_code == 0, result.output
     assert 'onnxruntime' in result.stdout
 
@@ -74,9 +67,8 @@ def test_without_a_face_there_is_nothing_to_measure(tmp_path):
         one = Events(np.array([5]), *(np.zeros(1, d) for d in (np.uint16, np.uint16, np.uint8)))
         for packet in packetize([(one, Triggers.empty())], 48, 64):
             writer.write_packet('/event_camera/events', packet)
-    result = CliRunner().invoke(app, ['--source', str(tmp_path / 'bag')])
-    assert isinstance(result.exception, MicroexprError)
-    assert 'no face' in str(result.exception)
+    with pytest.raises(MicroexprError, match='no face'):
+        invoke(models.app, '--source', tmp_path / 'bag')
 
 
 def test_multiply_adds_by_hand():
@@ -92,22 +84,20 @@ def test_multiply_adds_by_hand():
         def forward(self, x):
             return self.projection(self.convolution(x).flatten(1))
 
-    assert bench._macs(Tiny()) == 4 * 4 * 3 * (2 * 3 * 3) + 3 * 4 * 4 * 5
+    assert models._macs(Tiny()) == 4 * 4 * 3 * (2 * 3 * 3) + 3 * 4 * 4 * 5
 
 
 def test_synthetic_events_stand_in_for_a_recording_that_cannot_be_had(monkeypatch, tmp_path):
-    from microexpr_ros.cli.demo import sources
-
     stand_in = Source(tmp_path, '/events', None, 'stand-in', 1.0)
     asked = []
 
-    def find(name, seconds, scratch, progress):
+    def prepare(name, seconds, scratch, progress, **_):
         asked.append((name, seconds))
         if name == 'real':
             raise MicroexprError('no network')
         return stand_in
 
-    monkeypatch.setattr(sources, 'find', find)
-    assert bench._find('real', 500, tmp_path, Console(stderr=True)) is stand_in
+    monkeypatch.setattr(sources, 'prepare_source', prepare)
+    assert models._prepare('real', 500, tmp_path, None, None) is stand_in
     assert [name for name, _ in asked] == ['real', 'synthetic']
     assert asked[0][1] == pytest.approx(6.0)

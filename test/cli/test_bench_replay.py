@@ -16,9 +16,9 @@ pytest.importorskip('microexpr_ros.msg')
 
 from microexpr_ros.bags import read_packets
 from microexpr_ros.cli.bench.checksum import sum_columns
-from microexpr_ros.cli.bench.consumer import Consumer
-from microexpr_ros.cli.bench.looped_scene import LoopedScene
+from microexpr_ros.cli.bench.looped_texture import LoopedTexture
 from microexpr_ros.cli.bench.rates import parse_rates
+from microexpr_ros.cli.bench.receiver import Receiver
 from microexpr_ros.cli.bench.replay import replay
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.conversion import convert_recording
@@ -40,51 +40,51 @@ def test_sums_are_those_of_numpy_modulo_2_64():
     assert sum_columns(triggers).tolist() == [2, 11, 256, 1]
 
 
-def test_a_scene_is_as_long_and_as_dense_as_asked_for_and_never_steps_back():
-    scene = LoopedScene(SENSOR, 0.5, 200_000.0)
-    pieces = [events for events, _ in scene.chunks()]
-    assert len(pieces) == scene.repeats > 1
-    assert scene.duration_s == pytest.approx(0.5, rel=0.5 / scene.repeats)
-    assert sum(map(len, pieces)) / scene.duration_s == pytest.approx(200_000, rel=0.01)
-    assert sum(map(sum_columns, pieces)).tolist() == scene.sums.tolist()
-    assert pieces[-1].t[-1] == scene.end_ns
-    assert 0.3 < scene.piece.p.mean() < 0.7
+def test_a_texture_is_as_long_and_as_dense_as_asked_for_and_never_steps_back():
+    recording = LoopedTexture(SENSOR, 0.5, 200_000.0)
+    pieces = [events for events, _ in recording.chunks()]
+    assert len(pieces) == recording.repeats > 1
+    assert recording.duration_s == pytest.approx(0.5, rel=0.5 / recording.repeats)
+    assert sum(map(len, pieces)) / recording.duration_s == pytest.approx(200_000, rel=0.01)
+    assert sum(map(sum_columns, pieces)).tolist() == recording.sums.tolist()
+    assert pieces[-1].t[-1] == recording.end_ns
+    assert 0.3 < recording.piece.p.mean() < 0.7
 
 
-def test_sums_of_a_scene_may_overflow():
-    scene = LoopedScene(SENSOR, 0.5, 200_000.0)
-    scene.repeats = 40_000_000
-    whole, end_ns = scene.sums, scene.end_ns
-    scene.repeats -= 1
-    last = replace(scene.piece, t=scene.piece.t + (end_ns - scene.piece.t[-1]))
-    assert len(scene.piece) * end_ns * scene.repeats > 2**66
-    assert (whole - scene.sums).tolist() == sum_columns(last).tolist()
+def test_sums_of_a_texture_may_overflow():
+    recording = LoopedTexture(SENSOR, 0.5, 200_000.0)
+    recording.repeats = 40_000_000
+    whole, end_ns = recording.sums, recording.end_ns
+    recording.repeats -= 1
+    last = replace(recording.piece, t=recording.piece.t + (end_ns - recording.piece.t[-1]))
+    assert len(recording.piece) * end_ns * recording.repeats > 2**66
+    assert (whole - recording.sums).tolist() == sum_columns(last).tolist()
 
 
 def test_a_minute_survives_the_loops_of_the_sensors_clock(tmp_path):
-    scene = LoopedScene(SENSOR, 60.0, 1000.0)
-    convert_recording(scene, tmp_path / 'scene.raw')
-    recording = open_recording(tmp_path / 'scene.raw')
-    convert_recording(recording, tmp_path / 'bag', packet_ns=50_000_000)
-    consumer = Consumer()
+    recording = LoopedTexture(SENSOR, 60.0, 1000.0)
+    convert_recording(recording, tmp_path / 'texture.raw')
+    raw = open_recording(tmp_path / 'texture.raw')
+    convert_recording(raw, tmp_path / 'bag', packet_ns=50_000_000)
+    receiver = Receiver()
     for _, packet in read_packets(tmp_path / 'bag'):
-        consumer.take_packet(packet_to_message(packet), 0)
-    assert scene.end_ns > 3 * (1000 << 24)
-    assert consumer.report()['sums'] == scene.sums.tolist()
-    assert consumer.report()['end_ns'] == scene.end_ns
-    assert consumer.report()['lost_packets'] == 0
+        receiver.take_packet(packet_to_message(packet), 0)
+    assert recording.end_ns > 3 * (1000 << 24)
+    assert receiver.report()['sums'] == recording.sums.tolist()
+    assert receiver.report()['end_ns'] == recording.end_ns
+    assert receiver.report()['lost_packets'] == 0
 
 
-def test_a_consumer_counts_the_packets_that_are_missing():
-    scene = LoopedScene(SENSOR, 0.01, 1e6)
-    packets = list(packetize(scene.chunks(), SENSOR.height, SENSOR.width))
-    consumer = Consumer()
+def test_a_receiver_counts_the_packets_that_are_missing():
+    recording = LoopedTexture(SENSOR, 0.01, 1e6)
+    packets = list(packetize(recording.chunks(), SENSOR.height, SENSOR.width))
+    receiver = Receiver()
     for packet in (*packets[:2], *packets[4:]):
-        consumer.take_packet(packet_to_message(packet), 0)
-    report = consumer.report()
+        receiver.take_packet(packet_to_message(packet), 0)
+    report = receiver.report()
     assert report['lost_packets'] == 2
-    assert report['packets'] == len(packets) - 2 == len(consumer.late_ns)
-    assert report['sums'][0] < len(scene.piece)
+    assert report['packets'] == len(packets) - 2 == len(receiver.latencies_ns)
+    assert report['sums'][0] < len(recording.piece)
 
 
 @pytest.mark.parametrize('rates', ['', 'fast', '1,,2', '1,0', '-1'])

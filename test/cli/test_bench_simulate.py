@@ -1,20 +1,13 @@
 import json
 from dataclasses import replace
-from importlib import import_module
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
+from command_line import invoke
 
+from microexpr_ros.cli.bench import simulate
 from microexpr_ros.synthesis.dataset import clip as clips
 from microexpr_ros.synthesis.sensors import event_sensor
-
-# The package names the command as the module is named.
-bench = import_module('microexpr_ros.cli.bench.simulate')
-
-app = typer.Typer()
-app.command()(bench.simulate)
 
 
 @pytest.fixture
@@ -31,7 +24,7 @@ def small(monkeypatch):
 
 @pytest.mark.usefixtures('small')
 def test_every_sensor_is_measured_with_and_without_noise():
-    result = CliRunner().invoke(app, ['--rounds', '1', '--json'])
+    result = invoke(simulate.app, '--rounds', 1, '--json')
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     found = {(r['implementation'], r['resolution'], r['noise']) for r in report['rows']}
@@ -50,12 +43,12 @@ def test_every_sensor_is_measured_with_and_without_noise():
 def test_the_published_model_makes_as_many_events_as_ours():
     """Written apart from it, and with steps instead of closed forms."""
     parameters = replace(event_sensor.SENSORS['davis346'], width=160, height=120)
-    pictures = bench._pictures(160, 120)
+    pictures = simulate._pictures(160, 120)
     assert np.abs(np.diff(np.log(pictures), axis=0)).max() < 0.5
     for changes in ({}, {'leak_hz': 0.0, 'shot_hz': 0.0, 'hot_share': 0.0}):
         changed = replace(parameters, **changes)
         (_, ours), (_, theirs) = (
-            make(changed, pictures)() for make in (bench._ours, bench._reference)
+            make(changed, pictures)() for make in (simulate._ours, simulate._reference)
         )
         assert ours > 1000
         assert ours == pytest.approx(theirs, rel=0.06)

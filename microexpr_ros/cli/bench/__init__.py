@@ -1,18 +1,26 @@
-"""`microexpr bench`: how fast it is, measured here and now."""
+"""`microexpr bench`: how fast everything is, measured here and now."""
 
 from __future__ import annotations
 
-import typer
+from typing import ClassVar
 
-from microexpr_ros.cli.bench.decode import decode
-from microexpr_ros.cli.bench.models import models
-from microexpr_ros.cli.bench.pipeline import pipeline
-from microexpr_ros.cli.bench.replay import replay
-from microexpr_ros.cli.bench.simulate import simulate
+from microexpr_ros.cli.commands import LazyGroup, make_app
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help='Measure how fast it is.')
-app.command()(decode)
-app.command()(replay)
-app.command()(pipeline)
-app.command()(simulate)
-app.command()(models)
+
+class _Benchmarks(LazyGroup):
+    package: ClassVar = 'microexpr_ros.cli.bench'
+    summaries: ClassVar = {
+        'decode': 'Measure decoding, encoding and counting of events.',
+        'replay': 'Measure a long recording from the file to decoded events.',
+        'pipeline': 'Measure latency, rates, processor time and memory of the nodes.',
+        'simulate': "Measure the event sensor's model and the making of clips.",
+        'models': 'Measure a step of every network in every runtime.',
+    }
+
+
+app = make_app(cls=_Benchmarks, no_args_is_help=True)
+
+
+@app.callback()
+def bench() -> None:
+    """Measure how fast everything is."""

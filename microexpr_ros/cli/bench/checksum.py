@@ -1,4 +1,4 @@
-"""Whether events arrive as they were written."""
+"""A checksum of events, to compare what was written with what was decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a benchmark ran."""
+"""The machine that a benchmark ran on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 
 
-def describe_machine() -> dict[str, object]:
+def read_machine() -> dict[str, object]:
     """Return processor, usable cores, load and versions: what a number depends on."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path('/proc/cpuinfo')

@@ -5,39 +5,51 @@ The reference is Norse, or torch, layer by layer; what robots run is the export.
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
+import numpy as np
+import torch
 import typer
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from microexpr_ros.cli.bench.machine import describe_machine
+from microexpr_ros import bags
+from microexpr_ros.alignment.slices import Slice
+from microexpr_ros.alignment.synchronizer import Synchronizer
+from microexpr_ros.cli import output
+from microexpr_ros.cli.bench.machine import read_machine
+from microexpr_ros.cli.commands import make_app
+from microexpr_ros.cli.demo import sources
+from microexpr_ros.cli.demo.sources import Source
+from microexpr_ros.cli.output import JsonOption
+from microexpr_ros.cli.recording_options import SensorOption, SourceOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events import codecs
+from microexpr_ros.perception import weights as weights_files
+from microexpr_ros.perception.classifier import ActionUnitClassifier
+from microexpr_ros.perception.export import export_au, export_reconstruction
+from microexpr_ros.perception.reconstruction.network import Reconstructor, inputs_of
+from microexpr_ros.perception.reference import Image, Reference, Step
+from microexpr_ros.perception.runtime import Runtime, beside
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from rich.console import Console
-    from rich.table import Table
-    from torch import nn
-
-    from microexpr_ros.alignment.slices import Slice
-    from microexpr_ros.cli.demo.sources import Source
+app = make_app()
 
 Piece = TypeVar('Piece')
 
 _STEPS_HZ: Final = 100.0
 _IMAGES_HZ: Final = 25.0
 _BLOCK: Final = 20
-"""Steps in a row before the next runtime has its turn."""
+"""Steps of one runtime before the turn of the next."""
 
 _SIDE: Final = 384
-"""Rows of the matrices that show what a core can do: they fit into its caches."""
+"""Rows of the matrices that the floor is measured with: they fit into a core's caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +60,12 @@ class Row:
         model: name and hash of the weights.
         runtime: norse and torch, layer by layer, are the references; onnxruntime is the export;
             classifier is all that the node calls: export, statuses, presence and confidence.
-        ms: median of a step, or of an image.
-        p99_ms: its 99th percentile.
-        times_faster: the reference's median over this one's.
-        core_share: of one core, at 100 steps or 25 images a second.
+        ms: median time of a step, or of an image.
+        p99_ms: 99th percentile of that time.
+        times_faster: median of the reference over this median.
+        core_share: share of one core at 100 steps or 25 images a second.
         mmac: million multiply-adds of a step.
-        floor_ms: how long so many take in a product of matrices.
+        floor_ms: time of as many multiply-adds in a product of matrices.
         agreement: correlation of all outputs with the reference's.
         same_decisions: share of units and slices with the reference's `active`; None for images.
     """
@@ -72,78 +84,80 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class _Runs:
-    """What came of the turns: by runtime, seconds and outputs of every step."""
+    """Time and output of every step by runtime, and the rate of a product of matrices."""
 
     seconds: Mapping[str, list[float]]
     outputs: Mapping[str, list[NDArray[np.float32]]]
     mac_per_s: float
 
 
+@app.command()
 def models(
-    source: Annotated[
-        str, typer.Option(help='real (downloaded once), synthetic, or the path of a recording.')
-    ] = 'real',
+    source: SourceOption = 'real',
+    sensor: SensorOption = None,
+    time_unit: TimeUnitOption = None,
     slices: Annotated[int, typer.Option(help='Slices of a face to step through.', min=20)] = 1000,
     weights: Annotated[
-        Path | None, typer.Option(help='Weights of the spiking network; the shipped ones.')
+        Path | None,
+        typer.Option(help='Weights of the spiking network; without it, the shipped ones.'),
     ] = None,
-    as_json: Annotated[bool, typer.Option('--json', help='Print one JSON object.')] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Measure a step of every network in every runtime, on one thread, on real events.
+    """Measure a step of every network in every runtime.
 
-    All step through the same slices, in turns, so that what else the machine does falls on all
-    alike. Where the real recording cannot be had, a synthetic one stands in.
+    All run on one thread on the same slices of a recording, in turns, so that other load on the
+    machine slows all of them alike. If the real recording cannot be downloaded, a synthetic one
+    is used.
     """
-    import torch
-    from rich.console import Console
-
     torch.set_num_threads(1)
-    console = Console(stderr=True)
     with tempfile.TemporaryDirectory() as scratch:
-        found = _find(source, slices, Path(scratch), console)
+        found = _prepare(source, slices, Path(scratch), sensor, time_unit)
         pieces = list(islice(face_slices(found), slices))
     if not pieces:
         raise MicroexprError(f'{found.path} shows no face: give another --source')
-    with console.status('stepping'):
+    with output.spinner('stepping'):
         rows = [*_action_units(pieces, weights), *_reconstruction(pieces)]
     if as_json:
-        report = {
-            'rows': [asdict(row) for row in rows],
-            'source': found.title,
-            'slices': len(pieces),
-            'machine': describe_machine(),
-        }
-        typer.echo(json.dumps(report))
-        return
-    title = f'{len(pieces)} slices, {found.title}'
-    Console().print(_table(rows, title))
+        output.print_json(
+            {
+                'rows': [asdict(row) for row in rows],
+                'source': found.title,
+                'slices': len(pieces),
+                'machine': read_machine(),
+            }
+        )
+    else:
+        output.print_table(
+            [_cells(row) for row in rows],
+            text=('network and runtime',),
+            title=f'{len(pieces)} slices, {found.title}',
+            caption='floor: as many multiply-adds in a product of matrices, ms',
+        )
 
 
-def _find(source: str, slices: int, scratch: Path, console: Console) -> Source:
-    from microexpr_ros.cli.demo import sources
-
-    # A face is not found at once.
+def _prepare(
+    source: str, slices: int, scratch: Path, sensor: str | None, time_unit: str | None
+) -> Source:
+    # More than the slices: the first ones show no face yet.
     seconds = 1.2 * slices / _STEPS_HZ
-    with console.status('looking for events') as status:
+    with output.progress_bar('looking for events') as bar:
 
-        def tell(doing: str, share: float) -> None:
-            status.update(f'{doing}, {share:.0%}')
+        def progress(title: str, done: float) -> None:
+            bar.update(done, title=title)
 
         try:
-            return sources.find(source, seconds, scratch, tell)
+            return sources.prepare_source(
+                source, seconds, scratch, progress, sensor=sensor, time_unit=time_unit
+            )
         except MicroexprError as error:
             if source != 'real':
                 raise
-            console.print(f'{error}: synthetic events stand in', markup=False)
-            return sources.find('synthetic', seconds, scratch, tell)
+            bar.print(f'{error}: synthetic events are used instead')
+            return sources.prepare_source('synthetic', seconds, scratch, progress)
 
 
 def face_slices(source: Source) -> Iterator[Slice]:
     """Yield the slices of a recording that show a face, as the synchronizer cuts them."""
-    from microexpr_ros import bags
-    from microexpr_ros.alignment.synchronizer import Synchronizer
-    from microexpr_ros.events import codecs
-
     decoder: codecs.Decoder | None = None
     for _, packet in bags.read_packets(source.path, source.events_topic):
         if decoder is None:
@@ -157,16 +171,8 @@ def face_slices(source: Source) -> Iterator[Slice]:
 
 
 def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
-    import numpy as np
-
-    from microexpr_ros.perception import weights
-    from microexpr_ros.perception.classifier import ActionUnitClassifier
-    from microexpr_ros.perception.export import export_au
-    from microexpr_ros.perception.reference import Reference, Step
-    from microexpr_ros.perception.runtime import Runtime, beside
-
-    path = path or weights.shipped('au')
-    file = weights.load(path, 'au')
+    path = path or weights_files.shipped('au')
+    file = weights_files.load(path, 'au')
     classifier = ActionUnitClassifier.from_weights(file)
     runtime = beside(path, file.hash) or Runtime(export_au(classifier.network))
     step = Step(classifier.network)
@@ -211,14 +217,8 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
 
 
 def _reconstruction(slices: list[Slice]) -> list[Row]:
-    from microexpr_ros.perception import weights
-    from microexpr_ros.perception.export import export_reconstruction
-    from microexpr_ros.perception.reconstruction.network import Reconstructor, inputs_of
-    from microexpr_ros.perception.reference import Image, Reference
-    from microexpr_ros.perception.runtime import Runtime, beside
-
-    path = weights.shipped('reconstruction')
-    file = weights.load(path, 'reconstruction')
+    path = weights_files.shipped('reconstruction')
+    file = weights_files.load(path, 'reconstruction')
     reconstructor = Reconstructor.from_weights(file)
     runtime = beside(path, file.hash) or Runtime(export_reconstruction(reconstructor.network))
     image = Image(reconstructor.network)
@@ -242,9 +242,6 @@ def _reconstruction(slices: list[Slice]) -> list[Row]:
 def _take_turns(
     runs: Mapping[str, Callable[[Piece], NDArray[np.float32]]], pieces: Iterable[Piece]
 ) -> _Runs:
-    import numpy as np
-    import torch
-
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     outputs: dict[str, list[NDArray[np.float32]]] = {name: [] for name in runs}
     products = []
@@ -265,9 +262,6 @@ def _take_turns(
 
 def _macs(module: nn.Module) -> int:
     """Return the multiply-adds of a network's convolutions and products."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(*module.inputs())  # type: ignore[operator]
     return int(counter.get_total_flops()) // 2
@@ -280,8 +274,6 @@ def _rows(
     rate_hz: float,
     decisions: Callable[[list[NDArray[np.float32]]], NDArray[np.bool_]] | None = None,
 ) -> list[Row]:
-    import numpy as np
-
     reference, *_ = runs.outputs
     expected = np.ravel(runs.outputs[reference])
     reference_s = float(np.median(runs.seconds[reference]))
@@ -308,23 +300,13 @@ def _rows(
     return rows
 
 
-def _table(rows: list[Row], title: str) -> Table:
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    caption = 'floor: as many multiply-adds in a product of matrices, ms'
-    table = Table(title=title, caption=caption, box=SIMPLE, collapse_padding=True)
-    table.add_column('network and runtime', no_wrap=True)
-    for name in ('ms', 'faster', 'core', 'floor', 'agrees', 'same'):
-        table.add_column(name, justify='right', no_wrap=True)
-    for row in rows:
-        table.add_row(
-            f'{row.model.partition("@")[0]} {row.runtime}',
-            f'{row.ms:.2f}',
-            f'x {row.times_faster:.1f}',
-            f'{row.core_share:.1%}',
-            f'{row.floor_ms:.2f}',
-            f'{row.agreement:.5f}',
-            '' if row.same_decisions is None else f'{row.same_decisions:.1%}',
-        )
-    return table
+def _cells(row: Row) -> dict[str, str]:
+    return {
+        'network and runtime': f'{row.model.partition("@")[0]} {row.runtime}',
+        'ms': f'{row.ms:.2f}',
+        'faster': f'x {row.times_faster:.1f}',
+        'core': f'{row.core_share:.1%}',
+        'floor': f'{row.floor_ms:.2f}',
+        'agrees': f'{row.agreement:.5f}',
+        'same': '' if row.same_decisions is None else f'{row.same_decisions:.1%}',
+    }

@@ -2,134 +2,225 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated, Final
 
 import typer
 
-from microexpr_ros.cli.bench.processes import Usage, start_node, usages
+from microexpr_ros.cli import output
+from microexpr_ros.cli.bench.machine import read_machine
+from microexpr_ros.cli.bench.processes import Process, Usage, measure_usage, start_node
 from microexpr_ros.cli.bench.rates import parse_rates
+from microexpr_ros.cli.commands import make_app
+from microexpr_ros.cli.demo import playback_arguments
+from microexpr_ros.cli.demo.observer import Observation, Observer
+from microexpr_ros.cli.demo.results import report
+from microexpr_ros.cli.demo.sources import Source, prepare_source
+from microexpr_ros.cli.output import JsonOption
+from microexpr_ros.cli.recording_options import SensorOption, SourceOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.ros import environment
 
-NODES = ('player', 'synchronizer', 'au_classifier', 'reconstructor')
-_PATIENCE_S = 60.0
+app = make_app()
+
+NODES: Final = ('player', 'synchronizer', 'au_classifier', 'reconstructor')
+ONE_PROCESS: Final = 'one process'
+PROCESS_PER_NODE: Final = 'a process per node'
+
+_PATIENCE_S: Final = 60.0
+_POLL_S: Final = 0.05
 
 
-def pipeline(
-    source: Annotated[
-        str, typer.Option(help='real (downloaded once), synthetic, or the path of a recording.')
-    ] = 'real',
-    seconds: Annotated[float, typer.Option(help='Play this much of it.', min=1.0)] = 12.0,
-    rates: Annotated[str, typer.Option(help='Speeds to play at, comma-separated.')] = '1,2',
-    as_json: Annotated[bool, typer.Option('--json', help='Print one JSON object.')] = False,
-) -> None:
-    """Measure the pipeline in one process and with a process per node.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The pipeline, run once.
 
-    Processor time counts from the first to the last estimate, so that start-up is left out; 100
-    is one core. Memory is the resident set at the end.
+    Attributes:
+        seen: everything that it published.
+        wall_s: from the first estimate to the last.
+        begun: what each process had used at the first estimate, by name.
+        used: what each process had used at the last estimate.
     """
-    from rich.console import Console
 
-    from microexpr_ros.cli.bench.machine import describe_machine
-    from microexpr_ros.cli.demo import sources
-    from microexpr_ros.ros import environment
+    seen: Observation
+    wall_s: float
+    begun: Mapping[str, Usage]
+    used: Mapping[str, Usage]
 
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measurement.
+
+    Attributes:
+        form: one process, or a process per node.
+        rate: speed of the recording.
+        latency_ms: percentiles of the estimates' latency, None if it is unknown.
+        real_time_factor: recording time over wall time; 1 if the pipeline keeps up.
+        windows_hz: slices per second of wall time at this speed.
+        events_per_s: events per second of wall time at this speed.
+        lost_packets: packets that were played and did not arrive.
+        cpu_percent: processor time over wall time, by process; 100 is one core.
+        memory_mb: resident memory at the end, by process.
+    """
+
+    form: str
+    rate: float
+    latency_ms: dict[str, float | None]
+    real_time_factor: float
+    windows_hz: float
+    events_per_s: int
+    lost_packets: int
+    cpu_percent: dict[str, float]
+    memory_mb: dict[str, int]
+
+
+@app.command()
+def pipeline(
+    source: SourceOption = 'real',
+    sensor: SensorOption = None,
+    time_unit: TimeUnitOption = None,
+    seconds: Annotated[float, typer.Option(help='Play this much of it, in s.', min=1.0)] = 12.0,
+    rates: Annotated[str, typer.Option(help='Speeds to play at, comma-separated.')] = '1,2',
+    as_json: JsonOption = False,
+) -> None:
+    """Measure latency, rates, processor time and memory of the nodes.
+
+    The nodes run in one process, and then in a process each. Processor time counts from the first
+    to the last estimate, so that the start is left out; 100 is one core. Memory is the resident
+    set at the end.
+    """
     environment.keep_on_loopback()
     environment.prepare()
-    console = Console(stderr=True)
     speeds = parse_rates(rates)
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
-        found = sources.find(source, seconds, Path(scratch), lambda *_: None)
+        with output.progress_bar('looking for the recording') as bar:
+            found = prepare_source(
+                source,
+                seconds,
+                Path(scratch),
+                lambda title, done: bar.update(done, title=title),
+                sensor=sensor,
+                time_unit=time_unit,
+            )
+        played_s = min(seconds, found.seconds)
         for rate in speeds:
-            for composed in (True, False):
-                form = 'one process' if composed else 'a process per node'
-                with console.status(f'{found.title}, rate {rate:g}, {form}'):
-                    rows.append(_measure(found, min(seconds, found.seconds), rate, composed))
-    result = {'source': found.title, 'rows': rows, 'machine': describe_machine()}
+            for form in (ONE_PROCESS, PROCESS_PER_NODE):
+                with output.spinner(f'{found.title}, rate {rate:g}, {form}'):
+                    run = _run(found, played_s, rate, form)
+                rows.append(summarize_run(run, form, rate, played_s))
     if as_json:
-        print(json.dumps(result))
-        return
-    from rich.table import Table
+        output.print_json(
+            {
+                'source': found.title,
+                'rows': [asdict(row) for row in rows],
+                'machine': read_machine(),
+            }
+        )
+    else:
+        output.print_table([_cells(row) for row in rows], text=('form',), title=found.title)
 
-    table = Table(title=found.title)
-    for name in rows[0]:
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*(json.dumps(value).strip('"{}') for value in row.values()))
-    console.print(table)
+
+def summarize_run(run: Run, form: str, rate: float, seconds: float) -> Row:
+    """Return the numbers of a run.
+
+    Args:
+        run: The run.
+        form: ONE_PROCESS or PROCESS_PER_NODE.
+        rate: Speed that the recording was played at.
+        seconds: How much of the recording was played.
+    """
+    numbers = report(run.seen, seconds)
+    wall_s = max(run.wall_s, 1e-9)
+    return Row(
+        form=form,
+        rate=rate,
+        latency_ms=numbers['latency_ms'],
+        real_time_factor=numbers['real_time_factor'],
+        windows_hz=round(numbers['windows'] / seconds * rate, 1),
+        events_per_s=round(numbers['events'] / seconds * rate),
+        lost_packets=numbers['lost_packets'],
+        cpu_percent={
+            name: round(100 * (used.cpu_s - run.begun[name].cpu_s) / wall_s, 1)
+            for name, used in run.used.items()
+        },
+        memory_mb={name: round(used.memory_mb) for name, used in run.used.items()},
+    )
 
 
-def _measure(source: Any, seconds: float, rate: float, composed: bool) -> dict[str, Any]:
-    """Play the source once and return one row."""
+def _run(source: Source, seconds: float, rate: float, form: str) -> Run:
+    """Play the source once."""
     with tempfile.TemporaryFile('w+') as log:
-        return _measure_logged(source, seconds, rate, composed, log)
+        run = _run_logged(source, seconds, rate, form, log)
+        log.seek(0)
+        lines = log.read().splitlines()
+    if not run.used:
+        raise MicroexprError(
+            f'the pipeline estimated nothing for {source.path}: {" | ".join(lines[-3:])}'
+        )
+    return run
 
 
-def _measure_logged(
-    source: Any, seconds: float, rate: float, composed: bool, log: IO[str]
-) -> dict[str, Any]:
-    from microexpr_ros.cli.demo import playback_arguments
-    from microexpr_ros.cli.demo.observer import Observer
-    from microexpr_ros.cli.demo.outputs import report
-
+def _run_logged(source: Source, seconds: float, rate: float, form: str, log: IO[str]) -> Run:
     arguments = playback_arguments(source, seconds, rate)
-    # The player's process ends with the bag; composed, that is the only one.
-    *others, leader = ('pipeline',) if composed else NODES[::-1]
+    # The player's process ends with the bag; in one process, that is the only one.
+    *others, leader = ('pipeline',) if form == ONE_PROCESS else NODES[::-1]
     observer = Observer(lambda _: None)
-    processes = {name: start_node(name, arguments, log) for name in others}
+    processes: dict[str, Process] = {}
     begun: dict[str, Usage] = {}
     used: dict[str, Usage] = {}
     began_s = ended_s = 0.0
     estimates = -1
     try:
-        # A node tells how it is once it has loaded its network.
+        for name in others:
+            processes[name] = start_node(name, arguments, log)
+        # A node publishes diagnostics once it has loaded its network.
         _wait_until(lambda: {f'/{name}' for name in others} <= observer.seen.diagnostics.keys())
         processes[leader] = start_node(leader, arguments, log)
         while processes[leader].poll() is None:
             if observer.seen.estimates and not begun:
                 began_s = time.monotonic()
-                begun = usages(processes)
+                begun = measure_usage(processes)
             if begun and len(observer.seen.estimates) > estimates:
                 estimates = len(observer.seen.estimates)
                 ended_s = time.monotonic()
-                used = usages(processes)
-            time.sleep(0.05)
+                used = measure_usage(processes)
+            time.sleep(_POLL_S)
     finally:
         for process in processes.values():
             process.terminate()
             process.wait()
         seen = observer.close()
-    log.seek(0)
-    lines = log.read().splitlines()
-    if not used:
-        raise MicroexprError(
-            f'nothing came out of the pipeline for {source.path}: {" | ".join(lines[-3:])}'
-        )
-    numbers = report(seen, seconds)
-    wall_s = max(ended_s - began_s, 1e-9)
-    return {
-        'form': 'one process' if composed else 'a process per node',
-        'rate': rate,
-        'latency_ms': numbers['latency_ms'],
-        'real_time_factor': numbers['real_time_factor'],
-        'windows_hz': round(numbers['windows'] / seconds * rate, 1),
-        'events_per_s': round(numbers['events'] / seconds * rate),
-        'lost_packets': numbers['lost_packets'],
-        'cpu_percent': {
-            name: round(100 * (now.cpu_s - begun[name].cpu_s) / wall_s, 1)
-            for name, now in used.items()
-        },
-        'memory_mb': {name: round(now.memory_mb) for name, now in used.items()},
-    }
+    return Run(seen, ended_s - began_s, begun, used)
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition; what comes of its not being met in time is told elsewhere."""
+    """Wait for a condition; if it is not met in time, the run finds no estimates."""
     until_s = time.monotonic() + _PATIENCE_S
     while not condition() and time.monotonic() < until_s:
-        time.sleep(0.05)
+        time.sleep(_POLL_S)
+
+
+def _cells(row: Row) -> dict[str, str]:
+    latency = row.latency_ms
+    p50, p99 = ('' if value is None else f'{value:.1f}' for value in latency.values())
+    return {
+        'form': row.form,
+        'rate': f'{row.rate:g} x',
+        'latency p50, p99 ms': f'{p50}, {p99}',
+        'real time': f'{row.real_time_factor:.2f}',
+        'slices/s': f'{row.windows_hz:.0f}',
+        'kev/s': f'{row.events_per_s / 1e3:.0f}',
+        'lost': str(row.lost_packets),
+        'CPU %': _lines(row.cpu_percent),
+        'memory MB': _lines(row.memory_mb),
+    }
+
+
+def _lines(numbers: Mapping[str, float]) -> str:
+    return '\n'.join(f'{name} {number:.0f}' for name, number in numbers.items())

@@ -1,4 +1,4 @@
-"""Speeds to play at, as options tell them."""
+"""Speeds to play at, as an option lists them."""
 
 from __future__ import annotations
 

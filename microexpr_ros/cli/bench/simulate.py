@@ -1,4 +1,4 @@
-"""`microexpr bench simulate`: how fast the event sensor's model runs, and what a clip costs."""
+"""`microexpr bench simulate`: how fast the event sensor's model runs, and clips are made."""
 
 from __future__ import annotations
 
@@ -9,17 +9,24 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
+import cv2
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
-from microexpr_ros.cli.bench.machine import describe_machine
+from microexpr_ros.cli import output
+from microexpr_ros.cli.bench.machine import read_machine
+from microexpr_ros.cli.commands import make_app
+from microexpr_ros.cli.output import JsonOption
+from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.synthesis.dataset import clip as clips
+from microexpr_ros.synthesis.sensors import event_sensor
+from microexpr_ros.synthesis.sensors.event_sensor import SENSORS, SensorParameters
+from microexpr_ros.synthesis.sensors.frame_sensor import encode
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from microexpr_ros.synthesis.sensors.event_sensor import SensorParameters
+app = make_app()
 
 _STEPS: Final = 8
 _STEP_NS: Final = 4_000_000
@@ -27,7 +34,7 @@ _STEP_PX: Final = 0.4
 _FINER: Final = 8
 """Steps of the published model from one picture to the next: 0.5 ms each."""
 _WHITE_LUX: Final = 200.0
-# As many as one person has, so that building the person counts for its share.
+# As many as one person has, so that the time to make the person has its share.
 _CLIPS: Final = 6
 
 
@@ -39,9 +46,9 @@ class Row:
         implementation: microexpr, numpy, or the name of a peer on PyPI.
         resolution: of the sensor.
         noise: whether leak, shot noise and hot pixels are on.
-        mpix_per_s: million pixels, each from one picture to the next, in a second of one core;
-            median of the rounds.
-        events: that came out of one round.
+        mpix_per_s: million pixels, each from one picture to the next, per second of processor
+            time; median of the rounds.
+        events: number of events in one round.
     """
 
     implementation: str
@@ -51,64 +58,66 @@ class Row:
     events: int
 
 
+@app.command()
 def simulate(
-    rounds: Annotated[int, typer.Option(help='Repetitions; medians are told.', min=1)] = 5,
-    as_json: Annotated[bool, typer.Option('--json', help='Print one JSON object.')] = False,
+    rounds: Annotated[
+        int, typer.Option(help='Repetitions; the result is their median.', min=1)
+    ] = 5,
+    as_json: JsonOption = False,
 ) -> None:
-    """Measure the event sensor's model on a moving picture, and the making of clips.
+    """Measure the event sensor's model and the making of clips.
 
-    Beside it stand the published model written in plain numpy and, where it can be imported,
-    eventcv (pip install eventcv), which takes pictures of 8 bits. Times are those of the
-    processor, all threads together.
+    The model sees a moving picture. It is measured beside the published model written in plain
+    numpy and, if it is installed (pip install eventcv), eventcv, which takes pictures of 8 bits.
+    Times are processor time, all threads together.
     """
-    import json
-
-    import cv2
-    from rich.console import Console
-    from rich.table import Table
-
-    from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
-
-    # A thread pool in a peer, or in OpenCV, would change nothing but the noise.
+    # A thread pool in a peer, or in OpenCV, would only add noise to processor time.
     os.environ.setdefault('RAYON_NUM_THREADS', '1')
     cv2.setNumThreads(1)
-    console = Console(stderr=True)
     rows: list[Row] = []
     for name, parameters in SENSORS.items():
         for noise in (False, True):
-            with console.status(f'{name}, noise {"on" if noise else "off"}'):
+            with output.spinner(f'{name}, noise {"on" if noise else "off"}'):
                 rows += _measure(name, parameters, noise, rounds)
-    with console.status('clips'):
+    with output.spinner('clips'):
         clip_seconds = _clip_seconds()
     if as_json:
-        report = {
-            'rows': [asdict(row) for row in rows],
-            'clip_seconds_per_core': clip_seconds,
-            'machine': describe_machine(),
-        }
-        typer.echo(json.dumps(report))
+        output.print_json(
+            {
+                'rows': [asdict(row) for row in rows],
+                'clip_seconds_per_core': clip_seconds,
+                'machine': read_machine(),
+            }
+        )
         return
-    table = Table('implementation', 'resolution', 'noise', 'Mpix/s', 'events')
-    for row in rows:
-        table.add_row(*(str(value) for value in asdict(row).values()))
-    console = Console()
-    console.print(table)
-    if clip_seconds is None:
-        console.print('clips: not measured, their face model (anny) is not installed')
-    else:
-        console.print(f'one second of a clip, events and frames: {clip_seconds:.2f} s of one core')
+    output.print_table([_cells(row) for row in rows], text=('implementation', 'resolution'))
+    output.print_text(
+        'clips: not measured, their face model (anny) is not installed'
+        if clip_seconds is None
+        else f'one second of a clip, events and frames: {clip_seconds:.2f} s of one core'
+    )
+
+
+def _cells(row: Row) -> dict[str, str]:
+    return {
+        'implementation': row.implementation,
+        'resolution': row.resolution,
+        'noise': 'on' if row.noise else 'off',
+        'Mpix/s': f'{row.mpix_per_s:.2f}',
+        'events': str(row.events),
+    }
 
 
 def _measure(name: str, parameters: SensorParameters, noise: bool, rounds: int) -> list[Row]:
     if not noise:
         parameters = replace(parameters, leak_hz=0.0, shot_hz=0.0, hot_share=0.0)
     pictures = _pictures(parameters.width, parameters.height)
-    jobs = {'microexpr': _ours(parameters, pictures), 'numpy': _reference(parameters, pictures)}
+    runs = {'microexpr': _ours(parameters, pictures), 'numpy': _reference(parameters, pictures)}
     if find_spec('eventcv'):
-        jobs['eventcv'] = _peer(parameters, pictures)
+        runs['eventcv'] = _peer(parameters, pictures)
     pixels = _STEPS * pictures[0].size
     rows = []
-    for implementation, run in jobs.items():
+    for implementation, run in runs.items():
         found = [run() for _ in range(1 + rounds)]
         # The first one compiles and fills caches.
         seconds = statistics.median(seconds for seconds, _ in found[1:])
@@ -118,10 +127,7 @@ def _measure(name: str, parameters: SensorParameters, noise: bool, rounds: int) 
 
 
 def _pictures(width: int, height: int) -> NDArray[np.float32]:
-    """Return a soft pattern that moves to the side, float32 [steps + 1, height, width], lux."""
-    import cv2
-    import numpy as np
-
+    """Return a smooth pattern that moves to the left, float32 [steps + 1, height, width], lux."""
     margin = 8
     rng = np.random.default_rng(0)
     noise = rng.standard_normal((height, width + margin)).astype(np.float32)
@@ -137,10 +143,6 @@ def _pictures(width: int, height: int) -> NDArray[np.float32]:
 def _ours(
     parameters: SensorParameters, pictures: NDArray[np.float32]
 ) -> Callable[[], tuple[float, int]]:
-    import numpy as np
-
-    from microexpr_ros.synthesis.sensors import event_sensor
-
     def run() -> tuple[float, int]:
         state = event_sensor.start(parameters, pictures[0], 0, np.random.default_rng(0))
         count = 0
@@ -156,12 +158,10 @@ def _ours(
 def _reference(
     parameters: SensorParameters, pictures: NDArray[np.float32]
 ) -> Callable[[], tuple[float, int]]:
-    """Return the published model in whole arrays, in steps that its low-pass needs (v2e, 2021).
+    """Return the published model (v2e, 2021) on whole arrays, in steps as short as its low-pass.
 
-    The light runs in a straight line of logarithms from picture to picture, as in ours.
+    From picture to picture the logarithm of the light is interpolated linearly, as in ours.
     """
-    import numpy as np
-
     p, step_ns = parameters, _STEP_NS // _FINER
     seconds = step_ns * 1e-9
 
@@ -205,10 +205,6 @@ def _reference(
 def _peer(
     parameters: SensorParameters, pictures: NDArray[np.float32]
 ) -> Callable[[], tuple[float, int]]:
-    import numpy as np
-
-    from microexpr_ros.synthesis.sensors.frame_sensor import encode
-
     eventcv: Any = import_module('eventcv')
     frames = encode(np.asarray(pictures / _WHITE_LUX, np.float32))
 
@@ -235,11 +231,8 @@ def _clip_seconds() -> float | None:
     """Return the processor time that a second of a clip takes; None without a face model."""
     if find_spec('anny') is None:
         return None
-    from microexpr_ros.events.histogram import SLICE_NS
-    from microexpr_ros.synthesis.dataset.clip import Recipe, make_clip
-
-    # Compiles and reads the face model, for another person.
-    make_clip(Recipe(), _CLIPS)
+    # The first clip, of another person, compiles kernels and reads the face model.
+    clips.make_clip(clips.Recipe(), _CLIPS)
     begin = time.process_time()
-    slices = sum(len(make_clip(Recipe(), number).counts) for number in range(_CLIPS))
+    slices = sum(len(clips.make_clip(clips.Recipe(), number).counts) for number in range(_CLIPS))
     return round((time.process_time() - begin) / (slices * SLICE_NS * 1e-9), 3)

@@ -1,4 +1,4 @@
-"""Streams of events to measure codecs with: recordings, and what sensors may send at worst."""
+"""Streams of events to measure codecs with: recordings, and the worst that sensors can send."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDTH: Final = 1280
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Packets, and what they say.
+    """Packets, and the events and triggers that they encode.
 
     Attributes:
         name: what the stream is, for people.
@@ -93,7 +93,7 @@ def _encoded(name: str, encoding: str, events: Events, triggers: Triggers) -> St
 
 
 def single_events(rng: np.random.Generator, count: int) -> Events:
-    """Return events that have nothing to do with each other: the least that a word can say."""
+    """Return events without neighbours: each needs words of its own, the worst case of EVT3."""
     return _events(
         _times(rng, count, count),
         rng.integers(0, WIDTH, count),
@@ -122,7 +122,7 @@ _ROWS: Final[dict[str, Callable[[np.random.Generator, int], Events]]] = {
 
 
 def full_vectors(rng: np.random.Generator, count: int) -> tuple[bytes, Events]:
-    """Return 32 events of a row at a time, as VECT_12, VECT_12 and VECT_8, and what they say."""
+    """Return 32 events of a row at a time, encoded as VECT_12, VECT_12 and VECT_8, and decoded."""
     rows = count // 32
     t_us = _times(rng, rows, count) // 1000
     x, y = rng.integers(0, WIDTH - 31, rows), rng.integers(0, HEIGHT, rows)
@@ -135,7 +135,7 @@ def full_vectors(rng: np.random.Generator, count: int) -> tuple[bytes, Events]:
 
 
 def trigger_edges(rng: np.random.Generator, count: int) -> Triggers:
-    """Return edges on one input, rising and falling in turns."""
+    """Return edges on one input, rising and falling in turn."""
     edge = (np.arange(count) & 1).astype(np.uint8)
     return Triggers(_times(rng, count, count), np.zeros(count, np.uint8), edge)
 

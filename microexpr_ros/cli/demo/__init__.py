@@ -6,108 +6,122 @@ import json
 import shutil
 import subprocess
 import tempfile
-import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from microexpr_ros.bags.pacing import RATES, Pacer
 from microexpr_ros.child import python
+from microexpr_ros.cli import output
+from microexpr_ros.cli.commands import default_of, make_app
+from microexpr_ros.cli.demo.sources import Source, prepare_source
+from microexpr_ros.cli.output import JsonOption
+from microexpr_ros.cli.recording_options import SensorOption, SourceOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from microexpr_ros.cli.demo.observer import Observation
-    from microexpr_ros.cli.demo.sources import Source
 
-SCRATCH = '.running-'
-FILES = ('demo.mp4', 'timeline.png', 'au_predictions.csv', 'report.json')
+app = make_app()
+
+_SCRATCH: Final = '.running-'
+_RESULTS: Final = ('demo.mp4', 'timeline.png', 'au_predictions.csv', 'report.json')
 
 
+@app.command()
 def demo(
-    source: Annotated[
-        str, typer.Option(help='real (downloaded once), synthetic, or the path of a recording.')
-    ] = 'real',
+    source: SourceOption = 'real',
+    sensor: SensorOption = None,
+    time_unit: TimeUnitOption = None,
     seconds: Annotated[
-        float, typer.Option(help='Play this much of it; 0 for all.', min=0.0)
+        float, typer.Option(help='Play this much of it, in s; 0: all.', min=0.0)
     ] = 0.0,
     out: Annotated[Path, typer.Option(help='Folder for the results.')] = Path('out/demo'),
     rate: Annotated[
-        float, typer.Option(help='Speed of the recording.', min=0.01, max=100.0)
-    ] = 1.0,
-    headless: Annotated[bool, typer.Option('--headless', help='No live table.')] = False,
-    as_json: Annotated[
-        bool, typer.Option('--json', help='Print the report as one JSON object, nothing else.')
+        float,
+        typer.Option(help='Speed; 1 is that of the recording.', min=RATES[0], max=RATES[1]),
+    ] = default_of(Pacer, 'rate'),
+    headless: Annotated[
+        bool, typer.Option('--headless', help='No live table in the terminal.')
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Play a recording through the real nodes and show what they find.
 
     Player, synchronizer, au_classifier and reconstructor run in one process of their own; this
     process only subscribes, as any other node could: `ros2 topic echo /au_predictions`.
     """
-    from rich.console import Console
-
+    # rclpy: `bench models` needs only the sources of this package.
+    from microexpr_ros.cli.demo import results
     from microexpr_ros.ros import environment
 
     environment.keep_on_loopback()
     environment.prepare()
-    console = Console(stderr=True)
-    out.mkdir(parents=True, exist_ok=True)
-    for stale in out.glob(f'{SCRATCH}*'):  # of a run that was killed
-        shutil.rmtree(stale, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=SCRATCH) as scratch:
-        found = _find(source, seconds, Path(scratch), console)
+    with _results_folder(out) as folder:
+        with output.progress_bar('looking for the recording') as bar:
+            found = prepare_source(
+                source,
+                seconds or float('inf'),
+                folder,
+                lambda title, done: bar.update(done, title=title),
+                sensor=sensor,
+                time_unit=time_unit,
+            )
         wanted = min(seconds or found.seconds, found.seconds)
-        seen = _play(found, wanted, rate, Path(scratch), console, headless)
+        seen = _play(found, wanted, rate, folder, headless)
         if not seen.estimates:
             raise MicroexprError(
-                f'nothing came out of the pipeline for {found.path}; its log is above'
+                f'the pipeline estimated nothing for {found.path}: try a recording with a face'
             )
-        from microexpr_ros.cli.demo import outputs
-
-        result = {'source': found.title, **outputs.report(seen, wanted)}
-        outputs.write_csv(Path(scratch) / 'au_predictions.csv', seen)
-        outputs.write_timeline(Path(scratch) / 'timeline.png', seen, found.title)
-        (Path(scratch) / 'report.json').write_text(json.dumps(result, indent=2) + '\n')
-        for name in FILES:
-            (Path(scratch) / name).replace(out / name)
+        report = {'source': found.title, **results.report(seen, wanted)}
+        results.write_csv(folder / 'au_predictions.csv', seen)
+        results.write_timeline(folder / 'timeline.png', seen, found.title)
+        (folder / 'report.json').write_text(json.dumps(report, indent=2) + '\n')
+        for name in _RESULTS:
+            (folder / name).replace(out / name)
     if as_json:
-        print(json.dumps(result))
+        output.print_json(report)
         return
-    for key, value in result.items():
-        console.print(f'{key:>22}  {value}', highlight=False)
-    console.print(f'look at {out / "demo.mp4"} and {out / "timeline.png"}', highlight=False)
+    for key, value in report.items():
+        output.print_text(f'{key:>22}  {value}')
+    output.print_text(f'look at {out / "demo.mp4"} and {out / "timeline.png"}')
 
 
-def _find(source: str, seconds: float, scratch: Path, console: Console) -> Source:
-    from rich.progress import Progress
+@contextmanager
+def _results_folder(out: Path) -> Iterator[Path]:
+    """Make the folder for the results; yield one inside it for what is not complete yet.
 
-    from microexpr_ros.cli.demo import sources
-
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task('looking for the recording', total=1.0)
-        return sources.find(
-            source,
-            seconds or float('inf'),
-            scratch,
-            lambda title, done: bar.update(task, description=title, completed=done),
-        )
+    If the block fails, the folders that were made for it are removed.
+    """
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    out.mkdir(parents=True, exist_ok=True)
+    for stale in out.glob(f'{_SCRATCH}*'):  # A run that was killed left it.
+        shutil.rmtree(stale, ignore_errors=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=out, prefix=_SCRATCH) as scratch:
+            yield Path(scratch)
+    except BaseException:
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def _play(
-    source: Source, seconds: float, rate: float, scratch: Path, console: Console, headless: bool
+    source: Source, seconds: float, rate: float, folder: Path, headless: bool
 ) -> Observation:
     """Run the pipeline on a bag and watch it from outside."""
-    from rich.live import Live
-    from rich.text import Text
-
     from microexpr_ros.cli.demo.observer import Observer
-    from microexpr_ros.cli.demo.outputs import Video, live_table
+    from microexpr_ros.cli.demo.results import Video, live_table
 
-    video = Video(scratch / 'demo.mp4')
+    video = Video(folder / 'demo.mp4')
     observer = Observer(video.show)
-    with (scratch / 'pipeline.log').open('w+') as log:
+    with ExitStack() as stack:
+        log = stack.enter_context((folder / 'pipeline.log').open('w+'))
         process = subprocess.Popen(
             [
                 *python('from microexpr_ros.ros.nodes.pipeline import main; main()'),
@@ -117,20 +131,16 @@ def _play(
             stdout=log,
             stderr=subprocess.STDOUT,
         )
+        if not headless:
+            table = partial(live_table, observer.seen, source.title)
+            stack.enter_context(output.live_view(table, per_second=10, keep=True))
         try:
-            if headless:
-                process.wait()
-            else:
-                with Live(Text('starting'), console=console, refresh_per_second=10) as live:
-                    while process.poll() is None:
-                        live.update(live_table(observer.seen, source.title))
-                        time.sleep(0.1)
+            process.wait()
         finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-        seen = observer.close()
-        video.close()
+            process.terminate()
+            process.wait()
+            seen = observer.close()
+            video.close()
         log.seek(0)
         lines = log.read().splitlines()
     if process.returncode:

@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeAlias
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.context import Context
 from sensor_msgs.msg import Image
 
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
@@ -20,19 +21,22 @@ from microexpr_ros.ros.conversions import to_ns
 from microexpr_ros.ros.estimates import message_to_estimate
 from microexpr_ros.ros.listening import Listener
 
+Shown: TypeAlias = AlignedEvents | ActionUnitEstimate | Image
+"""What a picture of the run shows."""
+
 
 @dataclass
 class Observation:
     """Everything that came out of the pipeline.
 
     Attributes:
-        estimates: one per message on `au_predictions` but the STALE ones, in order.
-        arrivals_ns: steady time at which each estimate came.
-        latencies_ns: what each estimate says of its latency; 0 if unknown.
+        estimates: one per message on `au_predictions`, except STALE ones, in order.
+        arrivals_ns: monotonic time at which each estimate arrived.
+        latencies_ns: latency of each estimate as its message has it; 0 if unknown.
         expressions: messages on `micro_expressions`.
         slices: number of messages on `aligned_events`.
         events: events of all slices inside the region.
-        lost_packets: as the last slice tells.
+        lost_packets: number of event packets lost, as the newest slice has it.
         images: number of messages on `reconstruction/image`.
         diagnostics: last values of each node, by node and name.
         model: name of the network.
@@ -54,13 +58,16 @@ class Observer:
     """Listen to the pipeline until it is closed.
 
     Args:
-        draw: called on a thread of its own with every slice, estimate and image, in order.
+        show: called on a thread of its own with every slice, estimate and image, in order.
+
+    Attributes:
+        seen: everything so far.
     """
 
-    def __init__(self, draw: Callable[[Any], None]) -> None:
+    def __init__(self, show: Callable[[Shown], None]) -> None:
         self.seen = Observation()
-        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._context = rclpy.Context()
+        self._queue: queue.SimpleQueue[Shown | None] = queue.SimpleQueue()
+        self._context = Context()
         self._context.init()
         self._node = rclpy.create_node('microexpr_demo', context=self._context)
         self._error: Exception | None = None
@@ -76,18 +83,23 @@ class Observer:
             ),
             self._failed,
         )
-        self._drawer = threading.Thread(target=self._draw, args=(draw,), daemon=True)
-        self._drawer.start()
+        self._shower = threading.Thread(target=self._show_all, args=(show,), daemon=True)
+        self._shower.start()
 
     def close(self) -> Observation:
-        """Stop listening, finish drawing and return what was seen."""
+        """Stop listening, finish showing and return what was seen.
+
+        Raises:
+            Exception: A message could not be taken in.
+        """
+        # The last messages may still be on their way.
         time.sleep(0.2)
         self._listener.unsubscribe(self._reader)
         self._listener.close()
-        self._node.destroy_node()
+        self._node.destroy_node()  # type: ignore[no-untyped-call]
         self._context.try_shutdown()
         self._queue.put(None)
-        self._drawer.join()
+        self._shower.join()
         if self._error is not None:
             raise self._error
         return self.seen
@@ -95,9 +107,9 @@ class Observer:
     def _failed(self, error: Exception) -> None:
         self._error = error
 
-    def _draw(self, draw: Callable[[Any], None]) -> None:
+    def _show_all(self, show: Callable[[Shown], None]) -> None:
         while (item := self._queue.get()) is not None:
-            draw(item)
+            show(item)
 
     def _on_slice(self, message: AlignedEvents, _: int) -> None:
         self.seen.slices += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import sample
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.events import Events, Triggers
-from microexpr_ros.events.files import open_recording
+from microexpr_ros.events.files import open_recording, parse_sensor
 from microexpr_ros.events.histogram import SLICE_NS
 from microexpr_ros.events.packets import packetize
 
@@ -42,27 +41,46 @@ class Source:
     seconds: float
 
 
-def find(name: str, seconds: float, scratch: Path, progress: Progress) -> Source:
-    """Return the bag for a source name.
+def prepare_source(
+    name: str,
+    seconds: float,
+    scratch: Path,
+    progress: Progress,
+    *,
+    sensor: str | None = None,
+    time_unit: str | None = None,
+) -> Source:
+    """Return the bag for a source name; download, make or convert it first where needed.
 
     Args:
         name: real, synthetic, or the path of a recording.
         seconds: how much of it is wanted.
-        scratch: folder for what is needed once.
+        scratch: folder for a bag that is needed once.
         progress: called with what is being done and how far it is, 0 to 1.
+        sensor: size of the sensor, if the recording does not contain it.
+        time_unit: unit of the times, if the recording does not contain it.
 
     Raises:
-        MicroexprError: the source cannot be had.
+        MicroexprError: there is no such recording, or it cannot be read.
     """
+    is_file = name not in ('real', 'synthetic') and not bags.is_bag(Path(name))
+    if not is_file and (sensor is not None or time_unit is not None):
+        raise MicroexprError(
+            f'source {name} contains the size of its sensor and the unit of its times: leave '
+            'out --sensor and --time-unit'
+        )
     if name == 'real':
-        return real(progress)
+        return prepare_real_face(progress)
     if name == 'synthetic':
-        return synthetic(min(seconds, 12.0), progress)
-    return recorded(Path(name), scratch, progress)
+        return prepare_synthetic_face(min(seconds, 12.0), progress)
+    if is_file:
+        size = None if sensor is None else parse_sensor(sensor)
+        return convert_file(Path(name), scratch, progress, size, time_unit)
+    return inspect_bag(Path(name), Path(name).name)
 
 
-def real(progress: Progress) -> Source:
-    """Return the real face of `events.sample`, downloaded and converted once."""
+def prepare_real_face(progress: Progress) -> Source:
+    """Return the recording of a real face, downloaded and converted the first time."""
     folder = sample.cache_folder()
     bag = folder / f'{sample.PACKAGE}-{sample.VERSION}-face'
     if not bags.is_bag(bag):
@@ -71,11 +89,11 @@ def real(progress: Progress) -> Source:
         convert_recording(
             recording, bag, on_progress=lambda done: progress('converting the recording', done)
         )
-    return describe(bag, 'real face (event-lads, 1280 x 720)')
+    return inspect_bag(bag, 'real face (event-lads, 1280 x 720)')
 
 
-def synthetic(seconds: float, progress: Progress, seed: int = 7) -> Source:
-    """Return a made face, with frames, made once."""
+def prepare_synthetic_face(seconds: float, progress: Progress, seed: int = 7) -> Source:
+    """Return a recording of a synthetic face, with frames, made the first time."""
     from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
     from microexpr_ros.synthesis.world.scene import stream
 
@@ -97,28 +115,35 @@ def synthetic(seconds: float, progress: Progress, seed: int = 7) -> Source:
 
             for packet in packetize(pieces(), sensor.height, sensor.width, epoch_ns=epoch_ns):
                 writer.write_packet(EVENTS_TOPIC, packet)
-    return describe(bag, f'synthetic face (seed {seed}, DAVIS346 with frames)')
+    return inspect_bag(bag, f'synthetic face (seed {seed}, DAVIS346 with frames)')
 
 
-def recorded(path: Path, scratch: Path, progress: Progress) -> Source:
-    """Return a recording of the user's, converted if it is not a bag."""
+def convert_file(
+    path: Path,
+    scratch: Path,
+    progress: Progress,
+    sensor: tuple[int, int] | None,
+    time_unit: str | None,
+) -> Source:
+    """Return a recording that is not a bag, converted.
+
+    Raises:
+        MicroexprError: there is no such recording, or it cannot be read.
+    """
     if not path.exists():
         raise MicroexprError(
-            f'source {path} is neither real nor synthetic nor a recording that is there'
+            f'there is no recording {path}: give real, synthetic or the path of one'
         )
-    if bags.is_bag(path):
-        return describe(path, path.name)
-    recording = open_recording(path)
+    recording = open_recording(path, sensor=sensor, time_unit=time_unit)
     bag = scratch / 'bag'
-    shutil.rmtree(bag, ignore_errors=True)
     convert_recording(
         recording, bag, on_progress=lambda done: progress('converting the recording', done)
     )
-    return describe(bag, path.name)
+    return inspect_bag(bag, path.name)
 
 
-def describe(path: Path, title: str) -> Source:
-    """Find the topics of a bag.
+def inspect_bag(path: Path, title: str) -> Source:
+    """Return a bag with the topics that the demo needs.
 
     Raises:
         MicroexprError: it is no bag, or has no topic of event packets.

@@ -1,4 +1,4 @@
-"""What the demo leaves behind: video, timeline, table and report."""
+"""What the demo shows and writes: live table, video, timeline, estimates and report."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from rich.text import Text
 from sensor_msgs.msg import Image
 
 from microexpr_ros import facs
-from microexpr_ros.cli.demo.observer import Observation
+from microexpr_ros.cli.demo.observer import Observation, Shown
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.msg import AlignedEvents, MicroExpression
+from microexpr_ros.msg import MicroExpression
 from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
 from microexpr_ros.perception.drawing import SIDE, Panel
 from microexpr_ros.ros.conversions import image_to_pixels, message_to_aligned, to_ns
@@ -27,7 +27,7 @@ FULL_ROW: Final = 0.5
 
 
 class Video:
-    """Write the panel to a video as the messages come, at the pace of the recording.
+    """Write a video of the messages as they arrive, at the speed of the recording.
 
     Raises:
         MicroexprError: OpenCV cannot write this video here.
@@ -41,8 +41,8 @@ class Video:
         if not self._writer.isOpened():
             raise MicroexprError(f'OpenCV cannot write a video to {path}')
 
-    def show(self, item: AlignedEvents | ActionUnitEstimate | Image) -> None:
-        """Take in one message; a frame is written when its time has come."""
+    def show(self, item: Shown) -> None:
+        """Take in one message, and write the next frame if its time has come."""
         if isinstance(item, ActionUnitEstimate):
             self._panel.show_estimate(item)
         elif isinstance(item, Image):
@@ -64,9 +64,8 @@ class Video:
 def live_table(seen: Observation, title: str) -> Table:
     """Return the newest Action Units as a table for the terminal."""
     estimate = seen.estimates[-1] if seen.estimates else None
-    state = estimate.status.name if estimate else 'waiting'
-    state = state.lower().replace('_', ' ')
-    table = Table(title=f'{title}: {state}', title_justify='left')
+    status = estimate.status.name.lower().replace('_', ' ') if estimate else 'waiting'
+    table = Table(title=f'{title}: {status}', title_justify='left')
     table.add_column('AU', justify='right')
     table.add_column('name')
     table.add_column('intensity', width=26)
@@ -125,13 +124,14 @@ def write_timeline(path: Path, seen: Observation, title: str) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     rows = len(facs.CODES)
-    axes.fill_between(time_s, -depth - 0.6, rows, where=moving, color='#e3e6ea', lw=0)
+    axes.fill_between(time_s, -depth - 0.6, rows, where=moving.tolist(), color='#e3e6ea', lw=0)
     for row, code in enumerate(facs.CODES):
         base = rows - 1 - row
         trace = base + 0.95 * np.minimum(intensity[:, row] / FULL_ROW, 1.0)
         axes.axhline(base, color='#c3c8cf', lw=0.5)
         axes.plot(time_s, trace, color='#35618f', lw=0.9)
-        axes.fill_between(time_s, base, trace, where=active[:, row], color='#f2a33a', lw=0)
+        where = active[:, row].tolist()
+        axes.fill_between(time_s, base, trace, where=where, color='#f2a33a', lw=0)
         _label(axes, base + 0.1, f'{code}  {facs.NAMES[code]}')
     for expression, lane in zip(seen.expressions, lanes, strict=True):
         onset_s, offset_s = ((stamp_ns - start_ns) / 1e9 for stamp_ns in _span(expression))
@@ -187,8 +187,7 @@ def report(seen: Observation, seconds: float) -> dict[str, Any]:
     player = seen.diagnostics.get('/player', {})
     sent = int(player.get('event_packets', 0))
     received = int(synchronizer.get('packets', 0))
-    known = np.array([value for value in seen.latencies_ns if value]) / 1e6
-    p50, p99 = np.percentile(known, [50, 99]) if len(known) else (float('nan'),) * 2
+    known_ms = np.array([value for value in seen.latencies_ns if value]) / 1e6
     spanned_ns = seen.estimates[-1].end_ns - seen.estimates[0].end_ns
     wall_ns = seen.arrivals_ns[-1] - seen.arrivals_ns[0]
     return {
@@ -200,7 +199,10 @@ def report(seen: Observation, seconds: float) -> dict[str, Any]:
         'reconstructed_frames': seen.images,
         'micro_expressions': sum(expression.micro for expression in seen.expressions),
         'expressions': len(seen.expressions),
-        'latency_ms': {'p50': round(float(p50), 2), 'p99': round(float(p99), 2)},
+        'latency_ms': {
+            f'p{rank}': round(float(np.percentile(known_ms, rank)), 2) if len(known_ms) else None
+            for rank in (50, 99)
+        },
         'real_time_factor': round(spanned_ns / max(wall_ns, 1), 2),
         'seconds': round(seconds, 2),
         'model': seen.model,

@@ -1,35 +1,31 @@
-"""What `microexpr synth` does besides making clips in one go."""
-
-import importlib.util
 import json
 
 import cv2
 import pytest
-import typer
-from fake_clips import lean_clip
-from typer.testing import CliRunner
+from command_line import assert_one_clear_line, invoke
+from fake_clips import lean_clip, needs_face
 
 from microexpr_ros import bags
-from microexpr_ros.cli.synth import synth
+from microexpr_ros.cli import synth
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.synthesis.dataset import index as dataset
-
-app = typer.Typer()
-app.command()(synth)
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, 'make_clip', lean_clip)
 
-    def invoke(*options):
-        result = CliRunner().invoke(app, ['--out', str(tmp_path), *options])
-        if isinstance(result.exception, MicroexprError):
-            raise result.exception
+    def make(*options):
+        result = invoke(synth.app, '--out', tmp_path, *options)
         assert result.exit_code == 0, result.output
         return result.stdout
 
-    return invoke
+    return make
+
+
+def test_json_stands_alone_on_stdout(run, tmp_path):
+    assert json.loads(run('--clips', '2', '--json'))['clips'] == 2
+    assert len(dataset.read_index(tmp_path, 'train')) == 2
 
 
 def test_shards_are_made_one_by_one_and_checked(run):
@@ -47,6 +43,10 @@ def test_shards_are_made_one_by_one_and_checked(run):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
+        (['--split', 'dev'], '--split'),
+        (['--clips', '0'], '--clips'),
+        (['--light', 'neon'], '--light'),
+        (['--skin-dir', 'nowhere'], '--skin-dir nowhere'),
         (['--shard', '0/2'], "--shard '0/2'"),
         (['--split', 'shift', '--light', 'dim'], "--light 'dim'"),
         (['--light', 'night'], "--light 'night'"),
@@ -62,7 +62,7 @@ def test_bad_options_are_one_clear_line(run, options, message):
     assert '\n' not in str(caught.value)
 
 
-@pytest.mark.skipif(importlib.util.find_spec('anny') is None, reason='anny is not installed')
+@needs_face
 def test_skins_of_other_splits_are_not_for_shift(run, tmp_path):
     for number in range(3):
         (tmp_path / f'{number}.jpg').touch()
@@ -71,7 +71,7 @@ def test_skins_of_other_splits_are_not_for_shift(run, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec('anny') is None, reason='anny is not installed')
+@needs_face
 def test_a_recording_of_a_davis_can_be_opened(run, tmp_path):
     options = ('--bags', '--clips', '1', '--sensor', 'davis346', '--split', 'shift')
     summary = json.loads(run(*options, '--rolling-shutter-ms', '10', '--json'))
@@ -82,7 +82,7 @@ def test_a_recording_of_a_davis_can_be_opened(run, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec('anny') is None, reason='anny is not installed')
+@needs_face
 def test_the_preview_is_a_sheet_and_a_video(run, tmp_path):
     made = json.loads(run('--preview', '--split', 'shift', '--json'))
     assert cv2.imread(made['preview']).shape == (1440, 1440, 3)
@@ -93,3 +93,7 @@ def test_the_preview_is_a_sheet_and_a_video(run, tmp_path):
     assert picture.shape == (480, 960, 3)
     # RGB and events side by side: the ground of the events is white.
     assert picture[:200, 260:460].mean() > 200
+
+
+def test_an_unknown_split_ends_the_process_with_one_clear_line(microexpr):
+    assert_one_clear_line(microexpr('synth', '--out', 'data', '--split', 'exam'))

@@ -2,9 +2,10 @@ import json
 
 import pytest
 import torch
-from typer.testing import CliRunner
+from command_line import assert_one_clear_line, invoke
 
 from microexpr_ros.cli import evaluate
+from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.presence import Presence
@@ -27,8 +28,7 @@ def untrained(tmp_path):
 def test_one_run_writes_all_reports(data, untrained, tmp_path):
     page, card = tmp_path / 'new' / 'report.html', tmp_path / 'card.md'
     options = ('--data', data, '--weights', untrained, '--report', page, '--card', card, '--json')
-    result = CliRunner().invoke(evaluate.app, ['au', *map(str, options)])
-    assert result.exception is None, result.output
+    result = invoke(evaluate.app, 'au', *options)
     report = json.loads(result.stdout)
     assert report['weights'] == weights.load(untrained, 'au').model
     assert report['split'] == 'test'
@@ -39,6 +39,16 @@ def test_one_run_writes_all_reports(data, untrained, tmp_path):
 
 def test_without_json_the_tables_are_shown(data, untrained):
     options = ('--data', data, '--weights', untrained, '--split', 'val')
-    result = CliRunner().invoke(evaluate.app, ['au', *map(str, options)])
-    assert result.exception is None, result.output
+    result = invoke(evaluate.app, 'au', *options)
     assert '| uniform guess | 5.3 % |' in result.stdout
+
+
+@pytest.mark.parametrize('kind', ['au', 'reconstruction'])
+def test_missing_weights_name_the_file(data, tmp_path, kind):
+    with pytest.raises(MicroexprError, match=r'none\.safetensors'):
+        invoke(evaluate.app, kind, '--data', data, '--weights', tmp_path / 'none.safetensors')
+
+
+def test_missing_weights_end_the_process_with_one_clear_line(microexpr):
+    options = ('--data', 'nowhere', '--weights', 'nowhere.safetensors')
+    assert_one_clear_line(microexpr('evaluate', 'au', *options))

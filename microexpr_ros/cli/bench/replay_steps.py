@@ -1,4 +1,4 @@
-"""From a file to decoded events: converter, player and consumer, each in a process of its own."""
+"""The steps of `bench replay`: converter, player and receiver, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from microexpr_ros import bags
 from microexpr_ros.child import python
 from microexpr_ros.cli.bench.checksum import sum_columns
-from microexpr_ros.cli.bench.processes import start_node, watch
+from microexpr_ros.cli.bench.processes import start_node, watch_peak_memory
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
 
 _CONVERTER: Final = 'from microexpr_ros.cli import main; main()'
-_CONSUMER: Final = 'from microexpr_ros.cli.bench.consumer import main; main(sys.argv[1])'
+_RECEIVER: Final = 'from microexpr_ros.cli.bench.receiver import main; main(sys.argv[1])'
 _HELD: Final = 0.98
 """A rate is held if packets arrive at this share of it."""
 
@@ -29,13 +29,13 @@ _PATIENCE_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class KnownBag:
-    """A bag, and what must come out of it.
+    """A bag, and what decoding it must result in.
 
     Attributes:
         title: what it is, for people.
         path: bag folder, or a lone file of one.
         topic: topic of its event packets.
-        sums: number of events and sums of their columns, as `sum_columns` gives them.
+        sums: number of events and sums of their columns, as `sum_columns` returns them.
         end_ns: time of the last event.
     """
 
@@ -48,7 +48,7 @@ class KnownBag:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What happened while a bag was played.
+    """Measurement of a bag that was played once.
 
     Attributes:
         recording: what was played.
@@ -61,9 +61,9 @@ class Replay:
         lost_packets: gaps in the sequence numbers.
         exact: number, sums of columns and last time of the events are those that were written.
         latency_ms: from the publication of a packet to its decoded events.
-        late_ms: how much later than due packets were published, as the player last told;
-            empty if it was not heard.
-        peak_mb: largest resident memory of each process.
+        late_ms: how much later than due packets were published, by the player's newest
+            diagnostics; empty if none arrived.
+        peak_mb: largest resident memory of each process, seen 20 times a second.
     """
 
     recording: str
@@ -119,10 +119,10 @@ def find_longest(folder: Path) -> KnownBag:
 
 
 def play(bag: KnownBag, rate: float) -> Replay:
-    """Play a bag to a consumer and compare.
+    """Play a bag to a receiver, and compare what it decoded with what was written.
 
     Raises:
-        MicroexprError: Player or consumer ended before its time.
+        MicroexprError: Player or receiver failed.
     """
     values = {
         'bag': bag.path.resolve(),
@@ -132,17 +132,17 @@ def play(bag: KnownBag, rate: float) -> Replay:
     }
     arguments = [word for name, value in values.items() for word in ('-p', f'{name}:={value}')]
     with tempfile.TemporaryFile('w+') as log:
-        consumer = subprocess.Popen(
-            [*python(_CONSUMER), bag.topic],
+        receiver = subprocess.Popen(
+            [*python(_RECEIVER), bag.topic],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
         )
-        processes = {'player': start_node('player', arguments, log), 'consumer': consumer}
+        processes = {'player': start_node('player', arguments, log), 'receiver': receiver}
         try:
-            used = watch(processes, 'player')
-            output, _ = consumer.communicate(timeout=_PATIENCE_S)
+            peaks_mb = watch_peak_memory(processes, 'player')
+            output, _ = receiver.communicate(timeout=_PATIENCE_S)
         finally:
             for process in processes.values():
                 process.kill()
@@ -150,27 +150,28 @@ def play(bag: KnownBag, rate: float) -> Replay:
         log.seek(0)
         if any(process.returncode for process in processes.values()):
             raise MicroexprError(f'{bag.path} was not played:\n{log.read()[-2000:]}')
-    return _compare(bag, rate, json.loads(output), {n: round(u.peak_mb) for n, u in used.items()})
+    peaks_mb = {name: round(peak_mb) for name, peak_mb in peaks_mb.items()}
+    return _compare(bag, rate, json.loads(output), peaks_mb)
 
 
 def _compare(
-    bag: KnownBag, rate: float, heard: dict[str, Any], peak_mb: dict[str, float]
+    bag: KnownBag, rate: float, received: dict[str, Any], peak_mb: dict[str, float]
 ) -> Replay:
-    exact = heard['sums'] == bag.sums.tolist() and heard['end_ns'] == bag.end_ns
-    player = heard['player']
-    wall_s = max(heard['wall_s'], 1e-9)
-    reached = heard['recorded_s'] / wall_s
+    exact = received['sums'] == bag.sums.tolist() and received['end_ns'] == bag.end_ns
+    player = received['player']
+    wall_s = max(received['wall_s'], 1e-9)
+    reached = received['recorded_s'] / wall_s
     return Replay(
         recording=bag.title,
         rate=rate,
         reached_rate=round(reached, 3),
-        held=exact and heard['lost_packets'] == 0 and reached >= _HELD * rate,
-        mev_per_s=round(heard['sums'][0] / wall_s / 1e6, 1),
-        events=heard['sums'][0],
-        packets=heard['packets'],
-        lost_packets=heard['lost_packets'],
+        held=exact and received['lost_packets'] == 0 and reached >= _HELD * rate,
+        mev_per_s=round(received['sums'][0] / wall_s / 1e6, 1),
+        events=received['sums'][0],
+        packets=received['packets'],
+        lost_packets=received['lost_packets'],
         exact=exact,
-        latency_ms=heard['latency_ms'],
+        latency_ms=received['latency_ms'],
         late_ms={
             name: float(player[f'late_{name}_ms']) for name in ('p50', 'p99', 'max') if player
         },

@@ -1,6 +1,7 @@
-"""The other end of `microexpr bench replay`: a process that decodes every packet.
+"""The receiving process of `bench replay`: it decodes every packet.
 
-It listens until its standard input ends and nothing more comes, then prints one JSON object.
+It listens until its standard input is closed and no more packets come for a second. Then it
+prints one JSON object.
 """
 
 from __future__ import annotations
@@ -28,23 +29,24 @@ from microexpr_ros.ros.listening import Listener
 _QUIET_NS: Final = 1_000_000_000
 
 
-class Consumer:
-    """Counts and sums what arrives.
+class Receiver:
+    """Decodes, counts and sums what arrives.
 
     Attributes:
-        events: number of events and sums of their columns, as `sum_columns` gives them.
+        events: number of events and sums of their columns, as `sum_columns` returns them.
         end_ns: time of the last event.
-        gaps: packets that are missing, as the sequence numbers tell.
-        late_ns: time from publication to decoded events of each packet.
+        gaps: packets that are missing by their sequence numbers.
+        latencies_ns: time from publication to decoded events of each packet.
         stamps_ns: of the packets.
-        arrivals_ns: steady time of each packet.
-        player: what the player last said of itself.
+        arrivals_ns: monotonic time at which each packet arrived.
+        player: newest diagnostics of the player.
+        error: why a message could not be taken in, None if all could.
     """
 
     def __init__(self) -> None:
         self.events: NDArray[np.int64] = np.zeros(5, np.int64)
         self.end_ns = 0
-        self.late_ns: list[int] = []
+        self.latencies_ns: list[int] = []
         self.stamps_ns: list[int] = []
         self.arrivals_ns: list[int] = []
         self.player: dict[str, str] = {}
@@ -57,7 +59,7 @@ class Consumer:
         if self._decoder is None:
             self._decoder = codecs.decoder(message.encoding, message.height, message.width)
         events, _ = self._decoder.decode(message.events, message.time_base)
-        self.late_ns.append(time.time_ns() - published_ns)
+        self.latencies_ns.append(time.time_ns() - published_ns)
         self.arrivals_ns.append(time.monotonic_ns())
         self.stamps_ns.append(to_ns(message.header.stamp))
         self.gaps.add(message.seq)
@@ -66,7 +68,7 @@ class Consumer:
             self.end_ns = int(events.t[-1])
 
     def take_diagnostics(self, message: DiagnosticArray, _: int) -> None:
-        """Keep what the player says."""
+        """Keep the diagnostics of the player."""
         for status in message.status:
             if status.name.endswith('player'):
                 self.player = {value.key: value.value for value in status.values}
@@ -76,18 +78,23 @@ class Consumer:
         self.error = error
 
     def report(self) -> dict[str, Any]:
-        """Return everything as JSON takes it."""
+        """Return everything as values that JSON has.
+
+        Raises:
+            Exception: A message could not be taken in.
+        """
         if self.error is not None:
             raise self.error
-        p50, p99, worst = np.percentile(np.array(self.late_ns or [0]), [50, 99, 100]) / 1e6
+        received = bool(self.latencies_ns)
+        p50, p99, worst = np.percentile(np.array(self.latencies_ns or [0]), [50, 99, 100]) / 1e6
         return {
-            'packets': len(self.late_ns),
+            'packets': len(self.latencies_ns),
             'lost_packets': self.gaps.total,
             'sums': self.events.tolist(),
             'end_ns': self.end_ns,
             'latency_ms': {'p50': round(p50, 2), 'p99': round(p99, 2), 'max': round(worst, 2)},
-            'recorded_s': (self.stamps_ns[-1] - self.stamps_ns[0]) / 1e9 if self.late_ns else 0.0,
-            'wall_s': (self.arrivals_ns[-1] - self.arrivals_ns[0]) / 1e9 if self.late_ns else 0.0,
+            'recorded_s': (self.stamps_ns[-1] - self.stamps_ns[0]) / 1e9 if received else 0.0,
+            'wall_s': (self.arrivals_ns[-1] - self.arrivals_ns[0]) / 1e9 if received else 0.0,
             'player': self.player,
         }
 
@@ -98,23 +105,23 @@ def main(topic: str) -> None:
     environment.prepare()
     codecs.compile_kernels()
     sum_columns(Events.empty())
-    consumer, listener, context = Consumer(), Listener(), Context()
+    receiver, listener, context = Receiver(), Listener(), Context()
     context.init()
     reader = listener.subscribe(
-        rclpy.create_node('consumer', context=context),
+        rclpy.create_node('receiver', context=context),
         (
-            (EventPacket, topic, consumer.take_packet, qos.EVENTS),
-            (DiagnosticArray, '/diagnostics', consumer.take_diagnostics, qos.RESULTS),
+            (EventPacket, topic, receiver.take_packet, qos.EVENTS),
+            (DiagnosticArray, '/diagnostics', receiver.take_diagnostics, qos.RESULTS),
         ),
-        consumer.fail,
+        receiver.fail,
     )
     sys.stdin.read()
-    while time.monotonic_ns() - (consumer.arrivals_ns or [0])[-1] < _QUIET_NS:
+    while time.monotonic_ns() - (receiver.arrivals_ns or [0])[-1] < _QUIET_NS:
         time.sleep(0.1)
     listener.unsubscribe(reader)
     listener.close()
     context.try_shutdown()
-    print(json.dumps(consumer.report()))
+    print(json.dumps(receiver.report()))
 
 
 if __name__ == '__main__':

@@ -1,0 +1,142 @@
+"""`microexpr demo` as a user meets it: in a process of its own."""
+
+import csv
+import json
+import signal
+import time
+
+import cv2
+import numpy as np
+import pytest
+from command_line import assert_one_clear_line, wait_for
+
+pytest.importorskip('rclpy')
+pytest.importorskip('microexpr_ros.msg')
+
+from face_bags import write_face_bag
+from observations import make_observation
+
+from microexpr_ros import facs
+from microexpr_ros.bags import BagWriter
+from microexpr_ros.cli.demo.results import report
+from microexpr_ros.cli.demo.sources import prepare_source
+from microexpr_ros.errors import MicroexprError
+
+
+def test_the_demo_leaves_video_timeline_table_and_report(microexpr, tmp_path):
+    total = write_face_bag(tmp_path / 'bag', topic='/my/events')
+    result = microexpr('demo', '--source', 'bag', '--out', 'out', '--headless', '--json')
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report['events'] == total
+    assert report['lost_packets'] == 0
+    assert report['windows'] == report['au_messages'] >= 99
+    assert report['reconstructed_frames'] > 10
+    assert set(report['latency_ms']) == {'p50', 'p99'}
+    assert report['real_time_factor'] > 0.9
+    out = tmp_path / 'out'
+    assert {path.name for path in out.iterdir()} == {
+        'demo.mp4',
+        'timeline.png',
+        'au_predictions.csv',
+        'report.json',
+    }
+    assert json.loads((out / 'report.json').read_text()) == report
+    with (out / 'au_predictions.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == report['au_messages']
+    for name in (f'AU{code:02d}' for code in facs.CODES):
+        stronger = max(float(rows[-1][f'{name}_{side}']) for side in ('left', 'right'))
+        assert 0 <= float(rows[-1][name]) == stronger <= 1
+    video = cv2.VideoCapture(str(out / 'demo.mp4'))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) >= 24
+    assert video.read()[1].shape == (416, 1248, 3)
+    assert cv2.imread(str(out / 'timeline.png')) is not None
+
+
+def no_source(_):
+    return ('nowhere',)
+
+
+def bag_without_events(path):
+    with BagWriter(path / 'frames') as writer:
+        writer.write_image('/images', np.zeros((4, 4), np.uint8), 1, 'camera')
+    return ('frames',)
+
+
+def truncated_bag(path):
+    write_face_bag(path / 'cut', 0.2)
+    (file,) = (path / 'cut').glob('*.mcap')
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 3])
+    return ('cut',)
+
+
+def unknown_format(path):
+    (path / 'events.xyz').write_bytes(b'0123456789')
+    return ('events.xyz',)
+
+
+def sensor_of_a_bag(path):
+    write_face_bag(path / 'bag', 0.2)
+    return ('bag', '--sensor', '640x480')
+
+
+@pytest.mark.parametrize(
+    'case', [no_source, bag_without_events, truncated_bag, unknown_format, sensor_of_a_bag]
+)
+def test_bad_sources_are_one_clear_line_and_leave_nothing(microexpr, tmp_path, case):
+    source = case(tmp_path)
+    before = set(tmp_path.rglob('*'))
+    result = microexpr('demo', '--headless', '--out', 'new/folder', '--source', *source)
+    assert_one_clear_line(result)
+    assert set(tmp_path.rglob('*')) == before
+
+
+def test_a_folder_that_was_there_stays(microexpr, tmp_path):
+    (tmp_path / 'out').mkdir()
+    microexpr('demo', '--headless', '--out', 'out', '--source', 'nowhere')
+    assert list((tmp_path / 'out').iterdir()) == []
+
+
+def test_the_advice_about_an_array_is_followed(tmp_path):
+    table = np.zeros(10, [('t', 'i8'), ('x', 'u2'), ('y', 'u2'), ('p', '?')])
+    table['t'] = np.arange(10) * 1500
+    np.save(tmp_path / 'events.npy', table)
+
+    def prepare(**options):
+        return prepare_source(
+            str(tmp_path / 'events.npy'), 1.0, tmp_path, lambda *_: None, **options
+        )
+
+    with pytest.raises(MicroexprError, match='--time-unit'):
+        prepare()
+    with pytest.raises(MicroexprError, match='--sensor'):
+        prepare(time_unit='us')
+    found = prepare(time_unit='us', sensor='640x480')
+    # From the first packet to the last, which begins at 12 ms.
+    assert found.seconds == pytest.approx(0.012)
+    assert found.frames_topic is None
+
+
+def test_two_interrupts_end_it_in_silence(start, tmp_path):
+    write_face_bag(tmp_path / 'bag')
+    process = start('demo', '--source', 'bag', '--out', 'out', '--headless')
+    log = tmp_path / 'out'
+    wait_for(lambda: list(log.glob('*/pipeline.log')))
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, '', '')
+    assert not log.exists()
+
+
+def test_the_report_by_hand():
+    seen = make_observation()
+    numbers = report(seen, 0.04)
+    assert numbers['lost_packets'] == 2
+    assert numbers['latency_ms'] == {'p50': 3.0, 'p99': 3.98}
+    assert numbers['real_time_factor'] == 0.5
+    assert (numbers['events'], numbers['packets'], numbers['windows']) == (900, 5, 4)
+    seen.latencies_ns[1:] = [0, 0]
+    assert report(seen, 0.04)['latency_ms'] == {'p50': None, 'p99': None}

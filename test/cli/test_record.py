@@ -1,0 +1,89 @@
+"""`microexpr record` in a process of its own."""
+
+import json
+import signal
+import time
+
+import pytest
+from command_line import wait_for
+
+pytest.importorskip('rclpy')
+pytest.importorskip('microexpr_ros.msg')
+
+from microexpr_ros import bags
+
+
+def padded(cdr):
+    """Return a message as it comes out of DDS, which sends multiples of four bytes."""
+    return cdr + bytes(-len(cdr) % 4)
+
+
+@pytest.mark.slow
+def test_what_is_played_is_recorded(start, bag, tmp_path):
+    again = tmp_path / 'again'
+    recorder = start('record', '/moved', '-o', again, '--json', '--max-bag-duration', 1)
+    wait_for(again.exists)
+    player = start('play', bag, '--json', '--remap', '/eye/events:=/moved', '--clock')
+    played = json.loads(player.communicate(timeout=60)[0])
+    assert player.returncode == 0
+    recorder.send_signal(signal.SIGINT)
+    recorded = json.loads(recorder.communicate(timeout=30)[0])
+    assert recorder.returncode == 0
+    assert played['messages'] == 200
+    assert played['late_p50_ms'] <= played['late_p99_ms'] <= played['late_max_ms']
+    assert recorded['topics'] == {'/moved': {'messages': 200, 'overrun': 0, 'lost_packets': 0}}
+    assert (recorded['lost'], recorded['files']) == (0, 2)
+    want = [padded(message.cdr) for message in bags.read_messages(bag)]
+    assert [message.cdr for message in bags.read_messages(again)] == want
+    assert bags.describe(again).complete
+
+
+@pytest.mark.slow
+def test_a_killed_recorder_leaves_a_bag(start, bag, tmp_path):
+    again = tmp_path / 'again'
+    recorder = start('record', '--topics', '/eye/events', '-o', again)
+    wait_for(again.exists)
+    player = start('play', bag, '--json', '--loop')
+    wait_for(lambda: sum(file.stat().st_size for file in again.glob('*.mcap')) > 500_000)
+    before = bags.describe(again).topics[0].messages
+    time.sleep(2.0)
+    recorder.kill()
+    player.send_signal(signal.SIGINT)
+    player.communicate(timeout=30)
+    found = bags.describe(again)
+    assert not found.complete
+    # At 100 Hz; of the two seconds, the last one may be missing.
+    assert found.topics[0].messages > before + 90 > 160
+    # And another command reads it.
+    run = start('convert', again, tmp_path / 'whole.raw', '--topic', '/eye/events', '--json')
+    assert json.loads(run.communicate(timeout=120)[0])['events_in'] > 0
+
+
+def test_two_interrupts_end_it_in_order(start, tmp_path):
+    again = tmp_path / 'again'
+    recorder = start('record', '/nothing', '-o', again, '--json')
+    wait_for(again.exists)
+    recorder.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    recorder.send_signal(signal.SIGINT)
+    out, err = recorder.communicate(timeout=30)
+    assert recorder.returncode == 0
+    assert 'Traceback' not in err
+    assert json.loads(out)['messages'] == 0
+    assert bags.describe(again).complete
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'error'),
+    [
+        (['record', '-o', 'bag'], 'bag is already there'),
+        (['record', '--storage', 'tape'], 'choose one of mcap, sqlite3'),
+        (['record', 'bad topic'], "'bad topic' cannot be recorded"),
+    ],
+)
+def test_what_cannot_be_recorded_is_told(start, bag, arguments, error):
+    process = start(*arguments)
+    out, told = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert error in told
+    assert out == ''
