@@ -20,8 +20,8 @@ from microexpr_ros.learning.training.configuration import ActionUnitRun, Reconst
 from microexpr_ros.learning.training.runner import Report, settings
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
-from microexpr_ros.perception.export import write_beside
-from microexpr_ros.perception.reconstruction.network import Reconstructor
+from microexpr_ros.perception.export import write_export
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 
@@ -90,7 +90,7 @@ def make_action_units(
         classifier = ActionUnitClassifier(deployed, presence, fit_activity(validation_clips))
         values = {**classifier.to_settings(), 'training': described, 'torch': torch.__version__}
         weights.save(path, 'au', 'spiking-s', values, deployed.state_dict())
-        write_beside(path, 'au')
+        write_export(path, 'au')
         model = weights.load(path, 'au').model
     return {
         'weights': str(path),
@@ -147,7 +147,7 @@ def make_reconstruction(
     }
     tensors = {key: value.contiguous() for key, value in deployed.state_dict().items()}
     weights.save(path, 'reconstruction', f'cvae-w{deployed.configuration.width}', values, tensors)
-    write_beside(path, 'reconstruction')
+    write_export(path, 'reconstruction')
     return {
         'weights': str(path),
         'model': weights.load(path, 'reconstruction').model,

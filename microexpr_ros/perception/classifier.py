@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -18,10 +17,11 @@ from microexpr_ros.facs import CODES
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.activity import Activity, ActivityConfiguration
 from microexpr_ros.perception.presence import Presence
-from microexpr_ros.perception.runtime import Runtime, beside
+from microexpr_ros.perception.runtime import Runtime, load_export
 
 if TYPE_CHECKING:
     from microexpr_ros.perception.spiking.network import SpikingNetwork
+    from microexpr_ros.perception.torch_runtime import TorchRuntime
 
 
 class Status(IntEnum):
@@ -92,13 +92,13 @@ class ActionUnitClassifier:
     """Reads Action Units from slices; holds no state, so one serves any number of faces.
 
     Args:
-        network: a deployed network; None if its export is all there is.
+        network: a deployed network; None if only its export is loaded.
         presence: thresholds and calibration.
         activity: when the head moves and when there are too few events.
         warm_up_ns: age of the state from which estimates count.
         model: name and hash of the weights.
         runtime: the same network, exported; None to step the network itself.
-        slice_ns: length of a slice, where there is no network to tell.
+        slice_ns: length of a slice, needed only without a network.
     """
 
     def __init__(
@@ -112,17 +112,8 @@ class ActionUnitClassifier:
         slice_ns: int = SLICE_NS,
     ) -> None:
         self._network = network
-        self._advance: Callable[..., list[NDArray[np.float32]]]
-        if runtime is not None:
-            self._advance, shapes = runtime, runtime.shapes
-        elif network is not None:
-            # Not at the top: with an export, a robot needs no torch.
-            from microexpr_ros.perception.reference import Reference, Step
-
-            step = Step(network)
-            self._advance, shapes = Reference(step), [tuple(i.shape) for i in step.inputs()]
-        else:
-            raise ValueError('neither a network nor an export of one')
+        self._runtime = runtime or _torch_runtime(network)
+        shapes = self._runtime.shapes
         self.grid = shapes[0][-1]
         self.slice_ns = slice_ns if network is None else network.configuration.slice_ns
         self._at_rest = tuple(np.zeros(shape, np.float32) for shape in shapes[2:])
@@ -133,23 +124,25 @@ class ActionUnitClassifier:
 
     @classmethod
     def load(cls, path: Path | None = None) -> ActionUnitClassifier:
-        """Read a classifier from a weights file; torch runs only if no export lies beside it.
+        """Read a classifier from a weights file.
 
-        Then it is limited to one thread: the network is too small to gain from a second, which
-        a robot needs elsewhere.
+        It runs the export beside the file, without torch. If there is none, torch runs the
+        network, limited to one thread: the network is too small to gain from a second, which a
+        robot needs elsewhere.
 
         Args:
             path: a file of `weights.save`; None for the weights that come with the package.
 
         Raises:
-            MicroexprError: as of `weights.load` and `runtime.beside`.
+            MicroexprError: as of `weights.load` and `runtime.load_export`.
         """
         path = path or weights.shipped('au')
         file = weights.load(path, 'au', with_tensors=False)
-        runtime = beside(path, file.hash)
+        runtime = load_export(path, file.hash)
         if runtime is not None:
             slice_ns = file.settings['configuration']['slice_ns']
             return cls(None, *_settings(file), runtime=runtime, slice_ns=slice_ns)
+        # Here, as an export runs without torch.
         import torch
 
         torch.set_num_threads(1)
@@ -162,6 +155,7 @@ class ActionUnitClassifier:
         Raises:
             MicroexprError: the weights are of another version.
         """
+        # Here, as an export runs without torch.
         from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
         network = SpikingNetwork(file.configuration(SpikingConfiguration), normalized=False)
@@ -216,7 +210,7 @@ class ActionUnitClassifier:
         if state.end_ns is not None and not follows(slice_, state.end_ns):
             state = self.initial_state()
         cells = np.array([slice_.pixels_per_cell], np.float32)
-        sides, *network = self._advance(slice_.counts[None], cells, *state.network)
+        sides, *network = self._runtime(slice_.counts[None], cells, *state.network)
         activity = self.activity.observe(
             slice_.counts, slice_.pixels_per_cell, slice_.duration_ns, state.activity
         )
@@ -275,6 +269,16 @@ def judge(
     probability = presence.probability(intensity)
     confidence = np.where(active, probability, 1 - probability) * (status not in BLIND)
     return ActionUnitEstimate(end_ns, status, sides, confidence.astype(np.float32), active)
+
+
+def _torch_runtime(network: SpikingNetwork | None) -> TorchRuntime:
+    if network is None:
+        raise ValueError('neither a network nor an export of one')
+    # Here, as an export runs without torch.
+    from microexpr_ros.perception.spiking.inference import SpikingInference
+    from microexpr_ros.perception.torch_runtime import TorchRuntime
+
+    return TorchRuntime(SpikingInference(network))
 
 
 def _settings(file: weights.Weights) -> tuple[Presence, ActivityConfiguration, int, str]:

@@ -14,14 +14,12 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
-from microexpr_ros.perception.export import write_beside
+from microexpr_ros.perception.export import write_export
 from microexpr_ros.perception.presence import Presence
-from microexpr_ros.perception.reconstruction.network import (
-    ConditionalVae,
-    ReconstructionConfiguration,
-    Reconstructor,
-)
-from microexpr_ros.perception.runtime import Runtime, beside
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.network import ConditionalVae
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
+from microexpr_ros.perception.runtime import Runtime, load_export
 from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
 GRID = 32
@@ -71,7 +69,7 @@ def exported(classifier, reconstructor, tmp_path_factory):
     for kind, model in (('au', classifier), ('reconstruction', reconstructor)):
         path = folder / f'{kind}.safetensors'
         weights.save(path, kind, 'tiny', model.to_settings(), model.network.state_dict())
-        assert write_beside(path, kind) == folder / f'{kind}.onnx'
+        assert write_export(path, kind) == folder / f'{kind}.onnx'
     return folder
 
 
@@ -194,6 +192,35 @@ np.save('intensity.npy', estimate.intensity)
     np.testing.assert_allclose(np.load(folder / 'intensity.npy'), estimate.intensity, atol=1e-5)
 
 
+def test_the_shipped_reconstruction_runs_without_torch(tmp_path):
+    windows = list(made_slices(20))
+    np.save(tmp_path / 'counts.npy', [window.counts for window in windows])
+    script = f"""
+import sys
+import numpy as np
+from microexpr_ros.alignment.slices import Slice
+from microexpr_ros.events.region import Region
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
+reconstructor = Reconstructor.load()
+state = reconstructor.initial_state()
+for k, counts in enumerate(np.load('counts.npy'), 1):
+    slice_ = Slice(k * {STEP_NS}, {STEP_NS}, Region(0, 0, 256, 256), counts, 0)
+    state = reconstructor.observe(slice_, state)
+np.save('image.npy', reconstructor.reconstruct(state))
+assert 'torch' not in sys.modules
+"""
+    command = [sys.executable, '-c', script]
+    environment = os.environ | {'PYTHONPATH': str(Path(__file__).resolve().parents[2])}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    image = np.load(tmp_path / 'image.npy')
+    *_, same = images(Reconstructor.load(), windows)
+    np.testing.assert_array_equal(image, same)
+    file = weights.load(weights.shipped('reconstruction'), 'reconstruction')
+    *_, reference = images(Reconstructor.from_weights(file), windows)
+    assert np.abs(image.astype(int) - reference).max() <= 1
+    assert np.ptp(image) > 10
+
+
 def test_an_export_has_no_network_to_give(folder, classifier):
     loaded = ActionUnitClassifier.load(folder / 'au.safetensors')
     assert (loaded.grid, loaded.slice_ns) == (classifier.grid, classifier.slice_ns)
@@ -201,6 +228,18 @@ def test_an_export_has_no_network_to_give(folder, classifier):
         _ = loaded.network
     with pytest.raises(ValueError, match='neither a network nor an export'):
         ActionUnitClassifier(None, classifier.presence)
+
+
+def test_an_exported_reconstruction_has_no_network_to_give(folder, reconstructor):
+    loaded = Reconstructor.load(folder / 'reconstruction.safetensors')
+    assert loaded.configuration == reconstructor.configuration
+    with pytest.raises(ValueError, match='from_weights'):
+        _ = loaded.network
+    with pytest.raises(ValueError, match='neither a network nor an export'):
+        Reconstructor(None)
+    runtime = load_export(folder / 'reconstruction.safetensors', loaded.model.split('@')[1])
+    with pytest.raises(ValueError, match='needs its configuration'):
+        Reconstructor(None, runtime=runtime)
 
 
 def test_exported_reconstruction_is_the_network(exported, reconstructor):
@@ -235,7 +274,7 @@ def test_load_runs_the_exported_reconstruction(folder, reconstructor, monkeypatc
 @pytest.mark.parametrize('kind', ['au', 'reconstruction'])
 def test_export_names_its_weights_and_leaves_nothing_else(exported, kind):
     path = exported / f'{kind}.safetensors'
-    runtime = beside(path, weights.load(path, kind).hash)
+    runtime = load_export(path, weights.load(path, kind).hash)
     assert runtime is not None
     assert runtime.source == weights.load(path, kind).hash
     assert not list(exported.glob('*.partial'))
@@ -262,7 +301,7 @@ def test_damaged_export_is_refused(folder, keep):
 def test_without_an_export_the_network_itself_runs(folder, classifier, reconstructor):
     for export in folder.glob('*.onnx'):
         export.unlink()
-    assert beside(folder / 'au.safetensors', 'any') is None
+    assert load_export(folder / 'au.safetensors', 'any') is None
     windows = slices(5)
     loaded = ActionUnitClassifier.load(folder / 'au.safetensors')
     pairs = zip(estimates(loaded, windows), estimates(classifier, windows), strict=True)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from norse.torch import LIFBoxCell, LIFBoxFeedForwardState, LIFBoxParameters
 from torch import nn
 
-from microexpr_ros.perception.folding import folded
+from microexpr_ros.perception.folding import fold_batch_norm
 from microexpr_ros.perception.spiking.lif import fire
 from microexpr_ros.perception.spiking.network import (
     SpikingConfiguration,
@@ -202,9 +202,9 @@ def test_folded_convolution_is_equal():
         norm(convolution(torch.randn(8, 2, 9, 9)))
     norm.eval()
     x = torch.randn(2, 2, 9, 9)
-    torch.testing.assert_close(folded(convolution, norm)(x), norm(convolution(x)))
+    torch.testing.assert_close(fold_batch_norm(convolution, norm)(x), norm(convolution(x)))
 
 
-def test_norm_without_statistics_cannot_be_folded():
+def test_norm_without_statistics_cannot_be_fold_batch_norm():
     with pytest.raises(ValueError, match='no running statistics'):
-        folded(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1, track_running_stats=False))
+        fold_batch_norm(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1, track_running_stats=False))

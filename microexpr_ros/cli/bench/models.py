@@ -162,14 +162,15 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
     from microexpr_ros.perception import weights
     from microexpr_ros.perception.classifier import ActionUnitClassifier
     from microexpr_ros.perception.export import export_au
-    from microexpr_ros.perception.reference import Reference, Step
-    from microexpr_ros.perception.runtime import Runtime, beside
+    from microexpr_ros.perception.runtime import Runtime, load_export
+    from microexpr_ros.perception.spiking.inference import SpikingInference
+    from microexpr_ros.perception.torch_runtime import TorchRuntime
 
     path = path or weights.shipped('au')
     file = weights.load(path, 'au')
     classifier = ActionUnitClassifier.from_weights(file)
-    runtime = beside(path, file.hash) or Runtime(export_au(classifier.network))
-    step = Step(classifier.network)
+    runtime = load_export(path, file.hash) or Runtime(export_au(classifier.network))
+    step = SpikingInference(classifier.network)
     exported = ActionUnitClassifier(
         classifier.network, classifier.presence, classifier.activity, runtime=runtime
     )
@@ -196,7 +197,7 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
         return run
 
     networks = {
-        'norse': stepping(Reference(step)),
+        'norse': stepping(TorchRuntime(step)),
         'onnxruntime': stepping(runtime),
         'classifier': classifying(),
     }
@@ -213,15 +214,19 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
 def _reconstruction(slices: list[Slice]) -> list[Row]:
     from microexpr_ros.perception import weights
     from microexpr_ros.perception.export import export_reconstruction
-    from microexpr_ros.perception.reconstruction.network import Reconstructor, inputs_of
-    from microexpr_ros.perception.reference import Image, Reference
-    from microexpr_ros.perception.runtime import Runtime, beside
+    from microexpr_ros.perception.reconstruction.inference import ReconstructionInference
+    from microexpr_ros.perception.reconstruction.reconstructor import (
+        Reconstructor,
+        network_inputs,
+    )
+    from microexpr_ros.perception.runtime import Runtime, load_export
+    from microexpr_ros.perception.torch_runtime import TorchRuntime
 
     path = weights.shipped('reconstruction')
     file = weights.load(path, 'reconstruction')
     reconstructor = Reconstructor.from_weights(file)
-    runtime = beside(path, file.hash) or Runtime(export_reconstruction(reconstructor.network))
-    image = Image(reconstructor.network)
+    runtime = load_export(path, file.hash) or Runtime(export_reconstruction(reconstructor.network))
+    image = ReconstructionInference(reconstructor.network)
 
     def conditions() -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         state = reconstructor.initial_state()
@@ -229,11 +234,11 @@ def _reconstruction(slices: list[Slice]) -> list[Row]:
         for number, slice_ in enumerate(slices):
             state = reconstructor.observe(slice_, state)
             if number % every == 0:
-                yield inputs_of(state, reconstructor.configuration)
+                yield network_inputs(state, reconstructor.configuration)
 
     networks = {
         name: lambda inputs, run=run: run(*(part[None] for part in inputs))[0]
-        for name, run in (('torch', Reference(image)), ('onnxruntime', runtime))
+        for name, run in (('torch', TorchRuntime(image)), ('onnxruntime', runtime))
     }
     runs = _take_turns(networks, conditions())
     return _rows(file.model, runs, _macs(image), _IMAGES_HZ)

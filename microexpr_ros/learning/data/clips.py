@@ -16,7 +16,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.histogram import GRID
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning.data.augmentation import Jitter
-from microexpr_ros.perception.reconstruction.network import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.synthesis.dataset.index import Clip, Index, read_clip, read_index
 
 CHANGE_GAIN: Final = 20.0

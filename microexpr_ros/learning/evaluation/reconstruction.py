@@ -13,7 +13,7 @@ from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import Recording
 from microexpr_ros.learning.models import baselines
 from microexpr_ros.learning.training.reconstruction import Task, paint
-from microexpr_ros.perception.reconstruction.network import Reconstructor
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
 WARM_UP_SLICES = 20
 """Slices of a clip before its first image is scored."""

@@ -14,7 +14,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.models.networks import Model
 from microexpr_ros.learning.training.action_units import TrainingConfiguration
 from microexpr_ros.learning.training.reconstruction import ReconstructionTraining
-from microexpr_ros.perception.reconstruction.network import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.spiking.network import SpikingConfiguration
 
 Described = TypeVar('Described')

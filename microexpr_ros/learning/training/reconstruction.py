@@ -18,10 +18,8 @@ from microexpr_ros.learning.metrics import gaussian
 from microexpr_ros.learning.models.baselines import newest_frame
 from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Report, Trained
-from microexpr_ros.perception.reconstruction.network import (
-    ConditionalVae,
-    ReconstructionConfiguration,
-)
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.network import ConditionalVae, compress
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ def batch_of(
             condition[b, -1] = 1
         target[b, 0] = task.jitter.images(clip.target[task.number]) / np.float32(255)
     result = torch.from_numpy(condition)
-    result[:, :-2] = c.compress(result[:, :-2])
+    result[:, :-2] = compress(result[:, :-2], c.gain)
     return (
         result.contiguous(memory_format=torch.channels_last),
         torch.from_numpy(target),

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from microexpr_ros.events.histogram import GRID, SLICE_NS
 from microexpr_ros.facs import CODES
-from microexpr_ros.perception.folding import folded
+from microexpr_ros.perception.folding import fold_batch_norm
 from microexpr_ros.perception.spiking.lif import fire
 from microexpr_ros.perception.spiking.traces import leave, leave_all
 
@@ -246,7 +246,7 @@ class SpikingNetwork(nn.Module):
         for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             assert isinstance(convolution, nn.Conv2d)
             assert isinstance(norm, nn.BatchNorm2d)
-            for key, value in folded(convolution, norm).state_dict().items():
+            for key, value in fold_batch_norm(convolution, norm).state_dict().items():
                 own[f'convolutions.{i}.{key}'] = value
         result.load_state_dict(own)
         return result.eval()

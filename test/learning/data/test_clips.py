@@ -19,12 +19,10 @@ from microexpr_ros.learning.data.clips import (
 )
 from microexpr_ros.learning.training.calibration import dense
 from microexpr_ros.learning.training.reconstruction import Task, batch_of
-from microexpr_ros.perception.reconstruction.network import (
-    ConditionalVae,
-    ReconstructionConfiguration,
-    Reconstructor,
-    condition_of,
-)
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.inference import condition_of
+from microexpr_ros.perception.reconstruction.network import ConditionalVae
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor, network_inputs
 from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 TINY = ReconstructionConfiguration(width=4, latent=2)
@@ -289,7 +287,8 @@ def test_condition_is_what_the_reconstructor_holds(make_clip, frame):
         slice_ = Slice(end_ns, 10_000_000, Region(0, 0, 256, 256), counts, 0, picture)
         state = reconstructor.observe(slice_, state)
     condition, target = batch_of([Task(record(clip), number, frame)], TINY)
-    torch.testing.assert_close(condition[0], condition_of(state, TINY), rtol=1e-4, atol=1e-5)
+    inputs = (torch.from_numpy(part)[None] for part in network_inputs(state, TINY))
+    torch.testing.assert_close(condition, condition_of(*inputs, TINY), rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(target[0, 0], clip.target[number] / np.float32(255))
 
 

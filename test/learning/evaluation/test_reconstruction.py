@@ -10,11 +10,9 @@ from microexpr_ros.learning.evaluation.reconstruction import (
     score_images,
 )
 from microexpr_ros.learning.models.baselines import mean_face
-from microexpr_ros.perception.reconstruction.network import (
-    ConditionalVae,
-    ReconstructionConfiguration,
-    Reconstructor,
-)
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.network import ConditionalVae
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
 
 def test_report_has_all_methods_on_the_same_targets(recordings):

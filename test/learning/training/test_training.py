@@ -32,10 +32,8 @@ from microexpr_ros.learning.training.reconstruction import (
     train_reconstruction,
 )
 from microexpr_ros.perception.classifier import ActionUnitClassifier
-from microexpr_ros.perception.reconstruction.network import (
-    ReconstructionConfiguration,
-    Reconstructor,
-)
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 from microexpr_ros.perception.weights import load
 
