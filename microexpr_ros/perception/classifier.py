@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +18,7 @@ from microexpr_ros.perception import weights
 from microexpr_ros.perception.activity import Activity, ActivityConfiguration
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.runtime import Runtime, load_export
+from microexpr_ros.perception.settings import to_settings
 
 if TYPE_CHECKING:
     from microexpr_ros.perception.spiking.network import SpikingNetwork
@@ -165,9 +166,9 @@ class ActionUnitClassifier:
     def to_settings(self) -> dict[str, Any]:
         """Return everything but the tensors, as JSON values for `weights.save`."""
         return {
-            'configuration': asdict(self.network.configuration),
+            'configuration': to_settings(self.network.configuration),
             'presence': self.presence.to_settings(),
-            'activity': asdict(self.activity),
+            'activity': to_settings(self.activity),
             'warm_up_ns': self.warm_up_ns,
         }
 

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.perception.settings import key_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +51,7 @@ class Weights:
         return f'{self.name}@{self.hash}'
 
     def configuration(self, kind: type[Configuration]) -> Configuration:
-        """Return the network's configuration, of which `dataclasses.asdict` made the settings.
+        """Return the network's configuration, which `settings.to_settings` wrote.
 
         Args:
             kind: its dataclass.
@@ -59,15 +60,16 @@ class Weights:
             MicroexprError: a setting is missing or unknown, as in weights of another version.
         """
         own = self.settings['configuration']
-        names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-        if names != set(own):
-            odd = ', '.join(sorted(names ^ set(own)))
+        names = {key_of(item): item.name for item in fields(kind)}  # type: ignore[arg-type]
+        if set(names) != set(own):
+            odd = ', '.join(sorted(set(names) ^ set(own)))
             raise MicroexprError(
                 f'{self.model} has weights of another version, which differ in {odd}: '
                 'train them again'
             )
         # JSON knows no tuples.
-        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in own.items()})
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in own.items()}
+        return kind(**{names[key]: value for key, value in values.items()})
 
 
 def shipped(kind: Kind) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from microexpr_ros.learning.training.action_units import Control, predict
 from microexpr_ros.learning.training.configuration import Method
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.settings import to_settings
 from microexpr_ros.perception.spiking.network import SpikingConfiguration
 
 SHIPPED: Final = ('au', 'reconstruction')
@@ -71,7 +72,7 @@ def write_baseline(
     values = {
         'model': model,
         'control': control,
-        'configuration': asdict(network.configuration) if network else {},
+        'configuration': to_settings(network.configuration) if network else {},
         'presence': presence.to_settings(),
         'scale': scale.to_settings() if scale else {},
         'training': training or {},

@@ -12,9 +12,9 @@ from microexpr_ros.facs import CODES
 from microexpr_ros.perception.spiking.network import (
     NetworkState,
     SpikingConfiguration,
-    every_slice_alone,
+    run_memoryless,
 )
-from microexpr_ros.perception.spiking.traces import leave_all
+from microexpr_ros.perception.spiking.traces import trace_sequence
 
 
 class RecurrentTwin(nn.Module):
@@ -64,10 +64,10 @@ class RecurrentTwin(nn.Module):
     ) -> tuple[Tensor, NetworkState]:
         """Run whole sequences; arguments and results as of `SpikingNetwork.forward`."""
         if memoryless:
-            return every_slice_alone(self, encoded, state)
+            return run_memoryless(self, encoded, state)
         c, steps = self.configuration, len(encoded)
         traces, before = state
-        given, traces = leave_all(encoded, traces, c.decays(), c.half)
+        given, traces = trace_sequence(encoded, traces, c.decays(), c.semi_saturation)
         flat = given.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         drive = functional.relu(self.projection(self.convolutions(flat).flatten(1)))
         values, last = self.recurrence(drive.view(steps, -1, drive.shape[-1]), before[None])

@@ -12,9 +12,9 @@ from microexpr_ros.facs import CODES
 from microexpr_ros.perception.spiking.network import (
     NetworkState,
     SpikingConfiguration,
-    every_slice_alone,
+    run_memoryless,
 )
-from microexpr_ros.perception.spiking.traces import leave_all
+from microexpr_ros.perception.spiking.traces import trace_sequence
 
 REGIONS: Final = 8
 """Regions per side of the grid."""
@@ -63,10 +63,10 @@ class RegionCounts(nn.Module):
     ) -> tuple[Tensor, NetworkState]:
         """Run whole sequences; arguments and results as of `SpikingNetwork.forward`."""
         if memoryless:
-            return every_slice_alone(self, encoded, state)
+            return run_memoryless(self, encoded, state)
         c = self.configuration
         (count,) = state
-        features, count = leave_all(encoded, count, self.decays(), c.half)
+        features, count = trace_sequence(encoded, count, self.decays(), c.semi_saturation)
         normal = self.norm(features.flatten(0, 1).flatten(1)).unflatten(0, features.shape[:2])
         result: Tensor = self.readout(normal)
         return result.view(*result.shape[:-1], len(CODES), 2), (count,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -31,6 +31,7 @@ from microexpr_ros.learning.models.networks import (
 )
 from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Phase, Report, Trained
+from microexpr_ros.perception.settings import to_settings
 from microexpr_ros.perception.spiking.network import (
     SpikingConfiguration,
     SpikingNetwork,
@@ -202,7 +203,7 @@ def train(
         score=lambda now: score(predict(now, validation, c.control), validation),
         identity={
             'model': model,
-            'network': asdict(net.configuration),
+            'network': to_settings(net.configuration),
             'clips': fingerprint(training),
         },
         prepare=lambda: _settle(net, training[: c.batch]),

@@ -15,6 +15,7 @@ from microexpr_ros.learning.models.networks import Model
 from microexpr_ros.learning.training.action_units import TrainingConfiguration
 from microexpr_ros.learning.training.reconstruction import ReconstructionTraining
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.settings import key_of
 from microexpr_ros.perception.spiking.network import SpikingConfiguration
 
 Described = TypeVar('Described')
@@ -90,7 +91,7 @@ def describe(kind: type[Described], content: Any, where: str) -> Described:
 
     Args:
         kind: a dataclass; its fields may be dataclasses.
-        content: values by the names of the fields.
+        content: values by the keys of the fields.
         where: what error messages call the content.
 
     Raises:
@@ -103,17 +104,14 @@ def describe(kind: type[Described], content: Any, where: str) -> Described:
         raise MicroexprError(
             f'{where} has the unknown key {", ".join(unknown)}: expected some of {_names(kind)}'
         )
-    for item in fields(kind):
-        if (
-            item.default is MISSING
-            and item.default_factory is MISSING
-            and item.name not in content
-        ):
-            raise MicroexprError(f'{where} lacks {item.name}: add it, or give --{item.name}')
     hints = get_type_hints(kind)
-    values = {
-        name: _value(hints[name], value, f'{name} in {where}') for name, value in content.items()
-    }
+    values = {}
+    for item in fields(kind):
+        key = key_of(item)
+        if key in content:
+            values[item.name] = _value(hints[item.name], content[key], f'{key} in {where}')
+        elif item.default is MISSING and item.default_factory is MISSING:
+            raise MicroexprError(f'{where} lacks {key}: add it, or give --{key}')
     try:
         return kind(**values)
     except ValueError as error:
@@ -121,7 +119,7 @@ def describe(kind: type[Described], content: Any, where: str) -> Described:
 
 
 def _names(kind: Any) -> list[str]:
-    return [item.name for item in fields(kind)]
+    return [key_of(item) for item in fields(kind)]
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Report, Trained
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.reconstruction.network import ConditionalVae, compress
+from microexpr_ros.perception.settings import to_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ def train_reconstruction(
         items=len(training) * c.targets,
         losses=losses,
         score=lambda now: -_validation_loss(now, fixed, c),
-        identity={'network': asdict(net.configuration), 'clips': fingerprint(training)},
+        identity={'network': to_settings(net.configuration), 'clips': fingerprint(training)},
     )
     return runner.run(lesson, c, checkpoint, resume, report)
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.training.checkpoint import read_checkpoint, write_checkpoint
+from microexpr_ros.perception.settings import to_settings
 
 Network = TypeVar('Network', bound=nn.Module)
 
@@ -198,7 +199,7 @@ def run(
         'optimizer': optimizer,
         'schedule': schedule,
     }
-    identity = {**lesson.identity, 'training': asdict(c)}
+    identity = {**lesson.identity, 'training': to_settings(c)}
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
     if resume and checkpoint is not None:
@@ -264,4 +265,4 @@ def _scores(history: Sequence[Mapping[str, float]]) -> list[float]:
 
 def settings(configuration: Optimization, trained: Trained[Network]) -> dict[str, Any]:
     """Return how a network was trained, as JSON values for its weights file."""
-    return {**asdict(configuration), 'best_epoch': trained.epoch, 'validation': trained.score}
+    return {**to_settings(configuration), 'best_epoch': trained.epoch, 'validation': trained.score}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.runtime import Runtime, load_export
+from microexpr_ros.perception.settings import to_settings
 
 if TYPE_CHECKING:
     from microexpr_ros.perception.reconstruction.network import ConditionalVae
@@ -114,7 +115,7 @@ class Reconstructor:
 
     def to_settings(self) -> dict[str, Any]:
         """Return everything but the tensors, as JSON values for `weights.save`."""
-        return {'configuration': asdict(self.configuration)}
+        return {'configuration': to_settings(self.configuration)}
 
     @property
     def slice_ns(self) -> int:

@@ -1,5 +1,3 @@
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 import torch
@@ -17,6 +15,7 @@ from microexpr_ros.learning.pipelines import make_action_units
 from microexpr_ros.learning.training.action_units import TrainingConfiguration, predict
 from microexpr_ros.learning.training.configuration import ActionUnitRun
 from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.settings import to_settings
 from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
 SMALL = SpikingConfiguration(
@@ -162,10 +161,10 @@ def test_weights_of_another_version_are_not_read_with_defaults(tmp_path, monkeyp
     import microexpr_ros.learning.evaluation.estimators as module
 
     def older(configuration):
-        return {k: v for k, v in asdict(configuration).items() if k != 'half'}
+        return {k: v for k, v in to_settings(configuration).items() if k != 'half'}
 
     network = build('twin', SMALL)
-    monkeypatch.setattr(module, 'asdict', older)
+    monkeypatch.setattr(module, 'to_settings', older)
     write_baseline(tmp_path, 'twin', Presence.uncalibrated(), network, {'control': 'none'})
     with pytest.raises(
         MicroexprError, match=r'twin\.safetensors: twin@\w+ has weights .* in half'
