@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Status(IntEnum):
-    """What an estimate is worth; the values are those of the ActionUnitArray message."""
+    """What an estimate is worth: the values of the field `state` of ActionUnitArray."""
 
     OK = 0
     NO_FACE = 1
@@ -37,15 +37,15 @@ class Status(IntEnum):
 
 
 BLIND: Final = (Status.NO_FACE, Status.STALE)
-"""Statuses in which nothing is seen, so that the confidence is 0."""
+"""Statuses without a visible face, in which the confidence is 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActionUnitEstimate:
     """All units of one face at the end of one slice, in the order of `facs.CODES`.
 
-    The confidence of a unit is the calibrated probability that its `active` flag is right,
-    whatever the status says beside it, but 0 in those of `BLIND`. The calibration is fitted on
+    The confidence of a unit is the calibrated probability that its `active` flag is right. It
+    does not depend on the status, except that it is 0 in those of `BLIND`. It is calibrated on
     validation clips of the data that the network was trained on; on other data it is only a
     ranking.
 
@@ -75,7 +75,7 @@ class ActionUnitState:
     """What the classifier remembers of one face.
 
     Attributes:
-        network: arrays that the network wants back at the next step.
+        network: the state of the network, as arrays.
         activity: recent rates of events.
         active: bool [18], which units were active.
         age_ns: how long the state has followed the face.
@@ -96,7 +96,7 @@ class ActionUnitClassifier:
         network: a deployed network; None if only its export is loaded.
         presence: thresholds and calibration.
         activity: when the head moves and when there are too few events.
-        warm_up_ns: age of the state from which estimates count.
+        warm_up_ns: age of the state from which the status can be OK.
         model: name and hash of the weights.
         runtime: the same network, exported; None to step the network itself.
         slice_ns: length of a slice, needed only without a network.
@@ -217,13 +217,13 @@ class ActionUnitClassifier:
         )
         age_ns = state.age_ns + slice_.duration_ns
         status = self._status(activity, age_ns)
-        estimate = judge(slice_.end_ns, status, sides[0], self.presence, state.active)
+        estimate = decide_presence(slice_.end_ns, status, sides[0], self.presence, state.active)
         return estimate, ActionUnitState(
             tuple(network), activity, estimate.active, age_ns, slice_.end_ns
         )
 
     def warm_up(self) -> None:
-        """Step once on nothing, so that the first real slice is not the slowest."""
+        """Step once on an empty slice, so that the first real one is not the slowest."""
         self.step(blank_slice(self.grid, self.slice_ns), self.initial_state())
 
     def _status(self, activity: Activity, age_ns: int) -> Status:
@@ -249,14 +249,14 @@ class ActionUnitClassifier:
             )
 
 
-def judge(
+def decide_presence(
     end_ns: int,
     status: Status,
     sides: NDArray[np.float32],
     presence: Presence,
     before: NDArray[np.bool_],
 ) -> ActionUnitEstimate:
-    """Return intensities as an estimate: presence and confidence follow from the stronger side.
+    """Return an estimate: presence and confidence follow from the intensity of the stronger side.
 
     Args:
         end_ns: end of the slice.

@@ -205,8 +205,7 @@ class SpikingNetwork(nn.Module):
             memoryless: reset the state before every slice, as a control of what memory is worth.
 
         Returns:
-            Log-odds of the square roots of intensities, float32 [T, B, 18, 2], and the state at the
-            end.
+            Log-odds of the square roots of intensities, float32 [T, B, 18, 2], and the new state.
         """
         if memoryless:
             return run_memoryless(self, encoded, state)
