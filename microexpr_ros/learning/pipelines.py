@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.evaluation import score_peaks
 from microexpr_ros.learning.evaluation.estimators import name_of, write_baseline
 from microexpr_ros.learning.models import blendshapes
@@ -26,8 +26,8 @@ from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 
 def make_action_units(
-    training_clips: Sequence[Recording],
-    validation_clips: Sequence[Recording],
+    training_clips: Sequence[SparseClip],
+    validation_clips: Sequence[SparseClip],
     run: ActionUnitRun,
     resume: bool = False,
     report: Report | None = None,
@@ -104,14 +104,14 @@ def make_action_units(
     }
 
 
-def _of_persons(clips: Sequence[Recording], persons: int) -> Sequence[Recording]:
+def _of_persons(clips: Sequence[SparseClip], persons: int) -> Sequence[SparseClip]:
     if persons <= 0:
         return clips
     first = set(sorted({clip.clip.identity for clip in clips})[:persons])
     return [clip for clip in clips if clip.clip.identity in first]
 
 
-def _choose_thresholds(clips: Sequence[Recording], out: Path) -> dict[str, Any]:
+def _choose_thresholds(clips: Sequence[SparseClip], out: Path) -> dict[str, Any]:
     found = blendshapes.predict(clips)
     # Blendshapes have ranges of their own; their probabilities can be compared with each other.
     scale = fit_presence(found, clips)
@@ -122,8 +122,8 @@ def _choose_thresholds(clips: Sequence[Recording], out: Path) -> dict[str, Any]:
 
 
 def make_reconstruction(
-    training_clips: Sequence[Recording],
-    validation_clips: Sequence[Recording],
+    training_clips: Sequence[SparseClip],
+    validation_clips: Sequence[SparseClip],
     run: ReconstructionRun,
     resume: bool = False,
     report: Report | None = None,

@@ -180,7 +180,7 @@ class Augmentation:
     late: float = 0.2
     noise: float = 0.002
 
-    def draw(self, rng: np.random.Generator) -> Jitter:
+    def sample(self, rng: np.random.Generator) -> Jitter:
         """Return one draw."""
         rows, columns = (int(v) for v in rng.integers(-self.shift, self.shift + 1, 2))
         return Jitter(

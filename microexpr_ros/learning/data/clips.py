@@ -24,7 +24,7 @@ CHANGE_GAIN: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class SparseClip:
     """A clip whose counts are kept as the cells that are not zero.
 
     Attributes:
@@ -55,7 +55,7 @@ class Recording:
         return CODES.index(self.clip.dominant) if self.clip.dominant else len(CODES)
 
 
-def record(clip: Clip, images: bool = True, targets: bool = True) -> Recording:
+def make_sparse(clip: Clip, images: bool = True, targets: bool = True) -> SparseClip:
     """Keep a clip as a list of cells.
 
     Args:
@@ -72,7 +72,7 @@ def record(clip: Clip, images: bool = True, targets: bool = True) -> Recording:
         values['frames'] = nothing
     if not (images and targets):
         values['target'] = nothing
-    return Recording(
+    return SparseClip(
         cells.astype(np.uint16),
         flat[slices, cells],
         np.searchsorted(slices, np.arange(len(flat) + 1)).astype(np.int64),
@@ -80,13 +80,13 @@ def record(clip: Clip, images: bool = True, targets: bool = True) -> Recording:
     )
 
 
-def load(
+def load_split(
     data: Path,
     split: str,
     images: bool,
     progress: Callable[[int, int], None] | None = None,
     targets: bool = True,
-) -> list[Recording]:
+) -> list[SparseClip]:
     """Read a split into memory.
 
     Args:
@@ -112,13 +112,21 @@ def load(
         )
     recordings = []
     for number in range(len(index)):
-        recordings.append(record(read_clip(index, number), images, targets))
+        recordings.append(make_sparse(read_clip(index, number), images, targets))
         if progress is not None:
             progress(number + 1, len(index))
     return recordings
 
 
-def fingerprint(recordings: Sequence[Recording]) -> int:
+def dense_counts(recording: SparseClip, number: int) -> NDArray[np.uint8]:
+    """Return the counts of one slice, uint8 [2, GRID, GRID]."""
+    counts = np.zeros(2 * GRID * GRID, np.uint8)
+    span = slice(int(recording.starts[number]), int(recording.starts[number + 1]))
+    counts[recording.cells[span]] = recording.counts[span]
+    return counts.reshape(2, GRID, GRID)
+
+
+def fingerprint(recordings: Sequence[SparseClip]) -> int:
     """Return a number that tells clips from others: of when their events come."""
     number = 0
     for recording in recordings:
@@ -137,7 +145,7 @@ class SequenceBatch:
             sequence has left, in the same unit.
         sides: float32 [T, B, 18, 2], ground truth.
         valid: bool [T, B], False where a short sequence is filled up.
-        label: int64 [B], as `Recording.label`.
+        label: int64 [B], as `SparseClip.label`.
         frames: float32 [T, B, 3, side, side]: in the slice that a frame of `film` was complete
             in, its changes; and the newest frame, 0 before the first. None unless asked for.
         frame_traces: float32 [B, N, 2, side, side], of the changes before the sequence; None
@@ -153,8 +161,8 @@ class SequenceBatch:
     frame_traces: NDArray[np.float32] | None = None
 
 
-def sequences(
-    recordings: Sequence[Recording],
+def make_batch(
+    recordings: Sequence[SparseClip],
     pool: int,
     jitters: Sequence[Jitter] | None = None,
     order: Sequence[NDArray[np.int64]] | None = None,
@@ -228,7 +236,7 @@ def sequences(
 
 
 def _groups(
-    recordings: Sequence[Recording],
+    recordings: Sequence[SparseClip],
     jitters: Sequence[Jitter] | None,
     order: Sequence[NDArray[np.int64]] | None,
 ) -> list[list[int]]:
@@ -244,7 +252,7 @@ def _groups(
 
 
 def film(
-    recording: Recording, pool: int, jitter: Jitter
+    recording: SparseClip, pool: int, jitter: Jitter
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return what a frame camera saw, frame by frame.
 
@@ -275,7 +283,7 @@ def film(
 
 
 def condition_events(
-    recording: Recording,
+    recording: SparseClip,
     at: int,
     frame_at: int | None,
     configuration: ReconstructionConfiguration,

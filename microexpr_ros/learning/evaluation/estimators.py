@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.models import blendshapes
 from microexpr_ros.learning.models.networks import Network, build
 from microexpr_ros.learning.training.action_units import Control, predict
@@ -38,7 +38,7 @@ class Estimator:
     """
 
     name: str
-    predict: Callable[[Sequence[Recording]], list[NDArray[np.float32]]]
+    predict: Callable[[Sequence[SparseClip]], list[NDArray[np.float32]]]
     presence: Presence
 
 
@@ -99,7 +99,7 @@ def read_baselines(folder: Path) -> dict[str, Estimator]:
     return {estimator.name: estimator for estimator in found}
 
 
-def _scaled(clips: Sequence[Recording], scale: Presence) -> list[NDArray[np.float32]]:
+def _scaled(clips: Sequence[SparseClip], scale: Presence) -> list[NDArray[np.float32]]:
     return [scale.probability(trace) for trace in blendshapes.predict(clips)]
 
 

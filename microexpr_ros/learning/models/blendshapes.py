@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.facs import CODES
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 
 UNITS: Final[Mapping[int, Mapping[str, float]]] = {
     1: {'browInnerUp': 1.0},
@@ -59,7 +59,7 @@ Landmarker = Callable[[NDArray[np.uint8]], dict[str, float]]
 _log = logging.getLogger(__name__)
 
 
-def predict(recordings: Sequence[Recording]) -> list[NDArray[np.float32]]:
+def predict(recordings: Sequence[SparseClip]) -> list[NDArray[np.float32]]:
     """Return the intensities of whole clips, each float32 [T, 18].
 
     An intensity is the rise over the face at rest of the blendshapes that make the unit, on the
@@ -123,7 +123,7 @@ def risen(units: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.nan_to_num(units - np.median(seen[:REST_FRAMES], axis=0)).clip(0, 1)
 
 
-def held(units: NDArray[np.float32], recording: Recording) -> NDArray[np.float32]:
+def held(units: NDArray[np.float32], recording: SparseClip) -> NDArray[np.float32]:
     """Return values of frames as values of slices, float32 [T, 18]; 0 before the first frame."""
     newest = np.searchsorted(recording.clip.frame_slice, np.arange(recording.slices), 'right')
     return np.concatenate([np.zeros((1, len(CODES)), np.float32), units])[newest]

@@ -18,7 +18,12 @@ from microexpr_ros import facs
 from microexpr_ros.events.histogram import SLICE_NS
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.augmentation import Augmentation
-from microexpr_ros.learning.data.clips import Recording, SequenceBatch, fingerprint, sequences
+from microexpr_ros.learning.data.clips import (
+    SequenceBatch,
+    SparseClip,
+    fingerprint,
+    make_batch,
+)
 from microexpr_ros.learning.models.baselines import shuffled
 from microexpr_ros.learning.models.networks import (
     Model,
@@ -151,8 +156,8 @@ class ActionUnitLoss(nn.Module):
 
 
 def train(
-    training: Sequence[Recording],
-    validation: Sequence[Recording],
+    training: Sequence[SparseClip],
+    validation: Sequence[SparseClip],
     configuration: TrainingConfiguration | None = None,
     network: SpikingConfiguration | None = None,
     checkpoint: Path | None = None,
@@ -213,7 +218,7 @@ def train(
     return runner.run(lesson, c, checkpoint, resume, report)
 
 
-def score(traces: Sequence[NDArray[np.float32]], recordings: Sequence[Recording]) -> float:
+def score(traces: Sequence[NDArray[np.float32]], recordings: Sequence[SparseClip]) -> float:
     """Return what chooses the best epoch: mean AUC of the units and of the dominant one.
 
     It needs no thresholds, so it does not depend on how these are fitted.
@@ -240,7 +245,7 @@ def _fire(network: Network, spiking: bool) -> None:
 
 
 @torch.no_grad()
-def _settle(network: Network, clips: Sequence[Recording]) -> None:
+def _settle(network: Network, clips: Sequence[SparseClip]) -> None:
     # Events are sparse: currents vary a thousandfold less than the variance of 1 that the running
     # statistics begin with, and would need an epoch to get there.
     batch = _whole(network, clips)
@@ -254,7 +259,7 @@ def _settle(network: Network, clips: Sequence[Recording]) -> None:
 
 
 def _draw(
-    clips: Sequence[Recording],
+    clips: Sequence[SparseClip],
     network: Network,
     configuration: TrainingConfiguration,
     rates: bool,
@@ -262,13 +267,13 @@ def _draw(
 ) -> SequenceBatch:
     c = configuration
     count, length = (c.moments, 1) if rates else (c.windows, c.window)
-    jitters = [c.augmentation.draw(rng) for _ in clips]
+    jitters = [c.augmentation.sample(rng) for _ in clips]
     order = None
     if c.control == 'time-shuffled':
         order = [shuffled(clip.slices, int(rng.integers(2**31))) for clip in clips]
     ends = [moments(clip, count, rng) for clip in clips]
     windows = [(max(end - length, 0), end) for own in ends for end in own.tolist()]
-    batch = sequences(
+    batch = make_batch(
         _each(clips, count),
         network.configuration.pool,
         _each(jitters, count),
@@ -288,7 +293,7 @@ def _each(items: Sequence[Item], times: int) -> list[Item]:
     return [item for item in items for _ in range(times)]
 
 
-def moments(recording: Recording, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def moments(recording: SparseClip, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw slices of a clip to learn from: the apex, the rise and the fall, the rest anywhere.
 
     Args:
@@ -313,9 +318,9 @@ def moments(recording: Recording, count: int, rng: np.random.Generator) -> NDArr
 
 
 def _whole(
-    network: Network, clips: Sequence[Recording], order: Sequence[NDArray[np.int64]] | None = None
+    network: Network, clips: Sequence[SparseClip], order: Sequence[NDArray[np.int64]] | None = None
 ) -> SequenceBatch:
-    return sequences(
+    return make_batch(
         clips,
         network.configuration.pool,
         order=order,
@@ -328,7 +333,7 @@ def _whole(
 @torch.inference_mode()
 def predict(
     network: Network,
-    recordings: Sequence[Recording],
+    recordings: Sequence[SparseClip],
     control: Control = 'none',
     seed: int = 0,
 ) -> list[NDArray[np.float32]]:
@@ -367,7 +372,7 @@ def _logits(network: Network, batch: SequenceBatch, control: Control) -> Tensor:
     return result
 
 
-def _at_once(recordings: Sequence[Recording]) -> int:
+def _at_once(recordings: Sequence[SparseClip]) -> int:
     longest = np.maximum.accumulate([r.slices for r in recordings])
     fits = longest * np.arange(1, len(recordings) + 1) <= PREDICTED_SLICES
     return max(1, int(fits.sum()))

@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.histogram import GRID, SLICE_NS
+from microexpr_ros.events.histogram import SLICE_NS
 from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip, dense_counts
 from microexpr_ros.perception.activity import Activity, ActivityConfiguration
 from microexpr_ros.perception.presence import Presence, log_odds, with_hysteresis
 
@@ -52,7 +52,7 @@ def dominant(peaks: NDArray[np.float32], presence: Presence) -> NDArray[np.int64
 
 
 def fit_presence(
-    traces: Sequence[NDArray[np.float32]], recordings: Sequence[Recording]
+    traces: Sequence[NDArray[np.float32]], recordings: Sequence[SparseClip]
 ) -> Presence:
     """Fit thresholds and probabilities to slices, and peaks to clips.
 
@@ -193,7 +193,7 @@ def _intensity(score: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def fit_activity(
-    recordings: Sequence[Recording], configuration: ActivityConfiguration | None = None
+    recordings: Sequence[SparseClip], configuration: ActivityConfiguration | None = None
 ) -> ActivityConfiguration:
     """Choose the limits on event rates.
 
@@ -211,7 +211,7 @@ def fit_activity(
         still = not {*HEAD, 'shake'}.intersection(recording.clip.distractors)
         activity = Activity.none()
         for number in range(recording.slices):
-            counts = dense(recording, number)
+            counts = dense_counts(recording, number)
             activity = c.observe(counts, recording.clip.pixels_per_cell, SLICE_NS, activity)
             if number >= recording.slices // 3:
                 total_hz.append(activity.total_hz)
@@ -224,11 +224,3 @@ def fit_activity(
         silent_tau_ms=c.silent_tau_ms,
         silent_hz=0.5 * float(np.quantile(total_hz, 0.01)),
     )
-
-
-def dense(recording: Recording, number: int) -> NDArray[np.uint8]:
-    """Return the counts of one slice, uint8 [2, GRID, GRID]."""
-    counts = np.zeros(2 * GRID * GRID, np.uint8)
-    span = slice(int(recording.starts[number]), int(recording.starts[number + 1]))
-    counts[recording.cells[span]] = recording.counts[span]
-    return counts.reshape(2, GRID, GRID)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
-from microexpr_ros.learning.data.clips import Recording, condition_events, fingerprint
+from microexpr_ros.learning.data.clips import SparseClip, condition_events, fingerprint
 from microexpr_ros.learning.metrics import gaussian
 from microexpr_ros.learning.models.baselines import newest_frame
 from microexpr_ros.learning.training import runner
@@ -67,7 +67,7 @@ class ReconstructionTraining(Optimization):
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class ReconstructionExample:
     """One image to reconstruct.
 
     Attributes:
@@ -77,28 +77,28 @@ class Task:
         jitter: an augmentation.
     """
 
-    recording: Recording
+    recording: SparseClip
     number: int
     frame: int | None
     jitter: Jitter = field(default_factory=Jitter)
 
 
-def batch_of(
-    tasks: Sequence[Task], configuration: ReconstructionConfiguration
+def make_example_batch(
+    examples: Sequence[ReconstructionExample], configuration: ReconstructionConfiguration
 ) -> tuple[Tensor, Tensor]:
     """Return conditions, float32 [B, channels, grid, grid], and targets, [B, 1, grid, grid]."""
     c = configuration
-    condition = np.zeros((len(tasks), c.channels, c.grid, c.grid), np.float32)
-    target = np.zeros((len(tasks), 1, c.grid, c.grid), np.float32)
-    for b, task in enumerate(tasks):
-        clip = task.recording.clip
-        at = int(clip.target_slice[task.number])
-        frame_at = None if task.frame is None else int(clip.frame_slice[task.frame])
-        condition[b, :-2] = condition_events(task.recording, at, frame_at, c, task.jitter)
-        if task.frame is not None:
-            condition[b, -2] = task.jitter.images(clip.frames[task.frame]) / np.float32(255)
+    condition = np.zeros((len(examples), c.channels, c.grid, c.grid), np.float32)
+    target = np.zeros((len(examples), 1, c.grid, c.grid), np.float32)
+    for b, example in enumerate(examples):
+        clip = example.recording.clip
+        at = int(clip.target_slice[example.number])
+        frame_at = None if example.frame is None else int(clip.frame_slice[example.frame])
+        condition[b, :-2] = condition_events(example.recording, at, frame_at, c, example.jitter)
+        if example.frame is not None:
+            condition[b, -2] = example.jitter.images(clip.frames[example.frame]) / np.float32(255)
             condition[b, -1] = 1
-        target[b, 0] = task.jitter.images(clip.target[task.number]) / np.float32(255)
+        target[b, 0] = example.jitter.images(clip.target[example.number]) / np.float32(255)
     result = torch.from_numpy(condition)
     result[:, :-2] = compress(result[:, :-2], c.gain)
     return (
@@ -107,12 +107,12 @@ def batch_of(
     )
 
 
-def draw(
-    recording: Recording,
+def sample_example(
+    recording: SparseClip,
     configuration: ReconstructionConfiguration,
     training: ReconstructionTraining,
     rng: np.random.Generator,
-) -> Task:
+) -> ReconstructionExample:
     """Draw a target of a clip, perhaps a frame, and an augmentation."""
     clip = recording.clip
     number = int(rng.integers(len(clip.target)))
@@ -124,7 +124,7 @@ def draw(
         frame = int(rng.integers(max(0, frame - 4), frame + 1))
     if frame is not None and at - int(clip.frame_slice[frame]) >= configuration.frame_slices:
         frame = None
-    return Task(recording, number, frame, training.augmentation.draw(rng))
+    return ReconstructionExample(recording, number, frame, training.augmentation.sample(rng))
 
 
 def structural_similarity(truth: Tensor, image: Tensor) -> Tensor:
@@ -163,8 +163,8 @@ def divergence(posterior: tuple[Tensor, Tensor], prior: tuple[Tensor, Tensor]) -
 
 
 def train_reconstruction(
-    training: Sequence[Recording],
-    validation: Sequence[Recording],
+    training: Sequence[SparseClip],
+    validation: Sequence[SparseClip],
     configuration: ReconstructionTraining | None = None,
     network: ReconstructionConfiguration | None = None,
     checkpoint: Path | None = None,
@@ -173,7 +173,7 @@ def train_reconstruction(
 ) -> Trained[ConditionalVae]:
     """Train on images with and without a frame.
 
-    Half of each batch is painted from a draw of the posterior, half from the prior's mean, which
+    Half of each batch is painted from a sample of the posterior, half from the prior's mean, which
     is what inference uses.
 
     Args:
@@ -191,15 +191,17 @@ def train_reconstruction(
     c = configuration or ReconstructionTraining()
     runner.begin(c)
     net = ConditionalVae(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fixed = validation_tasks(validation, net.configuration)
+    fixed = validation_examples(validation, net.configuration)
 
     def losses(
         epoch: int, rng: np.random.Generator, order: Sequence[NDArray[np.int64]]
     ) -> Iterator[Tensor]:
         noise = torch.Generator().manual_seed(c.seed * 1000 + epoch)
         for step, chosen in enumerate(order):
-            tasks = [draw(training[i // c.targets], net.configuration, c, rng) for i in chosen]
-            condition, target = batch_of(tasks, net.configuration)
+            examples = [
+                sample_example(training[i // c.targets], net.configuration, c, rng) for i in chosen
+            ]
+            condition, target = make_example_batch(examples, net.configuration)
             kl_share = min(1.0, (epoch + step / len(order)) / max(c.kl_epochs, 1e-9))
             yield _loss(net, condition, target, c, c.kl_weight * kl_share, noise)
 
@@ -213,11 +215,11 @@ def train_reconstruction(
     return runner.run(lesson, c, checkpoint, resume, report)
 
 
-def validation_tasks(
-    recordings: Sequence[Recording], configuration: ReconstructionConfiguration, limit: int = 200
-) -> list[Task]:
-    """Return a fixed set of tasks, half of them with the newest frame."""
-    tasks = []
+def validation_examples(
+    recordings: Sequence[SparseClip], configuration: ReconstructionConfiguration, limit: int = 200
+) -> list[ReconstructionExample]:
+    """Return a fixed set of examples, half of them with the newest frame."""
+    examples = []
     for i, recording in enumerate(recordings[:limit]):
         clip = recording.clip
         number = len(clip.target) // 3 + i % max(len(clip.target) // 2, 1)
@@ -225,8 +227,8 @@ def validation_tasks(
         if frame is not None:
             age = int(clip.target_slice[number]) - int(clip.frame_slice[frame])
             frame = frame if age < configuration.frame_slices else None
-        tasks.append(Task(recording, number, frame))
-    return tasks
+        examples.append(ReconstructionExample(recording, number, frame))
+    return examples
 
 
 def _loss(
@@ -253,24 +255,26 @@ def _loss(
 
 @torch.inference_mode()
 def _validation_loss(
-    net: ConditionalVae, tasks: Sequence[Task], c: ReconstructionTraining
+    net: ConditionalVae, examples: Sequence[ReconstructionExample], c: ReconstructionTraining
 ) -> float:
     total = 0.0
-    for first in range(0, len(tasks), c.batch):
-        part = tasks[first : first + c.batch]
-        condition, target = batch_of(part, net.configuration)
+    for first in range(0, len(examples), c.batch):
+        part = examples[first : first + c.batch]
+        condition, target = make_example_batch(part, net.configuration)
         image = net(condition)
         similar = structural_similarity(target, image)
         loss = functional.l1_loss(image, target) + c.ssim_weight * (1 - similar)
         total += float(loss) * len(part)
-    return total / len(tasks)
+    return total / len(examples)
 
 
 @torch.inference_mode()
-def paint(network: ConditionalVae, tasks: Sequence[Task], batch: int = 16) -> NDArray[np.uint8]:
+def predict_images(
+    network: ConditionalVae, examples: Sequence[ReconstructionExample], batch: int = 16
+) -> NDArray[np.uint8]:
     """Return the images of the prior's mean, uint8 [N, grid, grid]."""
     out = []
-    for first in range(0, len(tasks), batch):
-        condition, _ = batch_of(tasks[first : first + batch], network.configuration)
+    for first in range(0, len(examples), batch):
+        condition, _ = make_example_batch(examples[first : first + batch], network.configuration)
         out.append(torch.round(network(condition)[:, 0] * 255).to(torch.uint8).numpy())
     return np.concatenate(out)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from microexpr_ros.facs import CODES
-from microexpr_ros.learning.data.clips import record
+from microexpr_ros.learning.data.clips import make_sparse
 from microexpr_ros.learning.evaluation import json_values
 from microexpr_ros.learning.evaluation.action_units import Benchmark, evaluate_action_units
 from microexpr_ros.learning.evaluation.estimators import Estimator
@@ -43,7 +43,7 @@ def blind(clips):
 def calm(make_clip):
     kinds = ((), ('talk',), ('blink', 'gaze'), ('sway', 'nod'))
     clips = [replace(make_clip(n, slices=100, code=0), distractors=k) for n, k in enumerate(kinds)]
-    return [record(clip) for clip in clips]
+    return [make_sparse(clip) for clip in clips]
 
 
 @pytest.fixture(scope='module')

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from microexpr_ros.facs import CODES
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.evaluation.asymmetry import asymmetry
 
 SLICES = 6
@@ -17,7 +17,7 @@ def clip_of(make_clip, sides, identity=0):
     """Return a recording with these true sides and no events."""
     clip = replace(make_clip(0, slices=1, code=0), sides=sides, identity=identity)
     nothing = np.zeros(0, np.uint16), np.zeros(0, np.uint8), np.zeros(len(sides) + 1, np.int64)
-    return Recording(*nothing, clip)
+    return SparseClip(*nothing, clip)
 
 
 def sides_of(rows, slices=SLICES):

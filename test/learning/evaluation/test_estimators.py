@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.learning.data.clips import sequences
+from microexpr_ros.learning.data.clips import make_batch
 from microexpr_ros.learning.evaluation.estimators import (
     read_baselines,
     write_baseline,
@@ -64,7 +64,7 @@ def test_sequences_may_be_cut_anywhere(recordings, model):
     torch.manual_seed(0)
     network = build(model, SMALL).eval()
     given = {'frames': sees_frames(network), 'decays': decays(network)}
-    batch = sequences(recordings[:2], SMALL.pool, **given)
+    batch = make_batch(recordings[:2], SMALL.pool, **given)
     encoded, rest = encode(network, batch)
     with torch.no_grad():
         whole, after = network(encoded, rest)
@@ -79,7 +79,7 @@ def test_sequences_may_be_cut_anywhere(recordings, model):
 def test_without_memory_the_order_of_slices_does_not_matter(recordings, model):
     torch.manual_seed(0)
     network = build(model, SMALL).eval()
-    encoded, _ = encode(network, sequences(recordings[:2], SMALL.pool))
+    encoded, _ = encode(network, make_batch(recordings[:2], SMALL.pool))
     with torch.no_grad():
         plain, _ = network(encoded, network.initial_state(2), memoryless=True)
         turned, _ = network(encoded.flip(0), network.initial_state(2), memoryless=True)
@@ -90,7 +90,7 @@ def test_without_memory_the_order_of_slices_does_not_matter(recordings, model):
 def test_networks_use_what_they_are_given(recordings, model, uses):
     torch.manual_seed(0)
     network = build(model, SMALL)
-    batch = sequences(recordings[:2], SMALL.pool, frames=True, decays=decays(network))
+    batch = make_batch(recordings[:2], SMALL.pool, frames=True, decays=decays(network))
     encoded, state = encode(network, batch)
     network(encoded.requires_grad_(), state)[0].sum().backward()
     events, frames = uses

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from microexpr_ros.learning.data.clips import dense_counts
 from microexpr_ros.learning.evaluation.estimators import Estimator
 from microexpr_ros.learning.evaluation.robustness import (
     BURST_SLICES,
@@ -13,7 +14,6 @@ from microexpr_ros.learning.evaluation.robustness import (
     delay_frames,
     lose_packets,
 )
-from microexpr_ros.learning.training.calibration import dense
 from microexpr_ros.perception.presence import Presence
 
 
@@ -34,8 +34,8 @@ def test_slices_are_lost_whole_and_the_others_kept(recordings):
     lost = lost_slices(recording, damaged)
     assert 0 < lost.sum() < 40
     for number in range(40):
-        expected = np.zeros((2, 128, 128)) if lost[number] else dense(recording, number)
-        np.testing.assert_array_equal(dense(damaged, number), expected)
+        expected = np.zeros((2, 128, 128)) if lost[number] else dense_counts(recording, number)
+        np.testing.assert_array_equal(dense_counts(damaged, number), expected)
 
 
 def test_losses_reach_their_share_in_bursts(recordings):

@@ -7,7 +7,7 @@ import pytest
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.facs import CODES, PRESENT
-from microexpr_ros.learning.data.clips import record
+from microexpr_ros.learning.data.clips import make_sparse
 from microexpr_ros.learning.evaluation.estimators import read_baselines
 from microexpr_ros.learning.models import blendshapes
 from microexpr_ros.learning.models.blendshapes import (
@@ -42,7 +42,7 @@ def test_units_rise_over_the_face_at_rest():
 
 
 def test_values_are_held_from_frame_to_frame(make_clip):
-    recording = record(make_clip(4))
+    recording = make_sparse(make_clip(4))
     units = np.repeat(np.arange(1, 14, dtype=np.float32)[:, None], 18, 1)
     trace = held(units, recording)
     assert trace.shape == (40, 18)
@@ -90,7 +90,7 @@ def test_lost_faces_are_zero_and_counted(make_clip, caplog):
     pytest.importorskip('mediapipe')
     clip = make_clip(4)
     clip.frames[:] = 128
-    (trace,) = predict([record(clip)])
+    (trace,) = predict([make_sparse(clip)])
     assert trace.shape == (40, 18)
     assert not trace.any()
     assert f'{len(clip.frames)} of {len(clip.frames)} frames' in caplog.text

@@ -7,7 +7,7 @@ import torch
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.augmentation import Augmentation
-from microexpr_ros.learning.data.clips import record, sequences
+from microexpr_ros.learning.data.clips import make_batch, make_sparse
 from microexpr_ros.learning.models.baselines import (
     always_positive,
     chance,
@@ -114,7 +114,7 @@ def test_blink_under_an_expression_is_excused():
 
 @pytest.mark.parametrize('number', [1, 2, 3])
 def test_moments_hold_the_apex_the_rise_and_the_fall(make_clip, number):
-    recording, rng = record(make_clip(number)), np.random.default_rng(0)
+    recording, rng = make_sparse(make_clip(number)), np.random.default_rng(0)
     drawn = np.array([moments(recording, 6, rng) for _ in range(300)])
     assert drawn.min() >= 1
     assert drawn.max() <= 40
@@ -192,7 +192,7 @@ def test_controls_train(recordings, control):
 def test_controls_change_what_a_network_with_memory_says(recordings, control):
     torch.manual_seed(0)
     network, few = SpikingNetwork(SMALL), recordings[:3]
-    density = torch.from_numpy(sequences(few, SMALL.pool).density)
+    density = torch.from_numpy(make_batch(few, SMALL.pool).density)
     # Untrained currents are too small to fire before the normalization has seen some.
     for norm in network.norms:
         norm.momentum = 1.0
@@ -212,7 +212,7 @@ def test_shuffled_slices_are_read_back_in_the_order_of_time(recordings):
     for norm in network.norms:
         norm.momentum = 1.0
         norm.weight.mul_(5)
-    density = torch.from_numpy(sequences(few, SMALL.pool).density)
+    density = torch.from_numpy(make_batch(few, SMALL.pool).density)
     network(network.encode(density, 1.0), network.initial_state(3))
     plain, back = (predict(network.eval(), few, c) for c in ('none', 'time-shuffled'))
     assert np.ptp(plain[0], 0).any()
@@ -238,7 +238,7 @@ def test_resumed_reconstruction_is_the_uninterrupted_one(recordings, tmp_path):
 def test_prediction_does_not_depend_on_the_batch(recordings, make_clip, monkeypatch):
     torch.manual_seed(0)
     network = SpikingNetwork(SMALL).eval()
-    clips = [*recordings[:2], record(make_clip(7, slices=33)), recordings[3]]
+    clips = [*recordings[:2], make_sparse(make_clip(7, slices=33)), recordings[3]]
     together = predict(network, clips)
     monkeypatch.setattr(training, 'PREDICTED_SLICES', 60)
     apart = predict(network, clips)
