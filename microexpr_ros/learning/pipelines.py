@@ -17,7 +17,7 @@ from microexpr_ros.learning.training import action_units as training
 from microexpr_ros.learning.training import reconstruction as reconstruction_training
 from microexpr_ros.learning.training.calibration import fit_activity, fit_presence
 from microexpr_ros.learning.training.configuration import ActionUnitRun, ReconstructionRun
-from microexpr_ros.learning.training.runner import Report, settings
+from microexpr_ros.learning.training.runner import Report, training_settings
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.export import write_export
@@ -81,7 +81,7 @@ def make_action_units(
     traces = training.predict(network, validation_clips, c.control)
     presence = fit_presence(traces, validation_clips)
     persons = len({clip.clip.identity for clip in seen})
-    described = {**settings(c, trained), 'clips': len(seen), 'persons': persons}
+    described = {**training_settings(c, trained), 'clips': len(seen), 'persons': persons}
     if deployed is None:
         path = write_baseline(run.out, run.model, presence, network, described)
         model = weights.load(path, 'baseline').model
@@ -142,7 +142,7 @@ def make_reconstruction(
     path = run.out / 'reconstruction.safetensors'
     values = {
         **Reconstructor(deployed).to_settings(),
-        'training': settings(run.training, trained),
+        'training': training_settings(run.training, trained),
         'torch': torch.__version__,
     }
     tensors = {key: value.contiguous() for key, value in deployed.state_dict().items()}

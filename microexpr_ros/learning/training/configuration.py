@@ -91,7 +91,7 @@ def describe(kind: type[Described], content: Any, where: str) -> Described:
 
     Args:
         kind: a dataclass; its fields may be dataclasses.
-        content: values by the keys of the fields.
+        content: values by the names of the fields, or by their earlier names.
         where: what error messages call the content.
 
     Raises:
@@ -100,6 +100,7 @@ def describe(kind: type[Described], content: Any, where: str) -> Described:
     assert is_dataclass(kind)
     if not isinstance(content, Mapping):
         raise MicroexprError(f'{where} is {content!r}: expected some of {_names(kind)}')
+    content = _by_name(kind, content, where)
     if unknown := [str(key) for key in content if key not in _names(kind)]:
         raise MicroexprError(
             f'{where} has the unknown key {", ".join(unknown)}: expected some of {_names(kind)}'
@@ -107,11 +108,11 @@ def describe(kind: type[Described], content: Any, where: str) -> Described:
     hints = get_type_hints(kind)
     values = {}
     for item in fields(kind):
-        key = key_of(item)
-        if key in content:
-            values[item.name] = _value(hints[item.name], content[key], f'{key} in {where}')
+        name = item.name
+        if name in content:
+            values[name] = _value(hints[name], content[name], f'{name} in {where}')
         elif item.default is MISSING and item.default_factory is MISSING:
-            raise MicroexprError(f'{where} lacks {key}: add it, or give --{key}')
+            raise MicroexprError(f'{where} lacks {name}: add it, or give --{name}')
     try:
         return kind(**values)
     except ValueError as error:
@@ -119,7 +120,16 @@ def describe(kind: type[Described], content: Any, where: str) -> Described:
 
 
 def _names(kind: Any) -> list[str]:
-    return [key_of(item) for item in fields(kind)]
+    return [item.name for item in fields(kind)]
+
+
+def _by_name(kind: Any, content: Mapping[Any, Any], where: str) -> dict[Any, Any]:
+    """Return values by the names of fields, given by these or by their earlier ones."""
+    earlier = {key_of(item): item.name for item in fields(kind)}
+    for key, name in earlier.items():
+        if key != name and key in content and name in content:
+            raise MicroexprError(f'{where} has {name} and {key}, its earlier name: remove one')
+    return {earlier.get(key, key): value for key, value in content.items()}
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:

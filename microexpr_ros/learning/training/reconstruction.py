@@ -189,7 +189,7 @@ def train_reconstruction(
         MicroexprError: `resume`, and the checkpoint is missing or of another configuration.
     """
     c = configuration or ReconstructionTraining()
-    runner.begin(c)
+    runner.seed_torch(c)
     net = ConditionalVae(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fixed = validation_examples(validation, net.configuration)
 
@@ -205,14 +205,14 @@ def train_reconstruction(
             kl_share = min(1.0, (epoch + step / len(order)) / max(c.kl_epochs, 1e-9))
             yield _loss(net, condition, target, c, c.kl_weight * kl_share, noise)
 
-    lesson = runner.Lesson(
+    task = runner.TrainingTask(
         network=net,
         items=len(training) * c.targets,
         losses=losses,
         score=lambda now: -_validation_loss(now, fixed, c),
         identity={'network': to_settings(net.configuration), 'clips': fingerprint(training)},
     )
-    return runner.run(lesson, c, checkpoint, resume, report)
+    return runner.run_training(task, c, checkpoint, resume, report)
 
 
 def validation_examples(

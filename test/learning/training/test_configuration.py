@@ -62,6 +62,7 @@ def test_numbers_and_lists_become_what_the_configuration_has(write):
 @pytest.mark.parametrize(
     ('text', 'reason'),
     [
+        ('data: a\nout: b\ntraining: {burn_in: 1, settle: 2}', 'burn_in and settle.*remove one'),
         ('data: a', 'lacks out'),
         ('data: a\nout: b\nepochs: 3', 'unknown key epochs'),
         ('data: a\nout: b\ntraining: {epoch: 3}', r'training in .*unknown key epoch'),
@@ -100,6 +101,6 @@ def test_there_are_runs_of_the_package():
 
 
 def test_configurations_survive_plain_values():
-    configuration = TrainingConfiguration(epochs=3, settle=2, control='memoryless')
+    configuration = TrainingConfiguration(epochs=3, burn_in=2, control='memoryless')
     plain = yaml.safe_load(yaml.safe_dump(to_settings(configuration)))
     assert describe(TrainingConfiguration, plain, 'test') == configuration

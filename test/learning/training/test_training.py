@@ -20,8 +20,8 @@ from microexpr_ros.learning.training import action_units as training
 from microexpr_ros.learning.training.action_units import (
     ActionUnitLoss,
     TrainingConfiguration,
-    moments,
     predict,
+    sample_slice_ends,
     score,
     train,
 )
@@ -113,20 +113,20 @@ def test_blink_under_an_expression_is_excused():
 
 
 @pytest.mark.parametrize('number', [1, 2, 3])
-def test_moments_hold_the_apex_the_rise_and_the_fall(make_clip, number):
+def test_sampled_slices_hold_the_apex_the_rise_and_the_fall(make_clip, number):
     recording, rng = make_sparse(make_clip(number)), np.random.default_rng(0)
-    drawn = np.array([moments(recording, 6, rng) for _ in range(300)])
+    drawn = np.array([sample_slice_ends(recording, 6, rng) for _ in range(300)])
     assert drawn.min() >= 1
     assert drawn.max() <= 40
     assert set(range(1, 41)) <= set(drawn[:, 3:].ravel().tolist())
     if number % 3:
         # Onset in slice 10, apex in slice 20, offset in slice 30; ends are one more.
         assert [(c.min(), c.max()) for c in drawn[:, :3].T] == [(20, 23), (11, 21), (21, 31)]
-    assert moments(recording, 2, rng).shape == (2,)
+    assert sample_slice_ends(recording, 2, rng).shape == (2,)
 
 
 @pytest.mark.parametrize(
-    'changes', [{'rate_share': 1.0}, {'rate_share': -0.5}, {'settle': 14}, {'epochs': 0}]
+    'changes', [{'rate_share': 1.0}, {'rate_share': -0.5}, {'burn_in': 14}, {'epochs': 0}]
 )
 def test_trainings_that_make_no_sense_are_refused(changes):
     with pytest.raises(ValueError, match=str(next(iter(changes.values())))):
