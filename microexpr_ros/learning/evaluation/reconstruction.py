@@ -44,9 +44,9 @@ def evaluate_reconstruction(
         targets: from each clip.
     """
     with_frame = [example for r in recordings for example in _examples(reconstructor, r, targets)]
-    without = [ReconstructionExample(t.recording, t.number, None) for t in with_frame]
-    truth = np.stack([t.recording.clip.target[t.number] for t in with_frame])
-    first = np.stack([t.recording.clip.target[0] for t in with_frame])
+    without = [ReconstructionExample(t.sparse, t.number, None) for t in with_frame]
+    truth = np.stack([t.sparse.clip.target[t.number] for t in with_frame])
+    first = np.stack([t.sparse.clip.target[0] for t in with_frame])
     moved = np.abs(truth.astype(np.int16) - first) >= MOVED_LEVELS
     # The similarity has no value where its window leaves the image.
     border = metrics.SSIM_RADIUS
@@ -56,7 +56,7 @@ def evaluate_reconstruction(
         'events_only': predict_images(network, without),
         'events_and_frame': predict_images(network, with_frame),
         'mean_face': np.broadcast_to(mean_face, truth.shape),
-        'copy_last_frame': np.stack([t.recording.clip.frames[t.frame] for t in with_frame]),
+        'copy_last_frame': np.stack([t.sparse.clip.frames[t.frame] for t in with_frame]),
     }
     return {
         **{name: score_images(truth, image, first, moved) for name, image in images.items()},

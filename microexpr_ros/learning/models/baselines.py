@@ -41,9 +41,9 @@ def mean_face(train: Sequence[SparseClip]) -> NDArray[np.uint8]:
     return np.asarray(np.round(mean), np.uint8)
 
 
-def newest_frame(recording: SparseClip, at: int) -> int | None:
+def newest_frame(sparse: SparseClip, at: int) -> int | None:
     """Return the number of the newest frame at the end of a slice, None if there is none yet."""
-    number = int(np.searchsorted(recording.clip.frame_slice, at, 'right')) - 1
+    number = int(np.searchsorted(sparse.clip.frame_slice, at, 'right')) - 1
     return number if number >= 0 else None
 
 

@@ -59,7 +59,7 @@ Landmarker = Callable[[NDArray[np.uint8]], dict[str, float]]
 _log = logging.getLogger(__name__)
 
 
-def predict(recordings: Sequence[SparseClip]) -> list[NDArray[np.float32]]:
+def predict(clips: Sequence[SparseClip]) -> list[NDArray[np.float32]]:
     """Return the intensities of whole clips, each float32 [T, 18].
 
     An intensity is the rise over the face at rest of the blendshapes that make the unit, on the
@@ -67,17 +67,17 @@ def predict(recordings: Sequence[SparseClip]) -> list[NDArray[np.float32]]:
     no face is found.
 
     Args:
-        recordings: clips with frames.
+        clips: clips with frames.
 
     Raises:
         MicroexprError: a package is missing.
     """
     with landmarker() as find:
-        seen = [watch(recording.clip.frames, find) for recording in recordings]
+        seen = [watch(sparse.clip.frames, find) for sparse in clips]
     lost = np.isnan(np.concatenate(seen)[:, 0])
     if lost.any():
         _log.warning('MediaPipe found no face in %d of %d frames', lost.sum(), len(lost))
-    return [held(risen(units), r) for units, r in zip(seen, recordings, strict=True)]
+    return [held(risen(units), r) for units, r in zip(seen, clips, strict=True)]
 
 
 def watch(frames: NDArray[np.uint8], find: Landmarker) -> NDArray[np.float32]:
@@ -123,9 +123,9 @@ def risen(units: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.nan_to_num(units - np.median(seen[:REST_FRAMES], axis=0)).clip(0, 1)
 
 
-def held(units: NDArray[np.float32], recording: SparseClip) -> NDArray[np.float32]:
+def held(units: NDArray[np.float32], sparse: SparseClip) -> NDArray[np.float32]:
     """Return values of frames as values of slices, float32 [T, 18]; 0 before the first frame."""
-    newest = np.searchsorted(recording.clip.frame_slice, np.arange(recording.slices), 'right')
+    newest = np.searchsorted(sparse.clip.frame_slice, np.arange(sparse.slices), 'right')
     return np.concatenate([np.zeros((1, len(CODES)), np.float32), units])[newest]
 
 

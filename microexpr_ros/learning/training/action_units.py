@@ -217,19 +217,19 @@ def train(
     return runner.run_training(task, c, checkpoint, resume, report)
 
 
-def score(traces: Sequence[NDArray[np.float32]], recordings: Sequence[SparseClip]) -> float:
+def score(traces: Sequence[NDArray[np.float32]], clips: Sequence[SparseClip]) -> float:
     """Return the score of an epoch: mean AUC of all units and of the dominant one.
 
     It needs no thresholds, so it does not depend on how they are fitted.
 
     Args:
         traces: predicted intensities of each clip, float32 [T, 18].
-        recordings: the clips.
+        clips: the clips.
     """
     peaks = np.stack([trace.max(0) for trace in traces])
-    present = np.stack([r.peaks for r in recordings]) >= facs.PRESENT
+    present = np.stack([r.peaks for r in clips]) >= facs.PRESENT
     units = np.arange(len(facs.CODES))
-    leads = np.array([r.label for r in recordings])[:, None] == units
+    leads = np.array([r.label for r in clips])[:, None] == units
     areas = [
         metrics.area_under_curve(truth[:, k], peaks[:, k])
         for truth in (present, leads)
@@ -293,28 +293,28 @@ def _repeat_each(items: Sequence[Item], times: int) -> list[Item]:
 
 
 def sample_slice_ends(
-    recording: SparseClip, count: int, rng: np.random.Generator
+    sparse: SparseClip, count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Sample slices to train on: near the apex, in the rise, in the fall, the others anywhere.
 
     Args:
-        recording: the clip.
+        sparse: the clip.
         count: how many.
         rng: of the sampling.
 
     Returns:
         int64 [count], the number of each slice plus 1, where a window that ends with it ends.
     """
-    ends = rng.integers(1, recording.slices + 1, count)
-    if recording.clip.dominant:
-        c = recording.clip
+    ends = rng.integers(1, sparse.slices + 1, count)
+    if sparse.clip.dominant:
+        c = sparse.clip
         onset, apex, offset = (t // SLICE_NS for t in (c.onset_ns, c.apex_ns, c.offset_ns))
         known = [
             apex + rng.integers(0, 4),
             rng.integers(onset, apex + 1) + 1,
             rng.integers(apex, max(offset, apex) + 1) + 1,
         ]
-        ends[: len(known)] = np.clip(known, 1, recording.slices)[:count]
+        ends[: len(known)] = np.clip(known, 1, sparse.slices)[:count]
     return np.asarray(ends, np.int64)
 
 
@@ -334,7 +334,7 @@ def _whole_clips(
 @torch.inference_mode()
 def predict(
     network: Network,
-    recordings: Sequence[SparseClip],
+    clips: Sequence[SparseClip],
     control: Control = 'none',
     seed: int = 0,
 ) -> list[NDArray[np.float32]]:
@@ -342,20 +342,20 @@ def predict(
 
     Args:
         network: in evaluation mode.
-        recordings: the clips.
+        clips: the clips.
         control: 'time-shuffled' puts each clip's slices in random order, and the intensities back
             in the order of time; 'memoryless' resets the network's state before every slice.
         seed: of the shuffling.
     """
     out: list[NDArray[np.float32]] = []
-    while clips := recordings[len(out) : len(out) + _clips_per_chunk(recordings[len(out) :])]:
+    while chunk := clips[len(out) : len(out) + _clips_per_chunk(clips[len(out) :])]:
         order = None
         if control == 'time-shuffled':
-            order = [shuffled(r.slices, seed + len(out) + i) for i, r in enumerate(clips)]
-        logits = _logits(network, _whole_clips(network, clips, order), control)
+            order = [shuffled(r.slices, seed + len(out) + i) for i, r in enumerate(chunk)]
+        logits = _logits(network, _whole_clips(network, chunk, order), control)
         intensity = intensities(logits).amax(3).numpy()
-        for b, clip in enumerate(clips):
-            trace = intensity[: clip.slices, b]
+        for b, sparse in enumerate(chunk):
+            trace = intensity[: sparse.slices, b]
             # The intensities of a slice are compared with the truth of the same slice.
             out.append(trace if order is None else trace[np.argsort(order[b])])
     return out
@@ -372,7 +372,7 @@ def _logits(network: Network, batch: SequenceBatch, control: Control) -> Tensor:
     return result
 
 
-def _clips_per_chunk(recordings: Sequence[SparseClip]) -> int:
-    longest = np.maximum.accumulate([r.slices for r in recordings])
-    fits = longest * np.arange(1, len(recordings) + 1) <= PREDICTED_SLICES
+def _clips_per_chunk(clips: Sequence[SparseClip]) -> int:
+    longest = np.maximum.accumulate([r.slices for r in clips])
+    fits = longest * np.arange(1, len(clips) + 1) <= PREDICTED_SLICES
     return max(1, int(fits.sum()))

@@ -51,23 +51,21 @@ def dominant(peaks: NDArray[np.float32], presence: Presence) -> NDArray[np.int64
     return np.where(margin.max(1) >= 0, chosen, NONE).astype(np.int64)
 
 
-def fit_presence(
-    traces: Sequence[NDArray[np.float32]], recordings: Sequence[SparseClip]
-) -> Presence:
+def fit_presence(traces: Sequence[NDArray[np.float32]], clips: Sequence[SparseClip]) -> Presence:
     """Fit thresholds and probabilities to slices, and peaks to clips.
 
     Args:
         traces: predicted intensities of each clip, float32 [T, 18].
-        recordings: the clips, of the validation split.
+        clips: the clips, of the validation split.
     """
     score = log_odds(np.concatenate(list(traces)))
-    truth = np.concatenate([r.clip.intensity for r in recordings]) >= PRESENT
+    truth = np.concatenate([r.clip.intensity for r in clips]) >= PRESENT
     begins = np.concatenate([np.arange(len(trace)) == 0 for trace in traces])
     threshold = fit_thresholds(np.concatenate(list(traces)), truth, begins)
     peak = fit_peaks(
         log_odds(np.stack([trace.max(0) for trace in traces])),
-        np.stack([r.peaks for r in recordings]),
-        np.array([r.label for r in recordings], np.int64),
+        np.stack([r.peaks for r in clips]),
+        np.array([r.label for r in clips], np.int64),
     )
     common = fit_logistic(score.ravel(), truth.ravel(), np.array([1.0, 0.0]), 1e-3)
     # Slices of one clip say nearly the same, so a unit counts by its clips: a strong prior
@@ -193,7 +191,7 @@ def _intensity(score: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def fit_activity(
-    recordings: Sequence[SparseClip], configuration: ActivityConfiguration | None = None
+    clips: Sequence[SparseClip], configuration: ActivityConfiguration | None = None
 ) -> ActivityConfiguration:
     """Choose the limits on event rates.
 
@@ -201,19 +199,19 @@ def fit_activity(
     nor camera move; the region counts as silent under half of what 99 % of all slices reach.
 
     Args:
-        recordings: clips of the validation split.
+        clips: clips of the validation split.
         configuration: time constants and share of blocks, which stay.
     """
     c = configuration or ActivityConfiguration()
     still_hz: list[float] = []
     total_hz: list[float] = []
-    for recording in recordings:
-        still = not {*HEAD, 'shake'}.intersection(recording.clip.distractors)
+    for sparse in clips:
+        still = not {*HEAD, 'shake'}.intersection(sparse.clip.distractors)
         activity = Activity.none()
-        for number in range(recording.slices):
-            counts = dense_counts(recording, number)
-            activity = c.observe(counts, recording.clip.pixels_per_cell, SLICE_NS, activity)
-            if number >= recording.slices // 3:
+        for number in range(sparse.slices):
+            counts = dense_counts(sparse, number)
+            activity = c.observe(counts, sparse.clip.pixels_per_cell, SLICE_NS, activity)
+            if number >= sparse.slices // 3:
                 total_hz.append(activity.total_hz)
                 if still:
                     still_hz.append(float(np.quantile(activity.blocks_hz, 1 - c.moving_share)))

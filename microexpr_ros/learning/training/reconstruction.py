@@ -28,11 +28,11 @@ class ReconstructionTraining(Optimization):
     """How the autoencoder is trained.
 
     Attributes:
-        targets: targets drawn from each clip in a pass.
+        targets: targets sampled from each clip in an epoch.
         ssim_weight: weight of 1 - SSIM beside the mean absolute error.
-        kl_weight: weight of the divergence, reached after `kl_epochs`.
-        kl_epochs: epochs in which the weight grows from 0.
-        free_bits: divergence per latent value that costs nothing, nats (Kingma et al., 2016).
+        kl_weight: weight of the divergence after `kl_epochs`.
+        kl_epochs: epochs in which the weight grows linearly from 0.
+        free_bits: divergence per latent value without a penalty, nats (Kingma et al., 2016).
         frame_chance: share of targets that are given a frame.
         old_frame_chance: share of those whose frame is not the newest one.
         augmentation: ranges of random changes.
@@ -71,13 +71,13 @@ class ReconstructionExample:
     """One image to reconstruct.
 
     Attributes:
-        recording: the clip.
+        sparse: its clip.
         number: of the target in the clip.
-        frame: number of the frame that is given, None for none.
+        frame: number of the frame to condition on, None for none.
         jitter: an augmentation.
     """
 
-    recording: SparseClip
+    sparse: SparseClip
     number: int
     frame: int | None
     jitter: Jitter = field(default_factory=Jitter)
@@ -91,14 +91,15 @@ def make_example_batch(
     condition = np.zeros((len(examples), c.channels, c.grid, c.grid), np.float32)
     target = np.zeros((len(examples), 1, c.grid, c.grid), np.float32)
     for b, example in enumerate(examples):
-        clip = example.recording.clip
+        clip, jitter = example.sparse.clip, example.jitter
         at = int(clip.target_slice[example.number])
-        frame_at = None if example.frame is None else int(clip.frame_slice[example.frame])
-        condition[b, :-2] = condition_events(example.recording, at, frame_at, c, example.jitter)
+        frame_at = None
         if example.frame is not None:
-            condition[b, -2] = example.jitter.images(clip.frames[example.frame]) / np.float32(255)
+            frame_at = int(clip.frame_slice[example.frame])
+            condition[b, -2] = jitter.warp_images(clip.frames[example.frame]) / np.float32(255)
             condition[b, -1] = 1
-        target[b, 0] = example.jitter.images(clip.target[example.number]) / np.float32(255)
+        condition[b, :-2] = condition_events(example.sparse, at, frame_at, c, jitter)
+        target[b, 0] = jitter.warp_images(clip.target[example.number]) / np.float32(255)
     result = torch.from_numpy(condition)
     result[:, :-2] = compress(result[:, :-2], c.gain)
     return (
@@ -108,23 +109,23 @@ def make_example_batch(
 
 
 def sample_example(
-    recording: SparseClip,
+    sparse: SparseClip,
     configuration: ReconstructionConfiguration,
     training: ReconstructionTraining,
     rng: np.random.Generator,
 ) -> ReconstructionExample:
-    """Draw a target of a clip, perhaps a frame, and an augmentation."""
-    clip = recording.clip
+    """Sample a target of a clip, a frame or none, and an augmentation."""
+    clip = sparse.clip
     number = int(rng.integers(len(clip.target)))
     at = int(clip.target_slice[number])
-    frame = newest_frame(recording, at)
+    frame = newest_frame(sparse, at)
     if rng.random() >= training.frame_chance:
         frame = None
     if frame is not None and rng.random() < training.old_frame_chance:
         frame = int(rng.integers(max(0, frame - 4), frame + 1))
     if frame is not None and at - int(clip.frame_slice[frame]) >= configuration.frame_slices:
         frame = None
-    return ReconstructionExample(recording, number, frame, training.augmentation.sample(rng))
+    return ReconstructionExample(sparse, number, frame, training.augmentation.sample(rng))
 
 
 def structural_similarity(truth: Tensor, image: Tensor) -> Tensor:
@@ -173,7 +174,7 @@ def train_reconstruction(
 ) -> Trained[ConditionalVae]:
     """Train on images with and without a frame.
 
-    Half of each batch is painted from a sample of the posterior, half from the prior's mean, which
+    Half of each batch is decoded from a sample of the posterior, half from the prior's mean, which
     is what inference uses.
 
     Args:
@@ -216,18 +217,18 @@ def train_reconstruction(
 
 
 def validation_examples(
-    recordings: Sequence[SparseClip], configuration: ReconstructionConfiguration, limit: int = 200
+    clips: Sequence[SparseClip], configuration: ReconstructionConfiguration, limit: int = 200
 ) -> list[ReconstructionExample]:
     """Return a fixed set of examples, half of them with the newest frame."""
     examples = []
-    for i, recording in enumerate(recordings[:limit]):
-        clip = recording.clip
+    for i, sparse in enumerate(clips[:limit]):
+        clip = sparse.clip
         number = len(clip.target) // 3 + i % max(len(clip.target) // 2, 1)
-        frame = newest_frame(recording, int(clip.target_slice[number])) if i % 2 else None
+        frame = newest_frame(sparse, int(clip.target_slice[number])) if i % 2 else None
         if frame is not None:
             age = int(clip.target_slice[number]) - int(clip.frame_slice[frame])
             frame = frame if age < configuration.frame_slices else None
-        examples.append(ReconstructionExample(recording, number, frame))
+        examples.append(ReconstructionExample(sparse, number, frame))
     return examples
 
 

@@ -67,8 +67,8 @@ def test_mirror_and_shift_move_events_and_images_alike():
     image[40:80, 30:70] = rng.integers(1, 255, (40, 40))
     for jitter in (Jitter(), Jitter(mirror=True), Jitter(mirror=True, rows=3, columns=-5)):
         moved = np.zeros_like(image)
-        moved.ravel()[jitter.table()[np.flatnonzero(image)]] = image[image > 0]
-        np.testing.assert_array_equal(jitter.images(image), moved)
+        moved.ravel()[jitter.cell_map()[np.flatnonzero(image)]] = image[image > 0]
+        np.testing.assert_array_equal(jitter.warp_images(image), moved)
 
 
 @pytest.mark.parametrize(
@@ -83,20 +83,20 @@ def test_all_that_moves_moves_events_and_images_alike(jitter):
     for row, column in ((30, 90), (64, 64), (90, 40)):
         image = np.zeros((128, 128), np.uint8)
         image[row : row + 4, column : column + 4] = 200
-        expected = np.stack(np.divmod(jitter.table()[np.flatnonzero(image)], 128)).mean(1)
-        found = np.argwhere(jitter.images(image)).mean(0)
+        expected = np.stack(np.divmod(jitter.cell_map()[np.flatnonzero(image)], 128)).mean(1)
+        found = np.argwhere(jitter.warp_images(image)).mean(0)
         np.testing.assert_allclose(found, expected, atol=1)
 
 
 def test_a_turn_is_clockwise_and_a_stretch_is_tall():
     right = 64 * 128 + 100
-    assert Jitter(turn=0.2).table()[right] // 128 == pytest.approx(64 + 36 * np.sin(0.2), abs=1)
-    cells = np.stack(np.divmod(Jitter(stretch=1.44).table()[[100 * 128 + 64, right]], 128))
+    assert Jitter(turn=0.2).cell_map()[right] // 128 == pytest.approx(64 + 36 * np.sin(0.2), abs=1)
+    cells = np.stack(np.divmod(Jitter(stretch=1.44).cell_map()[[100 * 128 + 64, right]], 128))
     assert cells.T.tolist() == [[64 + int(36.5 * 1.2), 64], [64, 64 + int(36.5 / 1.2)]]
 
 
 def test_a_bend_is_smooth_and_small():
-    rows, columns = np.divmod(Jitter(bend=4, seed=1).table().reshape(128, 128), 128)
+    rows, columns = np.divmod(Jitter(bend=4, seed=1).cell_map().reshape(128, 128), 128)
     moved = (np.stack([rows, columns]) - np.indices((128, 128)))[:, 16:-16, 16:-16]
     assert 2 < np.abs(moved).max() < 6
     assert np.abs(np.diff(moved, axis=1)).max() <= 2
