@@ -34,8 +34,8 @@ def make_action_units(
 ) -> dict[str, Any]:
     """Train a network, choose its thresholds on the validation split, write its weights.
 
-    The spiking network on events becomes `au.safetensors`, which the nodes run; every other
-    model, and a control, a file of its own name for `estimators.read_baselines`.
+    The spiking network on events is written to `au.safetensors`, which the nodes run; every
+    other model, and a control, to a file of its own name for `read_baselines`.
 
     Args:
         training_clips: to learn from; the model mediapipe needs none.
@@ -60,7 +60,7 @@ def make_action_units(
     if run.model == 'mediapipe':
         if run.persons or resume:
             raise MicroexprError(
-                'the model mediapipe learns nothing: leave out persons and resume'
+                'the model mediapipe is not trained: leave out persons and resume'
             )
         return _choose_thresholds(validation_clips, run.out)
     name = name_of(run.model, c.control)
@@ -113,7 +113,7 @@ def _of_persons(clips: Sequence[SparseClip], persons: int) -> Sequence[SparseCli
 
 def _choose_thresholds(clips: Sequence[SparseClip], out: Path) -> dict[str, Any]:
     found = blendshapes.predict(clips)
-    # Blendshapes have ranges of their own; their probabilities can be compared with each other.
+    # Blendshapes have different ranges; their probabilities are comparable.
     scale = fit_presence(found, clips)
     traces = [scale.probability(trace) for trace in found]
     presence = fit_presence(traces, clips)

@@ -1,4 +1,4 @@
-"""Weights files: tensors, and everything that is needed to use them."""
+"""Weights files: tensors, with configuration, thresholds and calibration in the header."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Weights:
     """What a weights file holds.
 
     Attributes:
-        name: what people call the network.
+        name: name of the network.
         hash: first 8 hexadecimal digits of the SHA-256 of the file.
         settings: configuration, thresholds and calibration, JSON values by section.
         tensors: by the names of the network's own state dictionary.
@@ -47,7 +47,7 @@ class Weights:
 
     @property
     def model(self) -> str:
-        """Name and hash: which network made an estimate."""
+        """Name and hash, as published with the estimates."""
         return f'{self.name}@{self.hash}'
 
     def configuration(self, kind: type[Configuration]) -> Configuration:
@@ -62,9 +62,9 @@ class Weights:
         own = self.settings['configuration']
         names = {key_of(item): item.name for item in fields(kind)}  # type: ignore[arg-type]
         if set(names) != set(own):
-            odd = ', '.join(sorted(set(names) ^ set(own)))
+            differing = ', '.join(sorted(set(names) ^ set(own)))
             raise MicroexprError(
-                f'{self.model} has weights of another version, which differ in {odd}: '
+                f'{self.model} has weights of another version, which differ in {differing}: '
                 'train them again'
             )
         # JSON knows no tuples.
@@ -73,7 +73,7 @@ class Weights:
 
 
 def shipped(kind: Kind) -> Path:
-    """Return where the weights that come with the package are."""
+    """Return the path of the weights that come with the package."""
     return _SHIPPED / f'{kind}.safetensors'
 
 
@@ -89,7 +89,7 @@ def save(
     Args:
         path: file to write; its folder is made.
         kind: which network the weights are for.
-        name: what people call the network.
+        name: name of the network.
         settings: JSON values by section.
         tensors: by the names of the network's state dictionary.
     """
@@ -102,7 +102,7 @@ def save(
         'units': facs.CODES,
         'settings': settings,
     }
-    # One entry: safetensors writes several in an order that changes, and the hash with it.
+    # One entry: safetensors writes several in varying order, and the hash would vary too.
     metadata = {_HEADER: json.dumps(header, sort_keys=True)}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
@@ -117,7 +117,7 @@ def load(path: Path, kind: Kind, with_tensors: bool = True) -> Weights:
     Args:
         path: a file of `save`.
         kind: which network the weights are for.
-        with_tensors: False to leave them out, for whom an export is enough: needs no torch.
+        with_tensors: False to leave out the tensors, without loading torch, if an export is run.
 
     Raises:
         MicroexprError: there is no such file, it was not written by this package, it is for

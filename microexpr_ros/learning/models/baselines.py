@@ -1,4 +1,4 @@
-"""What costs nothing: the scores that a network has to beat."""
+"""Trivial baselines: the scores that a network has to beat."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def always_positive(present: NDArray[np.bool_]) -> float:
 
 
 def mean_face(train: Sequence[SparseClip]) -> NDArray[np.uint8]:
-    """Return the mean of the training targets, uint8 [GRID, GRID]: knows no events at all."""
+    """Return the mean of the training targets, uint8 [GRID, GRID]: an image without events."""
     mean = np.mean([r.clip.target.mean(0, dtype=np.float64) for r in train], axis=0)
     return np.asarray(np.round(mean), np.uint8)
 
@@ -48,5 +48,5 @@ def newest_frame(sparse: SparseClip, at: int) -> int | None:
 
 
 def shuffled(slices: int, seed: int) -> NDArray[np.int64]:
-    """Return the slices in random order: what is left without the order of time."""
+    """Return the numbers of slices in random order, for the time-shuffled control."""
     return np.random.default_rng(seed).permutation(slices)

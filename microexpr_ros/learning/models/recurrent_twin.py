@@ -20,9 +20,9 @@ from microexpr_ros.perception.spiking.traces import trace_sequence
 class RecurrentTwin(nn.Module):
     """As many layers and parameters as the spiking network of the same configuration.
 
-    It is given the same traces. Its convolutions are those of the spiking network, with rectified
-    values for spikes and no memory; a gated recurrent unit (Cho et al., 2014) stands for the leaky
-    integrators, with as many units as make up the same number of parameters.
+    Its input is the same traces. Its convolutions are those of the spiking network, with
+    rectified values in place of spikes and without state. A gated recurrent unit (Cho et al.,
+    2014) replaces the leaky integrators, of a size that gives the same number of parameters.
 
     Args:
         configuration: of the spiking network.
@@ -67,8 +67,8 @@ class RecurrentTwin(nn.Module):
             return run_memoryless(self, encoded, state)
         c, steps = self.configuration, len(encoded)
         traces, before = state
-        given, traces = trace_sequence(encoded, traces, c.decays(), c.semi_saturation)
-        flat = given.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        inputs, traces = trace_sequence(encoded, traces, c.decays(), c.semi_saturation)
+        flat = inputs.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         drive = functional.relu(self.projection(self.convolutions(flat).flatten(1)))
         values, last = self.recurrence(drive.view(steps, -1, drive.shape[-1]), before[None])
         result: Tensor = self.readout(functional.relu(values))

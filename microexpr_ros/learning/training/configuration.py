@@ -1,4 +1,4 @@
-"""Runs of training: one YAML file is one run."""
+"""Training runs, each described by one YAML file."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from microexpr_ros.perception.reconstruction.configuration import Reconstruction
 from microexpr_ros.perception.settings import key_of
 from microexpr_ros.perception.spiking.network import SpikingConfiguration
 
-Described = TypeVar('Described')
+Configuration = TypeVar('Configuration')
 
 Method = Literal[Model, 'mediapipe']
-"""What can be compared: mediapipe is not trained, but its thresholds are chosen."""
+"""Methods that are compared; for mediapipe only thresholds are fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,10 @@ class ActionUnitRun:
     Attributes:
         data: data set with the splits train and val.
         out: folder for checkpoint, logs and weights.
-        model: which of the methods that are compared.
+        model: method to train.
         training: how to train.
         network: what to train.
-        persons: learn from the first so many persons only, 0 for all: for a learning curve.
+        persons: train on the first so many persons only, 0 for all; for a learning curve.
     """
 
     data: Path
@@ -55,17 +55,19 @@ class ReconstructionRun:
     network: ReconstructionConfiguration = field(default_factory=ReconstructionConfiguration)
 
 
-def read_run(kind: type[Described], path: Path | None, overrides: Mapping[str, Any]) -> Described:
-    """Read a run; what neither the file nor an override gives has its default.
+def read_run(
+    kind: type[Configuration], path: Path | None, overrides: Mapping[str, Any]
+) -> Configuration:
+    """Read a run; values that are in neither the file nor the overrides have their defaults.
 
     Args:
         kind: `ActionUnitRun` or `ReconstructionRun`.
         path: YAML file of the kind's fields; None for an empty one.
-        overrides: values that go before those of the file, by keys such as `training.epochs`;
-            None gives none.
+        overrides: values that replace those of the file, by keys such as `training.epochs`;
+            None keeps the file's.
 
     Raises:
-        MicroexprError: the file cannot be read, or a key or value has no sense.
+        MicroexprError: the file cannot be read, or a key or a value is invalid.
     """
     content: Any = {}
     if path is not None:
@@ -83,19 +85,19 @@ def read_run(kind: type[Described], path: Path | None, overrides: Mapping[str, A
                 content[name] = value
             elif isinstance(within := content.get(section) or {}, dict):
                 content[section] = {**within, name: value}
-    return describe(kind, content, str(path) if path is not None else 'the command line')
+    return from_plain_values(kind, content, str(path) if path is not None else 'the command line')
 
 
-def describe(kind: type[Described], content: Any, where: str) -> Described:
-    """Return a dataclass from plain values, those of a YAML file.
+def from_plain_values(kind: type[Configuration], content: Any, where: str) -> Configuration:
+    """Return a dataclass from the plain values of a YAML file.
 
     Args:
         kind: a dataclass; its fields may be dataclasses.
         content: values by the names of the fields, or by their earlier names.
-        where: what error messages call the content.
+        where: name of the content in error messages.
 
     Raises:
-        MicroexprError: a key is unknown or missing, or a value has no sense.
+        MicroexprError: a key is unknown or missing, or a value is invalid.
     """
     assert is_dataclass(kind)
     if not isinstance(content, Mapping):
@@ -134,7 +136,7 @@ def _by_name(kind: Any, content: Mapping[Any, Any], where: str) -> dict[Any, Any
 
 def _value(hint: Any, value: Any, where: str) -> Any:
     if is_dataclass(hint):
-        return describe(hint, {} if value is None else value, where)  # type: ignore[arg-type]
+        return from_plain_values(hint, {} if value is None else value, where)  # type: ignore[arg-type]
     choices = get_args(hint)
     if get_origin(hint) is Literal:
         if value in choices:

@@ -17,9 +17,9 @@ _FINE: Final = 4
 class ConditionalVae(nn.Module):
     """A conditional variational autoencoder (Sohn et al., 2015) of grey images.
 
-    The decoder paints an image, and says per pixel how far the frame, if there is one, is
-    copied instead. Skips come from the condition alone, so the latent variable only has to
-    carry what the condition leaves open.
+    The decoder paints an image, and a gate per pixel by which the frame, if there is one, is
+    copied instead. Skip connections come from the condition alone, so the latent variable
+    carries only what the condition does not determine.
 
     Args:
         configuration: shape of the network.
@@ -43,11 +43,11 @@ class ConditionalVae(nn.Module):
             _Block(before, after, 1, deployed)
             for before, after in ((8 * w, 4 * w), (6 * w, 2 * w), (3 * w, w))
         )
-        # Features as fine as the grid would cost as much as all the rest: the last step up
-        # rearranges channels, and only a linear filter runs on the full grid.
+        # Features on the full grid would double the cost: the last upsampling rearranges
+        # channels, and only a linear filter runs on the full grid.
         self.fine = nn.Sequential(nn.Conv2d(w, 4 * _FINE, 3, padding=1), nn.PixelShuffle(2))
         self.paint = nn.Conv2d(_FINE + c.channels, 2, 3, padding=1)
-        # A frame is nearly right already: begin by copying it.
+        # A frame is nearly right already: training begins with copying it.
         with torch.no_grad():
             self.paint.get_parameter('bias')[1] = 3.0
 
@@ -121,7 +121,7 @@ class _Block(nn.Module):
 
 
 class _Posterior(nn.Module):
-    """Where the latent variable of a known image is, given the condition's features."""
+    """Distribution of the latent variable given the image and the condition's features."""
 
     def __init__(self, configuration: ReconstructionConfiguration) -> None:
         super().__init__()

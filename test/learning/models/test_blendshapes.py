@@ -13,10 +13,10 @@ from microexpr_ros.learning.models import blendshapes
 from microexpr_ros.learning.models.blendshapes import (
     REST_FRAMES,
     UNITS,
-    held,
+    above_rest,
+    hold_between_frames,
     predict,
-    risen,
-    weigh,
+    weighted_sum,
 )
 from microexpr_ros.learning.pipelines import make_action_units
 from microexpr_ros.learning.training.configuration import ActionUnitRun
@@ -28,23 +28,23 @@ def test_every_unit_has_blendshapes():
 
 def test_the_stronger_side_counts():
     found = {'a': 0.2, 'bLeft': 0.1, 'bRight': 0.6}
-    assert weigh({'a': 1.0, 'b*': 0.5}, found) == pytest.approx(0.2 + 0.3)
+    assert weighted_sum({'a': 1.0, 'b*': 0.5}, found) == pytest.approx(0.2 + 0.3)
 
 
 def test_units_rise_over_the_face_at_rest():
     units = np.full((REST_FRAMES + 3, 18), 0.2, np.float32)
     units[-3:, 3] = 0.9, 0.1, np.nan
     units[-1] = np.nan
-    rise = risen(units)
+    rise = above_rest(units)
     assert not rise[:REST_FRAMES].any()
     np.testing.assert_allclose(rise[-3:, 3], [0.7, 0, 0], atol=1e-6)
-    assert not risen(np.full((4, 18), np.nan, np.float32)).any()
+    assert not above_rest(np.full((4, 18), np.nan, np.float32)).any()
 
 
 def test_values_are_held_from_frame_to_frame(make_clip):
     recording = make_sparse(make_clip(4))
     units = np.repeat(np.arange(1, 14, dtype=np.float32)[:, None], 18, 1)
-    trace = held(units, recording)
+    trace = hold_between_frames(units, recording)
     assert trace.shape == (40, 18)
     # Frames are complete in slices 2, 5, 8 and so on.
     np.testing.assert_array_equal(trace[:9, 0], [0, 0, 1, 1, 1, 2, 2, 2, 3])

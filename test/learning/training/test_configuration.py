@@ -8,7 +8,7 @@ from microexpr_ros.learning.training.action_units import TrainingConfiguration
 from microexpr_ros.learning.training.configuration import (
     ActionUnitRun,
     ReconstructionRun,
-    describe,
+    from_plain_values,
     read_run,
 )
 from microexpr_ros.perception.settings import to_settings
@@ -103,4 +103,4 @@ def test_there_are_runs_of_the_package():
 def test_configurations_survive_plain_values():
     configuration = TrainingConfiguration(epochs=3, burn_in=2, control='memoryless')
     plain = yaml.safe_load(yaml.safe_dump(to_settings(configuration)))
-    assert describe(TrainingConfiguration, plain, 'test') == configuration
+    assert from_plain_values(TrainingConfiguration, plain, 'test') == configuration

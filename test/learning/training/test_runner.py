@@ -18,7 +18,7 @@ from microexpr_ros.learning.training.runner import (
     seed_torch,
     training_settings,
 )
-from microexpr_ros.learning.training.tensorboard import scalar_log
+from microexpr_ros.learning.training.tensorboard import tensorboard_log
 
 
 def line(optimization, scores=None, seen=None):
@@ -128,7 +128,7 @@ def test_curves_can_be_read_back(tmp_path):
     pytest.importorskip('tensorboardX')
     from tensorboardX.proto.event_pb2 import Event
 
-    with scalar_log(tmp_path) as report:
+    with tensorboard_log(tmp_path) as report:
         report(Progress(1, 3, 2, 5, 0.5, 1e-3, None, 0.0))
         report(Progress(1, 3, 5, 5, 0.4, 1e-3, 0.8, 0.0))
     (file,) = tmp_path.iterdir()
@@ -150,7 +150,10 @@ def test_curves_can_be_read_back(tmp_path):
 
 def test_curves_without_their_package_say_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'tensorboardX', None)
-    with pytest.raises(MicroexprError, match='pip install tensorboardX'), scalar_log(tmp_path):
+    with (
+        pytest.raises(MicroexprError, match='pip install tensorboardX'),
+        tensorboard_log(tmp_path),
+    ):
         pass
 
 
