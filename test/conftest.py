@@ -16,7 +16,7 @@ def make_clip():
 
 
 @pytest.fixture(scope='session')
-def recordings():
+def sparse_clips():
     # Heavy: only where it is asked for.
     import small_clips
 

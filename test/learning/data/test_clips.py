@@ -33,9 +33,9 @@ TINY = ReconstructionConfiguration(width=4, latent=2)
 
 def test_counts_come_back(make_clip):
     clip = make_clip(4)
-    recording = make_sparse(clip)
-    for number in range(recording.slices):
-        np.testing.assert_array_equal(dense_counts(recording, number), clip.counts[number])
+    sparse = make_sparse(clip)
+    for number in range(sparse.slices):
+        np.testing.assert_array_equal(dense_counts(sparse, number), clip.counts[number])
 
 
 def test_sequences_are_what_the_classifier_would_be_given(make_clip):
@@ -52,11 +52,11 @@ def test_sequences_are_what_the_classifier_would_be_given(make_clip):
 
 
 def test_order_moves_slices(make_clip):
-    recording = make_sparse(make_clip(4))
-    order = np.random.default_rng(0).permutation(recording.slices)
+    sparse = make_sparse(make_clip(4))
+    order = np.random.default_rng(0).permutation(sparse.slices)
     plain, shuffled = (
-        make_batch([recording], 2),
-        make_batch([recording], 2, order=[order]),
+        make_batch([sparse], 2),
+        make_batch([sparse], 2, order=[order]),
     )
     np.testing.assert_array_equal(shuffled.density, plain.density[order])
 
@@ -113,24 +113,24 @@ def test_jitter_neither_invents_nor_repeats_events(seed):
 
 
 def test_thinning_keeps_its_share(make_clip):
-    recording = make_sparse(make_clip(4))
-    kept = make_batch([recording], 2, [Jitter(keep=0.5, seed=3)]).density.sum()
-    assert kept / make_batch([recording], 2).density.sum() == pytest.approx(0.5, abs=0.05)
+    sparse = make_sparse(make_clip(4))
+    kept = make_batch([sparse], 2, [Jitter(keep=0.5, seed=3)]).density.sum()
+    assert kept / make_batch([sparse], 2).density.sum() == pytest.approx(0.5, abs=0.05)
 
 
 def test_polarities_have_their_gains(make_clip):
-    recording = make_sparse(make_clip(4))
+    sparse = make_sparse(make_clip(4))
     plain, changed = (
-        make_batch([recording], 2, [jitter]).density.sum((0, 1, 3, 4))
+        make_batch([sparse], 2, [jitter]).density.sum((0, 1, 3, 4))
         for jitter in (Jitter(), Jitter(gain=1.2, balance=4.0))
     )
     np.testing.assert_allclose(changed / plain, [1.2 / 2, 1.2 * 2], rtol=1e-4)
 
 
 def test_flipping_keeps_events_in_place_and_time(make_clip):
-    recording = make_sparse(make_clip(4))
+    sparse = make_sparse(make_clip(4))
     plain, half, all_ = (
-        make_batch([recording], 2, [Jitter(flip=flip, seed=5)]).density for flip in (0, 0.5, 1)
+        make_batch([sparse], 2, [Jitter(flip=flip, seed=5)]).density for flip in (0, 0.5, 1)
     )
     np.testing.assert_array_equal(all_, plain[:, :, ::-1])
     np.testing.assert_allclose(half.sum(2), plain.sum(2), atol=1e-5)
@@ -183,10 +183,10 @@ def test_frames_are_seen_when_they_are_complete(make_clip):
 
 
 def test_events_can_be_left_out(make_clip):
-    recording = make_sparse(make_clip(4))
+    sparse = make_sparse(make_clip(4))
     given = {'windows': [(11, 31)], 'frames': True, 'decays': (0.5, 0.9)}
-    whole = make_batch([recording], 2, [Jitter(noise=0.01)], **given)
-    part = make_batch([recording], 2, [Jitter(noise=0.01)], **given, events=False)
+    whole = make_batch([sparse], 2, [Jitter(noise=0.01)], **given)
+    part = make_batch([sparse], 2, [Jitter(noise=0.01)], **given, events=False)
     assert not part.density.any()
     assert not part.traces.any()
     np.testing.assert_array_equal(part.frames, whole.frames)
@@ -194,9 +194,9 @@ def test_events_can_be_left_out(make_clip):
 
 
 def test_frames_of_a_window_are_those_of_the_clip(make_clip):
-    recording = make_sparse(make_clip(4))
-    whole = make_batch([recording], 2, frames=True).frames
-    part = make_batch([recording], 2, windows=[(11, 31)], frames=True).frames
+    sparse = make_sparse(make_clip(4))
+    whole = make_batch([sparse], 2, frames=True).frames
+    part = make_batch([sparse], 2, windows=[(11, 31)], frames=True).frames
     np.testing.assert_allclose(part, whole[11:31], atol=1e-5)
 
 
@@ -213,10 +213,10 @@ def test_frames_do_not_see_light(make_clip):
 @pytest.mark.parametrize('jitter', [None, Jitter(mirror=True, rows=5, keep=0.5, flip=0.2, seed=4)])
 def test_traces_are_what_the_slices_before_have_left(make_clip, jitter):
     """A sequence that begins within a clip goes on where the one before it ended."""
-    recording, decays = make_sparse(make_clip(4)), (0.5, 0.9)
+    sparse, decays = make_sparse(make_clip(4)), (0.5, 0.9)
     jitters = None if jitter is None else [jitter]
-    whole = make_batch([recording], 2, jitters, frames=True, decays=decays)
-    part = make_batch([recording], 2, jitters, windows=[(11, 31)], frames=True, decays=decays)
+    whole = make_batch([sparse], 2, jitters, frames=True, decays=decays)
+    part = make_batch([sparse], 2, jitters, windows=[(11, 31)], frames=True, decays=decays)
     np.testing.assert_allclose(part.density, whole.density[11:31], rtol=1e-6)
     np.testing.assert_array_equal(part.sides, whole.sides[11:31])
     assert not whole.traces.any()
@@ -228,17 +228,15 @@ def test_traces_are_what_the_slices_before_have_left(make_clip, jitter):
 
 
 def test_windows_of_one_clip_are_drawn_as_each_alone(make_clip):
-    recording, decays = make_sparse(make_clip(4)), (0.5, 0.9)
+    sparse, decays = make_sparse(make_clip(4)), (0.5, 0.9)
     jitter = Jitter(mirror=True, rows=5, turn=0.1, keep=0.7, seed=4)
     windows = [(20, 31), (0, 9), (11, 13), (11, 40), (39, 40)]
     count = len(windows)
     together = make_batch(
-        [recording] * count, 2, [jitter] * count, None, windows, frames=True, decays=decays
+        [sparse] * count, 2, [jitter] * count, None, windows, frames=True, decays=decays
     )
     for b, (first, end) in enumerate(windows):
-        alone = make_batch(
-            [recording], 2, [jitter], None, [(first, end)], frames=True, decays=decays
-        )
+        alone = make_batch([sparse], 2, [jitter], None, [(first, end)], frames=True, decays=decays)
         for name in ('traces', 'frame_traces'):
             np.testing.assert_allclose(
                 getattr(together, name)[b], getattr(alone, name)[0], rtol=1e-4, atol=1e-6
@@ -307,15 +305,15 @@ def test_condition_is_what_the_reconstructor_holds(make_clip, frame):
 
 def test_condition_without_events_is_empty(make_clip):
     clip = make_clip(0)
-    recording = make_sparse(clip)
-    events = condition_events(recording, 0, None, TINY, Jitter(keep=0.0))
+    sparse = make_sparse(clip)
+    events = condition_events(sparse, 0, None, TINY, Jitter(keep=0.0))
     assert not events.any()
 
 
 def test_loading_reads_the_split(data):
-    recordings = load_split(data, 'val', images=False)
-    assert [r.clip.index for r in recordings] == list(range(6))
-    assert recordings[0].clip.frames.shape == (0, 128, 128)
+    sparse_clips = load_split(data, 'val', images=False)
+    assert [r.clip.index for r in sparse_clips] == list(range(6))
+    assert sparse_clips[0].clip.frames.shape == (0, 128, 128)
 
 
 def test_missing_data_names_the_command(tmp_path):
