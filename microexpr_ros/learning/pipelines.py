@@ -78,8 +78,8 @@ def make_action_units(
     network, deployed = trained.network, None
     if name == 'events' and isinstance(network, SpikingNetwork):
         network = deployed = network.deployed()
-    traces = training.predict(network, validation_clips, c.control)
-    presence = fit_presence(traces, validation_clips)
+    predicted = training.predict(network, validation_clips, c.control)
+    presence = fit_presence(predicted, validation_clips)
     persons = len({clip.clip.identity for clip in seen})
     described = {**training_settings(c, trained), 'clips': len(seen), 'persons': persons}
     if deployed is None:
@@ -99,7 +99,7 @@ def make_action_units(
         'persons': persons,
         'best_epoch': trained.epoch,
         'validation_score': trained.score,
-        'validation': score_peaks(traces, validation_clips, presence),
+        'validation': score_peaks(predicted, validation_clips, presence),
         'history': list(trained.history),
     }
 
@@ -115,10 +115,10 @@ def _choose_thresholds(clips: Sequence[SparseClip], out: Path) -> dict[str, Any]
     found = blendshapes.predict(clips)
     # Blendshapes have different ranges; their probabilities are comparable.
     scale = fit_presence(found, clips)
-    traces = [scale.probability(trace) for trace in found]
-    presence = fit_presence(traces, clips)
+    predicted = [scale.probability(scores) for scores in found]
+    presence = fit_presence(predicted, clips)
     path = write_baseline(out, 'mediapipe', presence, scale=scale)
-    return {'weights': str(path), 'validation': score_peaks(traces, clips, presence)}
+    return {'weights': str(path), 'validation': score_peaks(predicted, clips, presence)}
 
 
 def make_reconstruction(

@@ -143,7 +143,7 @@ class ActionUnitClassifier:
         if runtime is not None:
             slice_ns = file.settings['configuration']['slice_ns']
             return cls(None, *_settings(file), runtime=runtime, slice_ns=slice_ns)
-        # Here, as an export runs without torch.
+        # Imported here: an export runs without torch.
         import torch
 
         torch.set_num_threads(1)
@@ -156,7 +156,7 @@ class ActionUnitClassifier:
         Raises:
             MicroexprError: the weights are of another version.
         """
-        # Here, as an export runs without torch.
+        # Imported here: an export runs without torch.
         from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
         network = SpikingNetwork(file.configuration(SpikingConfiguration), normalized=False)
@@ -192,7 +192,7 @@ class ActionUnitClassifier:
     ) -> tuple[ActionUnitEstimate, ActionUnitState]:
         """Advance by one slice.
 
-        The state starts anew when no face region is known, and when the slice does not begin
+        The state is reset when no face region is known, and when the slice does not begin
         where the last one ended.
 
         Args:
@@ -275,7 +275,7 @@ def decide_presence(
 def _torch_runtime(network: SpikingNetwork | None) -> TorchRuntime:
     if network is None:
         raise ValueError('neither a network nor an export of one')
-    # Here, as an export runs without torch.
+    # Imported here: an export runs without torch.
     from microexpr_ros.perception.spiking.inference import SpikingInference
     from microexpr_ros.perception.torch_runtime import TorchRuntime
 

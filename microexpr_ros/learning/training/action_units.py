@@ -62,11 +62,12 @@ class TrainingConfiguration(Optimization):
     Attributes:
         rate_share: share of the epochs, the first ones, that train with firing rates.
         spike_learning_rate: peak of the schedule of the epochs that train with spikes.
-        moments: slices sampled from each clip in an epoch with firing rates.
+        slices: slices sampled from each clip in an epoch with firing rates;
+            `moments` in files.
         windows: windows sampled from each clip in an epoch with spikes.
         window: slices of a window.
         burn_in: first slices of a window that the loss leaves out, unless the window begins
-            with the clip, as its neurons begin at rest; also read as `settle`.
+            with the clip, as its neurons begin at rest; `settle` in files.
         clip_weight: weight of the clip loss beside the slice loss.
         control: train a network without access to time, to measure what time is worth.
         augmentation: ranges of random changes.
@@ -76,7 +77,7 @@ class TrainingConfiguration(Optimization):
     batch: int = 16
     rate_share: float = 8 / 9
     spike_learning_rate: float = 1e-3
-    moments: int = 6
+    slices: int = renamed_field(6, 'moments')
     windows: int = 2
     window: int = 14
     burn_in: int = renamed_field(6, 'settle')
@@ -217,22 +218,22 @@ def train(
     return runner.run_training(task, c, checkpoint, resume, report)
 
 
-def score(traces: Sequence[NDArray[np.float32]], clips: Sequence[SparseClip]) -> float:
+def score(predicted: Sequence[NDArray[np.float32]], clips: Sequence[SparseClip]) -> float:
     """Return the score of an epoch: mean AUC of all units and of the dominant one.
 
     It needs no thresholds, so it does not depend on how they are fitted.
 
     Args:
-        traces: predicted intensities of each clip, float32 [T, 18].
+        predicted: intensities of each clip, float32 [T, 18].
         clips: the clips.
     """
-    peaks = np.stack([trace.max(0) for trace in traces])
+    peaks = np.stack([intensity.max(0) for intensity in predicted])
     present = np.stack([r.peaks for r in clips]) >= facs.PRESENT
     units = np.arange(len(facs.CODES))
-    leads = np.array([r.label for r in clips])[:, None] == units
+    dominant = np.array([r.label for r in clips])[:, None] == units
     areas = [
         metrics.area_under_curve(truth[:, k], peaks[:, k])
-        for truth in (present, leads)
+        for truth in (present, dominant)
         for k in units
     ]
     return float(np.nanmean(areas))
@@ -265,7 +266,7 @@ def _sample_batch(
     rng: np.random.Generator,
 ) -> SequenceBatch:
     c = configuration
-    count, length = (c.moments, 1) if rates else (c.windows, c.window)
+    count, length = (c.slices, 1) if rates else (c.windows, c.window)
     jitters = [c.augmentation.sample(rng) for _ in clips]
     order = None
     if c.control == 'time-shuffled':
@@ -355,9 +356,9 @@ def predict(
         logits = _logits(network, _whole_clips(network, chunk, order), control)
         intensity = intensities(logits).amax(3).numpy()
         for b, sparse in enumerate(chunk):
-            trace = intensity[: sparse.slices, b]
+            own = intensity[: sparse.slices, b]
             # The intensities of a slice are compared with the truth of the same slice.
-            out.append(trace if order is None else trace[np.argsort(order[b])])
+            out.append(own if order is None else own[np.argsort(order[b])])
     return out
 
 

@@ -51,19 +51,21 @@ def dominant(peaks: NDArray[np.float32], presence: Presence) -> NDArray[np.int64
     return np.where(margin.max(1) >= 0, chosen, NONE).astype(np.int64)
 
 
-def fit_presence(traces: Sequence[NDArray[np.float32]], clips: Sequence[SparseClip]) -> Presence:
+def fit_presence(
+    predicted: Sequence[NDArray[np.float32]], clips: Sequence[SparseClip]
+) -> Presence:
     """Fit thresholds and probabilities to slices, and peaks to clips.
 
     Args:
-        traces: predicted intensities of each clip, float32 [T, 18].
+        predicted: intensities of each clip, float32 [T, 18].
         clips: the clips, of the validation split.
     """
-    score = log_odds(np.concatenate(list(traces)))
+    score = log_odds(np.concatenate(list(predicted)))
     truth = np.concatenate([r.clip.intensity for r in clips]) >= PRESENT
-    begins = np.concatenate([np.arange(len(trace)) == 0 for trace in traces])
-    threshold = fit_thresholds(np.concatenate(list(traces)), truth, begins)
+    begins = np.concatenate([np.arange(len(intensity)) == 0 for intensity in predicted])
+    threshold = fit_thresholds(np.concatenate(list(predicted)), truth, begins)
     peak = fit_peaks(
-        log_odds(np.stack([trace.max(0) for trace in traces])),
+        log_odds(np.stack([intensity.max(0) for intensity in predicted])),
         np.stack([r.peaks for r in clips]),
         np.array([r.label for r in clips], np.int64),
     )

@@ -18,7 +18,7 @@ def tensorboard_log(folder: Path) -> Iterator[Report]:
         MicroexprError: the package tensorboardX is missing.
     """
     try:
-        # Here, as its import loads torch's own writer, only where curves are wanted.
+        # Imported here, as it loads the tensorboard of torch too, only if curves are wanted.
         from tensorboardX import SummaryWriter
     except ImportError as error:
         raise MicroexprError(

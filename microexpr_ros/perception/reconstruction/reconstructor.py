@@ -93,7 +93,7 @@ class Reconstructor:
         runtime = load_export(path, file.hash)
         if runtime is not None:
             return cls(None, file.model, runtime, file.configuration(ReconstructionConfiguration))
-        # Here, as an export runs without torch.
+        # Imported here: an export runs without torch.
         import torch
 
         torch.set_num_threads(1)
@@ -106,7 +106,7 @@ class Reconstructor:
         Raises:
             MicroexprError: the weights are of another version.
         """
-        # Here, as an export runs without torch.
+        # Imported here: an export runs without torch.
         from microexpr_ros.perception.reconstruction.network import ConditionalVae
 
         network = ConditionalVae(file.configuration(ReconstructionConfiguration), deployed=True)
@@ -146,7 +146,7 @@ class Reconstructor:
     def observe(self, slice_: Slice, state: ReconstructionState) -> ReconstructionState:
         """Take in one slice; none may be left out.
 
-        The state starts anew when no face region is known, and when the slice does not begin
+        The state is reset when no face region is known, and when the slice does not begin
         where the last one ended.
 
         Args:
@@ -203,7 +203,7 @@ class Reconstructor:
 def _torch_runtime(network: ConditionalVae | None) -> TorchRuntime:
     if network is None:
         raise ValueError('neither a network nor an export of one')
-    # Here, as an export runs without torch.
+    # Imported here: an export runs without torch.
     from microexpr_ros.perception.reconstruction.inference import ReconstructionInference
     from microexpr_ros.perception.torch_runtime import TorchRuntime
 
