@@ -93,6 +93,7 @@ def save(
         settings: JSON values by section.
         tensors: by the names of the network's state dictionary.
     """
+    # Imported here, as it loads torch, which reading a header does not need.
     from safetensors.torch import save_file
 
     header = {
