@@ -1,4 +1,4 @@
-"""Action Units: the vocabulary of the Facial Action Coding System that the package speaks.
+"""Action Units of the Facial Action Coding System, and when an expression is micro.
 
 Source: Ekman, Friesen and Hager, Facial Action Coding System (2002).
 """
@@ -32,3 +32,11 @@ CODES: Final[tuple[int, ...]] = tuple(NAMES)
 
 PRESENT: Final = 0.05
 """Intensity from which a unit counts as present in the ground truth."""
+
+MICRO_NS: Final = 500_000_000
+"""Duration from which an expression is no longer a micro-expression (Yan et al., 2013)."""
+
+
+def is_micro(duration_ns: int) -> bool:
+    """Return whether an expression of this duration, onset to offset, is a micro-expression."""
+    return duration_ns < MICRO_NS

@@ -16,13 +16,13 @@ def make_clip():
 
 
 @pytest.fixture(scope='session')
-def recordings():
+def sparse_clips():
     # Heavy: only where it is asked for.
     import small_clips
 
-    from microexpr_ros.learning.data.clips import record
+    from microexpr_ros.learning.data.clips import make_sparse
 
-    return [record(small_clips.make_clip(number)) for number in range(12)]
+    return [make_sparse(small_clips.make_clip(number)) for number in range(12)]
 
 
 @pytest.fixture(scope='session')

@@ -88,7 +88,7 @@ def reconstruction(
     from microexpr_ros.learning.evaluation.rounding import json_values
     from microexpr_ros.learning.models.baselines import mean_face
     from microexpr_ros.perception import weights as files
-    from microexpr_ros.perception.reconstruction.network import Reconstructor
+    from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
     file = files.load(weights or files.shipped('reconstruction'), 'reconstruction')
     recordings = read_split(data, split, images=True, targets=True)

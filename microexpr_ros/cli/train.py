@@ -31,7 +31,7 @@ Epochs = Annotated[int | None, typer.Option(help='Passes over the training clips
 Batch = Annotated[int | None, typer.Option(help='Clips, or images, per step.')]
 Rate = Annotated[float | None, typer.Option(help='Peak learning rate.')]
 Seed = Annotated[int | None, typer.Option(min=0, help='Seed of everything random.')]
-Resume = Annotated[bool, typer.Option('--resume', help='Go on from the checkpoint in --out.')]
+Resume = Annotated[bool, typer.Option('--resume', help='Continue from the checkpoint in --out.')]
 Curves = Annotated[
     bool, typer.Option('--tensorboard', help='Write curves for TensorBoard to OUT/tensorboard.')
 ]
@@ -55,17 +55,17 @@ def au(
     seed: Seed = None,
     control: Annotated[
         Literal['none', 'time-shuffled', 'memoryless'] | None,
-        typer.Option(help='Train a network that must do without time.'),
+        typer.Option(help='Train a network without access to time.'),
     ] = None,
     persons: Annotated[
         int | None,
-        typer.Option(min=1, help='Learn from the first so many persons: for a learning curve.'),
+        typer.Option(min=1, help='Train on the first so many persons: for a learning curve.'),
     ] = None,
     resume: Resume = False,
     tensorboard: Curves = False,
     json_: JsonOption = False,
 ) -> None:
-    """Train the spiking network that reads Action Units, or what it is compared with.
+    """Train the spiking network that reads Action Units, or a model to compare it with.
 
     Epoch, thresholds and calibration are chosen on the split val; the split test is not read.
     """
@@ -133,12 +133,12 @@ def _options(
 
 @contextmanager
 def _reports(run: ActionUnitRun | ReconstructionRun, tensorboard: bool) -> Iterator[Report]:
-    from microexpr_ros.learning.training.tensorboard import scalar_log
+    from microexpr_ros.learning.training.tensorboard import tensorboard_log
 
     with ExitStack() as stack:
-        reports = [stack.enter_context(_shown())]
+        reports = [stack.enter_context(_progress_bar())]
         if tensorboard:
-            reports.append(stack.enter_context(scalar_log(run.out / 'tensorboard')))
+            reports.append(stack.enter_context(tensorboard_log(run.out / 'tensorboard')))
 
         def report(progress: Progress) -> None:
             for each in reports:
@@ -148,7 +148,7 @@ def _reports(run: ActionUnitRun | ReconstructionRun, tensorboard: bool) -> Itera
 
 
 @contextmanager
-def _shown() -> Iterator[Report]:
+def _progress_bar() -> Iterator[Report]:
     with output.progress_bar('training') as bar:
 
         def show(progress: Progress) -> None:
@@ -159,7 +159,7 @@ def _shown() -> Iterator[Report]:
                 f'{epoch} loss {progress.loss:.4f}',
             )
             if progress.score is not None:
-                # Stays in a log where a bar cannot be drawn.
+                # A line that stays, also where no bar can be drawn.
                 bar.print(
                     f'{epoch}: loss {progress.loss:.4f}, validation score {progress.score:.4f}, '
                     f'{progress.seconds:.0f} s'

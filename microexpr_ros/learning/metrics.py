@@ -33,7 +33,7 @@ def unweighted_recall(truth: NDArray[np.int64], predicted: NDArray[np.int64]) ->
 
 
 def f1(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> float:
-    """Return the F1 score of a binary decision; 0 if there is nothing to find and nothing found.
+    """Return the F1 score of a binary decision; 0 without positives, true or predicted.
 
     Example:
         >>> f1(np.array([True, True, False]), np.array([True, False, False]))
@@ -75,7 +75,7 @@ def confusion(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> NDArray[np.
 
 
 def f1_of(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the F1 score of a `confusion`; nan where there is nothing to find.
+    """Return the F1 score of a `confusion`; nan without true positives and misses.
 
     Example:
         >>> f1_of(np.array([[2, 0], [1, 3], [1, 0], [6, 7]]))
@@ -88,7 +88,7 @@ def f1_of(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def recall_of(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the mean recall of yes and no of a `confusion`; nan where one never occurs.
+    """Return the balanced accuracy of a `confusion`; nan if one class does not occur.
 
     Example:
         >>> recall_of(np.array([[3, 0], [1, 1], [1, 0], [3, 7]]))
@@ -100,7 +100,7 @@ def recall_of(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def reliability(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Compare confidence with how often it is right, by bins of confidence.
+    """Compare confidence with the share of right answers, by bins of confidence.
 
     Args:
         confidence: float [N], 0 to 1.
@@ -118,15 +118,15 @@ def reliability(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> N
 def calibration_error(reliability: NDArray[np.float64]) -> float:
     """Return the expected calibration error (Guo et al., 2017) of a `reliability`.
 
-    That is the mean distance of confidence from the share of right answers, of the bins by
-    their number; nan if there is nothing.
+    That is the distance of mean confidence from the share of right answers, averaged over the
+    bins by their number; nan if all bins are empty.
     """
     number, confidence, right = reliability
     return float(np.abs(confidence - right).sum() / number.sum()) if number.any() else math.nan
 
 
 def mean_of_known(values: NDArray[np.floating]) -> float:
-    """Return the mean of what is not nan; nan if nothing is known."""
+    """Return the mean of the values that are not nan; nan if all are."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else math.nan
 

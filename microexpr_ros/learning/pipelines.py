@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.evaluation import score_peaks
 from microexpr_ros.learning.evaluation.estimators import name_of, write_baseline
 from microexpr_ros.learning.models import blendshapes
@@ -17,25 +17,25 @@ from microexpr_ros.learning.training import action_units as training
 from microexpr_ros.learning.training import reconstruction as reconstruction_training
 from microexpr_ros.learning.training.calibration import fit_activity, fit_presence
 from microexpr_ros.learning.training.configuration import ActionUnitRun, ReconstructionRun
-from microexpr_ros.learning.training.runner import Report, settings
+from microexpr_ros.learning.training.runner import Report, training_settings
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
-from microexpr_ros.perception.export import write_beside
-from microexpr_ros.perception.reconstruction.network import Reconstructor
+from microexpr_ros.perception.export import write_export
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 
 def make_action_units(
-    training_clips: Sequence[Recording],
-    validation_clips: Sequence[Recording],
+    training_clips: Sequence[SparseClip],
+    validation_clips: Sequence[SparseClip],
     run: ActionUnitRun,
     resume: bool = False,
     report: Report | None = None,
 ) -> dict[str, Any]:
     """Train a network, choose its thresholds on the validation split, write its weights.
 
-    The spiking network on events becomes `au.safetensors`, which the nodes run; every other
-    model, and a control, a file of its own name for `estimators.read_baselines`.
+    The spiking network on events is written to `au.safetensors`, which the nodes run; every
+    other model, and a control, to a file of its own name for `read_baselines`.
 
     Args:
         training_clips: to learn from; the model mediapipe needs none.
@@ -60,7 +60,7 @@ def make_action_units(
     if run.model == 'mediapipe':
         if run.persons or resume:
             raise MicroexprError(
-                'the model mediapipe learns nothing: leave out persons and resume'
+                'the model mediapipe is not trained: leave out persons and resume'
             )
         return _choose_thresholds(validation_clips, run.out)
     name = name_of(run.model, c.control)
@@ -78,10 +78,10 @@ def make_action_units(
     network, deployed = trained.network, None
     if name == 'events' and isinstance(network, SpikingNetwork):
         network = deployed = network.deployed()
-    traces = training.predict(network, validation_clips, c.control)
-    presence = fit_presence(traces, validation_clips)
+    predicted = training.predict(network, validation_clips, c.control)
+    presence = fit_presence(predicted, validation_clips)
     persons = len({clip.clip.identity for clip in seen})
-    described = {**settings(c, trained), 'clips': len(seen), 'persons': persons}
+    described = {**training_settings(c, trained), 'clips': len(seen), 'persons': persons}
     if deployed is None:
         path = write_baseline(run.out, run.model, presence, network, described)
         model = weights.load(path, 'baseline').model
@@ -90,7 +90,7 @@ def make_action_units(
         classifier = ActionUnitClassifier(deployed, presence, fit_activity(validation_clips))
         values = {**classifier.to_settings(), 'training': described, 'torch': torch.__version__}
         weights.save(path, 'au', 'spiking-s', values, deployed.state_dict())
-        write_beside(path, 'au')
+        write_export(path, 'au')
         model = weights.load(path, 'au').model
     return {
         'weights': str(path),
@@ -99,31 +99,31 @@ def make_action_units(
         'persons': persons,
         'best_epoch': trained.epoch,
         'validation_score': trained.score,
-        'validation': score_peaks(traces, validation_clips, presence),
+        'validation': score_peaks(predicted, validation_clips, presence),
         'history': list(trained.history),
     }
 
 
-def _of_persons(clips: Sequence[Recording], persons: int) -> Sequence[Recording]:
+def _of_persons(clips: Sequence[SparseClip], persons: int) -> Sequence[SparseClip]:
     if persons <= 0:
         return clips
     first = set(sorted({clip.clip.identity for clip in clips})[:persons])
     return [clip for clip in clips if clip.clip.identity in first]
 
 
-def _choose_thresholds(clips: Sequence[Recording], out: Path) -> dict[str, Any]:
+def _choose_thresholds(clips: Sequence[SparseClip], out: Path) -> dict[str, Any]:
     found = blendshapes.predict(clips)
-    # Blendshapes have ranges of their own; their probabilities can be compared with each other.
+    # Blendshapes have different ranges; their probabilities are comparable.
     scale = fit_presence(found, clips)
-    traces = [scale.probability(trace) for trace in found]
-    presence = fit_presence(traces, clips)
+    predicted = [scale.probability(scores) for scores in found]
+    presence = fit_presence(predicted, clips)
     path = write_baseline(out, 'mediapipe', presence, scale=scale)
-    return {'weights': str(path), 'validation': score_peaks(traces, clips, presence)}
+    return {'weights': str(path), 'validation': score_peaks(predicted, clips, presence)}
 
 
 def make_reconstruction(
-    training_clips: Sequence[Recording],
-    validation_clips: Sequence[Recording],
+    training_clips: Sequence[SparseClip],
+    validation_clips: Sequence[SparseClip],
     run: ReconstructionRun,
     resume: bool = False,
     report: Report | None = None,
@@ -142,12 +142,12 @@ def make_reconstruction(
     path = run.out / 'reconstruction.safetensors'
     values = {
         **Reconstructor(deployed).to_settings(),
-        'training': settings(run.training, trained),
+        'training': training_settings(run.training, trained),
         'torch': torch.__version__,
     }
     tensors = {key: value.contiguous() for key, value in deployed.state_dict().items()}
     weights.save(path, 'reconstruction', f'cvae-w{deployed.configuration.width}', values, tensors)
-    write_beside(path, 'reconstruction')
+    write_export(path, 'reconstruction')
     return {
         'weights': str(path),
         'model': weights.load(path, 'reconstruction').model,

@@ -1,4 +1,4 @@
-"""How much of a face region moves: tells a head that moves, and a silent sensor."""
+"""Event rates over a face region, which show a moving head or a silent sensor."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Activity:
 
     @classmethod
     def none(cls) -> Activity:
-        """Return the activity of a sensor that has sent nothing."""
+        """Return the activity before the first event."""
         return cls(np.zeros((BLOCKS, BLOCKS), np.float32), 0.0)
 
 
@@ -35,8 +35,8 @@ class Activity:
 class ActivityConfiguration:
     """Limits on event rates.
 
-    A face that moves a unit is active in a few places; a head that moves, or light that
-    changes, in many.
+    The movement of a unit causes events in a few places; a moving head, or changing light, in
+    many.
 
     Attributes:
         moving_tau_ms: time constant of the blocks' rates.

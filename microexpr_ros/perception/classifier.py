@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,14 +17,16 @@ from microexpr_ros.facs import CODES
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.activity import Activity, ActivityConfiguration
 from microexpr_ros.perception.presence import Presence
-from microexpr_ros.perception.runtime import Runtime, beside
+from microexpr_ros.perception.runtime import Runtime, load_export
+from microexpr_ros.perception.settings import to_settings
 
 if TYPE_CHECKING:
     from microexpr_ros.perception.spiking.network import SpikingNetwork
+    from microexpr_ros.perception.torch_runtime import TorchRuntime
 
 
 class Status(IntEnum):
-    """What an estimate is worth; the values are those of the ActionUnitArray message."""
+    """What an estimate is worth: the values of the field `state` of ActionUnitArray."""
 
     OK = 0
     NO_FACE = 1
@@ -36,15 +37,15 @@ class Status(IntEnum):
 
 
 BLIND: Final = (Status.NO_FACE, Status.STALE)
-"""Statuses in which nothing is seen, so that the confidence is 0."""
+"""Statuses without a visible face, in which the confidence is 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActionUnitEstimate:
     """All units of one face at the end of one slice, in the order of `facs.CODES`.
 
-    The confidence of a unit is the calibrated probability that its `active` flag is right,
-    whatever the status says beside it, but 0 in those of `BLIND`. The calibration is fitted on
+    The confidence of a unit is the calibrated probability that its `active` flag is right. It
+    does not depend on the status, except that it is 0 in those of `BLIND`. It is calibrated on
     validation clips of the data that the network was trained on; on other data it is only a
     ranking.
 
@@ -74,7 +75,7 @@ class ActionUnitState:
     """What the classifier remembers of one face.
 
     Attributes:
-        network: arrays that the network wants back at the next step.
+        network: the state of the network, as arrays.
         activity: recent rates of events.
         active: bool [18], which units were active.
         age_ns: how long the state has followed the face.
@@ -92,13 +93,13 @@ class ActionUnitClassifier:
     """Reads Action Units from slices; holds no state, so one serves any number of faces.
 
     Args:
-        network: a deployed network; None if its export is all there is.
+        network: a deployed network; None if only its export is loaded.
         presence: thresholds and calibration.
         activity: when the head moves and when there are too few events.
-        warm_up_ns: age of the state from which estimates count.
+        warm_up_ns: age of the state from which the status can be OK.
         model: name and hash of the weights.
         runtime: the same network, exported; None to step the network itself.
-        slice_ns: length of a slice, where there is no network to tell.
+        slice_ns: length of a slice, needed only without a network.
     """
 
     def __init__(
@@ -112,17 +113,8 @@ class ActionUnitClassifier:
         slice_ns: int = SLICE_NS,
     ) -> None:
         self._network = network
-        self._advance: Callable[..., list[NDArray[np.float32]]]
-        if runtime is not None:
-            self._advance, shapes = runtime, runtime.shapes
-        elif network is not None:
-            # Not at the top: with an export, a robot needs no torch.
-            from microexpr_ros.perception.reference import Reference, Step
-
-            step = Step(network)
-            self._advance, shapes = Reference(step), [tuple(i.shape) for i in step.inputs()]
-        else:
-            raise ValueError('neither a network nor an export of one')
+        self._runtime = runtime or _torch_runtime(network)
+        shapes = self._runtime.shapes
         self.grid = shapes[0][-1]
         self.slice_ns = slice_ns if network is None else network.configuration.slice_ns
         self._at_rest = tuple(np.zeros(shape, np.float32) for shape in shapes[2:])
@@ -133,23 +125,25 @@ class ActionUnitClassifier:
 
     @classmethod
     def load(cls, path: Path | None = None) -> ActionUnitClassifier:
-        """Read a classifier from a weights file; torch runs only if no export lies beside it.
+        """Read a classifier from a weights file.
 
-        Then it is limited to one thread: the network is too small to gain from a second, which
-        a robot needs elsewhere.
+        It runs the export beside the file, without torch. If there is none, torch runs the
+        network, limited to one thread: the network is too small to gain from a second, which a
+        robot needs elsewhere.
 
         Args:
             path: a file of `weights.save`; None for the weights that come with the package.
 
         Raises:
-            MicroexprError: as of `weights.load` and `runtime.beside`.
+            MicroexprError: as of `weights.load` and `runtime.load_export`.
         """
         path = path or weights.shipped('au')
         file = weights.load(path, 'au', with_tensors=False)
-        runtime = beside(path, file.hash)
+        runtime = load_export(path, file.hash)
         if runtime is not None:
             slice_ns = file.settings['configuration']['slice_ns']
             return cls(None, *_settings(file), runtime=runtime, slice_ns=slice_ns)
+        # Imported here: an export runs without torch.
         import torch
 
         torch.set_num_threads(1)
@@ -162,6 +156,7 @@ class ActionUnitClassifier:
         Raises:
             MicroexprError: the weights are of another version.
         """
+        # Imported here: an export runs without torch.
         from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
         network = SpikingNetwork(file.configuration(SpikingConfiguration), normalized=False)
@@ -171,9 +166,9 @@ class ActionUnitClassifier:
     def to_settings(self) -> dict[str, Any]:
         """Return everything but the tensors, as JSON values for `weights.save`."""
         return {
-            'configuration': asdict(self.network.configuration),
+            'configuration': to_settings(self.network.configuration),
             'presence': self.presence.to_settings(),
-            'activity': asdict(self.activity),
+            'activity': to_settings(self.activity),
             'warm_up_ns': self.warm_up_ns,
         }
 
@@ -197,7 +192,7 @@ class ActionUnitClassifier:
     ) -> tuple[ActionUnitEstimate, ActionUnitState]:
         """Advance by one slice.
 
-        The state starts anew when no face region is known, and when the slice does not begin
+        The state is reset when no face region is known, and when the slice does not begin
         where the last one ended.
 
         Args:
@@ -216,19 +211,19 @@ class ActionUnitClassifier:
         if state.end_ns is not None and not follows(slice_, state.end_ns):
             state = self.initial_state()
         cells = np.array([slice_.pixels_per_cell], np.float32)
-        sides, *network = self._advance(slice_.counts[None], cells, *state.network)
+        sides, *network = self._runtime(slice_.counts[None], cells, *state.network)
         activity = self.activity.observe(
             slice_.counts, slice_.pixels_per_cell, slice_.duration_ns, state.activity
         )
         age_ns = state.age_ns + slice_.duration_ns
         status = self._status(activity, age_ns)
-        estimate = judge(slice_.end_ns, status, sides[0], self.presence, state.active)
+        estimate = decide_presence(slice_.end_ns, status, sides[0], self.presence, state.active)
         return estimate, ActionUnitState(
             tuple(network), activity, estimate.active, age_ns, slice_.end_ns
         )
 
     def warm_up(self) -> None:
-        """Step once on nothing, so that the first real slice is not the slowest."""
+        """Step once on an empty slice, so that the first real one is not the slowest."""
         self.step(blank_slice(self.grid, self.slice_ns), self.initial_state())
 
     def _status(self, activity: Activity, age_ns: int) -> Status:
@@ -254,14 +249,14 @@ class ActionUnitClassifier:
             )
 
 
-def judge(
+def decide_presence(
     end_ns: int,
     status: Status,
     sides: NDArray[np.float32],
     presence: Presence,
     before: NDArray[np.bool_],
 ) -> ActionUnitEstimate:
-    """Return intensities as an estimate: presence and confidence follow from the stronger side.
+    """Return an estimate: presence and confidence follow from the intensity of the stronger side.
 
     Args:
         end_ns: end of the slice.
@@ -275,6 +270,16 @@ def judge(
     probability = presence.probability(intensity)
     confidence = np.where(active, probability, 1 - probability) * (status not in BLIND)
     return ActionUnitEstimate(end_ns, status, sides, confidence.astype(np.float32), active)
+
+
+def _torch_runtime(network: SpikingNetwork | None) -> TorchRuntime:
+    if network is None:
+        raise ValueError('neither a network nor an export of one')
+    # Imported here: an export runs without torch.
+    from microexpr_ros.perception.spiking.inference import SpikingInference
+    from microexpr_ros.perception.torch_runtime import TorchRuntime
+
+    return TorchRuntime(SpikingInference(network))
 
 
 def _settings(file: weights.Weights) -> tuple[Presence, ActivityConfiguration, int, str]:

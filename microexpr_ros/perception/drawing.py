@@ -1,4 +1,4 @@
-"""Pictures of what goes in and what comes out, for people."""
+"""Pictures of events, reconstruction and Action Units, for people."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ ACTIVE: Final = (255, 176, 59)
 ON: Final = (255, 214, 150)
 OFF: Final = (70, 150, 255)
 
-# Events fade by this factor per slice: about 40 ms of motion are seen at once.
+# Factor of events per slice: about 40 ms of motion are visible at once.
 FADE: Final = 0.75
 
 
 class Panel:
     """Events, reconstruction and Action Units side by side.
 
-    Feed it whatever arrives, in any order, and draw when a picture is wanted.
+    Show slices, images and estimates in any order, and draw when a picture is wanted.
     """
 
     def __init__(self) -> None:
@@ -39,20 +39,20 @@ class Panel:
         self._reconstruction: NDArray[np.uint8] | None = None
         self._estimate: ActionUnitEstimate | None = None
 
-    def show_slice(self, window: Slice) -> None:
-        """Take in the next slice of events."""
-        density = window.counts.astype(np.float32) / window.pixels_per_cell
+    def show_slice(self, slice_: Slice) -> None:
+        """Show the next slice of events."""
+        density = slice_.counts.astype(np.float32) / slice_.pixels_per_cell
         if self._trace is None or self._trace.shape != density.shape:
             self._trace = density
         else:
             self._trace = FADE * self._trace + density
 
     def show_reconstruction(self, pixels: NDArray[np.uint8]) -> None:
-        """Take in the next reconstruction, uint8 [height, width]."""
+        """Show the next reconstruction, uint8 [height, width]."""
         self._reconstruction = pixels
 
     def show_estimate(self, estimate: ActionUnitEstimate) -> None:
-        """Take in the next estimate."""
+        """Show the next estimate."""
         self._estimate = estimate
 
     def draw(self) -> NDArray[np.uint8]:
@@ -85,22 +85,24 @@ class Panel:
 def draw_units(estimate: ActionUnitEstimate | None) -> NDArray[np.uint8]:
     """Draw intensities as bars, bright where a unit is active; uint8 [416, 416, 3] RGB.
 
-    The upper half of a bar is the subject's left side, the lower half the right one: a step at
-    its end tells a one-sided movement.
+    The upper half of a bar is the subject's left side, the lower half the right side: a step at
+    its end is a one-sided movement.
     """
     picture = _blank()
-    state = 'no estimate yet' if estimate is None else estimate.status.name
-    _write(picture, 'Action Units', (14, 24), TEXT, 0.5)
-    _write(picture, 'left above right', (132, 24), FAINT, 0.38)
-    calm = estimate is None or estimate.status is Status.OK
-    _write(picture, state.lower().replace('_', ' '), (250, 24), FAINT if calm else ACTIVE, 0.45)
+    status = 'no estimate yet' if estimate is None else estimate.status.name
+    _put_text(picture, 'Action Units', (14, 24), TEXT, 0.5)
+    _put_text(picture, 'left above right', (132, 24), FAINT, 0.38)
+    usual = estimate is None or estimate.status is Status.OK
+    _put_text(
+        picture, status.lower().replace('_', ' '), (250, 24), FAINT if usual else ACTIVE, 0.45
+    )
     top, pitch, left, right = 38, 20.6, 196, SIDE - 16
     for row, code in enumerate(facs.CODES):
         y = round(top + row * pitch)
         sides = (0.0, 0.0) if estimate is None else estimate.sides[row].tolist()
         active = estimate is not None and bool(estimate.active[row])
-        _write(picture, f'{code:>2}', (14, y + 13), ACTIVE if active else TEXT, 0.42)
-        _write(picture, facs.NAMES[code], (44, y + 13), ACTIVE if active else FAINT, 0.42)
+        _put_text(picture, f'{code:>2}', (14, y + 13), ACTIVE if active else TEXT, 0.42)
+        _put_text(picture, facs.NAMES[code], (44, y + 13), ACTIVE if active else FAINT, 0.42)
         cv2.rectangle(picture, (left, y + 4), (right, y + 15), TRACK, -1)
         for intensity, top_row in zip(sides, (y + 4, y + 10), strict=True):
             end = left + round((right - left) * min(max(intensity, 0.0), 1.0))
@@ -119,13 +121,13 @@ def _enlarge(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _titled(picture: NDArray[np.uint8], title: str) -> NDArray[np.uint8]:
-    # Dark below light, so that it can be read on any picture.
-    _write(picture, title, (15, 25), BACKGROUND, 0.5)
-    _write(picture, title, (14, 24), TEXT, 0.5)
+    # Light on a dark copy, so that it can be read on any picture.
+    _put_text(picture, title, (15, 25), BACKGROUND, 0.5)
+    _put_text(picture, title, (14, 24), TEXT, 0.5)
     return picture
 
 
-def _write(
+def _put_text(
     picture: NDArray[np.uint8],
     text: str,
     at: tuple[int, int],

@@ -12,13 +12,15 @@ import torch
 
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
-from microexpr_ros.perception.reconstruction.network import ConditionalVae, Reconstructor
-from microexpr_ros.perception.reference import Image, Step
+from microexpr_ros.perception.reconstruction.inference import ReconstructionInference
+from microexpr_ros.perception.reconstruction.network import ConditionalVae
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.runtime import SOURCE
+from microexpr_ros.perception.spiking.inference import SpikingInference
 from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 
-def write_beside(path: Path, kind: weights.Kind) -> Path:
+def write_export(path: Path, kind: weights.Kind) -> Path:
     """Export a weights file to the .onnx file beside it, which `load` then runs.
 
     Raises:
@@ -37,27 +39,27 @@ def write_beside(path: Path, kind: weights.Kind) -> Path:
 
 
 def export_au(network: SpikingNetwork, source: str = '') -> bytes:
-    """Return `reference.Step` of a deployed network as ONNX.
+    """Return `SpikingInference` of a deployed network as ONNX.
 
     Args:
         network: a deployed network.
         source: hash of the weights file, kept as metadata.
     """
-    return _export(Step(network), source)
+    return _export(SpikingInference(network), source)
 
 
 def export_reconstruction(network: ConditionalVae, source: str = '') -> bytes:
-    """Return `reference.Image` of a deployed network as ONNX.
+    """Return `ReconstructionInference` of a deployed network as ONNX.
 
     Args:
         network: a deployed network.
         source: hash of the weights file, kept as metadata.
     """
-    return _export(Image(network), source)
+    return _export(ReconstructionInference(network), source)
 
 
-def _export(module: Step | Image, source: str) -> bytes:
-    # The exporter talks of optional packages and of its own internals; nothing a user can act on.
+def _export(module: SpikingInference | ReconstructionInference, source: str) -> bytes:
+    # The exporter logs optional packages and its own internals: nothing that a user can act on.
     exporter = logging.getLogger('torch.onnx')
     level = exporter.level
     exporter.setLevel(logging.ERROR)

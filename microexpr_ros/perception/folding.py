@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 
-def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """Return one convolution equal to a convolution followed by its normalization at rest.
+def fold_batch_norm(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """Return one convolution equal to a convolution and its normalization in evaluation mode.
 
     Args:
         convolution: any two-dimensional convolution with zero padding.

@@ -1,7 +1,7 @@
-"""What a person's units read at rest, taken away from what they read later.
+"""Intensities of a person's neutral face, subtracted from the estimates that follow.
 
-A network reads some faces as slightly smiling or frowning though they do nothing. A few seconds
-of the neutral face tell how much, unit by unit and side by side: hardly a face is even at rest.
+A network reads some faces as slightly smiling or frowning at rest. A few seconds of the neutral
+face measure by how much, for each unit and each side: hardly a face is symmetric at rest.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.facs import CODES
-from microexpr_ros.perception.classifier import ActionUnitEstimate, Status, judge
+from microexpr_ros.perception.classifier import ActionUnitEstimate, Status, decide_presence
 from microexpr_ros.perception.presence import Presence
 
-LEAST_SHARE: Final = 0.5
-"""Share of the slices whose status must be OK: the median of fewer may be one of accidents."""
+MIN_OK_SHARE: Final = 0.5
+"""Least share of the slices with the status OK: the median of fewer would not be reliable."""
 
-HIGHEST: Final = 0.9
-"""Highest baseline: what is left of a unit's range above it is stretched to all of it."""
+HIGHEST_BASELINE: Final = 0.9
+"""Highest baseline: the range of a unit above its baseline is scaled to the full range."""
 
 REASONS: Final = {
     Status.NO_FACE: 'no face was found',
@@ -40,14 +40,14 @@ class Neutral:
 
     Attributes:
         baseline: float32 [18, 2], intensities at rest on the subject's left and right, 0 to
-            `HIGHEST`.
+            `HIGHEST_BASELINE`.
     """
 
     baseline: NDArray[np.float32]
 
     @classmethod
     def unknown(cls) -> Neutral:
-        """Return the neutral face of somebody nothing is known of: all units at 0."""
+        """Return the neutral face of a person who was not measured: all units at 0."""
         return cls(np.zeros((len(CODES), 2), np.float32))
 
     def subtract(self, sides: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -67,7 +67,7 @@ class Neutral:
     def apply(
         self, estimate: ActionUnitEstimate, presence: Presence, before: NDArray[np.bool_]
     ) -> ActionUnitEstimate:
-        """Return an estimate relative to the neutral face, judged by the same thresholds.
+        """Return an estimate relative to the neutral face, with presence by the same thresholds.
 
         Args:
             estimate: as the classifier gave it.
@@ -76,7 +76,7 @@ class Neutral:
                 face one slice ago.
         """
         sides = self.subtract(estimate.sides)
-        return judge(estimate.end_ns, estimate.status, sides, presence, before)
+        return decide_presence(estimate.end_ns, estimate.status, sides, presence, before)
 
     def __str__(self) -> str:
         """List the units that are not at 0, by their stronger side."""
@@ -85,17 +85,17 @@ class Neutral:
         return ', '.join(listed) or 'all units at 0'
 
 
-def measure(estimates: Sequence[ActionUnitEstimate]) -> Neutral:
-    """Return the neutral face that estimates of it show: the medians while the status was OK.
+def measure_neutral(estimates: Sequence[ActionUnitEstimate]) -> Neutral:
+    """Return the neutral face: the median intensities of the estimates with the status OK.
 
     Args:
         estimates: of consecutive slices, as the classifier gave them.
 
     Raises:
-        MicroexprError: too few of them have the status OK; says why.
+        MicroexprError: too few of them have the status OK; the message names the main reason.
     """
     trusted = [estimate.sides for estimate in estimates if estimate.status is Status.OK]
-    if not trusted or len(trusted) < LEAST_SHARE * len(estimates):
+    if not trusted or len(trusted) < MIN_OK_SHARE * len(estimates):
         others = Counter(e.status for e in estimates if e.status is not Status.OK)
         why = [f'{REASONS[status]} ({count} slices)' for status, count in others.most_common(1)]
         raise MicroexprError(
@@ -103,4 +103,4 @@ def measure(estimates: Sequence[ActionUnitEstimate]) -> Neutral:
             f'{"; ".join(why) or "no slices came"}'
         )
     median = np.median(trusted, axis=0)
-    return Neutral(np.asarray(median.clip(max=HIGHEST), np.float32))
+    return Neutral(np.asarray(median.clip(max=HIGHEST_BASELINE), np.float32))

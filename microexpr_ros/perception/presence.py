@@ -1,4 +1,4 @@
-"""From graded intensity to presence and to movements: two published limits per unit."""
+"""Presence of units from their intensities: a threshold and a peak per unit, with hysteresis."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ HYSTERESIS: Final = 0.7
 class Presence:
     """When a unit counts as present, and how probable it then is.
 
-    Presence follows from intensity, so that the two never disagree. The probability is a
+    Presence follows from intensity, so the two never contradict each other. The probability is a
     logistic function of the intensity's log-odds (Platt, 1999), fitted on validation data.
 
     Attributes:
         threshold: float32 [18], intensity from which a unit is active.
-        peak: float32 [18], intensity that a movement reaches at its apex if it is an expression;
-            what stays below may be noise, though the unit is active for a while.
+        peak: float32 [18], intensity from which the apex of a movement counts as an expression;
+            a movement below it may be noise, even if the unit was active.
         slope: float32 [18], of the logistic function.
         bias: float32 [18], of the logistic function.
     """
@@ -42,7 +42,7 @@ class Presence:
 
     @classmethod
     def uncalibrated(cls, threshold: float = 0.5) -> Presence:
-        """Return one limit for all units, and intensity itself as the probability."""
+        """Return one threshold for all units, with the intensity itself as the probability."""
         ones = np.ones(len(CODES), np.float32)
         return cls(threshold * ones, threshold * ones, ones, 0 * ones)
 

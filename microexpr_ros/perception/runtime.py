@@ -1,7 +1,7 @@
-"""Networks as one call: exported to ONNX, run by onnxruntime on one thread.
+"""Networks exported to ONNX, run by onnxruntime in one call on one thread.
 
-A network of torch layers hands the interpreter back and forth at every layer. In a process with
-other busy threads each of these hand-overs waits, and a step of half a millisecond takes ten.
+Torch releases and takes the interpreter's lock at every layer. In a process with other busy
+threads each of these waits for the others, and a step of half a millisecond takes ten.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Runtime:
 
     @property
     def source(self) -> str:
-        """Hash of the weights that the network was exported from; empty if it does not say."""
+        """Hash of the weights that the network was exported from; empty if unknown."""
         return str(self._session.get_modelmeta().custom_metadata_map.get(SOURCE, ''))
 
     def __call__(self, *inputs: NDArray[np.generic]) -> list[NDArray[np.float32]]:
@@ -51,15 +51,15 @@ class Runtime:
         return list(self._session.run(None, feeds))
 
 
-def beside(weights: Path, source: str) -> Runtime | None:
-    """Return the exported network that lies beside a weights file, None if there is none.
+def load_export(weights: Path, source: str) -> Runtime | None:
+    """Return the exported network that was written beside a weights file, None if there is none.
 
     Args:
         weights: the weights file.
         source: its hash.
 
     Raises:
-        MicroexprError: it is damaged, or was exported from other weights.
+        MicroexprError: the export is damaged, or was made from other weights.
     """
     path = weights.with_suffix('.onnx')
     if not path.is_file():

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.facs import CODES
+from microexpr_ros.facs import CODES, is_micro
 from microexpr_ros.perception.classifier import Status
 from microexpr_ros.perception.presence import Presence
-
-MICRO_NS: Final = 500_000_000
-"""A movement shorter than this is micro (Yan et al., 2013)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,7 @@ class MicroExpression:
     @property
     def micro(self) -> bool:
         """Whether the movement is shorter than half a second."""
-        return self.offset_ns - self.onset_ns < MICRO_NS
+        return is_micro(self.offset_ns - self.onset_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +44,17 @@ class SpottingConfiguration:
     """How traces of intensity are cut into movements.
 
     Attributes:
-        start_share: a unit begins to move at this share of its threshold: most of what moves a
-            little comes to nothing, but of what does not, the beginning is known sooner.
+        start_share: a movement begins at this share of the unit's threshold: its onset is known
+            sooner, and most movements that stay this small are dropped later.
         rest_share: a unit is at rest below this share of its threshold.
         fall_share: a movement ends at the latest when its unit is below this share of its own
             peak, so that a slow drift back to rest does not stretch it.
         before_ns: the onset lies at most this long before the last slice at rest.
-        shortest_ns: what lasts shorter is noise, not a movement of a face.
-        longest_ns: a movement that lasts longer is given out as it is.
-        trusted_share: of an expression's slices at least this share had the status OK: when the
-            head moves, units only seem to.
-        alone: units that are never part of another expression: blinks go on under everything.
+        shortest_ns: a shorter movement is noise.
+        longest_ns: a movement that lasts longer is reported before its end.
+        trusted_share: least share of an expression's slices with the status OK: a moving head
+            looks like moving units.
+        alone: units that are never part of another expression, as blinks occur at any time.
     """
 
     start_share: float = 0.5
@@ -84,7 +80,7 @@ class _Movement:
 
 @dataclass(frozen=True, slots=True)
 class _Expression:
-    """Movements that follow on each other without a rest, and how many slices they have seen."""
+    """Movements that overlap in time; `trusted` of its `slices` had the status OK."""
 
     movements: tuple[_Movement, ...]
     slices: int = 0
@@ -108,10 +104,10 @@ class SpottingState:
     """What the spotter remembers of one face.
 
     Attributes:
-        rest_ns: int64 [18], when each unit was last at rest; negative: not since the start.
+        rest_ns: int64 [18], when each unit was last at rest; negative: never.
         ended_ns: int64 [18], when each unit's last movement ended, or the first slice.
         waiting: bool [18], units that must come to rest before they can move again.
-        expressions: that go on.
+        expressions: those that have not ended.
     """
 
     rest_ns: NDArray[np.int64] = field(default_factory=lambda: np.full(len(CODES), -1, np.int64))
@@ -126,8 +122,8 @@ class Spotter:
     A unit begins to move when it reaches a share of its threshold. Its onset lies a little
     before it was last at rest: where the straight line from there to that share begins. It ends
     when it is back at rest or far below its own peak. A unit that begins while others move
-    belongs to their expression, which is given out when the last of them has ended, if one of
-    them has reached its `Presence.peak` and the head was mostly still.
+    belongs to their expression, which is reported when the last of them has ended, if one of
+    them has reached its `Presence.peak` and the status was mostly OK.
 
     Args:
         presence: limits and calibration of the intensities.
@@ -153,7 +149,7 @@ class Spotter:
     ) -> tuple[tuple[MicroExpression, ...], SpottingState]:
         """Advance by one slice.
 
-        When the face is lost, movements that go on are forgotten: nobody saw their end.
+        When the face is lost, movements that have not ended are dropped.
 
         Args:
             end_ns: end of the slice.
@@ -205,7 +201,7 @@ class Spotter:
         )
 
     def _onset_ns(self, ended_ns: int, rest_ns: int, end_ns: int) -> int:
-        """Return when a unit began that has just been found to move."""
+        """Return the onset of a unit that has just reached `start_share`."""
         if rest_ns < 0:
             return end_ns
         c = self.configuration

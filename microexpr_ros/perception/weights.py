@@ -1,4 +1,4 @@
-"""Weights files: tensors, and everything that is needed to use them."""
+"""Weights files: tensors, with configuration, thresholds and calibration in the header."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.perception.settings import key_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +34,7 @@ class Weights:
     """What a weights file holds.
 
     Attributes:
-        name: what people call the network.
+        name: name of the network.
         hash: first 8 hexadecimal digits of the SHA-256 of the file.
         settings: configuration, thresholds and calibration, JSON values by section.
         tensors: by the names of the network's own state dictionary.
@@ -46,11 +47,11 @@ class Weights:
 
     @property
     def model(self) -> str:
-        """Name and hash: which network made an estimate."""
+        """Name and hash, as published with the estimates."""
         return f'{self.name}@{self.hash}'
 
     def configuration(self, kind: type[Configuration]) -> Configuration:
-        """Return the network's configuration, of which `dataclasses.asdict` made the settings.
+        """Return the network's configuration, which `settings.to_settings` wrote.
 
         Args:
             kind: its dataclass.
@@ -59,19 +60,20 @@ class Weights:
             MicroexprError: a setting is missing or unknown, as in weights of another version.
         """
         own = self.settings['configuration']
-        names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-        if names != set(own):
-            odd = ', '.join(sorted(names ^ set(own)))
+        names = {key_of(item): item.name for item in fields(kind)}  # type: ignore[arg-type]
+        if set(names) != set(own):
+            differing = ', '.join(sorted(set(names) ^ set(own)))
             raise MicroexprError(
-                f'{self.model} has weights of another version, which differ in {odd}: '
+                f'{self.model} has weights of another version, which differ in {differing}: '
                 'train them again'
             )
         # JSON knows no tuples.
-        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in own.items()})
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in own.items()}
+        return kind(**{names[key]: value for key, value in values.items()})
 
 
 def shipped(kind: Kind) -> Path:
-    """Return where the weights that come with the package are."""
+    """Return the path of the weights that come with the package."""
     return _SHIPPED / f'{kind}.safetensors'
 
 
@@ -87,10 +89,11 @@ def save(
     Args:
         path: file to write; its folder is made.
         kind: which network the weights are for.
-        name: what people call the network.
+        name: name of the network.
         settings: JSON values by section.
         tensors: by the names of the network's state dictionary.
     """
+    # Imported here, as it loads torch, which reading a header does not need.
     from safetensors.torch import save_file
 
     header = {
@@ -100,7 +103,7 @@ def save(
         'units': facs.CODES,
         'settings': settings,
     }
-    # One entry: safetensors writes several in an order that changes, and the hash with it.
+    # One entry: safetensors writes several in varying order, and the hash would vary too.
     metadata = {_HEADER: json.dumps(header, sort_keys=True)}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
@@ -115,7 +118,7 @@ def load(path: Path, kind: Kind, with_tensors: bool = True) -> Weights:
     Args:
         path: a file of `save`.
         kind: which network the weights are for.
-        with_tensors: False to leave them out, for whom an export is enough: needs no torch.
+        with_tensors: False to leave out the tensors, without loading torch, if an export is run.
 
     Raises:
         MicroexprError: there is no such file, it was not written by this package, it is for

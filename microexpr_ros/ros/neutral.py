@@ -10,7 +10,7 @@ from rclpy.task import Future
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception.classifier import ActionUnitEstimate
-from microexpr_ros.perception.neutral import Neutral, measure
+from microexpr_ros.perception.neutral import Neutral, measure_neutral
 from microexpr_ros.perception.presence import Presence
 
 
@@ -67,7 +67,7 @@ class NeutralFace:
 
     def _measure(self) -> bool:
         try:
-            self.neutral = measure(self._estimates)
+            self.neutral = measure_neutral(self._estimates)
         except MicroexprError as error:
             self._tell(False, str(error))
             return False

@@ -15,7 +15,7 @@ from microexpr_ros.perception.activity import ActivityConfiguration
 from microexpr_ros.perception.classifier import (
     ActionUnitClassifier,
     Status,
-    judge,
+    decide_presence,
 )
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
@@ -75,10 +75,10 @@ def test_estimates_have_the_promised_form(classifier):
 )
 def test_units_are_judged_by_their_stronger_side(sides, before, status):
     presence = Presence.uncalibrated(0.3)
-    estimate = judge(7, status, sides, presence, before)
+    estimate = decide_presence(7, status, sides, presence, before)
     np.testing.assert_array_equal(estimate.intensity, np.maximum(sides[:, 0], sides[:, 1]))
     np.testing.assert_array_equal(estimate.active, presence.active(estimate.intensity, before))
-    mirrored = judge(7, status, sides[:, ::-1], presence, before)
+    mirrored = decide_presence(7, status, sides[:, ::-1], presence, before)
     for name in ('intensity', 'confidence', 'active'):
         np.testing.assert_array_equal(getattr(mirrored, name), getattr(estimate, name))
 

@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception.classifier import BLIND, ActionUnitEstimate, Status
-from microexpr_ros.perception.neutral import HIGHEST, Neutral, measure
+from microexpr_ros.perception.neutral import HIGHEST_BASELINE, Neutral, measure_neutral
 from microexpr_ros.perception.presence import Presence
 
 intensities = arrays(np.float32, (18, 2), elements=st.floats(0, 1, width=32))
@@ -23,7 +23,7 @@ def estimate(intensity, status=Status.OK, number=0):
 def test_median_while_ok_is_the_baseline():
     values = [0.1, 0.2, 0.9, 0.2, 0.3]
     moving = [estimate(1.0, Status.HEAD_MOVING)] * 3
-    neutral = measure([*map(estimate, values), *moving])
+    neutral = measure_neutral([*map(estimate, values), *moving])
     np.testing.assert_array_equal(neutral.baseline, np.full((18, 2), 0.2, np.float32))
     assert str(neutral).startswith('AU1 0.20, AU2 0.20')
 
@@ -42,7 +42,7 @@ def test_one_unit_at_rest_leaves_the_others_alone():
 def test_an_uneven_face_at_rest_that_moves_evenly_is_shown_even():
     crooked = np.zeros((18, 2), np.float32)
     crooked[CODES.index(12)] = 0.2, 0.1
-    neutral = measure([estimate(crooked)] * 4)
+    neutral = measure_neutral([estimate(crooked)] * 4)
     assert str(neutral) == 'AU12 0.20'
     # Both sides use half of the range that is left to them.
     moved = estimate(crooked + 0.5 * (1 - crooked))
@@ -80,8 +80,8 @@ def test_presence_and_intensity_agree_in_the_baselined_estimate_too(
 
 
 def test_a_unit_that_is_full_at_rest_keeps_some_room():
-    neutral = measure([estimate(1.0)] * 4)
-    np.testing.assert_array_equal(neutral.baseline, np.float32(HIGHEST))
+    neutral = measure_neutral([estimate(1.0)] * 4)
+    np.testing.assert_array_equal(neutral.baseline, np.float32(HIGHEST_BASELINE))
     assert np.isfinite(neutral.subtract(np.ones((18, 2), np.float32))).all()
 
 
@@ -97,14 +97,14 @@ def test_a_unit_that_is_full_at_rest_keeps_some_room():
 def test_too_few_slices_that_count_are_refused_with_the_commonest_reason(status, reason):
     others = [estimate(0.5, status)] * 6 + [estimate(0.5, Status.NO_FACE)]
     with pytest.raises(MicroexprError, match=rf'4 of 11 slices can be used: {reason}'):
-        measure([*[estimate(0.2)] * 4, *others])
+        measure_neutral([*[estimate(0.2)] * 4, *others])
 
 
 def test_half_of_the_slices_is_enough():
     others = [estimate(0.5, Status.HEAD_MOVING)] * 4
-    assert measure([*[estimate(0.2)] * 4, *others]).baseline[0, 0] == np.float32(0.2)
+    assert measure_neutral([*[estimate(0.2)] * 4, *others]).baseline[0, 0] == np.float32(0.2)
 
 
 def test_no_slices_are_refused():
     with pytest.raises(MicroexprError, match='no slices came'):
-        measure([])
+        measure_neutral([])

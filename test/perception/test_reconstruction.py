@@ -8,12 +8,13 @@ from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.perception import weights
-from microexpr_ros.perception.reconstruction.network import (
-    ConditionalVae,
-    ReconstructionConfiguration,
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.inference import condition_of
+from microexpr_ros.perception.reconstruction.network import ConditionalVae
+from microexpr_ros.perception.reconstruction.reconstructor import (
     Reconstructor,
-    condition_of,
     grey,
+    network_inputs,
 )
 
 STEP_NS = 10_000_000
@@ -40,6 +41,11 @@ def watch(reconstructor, slices):
     return state
 
 
+def condition_after(state):
+    inputs = (torch.from_numpy(part)[None] for part in network_inputs(state, TINY))
+    return condition_of(*inputs, TINY)[0]
+
+
 def test_image_form_and_repeatability(reconstructor):
     state = watch(reconstructor, [slice_at(k) for k in range(5)])
     image = reconstructor.reconstruct(state)
@@ -58,7 +64,7 @@ def test_condition_by_hand(reconstructor):
     decay = np.exp(-10 / np.array([50, 200, 800, 800]))
     signs = np.array([-1, -1, -1, 1])
     np.testing.assert_allclose(state.leaky[:, 5, 7], (decay**3 + signs * 3 * decay) / 4, rtol=1e-5)
-    condition = condition_of(state, TINY)
+    condition = condition_after(state)
     assert condition.shape == (TINY.channels, 128, 128)
     # The last bin holds slices 1 to 3, the one before slice 0.
     log = np.log1p(TINY.gain * 0.75)
@@ -71,14 +77,14 @@ def test_frame_enters_and_gets_old(reconstructor):
     frame = np.arange(128 * 128, dtype=np.uint32).reshape(128, 128).astype(np.uint8)
     slices = [slice_at(0), slice_at(1, frame), slice_at(2)]
     state = watch(reconstructor, slices)
-    condition = condition_of(state, TINY)
+    condition = condition_after(state)
     np.testing.assert_allclose(condition[-2].numpy(), frame / 255, rtol=1e-6)
     assert torch.all(condition[-1] == 1)
     on_off = slices[2].counts.astype(np.float32)
     np.testing.assert_allclose(state.since_frame, (on_off[1] - on_off[0]) / 4)
     for number in range(3, 2 + TINY.frame_slices):
         state = reconstructor.observe(slice_at(number), state)
-    assert torch.count_nonzero(condition_of(state, TINY)[-3:]) == 0
+    assert torch.count_nonzero(condition_after(state)[-3:]) == 0
 
 
 @torch.no_grad()

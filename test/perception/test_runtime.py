@@ -14,14 +14,12 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
-from microexpr_ros.perception.export import write_beside
+from microexpr_ros.perception.export import write_export
 from microexpr_ros.perception.presence import Presence
-from microexpr_ros.perception.reconstruction.network import (
-    ConditionalVae,
-    ReconstructionConfiguration,
-    Reconstructor,
-)
-from microexpr_ros.perception.runtime import Runtime, beside
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.network import ConditionalVae
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
+from microexpr_ros.perception.runtime import Runtime, load_export
 from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
 GRID = 32
@@ -71,7 +69,7 @@ def exported(classifier, reconstructor, tmp_path_factory):
     for kind, model in (('au', classifier), ('reconstruction', reconstructor)):
         path = folder / f'{kind}.safetensors'
         weights.save(path, kind, 'tiny', model.to_settings(), model.network.state_dict())
-        assert write_beside(path, kind) == folder / f'{kind}.onnx'
+        assert write_export(path, kind) == folder / f'{kind}.onnx'
     return folder
 
 
@@ -93,26 +91,26 @@ def slices(count):
     return out
 
 
-def estimates(classifier, windows):
+def estimates(classifier, stream):
     state = classifier.initial_state()
-    for window in windows:
-        estimate, state = classifier.step(window, state)
+    for slice_ in stream:
+        estimate, state = classifier.step(slice_, state)
         yield estimate, state
 
 
-def images(reconstructor, windows):
+def images(reconstructor, stream):
     state = reconstructor.initial_state()
-    for window in windows:
-        state = reconstructor.observe(window, state)
+    for slice_ in stream:
+        state = reconstructor.observe(slice_, state)
         yield reconstructor.reconstruct(state)
 
 
 def test_exported_step_is_the_network(exported, classifier):
     runtime = Runtime((exported / 'au.onnx').read_bytes())
     fast = ActionUnitClassifier(classifier.network, classifier.presence, runtime=runtime)
-    windows = slices(60)
+    stream = slices(60)
     active, spread = [], []
-    pairs = zip(estimates(classifier, windows), estimates(fast, windows), strict=True)
+    pairs = zip(estimates(classifier, stream), estimates(fast, stream), strict=True)
     for (slow_estimate, slow_state), (fast_estimate, fast_state) in pairs:
         np.testing.assert_allclose(
             fast_estimate.intensity, slow_estimate.intensity, rtol=0, atol=1e-5
@@ -155,11 +153,11 @@ def real_slices(count):
 
 @pytest.mark.parametrize('recording', [made_slices, real_slices])
 def test_shipped_export_decides_as_the_network_over_a_thousand_slices(recording):
-    windows = list(recording(1000))
-    assert len(windows) == 1000
+    stream = list(recording(1000))
+    assert len(stream) == 1000
     file = weights.load(weights.shipped('au'), 'au')
-    slow = [e for e, _ in estimates(ActionUnitClassifier.from_weights(file), windows)]
-    fast = [e for e, _ in estimates(ActionUnitClassifier.load(), windows)]
+    slow = [e for e, _ in estimates(ActionUnitClassifier.from_weights(file), stream)]
+    fast = [e for e, _ in estimates(ActionUnitClassifier.load(), stream)]
     intensity = np.array([[e.intensity for e in run] for run in (slow, fast)])
     assert np.corrcoef(*intensity.reshape(2, -1))[0, 1] >= 0.9999
     np.testing.assert_array_equal([e.active for e in fast], [e.active for e in slow])
@@ -170,8 +168,8 @@ def test_shipped_export_decides_as_the_network_over_a_thousand_slices(recording)
 
 
 def test_an_export_runs_where_there_is_no_torch(folder, classifier):
-    windows = slices(5)
-    np.save(folder / 'counts.npy', [window.counts for window in windows])
+    stream = slices(5)
+    np.save(folder / 'counts.npy', [slice_.counts for slice_ in stream])
     script = f"""
 import sys
 sys.modules.update(torch=None, norse=None)
@@ -190,8 +188,37 @@ np.save('intensity.npy', estimate.intensity)
     command = [sys.executable, '-c', script]
     environment = os.environ | {'PYTHONPATH': str(Path(__file__).resolve().parents[2])}
     subprocess.run(command, cwd=folder, env=environment, check=True)
-    (*_, (estimate, _)) = estimates(classifier, windows)
+    (*_, (estimate, _)) = estimates(classifier, stream)
     np.testing.assert_allclose(np.load(folder / 'intensity.npy'), estimate.intensity, atol=1e-5)
+
+
+def test_the_shipped_reconstruction_runs_without_torch(tmp_path):
+    stream = list(made_slices(20))
+    np.save(tmp_path / 'counts.npy', [slice_.counts for slice_ in stream])
+    script = f"""
+import sys
+import numpy as np
+from microexpr_ros.alignment.slices import Slice
+from microexpr_ros.events.region import Region
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
+reconstructor = Reconstructor.load()
+state = reconstructor.initial_state()
+for k, counts in enumerate(np.load('counts.npy'), 1):
+    slice_ = Slice(k * {STEP_NS}, {STEP_NS}, Region(0, 0, 256, 256), counts, 0)
+    state = reconstructor.observe(slice_, state)
+np.save('image.npy', reconstructor.reconstruct(state))
+assert 'torch' not in sys.modules
+"""
+    command = [sys.executable, '-c', script]
+    environment = os.environ | {'PYTHONPATH': str(Path(__file__).resolve().parents[2])}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    image = np.load(tmp_path / 'image.npy')
+    *_, same = images(Reconstructor.load(), stream)
+    np.testing.assert_array_equal(image, same)
+    file = weights.load(weights.shipped('reconstruction'), 'reconstruction')
+    *_, reference = images(Reconstructor.from_weights(file), stream)
+    assert np.abs(image.astype(int) - reference).max() <= 1
+    assert np.ptp(image) > 10
 
 
 def test_an_export_has_no_network_to_give(folder, classifier):
@@ -203,11 +230,23 @@ def test_an_export_has_no_network_to_give(folder, classifier):
         ActionUnitClassifier(None, classifier.presence)
 
 
+def test_an_exported_reconstruction_has_no_network_to_give(folder, reconstructor):
+    loaded = Reconstructor.load(folder / 'reconstruction.safetensors')
+    assert loaded.configuration == reconstructor.configuration
+    with pytest.raises(ValueError, match='from_weights'):
+        _ = loaded.network
+    with pytest.raises(ValueError, match='neither a network nor an export'):
+        Reconstructor(None)
+    runtime = load_export(folder / 'reconstruction.safetensors', loaded.model.split('@')[1])
+    with pytest.raises(ValueError, match='needs its configuration'):
+        Reconstructor(None, runtime=runtime)
+
+
 def test_exported_reconstruction_is_the_network(exported, reconstructor):
     runtime = Runtime((exported / 'reconstruction.onnx').read_bytes())
     fast = Reconstructor(reconstructor.network, runtime=runtime)
-    windows = slices(60)
-    pairs = zip(images(reconstructor, windows), images(fast, windows), strict=True)
+    stream = slices(60)
+    pairs = zip(images(reconstructor, stream), images(fast, stream), strict=True)
     for slow_image, fast_image in pairs:
         assert fast_image.dtype == np.uint8
         assert np.abs(fast_image.astype(int) - slow_image).max() <= 1
@@ -216,11 +255,11 @@ def test_exported_reconstruction_is_the_network(exported, reconstructor):
 
 def test_load_runs_the_export_beside_the_weights(folder, classifier, monkeypatch):
     path = folder / 'au.safetensors'
-    windows = slices(5)
-    expected = [estimate.intensity for estimate, _ in estimates(classifier, windows)]
+    stream = slices(5)
+    expected = [estimate.intensity for estimate, _ in estimates(classifier, stream)]
     monkeypatch.delattr(SpikingNetwork, 'step')
     loaded = ActionUnitClassifier.load(path)
-    for (estimate, _), intensity in zip(estimates(loaded, windows), expected, strict=True):
+    for (estimate, _), intensity in zip(estimates(loaded, stream), expected, strict=True):
         np.testing.assert_allclose(estimate.intensity, intensity, rtol=0, atol=1e-5)
 
 
@@ -235,7 +274,7 @@ def test_load_runs_the_exported_reconstruction(folder, reconstructor, monkeypatc
 @pytest.mark.parametrize('kind', ['au', 'reconstruction'])
 def test_export_names_its_weights_and_leaves_nothing_else(exported, kind):
     path = exported / f'{kind}.safetensors'
-    runtime = beside(path, weights.load(path, kind).hash)
+    runtime = load_export(path, weights.load(path, kind).hash)
     assert runtime is not None
     assert runtime.source == weights.load(path, kind).hash
     assert not list(exported.glob('*.partial'))
@@ -262,13 +301,13 @@ def test_damaged_export_is_refused(folder, keep):
 def test_without_an_export_the_network_itself_runs(folder, classifier, reconstructor):
     for export in folder.glob('*.onnx'):
         export.unlink()
-    assert beside(folder / 'au.safetensors', 'any') is None
-    windows = slices(5)
+    assert load_export(folder / 'au.safetensors', 'any') is None
+    stream = slices(5)
     loaded = ActionUnitClassifier.load(folder / 'au.safetensors')
-    pairs = zip(estimates(loaded, windows), estimates(classifier, windows), strict=True)
+    pairs = zip(estimates(loaded, stream), estimates(classifier, stream), strict=True)
     for (estimate, _), (wanted, _) in pairs:
         np.testing.assert_array_equal(estimate.intensity, wanted.intensity)
     painter = Reconstructor.load(folder / 'reconstruction.safetensors')
-    pairs = zip(images(painter, windows), images(reconstructor, windows), strict=True)
+    pairs = zip(images(painter, stream), images(reconstructor, stream), strict=True)
     for image, wanted in pairs:
         np.testing.assert_array_equal(image, wanted)

@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 from norse.torch import LIFBoxCell, LIFBoxFeedForwardState, LIFBoxParameters
 from torch import nn
 
-from microexpr_ros.perception.folding import folded
-from microexpr_ros.perception.spiking.lif import fire
+from microexpr_ros.perception.folding import fold_batch_norm
+from microexpr_ros.perception.spiking.lif import lif_sequence
 from microexpr_ros.perception.spiking.network import (
     SpikingConfiguration,
     SpikingNetwork,
+    firing_rate,
     intensities,
-    rate,
 )
 
 SMALL = SpikingConfiguration(
@@ -139,14 +139,14 @@ def test_rates_remember_nothing_but_traces(network, encoded):
 @pytest.mark.parametrize('leak', [0.2, 0.5])
 def test_rate_is_that_of_the_spikes(leak):
     def fired(current):
-        spikes, _ = fire(torch.full((400, 1), current), torch.zeros(1), leak, 1.0)
+        spikes, _ = lif_sequence(torch.full((400, 1), current), torch.zeros(1), leak, 1.0)
         return spikes[200:].mean().item()
 
     for current, expected in ((0.9, 0.0), (1.0, 0.0), (1.01 / leak, 1.0), (9.0, 1.0)):
         assert fired(current) == expected
-        assert rate(torch.tensor(current), leak).item() == pytest.approx(expected)
+        assert firing_rate(torch.tensor(current), leak).item() == pytest.approx(expected)
     between = torch.linspace(1, 1 / leak, 20)
-    difference = [fired(c) - rate(torch.tensor(c), leak).item() for c in between.tolist()]
+    difference = [fired(c) - firing_rate(torch.tensor(c), leak).item() for c in between.tolist()]
     # A neuron fires every second, third, fourth slice, never between.
     assert np.abs(difference).max() < 0.51
     assert np.abs(np.mean(difference)) < 0.15
@@ -183,7 +183,7 @@ def test_scan_equals_norse_forward_and_backward(seed, tau_ms, width):
         (expected * weight).sum() + state.v.square().sum(), (current, voltage)
     )
 
-    fired, after = fire(current, voltage, 10 / tau_ms, width)
+    fired, after = lif_sequence(current, voltage, 10 / tau_ms, width)
     got = torch.autograd.grad((fired * weight).sum() + after.square().sum(), (current, voltage))
     # A voltage within rounding of the threshold may fire in one and not in the other.
     if torch.equal(fired, expected):
@@ -202,9 +202,9 @@ def test_folded_convolution_is_equal():
         norm(convolution(torch.randn(8, 2, 9, 9)))
     norm.eval()
     x = torch.randn(2, 2, 9, 9)
-    torch.testing.assert_close(folded(convolution, norm)(x), norm(convolution(x)))
+    torch.testing.assert_close(fold_batch_norm(convolution, norm)(x), norm(convolution(x)))
 
 
-def test_norm_without_statistics_cannot_be_folded():
+def test_norm_without_statistics_cannot_be_fold_batch_norm():
     with pytest.raises(ValueError, match='no running statistics'):
-        folded(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1, track_running_stats=False))
+        fold_batch_norm(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1, track_running_stats=False))

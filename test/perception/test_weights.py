@@ -7,6 +7,8 @@ from safetensors.torch import save_file
 from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception import weights
+from microexpr_ros.perception.settings import to_settings
+from microexpr_ros.perception.spiking.network import SpikingConfiguration
 
 
 def test_what_is_saved_is_read(tmp_path):
@@ -19,6 +21,15 @@ def test_what_is_saved_is_read(tmp_path):
     assert file.model == f'tiny@{file.hash}'
     assert len(file.hash) == 8
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_renamed_field_keeps_its_key_in_files(tmp_path):
+    configuration = SpikingConfiguration(semi_saturation=0.25)
+    settings = {'configuration': to_settings(configuration)}
+    assert settings['configuration']['half'] == 0.25
+    assert 'semi_saturation' not in settings['configuration']
+    weights.save(tmp_path / 'w', 'au', 'tiny', settings, {'a': torch.zeros(1)})
+    assert weights.load(tmp_path / 'w', 'au').configuration(SpikingConfiguration) == configuration
 
 
 def test_hash_follows_content(tmp_path):

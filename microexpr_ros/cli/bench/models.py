@@ -35,9 +35,11 @@ from microexpr_ros.events import codecs
 from microexpr_ros.perception import weights as weights_files
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.export import export_au, export_reconstruction
-from microexpr_ros.perception.reconstruction.network import Reconstructor, inputs_of
-from microexpr_ros.perception.reference import Image, Reference, Step
-from microexpr_ros.perception.runtime import Runtime, beside
+from microexpr_ros.perception.reconstruction.inference import ReconstructionInference
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor, network_inputs
+from microexpr_ros.perception.runtime import Runtime, load_export
+from microexpr_ros.perception.spiking.inference import SpikingInference
+from microexpr_ros.perception.torch_runtime import TorchRuntime
 
 app = make_app()
 
@@ -174,8 +176,8 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
     path = path or weights_files.shipped('au')
     file = weights_files.load(path, 'au')
     classifier = ActionUnitClassifier.from_weights(file)
-    runtime = beside(path, file.hash) or Runtime(export_au(classifier.network))
-    step = Step(classifier.network)
+    runtime = load_export(path, file.hash) or Runtime(export_au(classifier.network))
+    step = SpikingInference(classifier.network)
     exported = ActionUnitClassifier(
         classifier.network, classifier.presence, classifier.activity, runtime=runtime
     )
@@ -202,7 +204,7 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
         return run
 
     networks = {
-        'norse': stepping(Reference(step)),
+        'norse': stepping(TorchRuntime(step)),
         'onnxruntime': stepping(runtime),
         'classifier': classifying(),
     }
@@ -220,8 +222,8 @@ def _reconstruction(slices: list[Slice]) -> list[Row]:
     path = weights_files.shipped('reconstruction')
     file = weights_files.load(path, 'reconstruction')
     reconstructor = Reconstructor.from_weights(file)
-    runtime = beside(path, file.hash) or Runtime(export_reconstruction(reconstructor.network))
-    image = Image(reconstructor.network)
+    runtime = load_export(path, file.hash) or Runtime(export_reconstruction(reconstructor.network))
+    image = ReconstructionInference(reconstructor.network)
 
     def conditions() -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         state = reconstructor.initial_state()
@@ -229,11 +231,11 @@ def _reconstruction(slices: list[Slice]) -> list[Row]:
         for number, slice_ in enumerate(slices):
             state = reconstructor.observe(slice_, state)
             if number % every == 0:
-                yield inputs_of(state, reconstructor.configuration)
+                yield network_inputs(state, reconstructor.configuration)
 
     networks = {
         name: lambda inputs, run=run: run(*(part[None] for part in inputs))[0]
-        for name, run in (('torch', Reference(image)), ('onnxruntime', runtime))
+        for name, run in (('torch', TorchRuntime(image)), ('onnxruntime', runtime))
     }
     runs = _take_turns(networks, conditions())
     return _rows(file.model, runs, _macs(image), _IMAGES_HZ)

@@ -13,33 +13,33 @@ from numpy.typing import NDArray
 from microexpr_ros.events.histogram import GRID
 
 NOISE_SHARE: Final = 0.005
-"""Share of cells and slices that noise falls in."""
+"""Share of cells and slices with noise."""
 
-BENDS: Final = 6
-"""Knots per side of the grid on which the displacements of a bend are drawn."""
+KNOTS: Final = 6
+"""Knots per side of the coarse grid on which displacements are sampled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Jitter:
-    """One draw of all changes; the default changes nothing.
+    """One sample of all changes; the default changes nothing.
 
     Attributes:
-        mirror: exchange left and right: an intensity is that of the stronger side.
+        mirror: exchange left and right.
         rows: shift down, cells.
         columns: shift to the right, cells.
-        zoom: scale about the middle of the region: its edges are never exact.
-        stretch: height over width of what was a square: faces are longer or broader.
+        zoom: scale about the middle of the region, as its edges vary.
+        stretch: height over width of a former square: faces are longer or broader.
         turn: rotation about the middle, rad.
-        shear: by how much a column leans, columns per row.
-        bend: largest displacement of a smooth, random one, cells: no two faces are alike.
+        shear: horizontal shear, columns per row.
+        bend: largest displacement of a smooth random deformation, cells: faces differ in shape.
         gain: factor on the counts: sensors differ in contrast threshold.
-        balance: factor on ON over that on OFF: so do the two thresholds of one sensor.
-        keep: share of the cells' entries that are kept.
+        balance: factor on ON over that on OFF, as the two thresholds of a sensor differ.
+        keep: share of entries that are kept; an entry is the count of a cell in a slice.
         flip: share of entries that change polarity.
-        late: share of entries that fall into the slice before or after their own.
-        noise: what a slice of noise adds in either polarity, in the unit of
+        late: share of entries that move to the slice before or after.
+        noise: mean noise per slice in either polarity, in the unit of
             `SequenceBatch.density`: events per sensor pixel, summed over an input pixel's cells.
-        seed: of everything that differs from entry to entry.
+        seed: of everything that is sampled per entry.
     """
 
     mirror: bool = False
@@ -58,9 +58,9 @@ class Jitter:
     noise: float = 0.0
     seed: int = 0
 
-    def table(self) -> NDArray[np.int32]:
-        """Return the cell that each cell goes to, int32 [GRID * GRID]; -1: out of the grid."""
-        moved = np.tensordot(self._matrix(), _CENTRES, 1) + self._bent()
+    def cell_map(self) -> NDArray[np.int32]:
+        """Return the cell that each cell moves to, int32 [GRID * GRID]; -1: out of the grid."""
+        moved = np.tensordot(self._matrix(), _CENTRES, 1) + self._displacements()
         moved += np.array([self.rows, self.columns]).reshape(2, 1, 1)
         if self.mirror:
             moved[1] *= -1
@@ -87,19 +87,19 @@ class Jitter:
     def add_trace_noise(
         self, traces: NDArray[np.float32], decays: Sequence[float], slices: int
     ) -> None:
-        """Add what the noise of the slices before has left, in place.
+        """Add the traces of the noise in the slices before, in place.
 
         Args:
             traces: float32 [N, ...].
-            decays: what a slice leaves of each trace.
-            slices: how many there were.
+            decays: factor of each trace per slice.
+            slices: number of slices before.
         """
         if self.noise <= 0 or slices == 0:
             return
         rng = np.random.default_rng([self.seed, slices])
         for trace, decay in zip(traces, decays, strict=True):
-            # Mean and variance of a leaky sum of rare events; uniform numbers are drawn quickest.
-            # Cut off at 0, so that there is somewhat more of it.
+            # Mean and variance of a leaky sum of rare events; uniform samples are the fastest.
+            # Clipped at 0, which raises the mean slightly.
             mean = self.noise * (1 - decay**slices) / (1 - decay)
             square = self.noise**2 / NOISE_SHARE * (1 - decay ** (2 * slices)) / (1 - decay**2)
             spread = np.float32((12 * square) ** 0.5)
@@ -109,18 +109,18 @@ class Jitter:
             noise += np.float32(mean)
             trace += noise.clip(min=0, out=noise)
 
-    def images(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return images moved as the events are, uint8 [..., GRID, GRID]; edges are repeated."""
+    def warp_images(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return images moved like the events, uint8 [..., GRID, GRID]; edges are repeated."""
         moved = _CENTRES.copy()
         if self.mirror:
             moved[1] *= -1
         moved -= np.array([self.rows, self.columns]).reshape(2, 1, 1)
-        back, bent = np.linalg.inv(self._matrix()), self._bent()
-        source = np.tensordot(back, moved, 1)
-        # What a smooth, small displacement brings here is found in a few rounds.
+        inverse, displacements = np.linalg.inv(self._matrix()), self._displacements()
+        source = np.tensordot(inverse, moved, 1)
+        # Fixed-point iteration inverts a smooth, small displacement in a few rounds.
         for _ in range(3 if self.bend else 0):
             rows, columns = _cells(source)
-            source = np.tensordot(back, moved - bent[:, rows, columns], 1)
+            source = np.tensordot(inverse, moved - displacements[:, rows, columns], 1)
         rows, columns = _cells(source)
         return images.reshape(*images.shape[:-2], -1).take(rows * GRID + columns, -1)
 
@@ -131,10 +131,10 @@ class Jitter:
         turned = np.array([[cosine, sine], [-sine, cosine]])
         return np.asarray(turned @ np.array([[height, 0], [self.shear * width, width]]))
 
-    def _bent(self) -> NDArray[np.float64]:
+    def _displacements(self) -> NDArray[np.float64]:
         if not self.bend:
             return np.zeros((2, GRID, GRID))
-        knots = np.random.default_rng([self.seed, BENDS]).uniform(-1, 1, (BENDS, BENDS, 2))
+        knots = np.random.default_rng([self.seed, KNOTS]).uniform(-1, 1, (KNOTS, KNOTS, 2))
         smooth = cv2.resize(self.bend * knots, (GRID, GRID), interpolation=cv2.INTER_CUBIC)
         return np.asarray(np.moveaxis(smooth, 2, 0), np.float64)
 
@@ -150,14 +150,14 @@ def _cells(at: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """Ranges that changes are drawn from.
+    """Ranges that changes are sampled from.
 
     Attributes:
         shift: largest shift, cells.
         zoom: largest relative change of scale.
         stretch: largest ratio of height to width, and its inverse the smallest.
         turn: largest rotation, rad.
-        shear: largest lean, columns per row.
+        shear: largest shear, columns per row.
         bend: largest of a smooth displacement, cells.
         gain: largest factor, and its inverse the smallest.
         balance: largest ratio of ON to OFF, and its inverse the smallest.
@@ -180,8 +180,8 @@ class Augmentation:
     late: float = 0.2
     noise: float = 0.002
 
-    def draw(self, rng: np.random.Generator) -> Jitter:
-        """Return one draw."""
+    def sample(self, rng: np.random.Generator) -> Jitter:
+        """Return one sample."""
         rows, columns = (int(v) for v in rng.integers(-self.shift, self.shift + 1, 2))
         return Jitter(
             mirror=bool(rng.random() < 0.5),

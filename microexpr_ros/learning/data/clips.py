@@ -1,9 +1,9 @@
-"""Clips in memory: events as lists of cells, made into the networks' input on demand."""
+"""Clips kept sparse in memory, and batches of network inputs made from them."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,22 +16,22 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.histogram import GRID
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning.data.augmentation import Jitter
-from microexpr_ros.perception.reconstruction.network import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.synthesis.dataset.index import Clip, Index, read_clip, read_index
 
 CHANGE_GAIN: Final = 20.0
-"""Brings the change from frame to frame to the order of the frame itself."""
+"""Scales the change between frames to the magnitude of the frames."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
-    """A clip whose counts are kept as the cells that are not zero.
+class SparseClip:
+    """A clip whose counts are kept as the list of nonzero cells.
 
     Attributes:
         cells: uint16 [N], index into [2, GRID, GRID], slice after slice.
         counts: uint8 [N], events in the cell.
         starts: int64 [T + 1], first cell of each slice.
-        clip: everything else; its own `counts` are empty.
+        clip: the clip without its counts.
     """
 
     cells: NDArray[np.uint16]
@@ -55,8 +55,8 @@ class Recording:
         return CODES.index(self.clip.dominant) if self.clip.dominant else len(CODES)
 
 
-def record(clip: Clip, images: bool = True, targets: bool = True) -> Recording:
-    """Keep a clip as a list of cells.
+def make_sparse(clip: Clip, images: bool = True, targets: bool = True) -> SparseClip:
+    """Return a clip with its counts as a list of nonzero cells.
 
     Args:
         clip: as read from a data set.
@@ -72,7 +72,7 @@ def record(clip: Clip, images: bool = True, targets: bool = True) -> Recording:
         values['frames'] = nothing
     if not (images and targets):
         values['target'] = nothing
-    return Recording(
+    return SparseClip(
         cells.astype(np.uint16),
         flat[slices, cells],
         np.searchsorted(slices, np.arange(len(flat) + 1)).astype(np.int64),
@@ -80,24 +80,24 @@ def record(clip: Clip, images: bool = True, targets: bool = True) -> Recording:
     )
 
 
-def load(
+def load_split(
     data: Path,
     split: str,
     images: bool,
     progress: Callable[[int, int], None] | None = None,
     targets: bool = True,
-) -> list[Recording]:
+) -> list[SparseClip]:
     """Read a split into memory.
 
     Args:
         data: folder of a data set.
-        split: a name of synthesis.clips.SPLITS.
+        split: name of the split.
         images: also keep frames and targets.
         progress: called with the clips read and all clips.
         targets: False leaves out the targets.
 
     Raises:
-        MicroexprError: there is no such split, it has no clips, or some are still to be made.
+        MicroexprError: the split is missing, empty or incomplete.
     """
     index: Index = read_index(data, split)
     if len(index) == 0:
@@ -110,38 +110,47 @@ def load(
             f'{data}/{split} is incomplete: '
             'finish it with the `microexpr synth` command that began it'
         )
-    recordings = []
+    clips = []
     for number in range(len(index)):
-        recordings.append(record(read_clip(index, number), images, targets))
+        clips.append(make_sparse(read_clip(index, number), images, targets))
         if progress is not None:
             progress(number + 1, len(index))
-    return recordings
+    return clips
 
 
-def fingerprint(recordings: Sequence[Recording]) -> int:
-    """Return a number that tells clips from others: of when their events come."""
+def dense_counts(sparse: SparseClip, number: int) -> NDArray[np.uint8]:
+    """Return the counts of one slice, uint8 [2, GRID, GRID]."""
+    counts = np.zeros(2 * GRID * GRID, np.uint8)
+    span = slice(int(sparse.starts[number]), int(sparse.starts[number + 1]))
+    counts[sparse.cells[span]] = sparse.counts[span]
+    return counts.reshape(2, GRID, GRID)
+
+
+def fingerprint(clips: Sequence[SparseClip]) -> int:
+    """Return a checksum of the times of the clips' events."""
     number = 0
-    for recording in recordings:
-        number = zlib.crc32(recording.starts.tobytes(), number)
+    for sparse in clips:
+        number = zlib.crc32(sparse.starts.tobytes(), number)
     return number
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceBatch:
-    """Sequences for a network; short ones are silent at their end.
+    """Sequences for a network; short ones are padded with silence.
 
     Attributes:
         density: float32 [T, B, 2, side, side], events per sensor pixel, summed over the cells
             of an input pixel (so that `encode` may take it with pixels_per_cell 1).
-        traces: float32 [B, N, 2, side, side], what the density of the slices before the
-            sequence has left, in the same unit.
+        traces: float32 [B, N, 2, side, side], leaky traces of the density of the slices before
+            the sequence, in the same unit.
         sides: float32 [T, B, 18, 2], ground truth.
-        valid: bool [T, B], False where a short sequence is filled up.
-        label: int64 [B], as `Recording.label`.
-        frames: float32 [T, B, 3, side, side]: in the slice that a frame of `film` was complete
-            in, its changes; and the newest frame, 0 before the first. None unless asked for.
+        valid: bool [T, B], False where a short sequence is padded.
+        label: int64 [B], as `SparseClip.label`.
+        frames: float32 [T, B, 3, side, side]: the changes of `encode_frames` in the slice in
+            which a frame was complete, and the newest frame, 0 before the first. None unless
+            requested.
         frame_traces: float32 [B, N, 2, side, side], of the changes before the sequence; None
-            unless asked for.
+            unless requested.
     """
 
     density: NDArray[np.float32]
@@ -153,8 +162,8 @@ class SequenceBatch:
     frame_traces: NDArray[np.float32] | None = None
 
 
-def sequences(
-    recordings: Sequence[Recording],
+def make_batch(
+    clips: Sequence[SparseClip],
     pool: int,
     jitters: Sequence[Jitter] | None = None,
     order: Sequence[NDArray[np.int64]] | None = None,
@@ -166,76 +175,94 @@ def sequences(
     """Make a batch of clips.
 
     Args:
-        recordings: the clips.
+        clips: the clips.
         pool: cells per side of an input pixel.
         jitters: an augmentation for each clip; None for none.
-        order: for each clip, which slice stands in which place: for the shuffled control.
+        order: for each clip, the numbers of its slices in the order to use, for the
+            time-shuffled control; None for the order of time.
         windows: first slice, and the one after the last, of each clip; None for whole clips.
-        frames: also give what the frame camera saw.
-        decays: what a slice leaves of each trace.
-        events: False leaves `density` and `traces` 0, for a network that does not look at them.
+        frames: also return frames and their traces.
+        decays: factor of each trace per slice.
+        events: False leaves `density` and `traces` 0, for a network without events.
     """
-    spans = windows if windows is not None else [(0, r.slices) for r in recordings]
-    steps, batch, side = max(end - first for first, end in spans), len(recordings), GRID // pool
-    # In memory the channels of a pixel lie together: as convolutions are fastest, and an entry
-    # that leaves all its traces in one place of the memory too.
+    spans = windows if windows is not None else [(0, clip.slices) for clip in clips]
+    steps, batch, side = max(end - first for first, end in spans), len(clips), GRID // pool
+    # Channels last in memory: convolutions are fastest so, and all traces of an entry are
+    # adjacent.
     density = np.moveaxis(np.zeros((steps, batch, side, side, 2), np.float32), 4, 2)
     traces = np.zeros((batch, side, side, len(decays), 2), np.float32).transpose(0, 3, 4, 1, 2)
     sides = np.zeros((steps, batch, len(CODES), 2), np.float32)
     valid = np.zeros((steps, batch), np.bool_)
-    seen = np.zeros((steps, batch, 3, side, side), np.float32) if frames else None
-    seen_traces = np.zeros_like(traces) if frames else None
-    longest = max(r.slices for r in recordings)
+    images = np.zeros((steps, batch, 3, side, side), np.float32) if frames else None
+    image_traces = np.zeros_like(traces) if frames else None
+    longest = max(clip.slices for clip in clips)
     powers = np.power.outer(np.asarray(decays, np.float32), np.arange(longest + 1))
-    for group in _groups(recordings, jitters, order):
-        recording = recordings[group[0]]
+    for group in _group_by_clip(clips, jitters, order):
+        sparse = clips[group[0]]
         jitter = Jitter() if jitters is None else jitters[group[0]]
-        places = np.arange(recording.slices) if order is None else order[group[0]]
-        begins = np.array([spans[b][0] for b in group])
+        ordered = np.arange(sparse.slices) if order is None else order[group[0]]
         if events:
-            weights = jitter.gains() / recording.clip.pixels_per_cell
-            landing = (
-                *(recording.cells, recording.counts, pool, jitter.table(), weights),
-                *_chances(jitter),
-            )
+            begins = np.array([spans[b][0] for b in group])
             by_begin = np.argsort(begins)
             rows = np.asarray(group)[by_begin]
-            _leave(places, recording.starts, begins[by_begin], rows, powers, traces, *landing)
-        if seen is not None:
-            changes, pictures = film(recording, pool, jitter)
-            newest = np.searchsorted(recording.clip.frame_slice, places, 'right') - 1
-            there = newest >= 0
-            fresh = there & (recording.clip.frame_slice[newest] == places)
+            weights = jitter.gains() / sparse.clip.pixels_per_cell
+            entries = (
+                *(sparse.cells, sparse.counts, pool, jitter.cell_map(), weights),
+                *_entry_probabilities(jitter),
+            )
+            _accumulate_traces(
+                ordered, sparse.starts, begins[by_begin], rows, powers, traces, *entries
+            )
+        if images is not None and image_traces is not None:
+            own = {b: spans[b] for b in group}
+            _write_frames(sparse, pool, jitter, ordered, own, powers, images, image_traces)
         for b in group:
             first, end = spans[b]
-            truth = recording.clip.sides[places[first:end]]
+            truth = sparse.clip.sides[ordered[first:end]]
             sides[: end - first, b] = truth[..., ::-1] if jitter.mirror else truth
             valid[: end - first, b] = True
-            if seen is not None and seen_traces is not None:
-                shown, known, new = newest[first:end], there[first:end], fresh[first:end]
-                seen[: end - first, b, 2][known] = pictures[shown[known]]
-                seen[: end - first, b, :2][new] = changes[shown[new]]
-                past = np.flatnonzero(fresh[:first])
-                left = np.zeros((len(decays), len(changes)), np.float32)
-                left[:, newest[past]] = powers[:, first - 1 - past]
-                seen_traces[b] = np.tensordot(left, changes, 1)
             if events:
-                _scatter(places[first:end], recording.starts, density[:, b], *landing)
+                _accumulate_counts(ordered[first:end], sparse.starts, density[:, b], *entries)
                 jitter.add_noise(density[:, b])
                 jitter.add_trace_noise(traces[b], decays, first)
-    labels = np.array([r.label for r in recordings], np.int64)
-    return SequenceBatch(density, traces, sides, valid, labels, seen, seen_traces)
+    labels = np.array([clip.label for clip in clips], np.int64)
+    return SequenceBatch(density, traces, sides, valid, labels, images, image_traces)
 
 
-def _groups(
-    recordings: Sequence[Recording],
+def _write_frames(
+    sparse: SparseClip,
+    pool: int,
+    jitter: Jitter,
+    ordered: NDArray[np.int64],
+    windows: Mapping[int, tuple[int, int]],
+    powers: NDArray[np.float32],
+    images: NDArray[np.float32],
+    traces: NDArray[np.float32],
+) -> None:
+    """Write the frames of a clip, and the traces of the changes before, to rows of a batch."""
+    changes, pictures = encode_frames(sparse, pool, jitter)
+    newest = np.searchsorted(sparse.clip.frame_slice, ordered, 'right') - 1
+    known = newest >= 0
+    fresh = known & (sparse.clip.frame_slice[newest] == ordered)
+    for row, (first, end) in windows.items():
+        window, out = slice(first, end), images[: end - first, row]
+        out[known[window], 2] = pictures[newest[window][known[window]]]
+        out[fresh[window], :2] = changes[newest[window][fresh[window]]]
+        past = np.flatnonzero(fresh[:first])
+        weights = np.zeros((len(powers), len(changes)), np.float32)
+        weights[:, newest[past]] = powers[:, first - 1 - past]
+        traces[row] = np.tensordot(weights, changes, 1)
+
+
+def _group_by_clip(
+    clips: Sequence[SparseClip],
     jitters: Sequence[Jitter] | None,
     order: Sequence[NDArray[np.int64]] | None,
 ) -> list[list[int]]:
-    # Sequences of one clip come one after the other, and share what moves them and the past.
-    shared = [recordings, *(given for given in (jitters, order) if given is not None)]
+    # Sequences of one clip are adjacent, and share its augmentation, its order and its past.
+    shared = [clips, *(given for given in (jitters, order) if given is not None)]
     groups: list[list[int]] = []
-    for b in range(len(recordings)):
+    for b in range(len(clips)):
         if b and all(given[b] is given[b - 1] for given in shared):
             groups[-1].append(b)
         else:
@@ -243,26 +270,26 @@ def _groups(
     return groups
 
 
-def film(
-    recording: Recording, pool: int, jitter: Jitter
+def encode_frames(
+    sparse: SparseClip, pool: int, jitter: Jitter
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return what a frame camera saw, frame by frame.
+    """Return the frames of a clip as network input.
 
-    Frames are brought to mean 0 and standard deviation 1, so that light and exposure are out.
+    Frames are normalized to mean 0 and standard deviation 1, independent of light and exposure.
 
     Args:
-        recording: a clip with frames.
+        sparse: a clip with frames.
         pool: cells per side of an input pixel.
-        jitter: moves the frames as it moves the events.
+        jitter: augmentation, the same as of the events.
 
     Returns:
-        float32 [F, 2, side, side], how much darker and how much brighter than the frame before,
+        float32 [F, 2, side, side], the decrease and the increase since the frame before,
         times `CHANGE_GAIN`; and float32 [F, side, side], the frames themselves.
     """
-    clip, side = recording.clip, GRID // pool
+    clip, side = sparse.clip, GRID // pool
     if len(clip.frames) != len(clip.frame_slice):
         raise ValueError('the clip was read without its images')
-    moved = jitter.images(clip.frames)
+    moved = jitter.warp_images(clip.frames)
     frames = np.zeros((len(moved), side, side), np.float32)
     # Several times faster than a mean over two axes of a view.
     for row, column in np.ndindex(pool, pool):
@@ -275,17 +302,17 @@ def film(
 
 
 def condition_events(
-    recording: Recording,
+    sparse: SparseClip,
     at: int,
     frame_at: int | None,
     configuration: ReconstructionConfiguration,
     jitter: Jitter | None = None,
 ) -> NDArray[np.float32]:
-    """Return the event channels of a condition, as the reconstructor would hold them.
+    """Return the event channels of a condition, as the reconstructor would compute them.
 
     Args:
-        recording: a clip.
-        at: the last slice that has been seen.
+        sparse: a clip.
+        at: the last slice.
         frame_at: slice in which the frame became current; None for no frame.
         configuration: of the reconstruction.
         jitter: an augmentation; None for none.
@@ -297,34 +324,34 @@ def condition_events(
     jitter = jitter or Jitter()
     out = np.zeros((c.event_channels, c.grid, c.grid), np.float32)
     powers = c.decays()[:, None].astype(np.float64) ** np.arange(at + 1)
-    _integrate(
-        recording.cells,
-        recording.counts,
-        recording.starts,
+    _accumulate_condition(
+        sparse.cells,
+        sparse.counts,
+        sparse.starts,
         at,
         at if frame_at is None else frame_at,
         c.bins,
         c.slices_per_bin,
         powers,
-        jitter.table(),
-        jitter.gains() / recording.clip.pixels_per_cell,
-        *_chances(jitter),
+        jitter.cell_map(),
+        jitter.gains() / sparse.clip.pixels_per_cell,
+        *_entry_probabilities(jitter),
         out,
     )
     return out
 
 
-def _chances(jitter: Jitter) -> tuple[float, float, float, np.uint64]:
+def _entry_probabilities(jitter: Jitter) -> tuple[float, float, float, np.uint64]:
     return jitter.keep, jitter.flip, jitter.late, np.uint64(jitter.seed)
 
 
 @njit(nogil=True, cache=True)
-def _fate(seed, i, keep, flip, late):  # type: ignore[no-untyped-def]
-    """Return whether an entry is kept, whether its polarity changes, how much later it comes."""
+def _augment_entry(seed, i, keep, flip, late):  # type: ignore[no-untyped-def]
+    """Return whether an entry is kept, whether its polarity flips, and its delay in slices."""
     if keep >= 1 and flip <= 0 and late <= 0:
         return True, False, 0
-    # Finalizer of splitmix64 (Steele et al., 2014): one number per entry, in any order, whose
-    # bits make three.
+    # Finalizer of splitmix64 (Steele et al., 2014): one random number per entry, in any order,
+    # whose bits are split into three.
     z = seed + np.uint64(i + 1) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -340,11 +367,11 @@ def _fate(seed, i, keep, flip, late):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _landing(  # type: ignore[no-untyped-def]
+def _place_entry(  # type: ignore[no-untyped-def]
     i, place, end, cells, counts, pool, table, weights, keep, flip, late, seed
 ):
-    """Return place, polarity, row, column and weight of an entry; place -1 if it is lost."""
-    kept, flipped, later = _fate(seed, i, keep, flip, late)
+    """Return place, polarity, row, column and weight of an entry; place -1 if it is dropped."""
+    kept, flipped, later = _augment_entry(seed, i, keep, flip, late)
     at, cell = place + later, np.int64(cells[i])
     polarity, rest = cell // (GRID * GRID), cell % (GRID * GRID)
     to = table[rest]
@@ -355,19 +382,19 @@ def _landing(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _scatter(places, starts, out, *events):  # type: ignore[no-untyped-def]
-    for place in range(len(places)):
-        for i in range(starts[places[place]], starts[places[place] + 1]):
-            at, polarity, row, column, weight = _landing(i, place, len(places), *events)
+def _accumulate_counts(ordered, starts, out, *events):  # type: ignore[no-untyped-def]
+    for place in range(len(ordered)):
+        for i in range(starts[ordered[place]], starts[ordered[place] + 1]):
+            at, polarity, row, column, weight = _place_entry(i, place, len(ordered), *events)
             if at >= 0:
                 out[at, polarity, row, column] += weight
 
 
 @njit(nogil=True, cache=True)
-def _leave(places, starts, begins, rows, powers, out, *events):  # type: ignore[no-untyped-def]
-    """Give the row of each sequence, of increasing begins, what the slices before it left.
+def _accumulate_traces(ordered, starts, begins, rows, powers, out, *events):  # type: ignore[no-untyped-def]
+    """Write the traces at the beginning of each sequence; the sequences are sorted by it.
 
-    Entries that are late or early by a slice where a sequence begins may be off by one more.
+    Entries moved by a slice across the beginning of a sequence may be off by one slice more.
     """
     since = 0
     for j in range(len(rows)):
@@ -376,10 +403,10 @@ def _leave(places, starts, begins, rows, powers, out, *events):  # type: ignore[
             for k in range(len(powers)):
                 now[k] = powers[k, begin - since] * out[rows[j - 1], k]
         for place in range(since, begin):
-            for i in range(starts[places[place]], starts[places[place] + 1]):
-                at, polarity, row, column, weight = _landing(i, place, begin + 1, *events)
+            for i in range(starts[ordered[place]], starts[ordered[place] + 1]):
+                at, polarity, row, column, weight = _place_entry(i, place, begin + 1, *events)
                 if at >= 0:
-                    # What is late and falls into the sequence is taken as just before it.
+                    # An entry that is delayed into the sequence counts as of the slice before it.
                     age = max(begin - 1 - at, 0)
                     for k in range(len(powers)):
                         now[k, polarity, row, column] += weight * powers[k, age]
@@ -387,16 +414,16 @@ def _leave(places, starts, begins, rows, powers, out, *events):  # type: ignore[
 
 
 @njit(nogil=True, cache=True)
-def _integrate(  # type: ignore[no-untyped-def]
+def _accumulate_condition(  # type: ignore[no-untyped-def]
     cells, counts, starts, at, frame_at, bins, slices_per_bin, powers, table, weights, keep, flip,
     late, seed, out,
 ):  # fmt: skip
     leaky = len(powers)
     for slice_ in range(at + 1):
         for i in range(starts[slice_], starts[slice_ + 1]):
-            kept, flipped, later = _fate(seed, i, keep, flip, late)
+            kept, flipped, later = _augment_entry(seed, i, keep, flip, late)
             age = at - slice_ - later
-            # An age of more than the sequence is that of an entry from before it.
+            # An age over `at` is that of an entry moved before the clip.
             if not kept or age < 0 or age > at:
                 continue
             cell = np.int64(cells[i])

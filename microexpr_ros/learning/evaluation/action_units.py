@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.facs import PRESENT
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.evaluation.asymmetry import asymmetry
 from microexpr_ros.learning.evaluation.breakdown import (
     by_condition,
@@ -58,9 +58,9 @@ class Benchmark:
         baselines: other methods, by name.
     """
 
-    recordings: Sequence[Recording]
-    calm: Sequence[Recording] = ()
-    shift: Sequence[Recording] = ()
+    recordings: Sequence[SparseClip]
+    calm: Sequence[SparseClip] = ()
+    shift: Sequence[SparseClip] = ()
     train_labels: NDArray[np.int64] | None = None
     baselines: Mapping[str, Estimator] = field(default_factory=dict)
 
@@ -205,12 +205,12 @@ def _compare(ours: Scored, other: Scored) -> dict[str, Any]:
     }
 
 
-def _score_published(classifier: ActionUnitClassifier, clips: Sequence[Recording]) -> Scored:
+def _score_published(classifier: ActionUnitClassifier, clips: Sequence[SparseClip]) -> Scored:
     return _score([publish(classifier, clip) for clip in clips], clips, classifier.presence)
 
 
 def _score(
-    published: Sequence[Published], clips: Sequence[Recording], presence: Presence
+    published: Sequence[Published], clips: Sequence[SparseClip], presence: Presence
 ) -> Scored:
     statuses = [p.status for p in published]
     return score([p.intensity for p in published], clips, presence, statuses)
@@ -232,7 +232,7 @@ def _error_interval(
     )
 
 
-def _errors_by_status(pairs: Sequence[tuple[Published, Recording]]) -> dict[str, float]:
+def _errors_by_status(pairs: Sequence[tuple[Published, SparseClip]]) -> dict[str, float]:
     errors = {}
     for status in Status:
         rows = np.stack([reliability(*pair, [status]) for pair in pairs])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.evaluation.resampling import interval, resampled
 
 UNEVEN: Final = 0.1
@@ -24,7 +24,7 @@ with each other."""
 
 
 def asymmetry(
-    sides: Sequence[NDArray[np.float32]], recordings: Sequence[Recording]
+    sides: Sequence[NDArray[np.float32]], recordings: Sequence[SparseClip]
 ) -> dict[str, Any]:
     """Score which side is said to be the stronger, where the true sides differ by `UNEVEN`.
 

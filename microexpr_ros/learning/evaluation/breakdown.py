@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.evaluation.clip_scores import present
 from microexpr_ros.learning.evaluation.conditions import conditions
 from microexpr_ros.learning.evaluation.resampling import interval, resampled
@@ -19,7 +19,7 @@ from microexpr_ros.learning.evaluation.scoring import HEADLINE, Scored
 from microexpr_ros.learning.models.baselines import CLASSES
 
 
-def per_unit(ours: Scored, recordings: Sequence[Recording]) -> dict[str, dict[str, Any]]:
+def per_unit(ours: Scored, recordings: Sequence[SparseClip]) -> dict[str, dict[str, Any]]:
     """Return scores of each unit by slice, and the clips in which it is present and dominant."""
     confusion = ours.units.sum(0)
     f1 = metrics.f1_of(confusion).tolist()
@@ -45,7 +45,7 @@ def confusion(ours: Scored) -> list[list[int]]:
 
 
 def by_condition(
-    ours: Scored, recordings: Sequence[Recording]
+    ours: Scored, recordings: Sequence[SparseClip]
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Return the scores of `HEADLINE` and the number of clips for each of `conditions`.
 

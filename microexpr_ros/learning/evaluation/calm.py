@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.events.histogram import SLICE_NS
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.evaluation.published import publish
 from microexpr_ros.learning.evaluation.resampling import interval, resampled
 from microexpr_ros.learning.evaluation.spotting_scores import false_alarm, spot
@@ -34,7 +34,7 @@ def kinds(clip: Clip) -> tuple[str, ...]:
 
 
 def false_alarms(
-    classifier: ActionUnitClassifier, calm: Sequence[Recording]
+    classifier: ActionUnitClassifier, calm: Sequence[SparseClip]
 ) -> dict[str, dict[str, Any]]:
     """Return the false alarms per minute of each kind of calm, with intervals and minutes.
 

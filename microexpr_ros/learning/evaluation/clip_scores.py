@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 
 from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.training.calibration import dominant
 from microexpr_ros.perception.presence import Presence
 
 
-def labels(recordings: Sequence[Recording]) -> NDArray[np.int64]:
-    """Return the dominant unit of each clip, int64 [N], as `Recording.label`."""
+def labels(recordings: Sequence[SparseClip]) -> NDArray[np.int64]:
+    """Return the dominant unit of each clip, int64 [N], as `SparseClip.label`."""
     return np.array([r.label for r in recordings], np.int64)
 
 
-def present(recordings: Sequence[Recording]) -> NDArray[np.bool_]:
+def present(recordings: Sequence[SparseClip]) -> NDArray[np.bool_]:
     """Return which units are really there at any time of each clip, bool [N, 18]."""
     return np.stack([r.peaks for r in recordings]) >= PRESENT
 
 
 def score_peaks(
-    traces: Sequence[NDArray[np.float32]], recordings: Sequence[Recording], presence: Presence
+    traces: Sequence[NDArray[np.float32]], recordings: Sequence[SparseClip], presence: Presence
 ) -> dict[str, float]:
     """Return scores of the peaks of predicted intensities.
 

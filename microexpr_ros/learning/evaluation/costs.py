@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from microexpr_ros.events.histogram import SLICE_NS
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.evaluation.estimators import Estimator
 from microexpr_ros.learning.training.action_units import predict
 from microexpr_ros.perception.spiking.network import SpikingNetwork
@@ -40,7 +40,7 @@ def fan_out(layer: nn.Module, values: Tensor) -> float:
 
 
 @torch.inference_mode()
-def count_operations(network: SpikingNetwork, recordings: Sequence[Recording]) -> dict[str, Any]:
+def count_operations(network: SpikingNetwork, recordings: Sequence[SparseClip]) -> dict[str, Any]:
     """Count the spikes of a network and the operations that they cause.
 
     An operation is one addition of a weight to one neuron. Each layer is counted by what comes
@@ -87,12 +87,12 @@ def count_operations(network: SpikingNetwork, recordings: Sequence[Recording]) -
     }
 
 
-def count_multiply_adds(estimator: Estimator, recording: Recording) -> float:
+def count_multiply_adds(estimator: Estimator, recording: SparseClip) -> float:
     """Return the dense multiply-adds of a network of torch, per second of stream."""
     with FlopCounterMode(display=False) as counter:
         estimator.predict([recording])
     return float(counter.get_total_flops()) / 2 / _seconds([recording])
 
 
-def _seconds(recordings: Sequence[Recording]) -> float:
+def _seconds(recordings: Sequence[SparseClip]) -> float:
     return sum(r.slices for r in recordings) * SLICE_NS * 1e-9

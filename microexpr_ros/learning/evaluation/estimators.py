@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.models import blendshapes
 from microexpr_ros.learning.models.networks import Network, build
 from microexpr_ros.learning.training.action_units import Control, predict
 from microexpr_ros.learning.training.configuration import Method
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.settings import to_settings
 from microexpr_ros.perception.spiking.network import SpikingConfiguration
 
 SHIPPED: Final = ('au', 'reconstruction')
@@ -37,7 +38,7 @@ class Estimator:
     """
 
     name: str
-    predict: Callable[[Sequence[Recording]], list[NDArray[np.float32]]]
+    predict: Callable[[Sequence[SparseClip]], list[NDArray[np.float32]]]
     presence: Presence
 
 
@@ -71,7 +72,7 @@ def write_baseline(
     values = {
         'model': model,
         'control': control,
-        'configuration': asdict(network.configuration) if network else {},
+        'configuration': to_settings(network.configuration) if network else {},
         'presence': presence.to_settings(),
         'scale': scale.to_settings() if scale else {},
         'training': training or {},
@@ -98,7 +99,7 @@ def read_baselines(folder: Path) -> dict[str, Estimator]:
     return {estimator.name: estimator for estimator in found}
 
 
-def _scaled(clips: Sequence[Recording], scale: Presence) -> list[NDArray[np.float32]]:
+def _scaled(clips: Sequence[SparseClip], scale: Presence) -> list[NDArray[np.float32]]:
     return [scale.probability(trace) for trace in blendshapes.predict(clips)]
 
 

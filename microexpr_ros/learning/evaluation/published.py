@@ -13,8 +13,7 @@ from microexpr_ros.events.histogram import GRID, SLICE_NS
 from microexpr_ros.events.region import Region
 from microexpr_ros.facs import PRESENT
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.data.clips import Recording
-from microexpr_ros.learning.training.calibration import dense
+from microexpr_ros.learning.data.clips import SparseClip, dense_counts
 from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 
 
@@ -40,14 +39,14 @@ class Published:
         return np.asarray(self.sides.max(axis=2), np.float32)
 
 
-def publish(classifier: ActionUnitClassifier, recording: Recording) -> Published:
+def publish(classifier: ActionUnitClassifier, recording: SparseClip) -> Published:
     """Step the classifier over a clip, as the node does over the slices of a stream."""
     state = classifier.initial_state()
     # Only the region's area matters: it gives the clip's sensor pixels per cell.
     region = Region(0, 0, round(recording.clip.pixels_per_cell * GRID * GRID), 1)
     estimates = []
     for number in range(recording.slices):
-        counts = dense(recording, number)
+        counts = dense_counts(recording, number)
         end_ns = (number + 1) * SLICE_NS
         slice_ = Slice(end_ns, SLICE_NS, region, counts, int(counts.sum()))
         estimate, state = classifier.step(slice_, state)
@@ -61,7 +60,7 @@ def publish(classifier: ActionUnitClassifier, recording: Recording) -> Published
 
 
 def reliability(
-    published: Published, recording: Recording, statuses: Sequence[Status], active: bool = False
+    published: Published, recording: SparseClip, statuses: Sequence[Status], active: bool = False
 ) -> NDArray[np.float64]:
     """Compare the published confidence with how often `active` is right.
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.models import baselines
-from microexpr_ros.learning.training.reconstruction import Task, paint
-from microexpr_ros.perception.reconstruction.network import Reconstructor
+from microexpr_ros.learning.training.reconstruction import ReconstructionExample, predict_images
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
 WARM_UP_SLICES = 20
 """Slices of a clip before its first image is scored."""
@@ -27,7 +27,7 @@ MOVED_PIXELS = 64
 
 def evaluate_reconstruction(
     reconstructor: Reconstructor,
-    recordings: Sequence[Recording],
+    recordings: Sequence[SparseClip],
     mean_face: NDArray[np.uint8],
     targets: int = 4,
 ) -> dict[str, Any]:
@@ -43,20 +43,20 @@ def evaluate_reconstruction(
         mean_face: uint8 [grid, grid], of `baselines.mean_face`.
         targets: from each clip.
     """
-    with_frame = [task for r in recordings for task in _tasks(reconstructor, r, targets)]
-    without = [Task(t.recording, t.number, None) for t in with_frame]
-    truth = np.stack([t.recording.clip.target[t.number] for t in with_frame])
-    first = np.stack([t.recording.clip.target[0] for t in with_frame])
+    with_frame = [example for r in recordings for example in _examples(reconstructor, r, targets)]
+    without = [ReconstructionExample(t.sparse, t.number, None) for t in with_frame]
+    truth = np.stack([t.sparse.clip.target[t.number] for t in with_frame])
+    first = np.stack([t.sparse.clip.target[0] for t in with_frame])
     moved = np.abs(truth.astype(np.int16) - first) >= MOVED_LEVELS
     # The similarity has no value where its window leaves the image.
     border = metrics.SSIM_RADIUS
     moved[:, :border] = moved[:, -border:] = moved[..., :border] = moved[..., -border:] = False
     network = reconstructor.network
     images = {
-        'events_only': paint(network, without),
-        'events_and_frame': paint(network, with_frame),
+        'events_only': predict_images(network, without),
+        'events_and_frame': predict_images(network, with_frame),
         'mean_face': np.broadcast_to(mean_face, truth.shape),
-        'copy_last_frame': np.stack([t.recording.clip.frames[t.frame] for t in with_frame]),
+        'copy_last_frame': np.stack([t.sparse.clip.frames[t.frame] for t in with_frame]),
     }
     return {
         **{name: score_images(truth, image, first, moved) for name, image in images.items()},
@@ -104,12 +104,14 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else math.nan
 
 
-def _tasks(reconstructor: Reconstructor, recording: Recording, targets: int) -> list[Task]:
+def _examples(
+    reconstructor: Reconstructor, recording: SparseClip, targets: int
+) -> list[ReconstructionExample]:
     clip, oldest = recording.clip, reconstructor.configuration.frame_slices
-    tasks = []
+    examples = []
     for number, at in enumerate(clip.target_slice.tolist()):
         frame = baselines.newest_frame(recording, at)
         if at >= WARM_UP_SLICES and frame is not None and at - clip.frame_slice[frame] < oldest:
-            tasks.append(Task(recording, number, frame))
-    chosen = np.unique(np.linspace(0, len(tasks) - 1, targets).round().astype(int))
-    return [tasks[k] for k in chosen] if tasks else []
+            examples.append(ReconstructionExample(recording, number, frame))
+    chosen = np.unique(np.linspace(0, len(examples) - 1, targets).round().astype(int))
+    return [examples[k] for k in chosen] if examples else []

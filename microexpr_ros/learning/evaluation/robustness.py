@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.events.histogram import SLICE_NS
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.evaluation.clip_scores import score_peaks
 from microexpr_ros.learning.evaluation.estimators import Estimator
 
@@ -22,7 +22,7 @@ BURST_SLICES: Final = 3.0
 LATE_SLICES: Final = (0, 1, 2, 4, 8)
 
 
-def lose_packets(recording: Recording, share: float, seed: int) -> Recording:
+def lose_packets(recording: SparseClip, share: float, seed: int) -> SparseClip:
     """Return a clip that has lost the events of some slices, in bursts.
 
     Losses begin and end as in Gilbert's channel (1960): with constant chances, so that bursts
@@ -48,7 +48,7 @@ def lose_packets(recording: Recording, share: float, seed: int) -> Recording:
     )
 
 
-def delay_frames(recording: Recording, slices: int) -> Recording:
+def delay_frames(recording: SparseClip, slices: int) -> SparseClip:
     """Return a clip whose frames come late; those that come after its end are gone.
 
     Args:
@@ -65,7 +65,7 @@ def delay_frames(recording: Recording, slices: int) -> Recording:
 
 
 def against_losses(
-    estimator: Estimator, recordings: Sequence[Recording], seed: int = 0
+    estimator: Estimator, recordings: Sequence[SparseClip], seed: int = 0
 ) -> list[dict[str, Any]]:
     """Return clip scores against the share of slices whose events are lost."""
     return [
@@ -75,7 +75,7 @@ def against_losses(
 
 
 def against_misalignment(
-    estimator: Estimator, recordings: Sequence[Recording]
+    estimator: Estimator, recordings: Sequence[SparseClip]
 ) -> list[dict[str, Any]]:
     """Return clip scores against the time by which frames lag behind events."""
     return [
@@ -87,6 +87,6 @@ def against_misalignment(
     ]
 
 
-def _scores(estimator: Estimator, recordings: Sequence[Recording]) -> dict[str, float]:
+def _scores(estimator: Estimator, recordings: Sequence[SparseClip]) -> dict[str, float]:
     traces: list[NDArray[np.float32]] = estimator.predict(recordings)
     return score_peaks(traces, recordings, estimator.presence)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.evaluation.clip_scores import labels
 from microexpr_ros.learning.evaluation.resampling import interval, resampled
 from microexpr_ros.learning.evaluation.spotting_scores import (
@@ -31,7 +31,7 @@ class Scored:
 
     Attributes:
         identities: int64 [N], persons.
-        label: int64 [N], true dominant units, as `Recording.label`.
+        label: int64 [N], true dominant units, as `SparseClip.label`.
         predicted: int64 [N], those that were found.
         units: int64 [N, 4, 18], `metrics.confusion` of each unit's presence over the slices.
         area: float64 [18], area under the curve of each unit's intensity over all slices.
@@ -66,7 +66,7 @@ def active_slices(trace: NDArray[np.float32], presence: Presence) -> NDArray[np.
 
 def score(
     traces: Sequence[NDArray[np.float32]],
-    recordings: Sequence[Recording],
+    recordings: Sequence[SparseClip],
     presence: Presence,
     statuses: Sequence[NDArray[np.int64] | None] | None = None,
 ) -> Scored:

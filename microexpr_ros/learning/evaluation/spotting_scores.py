@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.events.histogram import SLICE_NS
 from microexpr_ros.facs import CODES, PRESENT
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.training.calibration import BACKGROUND
 from microexpr_ros.perception.classifier import Status
 from microexpr_ros.perception.presence import Presence
@@ -80,7 +80,7 @@ def match(found: Sequence[Span], true: Sequence[Span]) -> list[tuple[int, int]]:
     return matched
 
 
-def outcome(recording: Recording, found: Sequence[MicroExpression]) -> NDArray[np.int64]:
+def outcome(recording: SparseClip, found: Sequence[MicroExpression]) -> NDArray[np.int64]:
     """Count the right detections, the wrong ones and the expressions that were missed, int64 [3].
 
     The true expression of a clip is that of its dominant unit, from onset to offset. Blinks go
@@ -101,7 +101,7 @@ def outcome(recording: Recording, found: Sequence[MicroExpression]) -> NDArray[n
     return np.array([right, len(counted) - right, len(true) - right], np.int64)
 
 
-def names_dominant(recording: Recording, found: Sequence[MicroExpression]) -> bool:
+def names_dominant(recording: SparseClip, found: Sequence[MicroExpression]) -> bool:
     """Tell whether a right detection also names the clip's dominant unit."""
     clip = recording.clip
     spans = [(d.onset_ns, d.offset_ns) for d in found]
@@ -109,14 +109,14 @@ def names_dominant(recording: Recording, found: Sequence[MicroExpression]) -> bo
     return any(clip.dominant in found[i].codes for i, _ in matched)
 
 
-def false_alarm(recording: Recording, detection: MicroExpression) -> bool:
+def false_alarm(recording: SparseClip, detection: MicroExpression) -> bool:
     """Tell whether none of a detection's units is really present at any time of its span."""
     first, end = detection.onset_ns // SLICE_NS, math.ceil(detection.offset_ns / SLICE_NS)
     units = [CODES.index(code) for code in detection.codes]
     return not bool((recording.clip.intensity[first:end, units] >= PRESENT).any())
 
 
-def delay_ms(recording: Recording, active: NDArray[np.bool_]) -> float:
+def delay_ms(recording: SparseClip, active: NDArray[np.bool_]) -> float:
     """Return how long after its true onset the dominant unit is first known to be present.
 
     That is the end of the first slice in which the unit becomes active, as nothing is known

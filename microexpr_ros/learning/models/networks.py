@@ -1,4 +1,4 @@
-"""The networks that are compared: what they are given, and how they are built."""
+"""The networks that are compared: how they are built, and their inputs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ CHANNELS: Final[dict[Model, tuple[int, int]]] = {'rgb': (2, 1), 'fusion': (4, 1)
 class FrameNetwork(SpikingNetwork):
     """The spiking network, given frames, or events and frames.
 
-    What becomes darker and brighter from frame to frame stands for OFF and ON events, and leaves
-    traces as they do; the newest frame itself is one channel more.
+    The decrease and the increase between frames stand for OFF and ON events, with the same
+    traces; the newest frame is one channel more.
 
     Args:
         model: rgb or fusion.
@@ -63,16 +63,16 @@ def sees_frames(network: Network) -> bool:
 
 
 def decays(network: Network) -> tuple[float, ...]:
-    """Return what a slice leaves of each trace that a network keeps of its input."""
+    """Return the factor per slice of each trace of a network's input."""
     return (network if isinstance(network, RegionCounts) else network.configuration).decays()
 
 
 def encode(network: Network, batch: SequenceBatch) -> tuple[Tensor, NetworkState]:
-    """Return what a network is given of a batch.
+    """Return a network's input and initial state for a batch.
 
     Returns:
-        Input, float32 [T, B, ...], and the state at the start: at rest, but for the traces that
-        the slices before have left.
+        Input, float32 [T, B, ...], and the state at the start: at rest, except the traces of the
+        slices before.
     """
     events = network.encode(torch.from_numpy(batch.density), 1.0)
     state = network.initial_state(batch.density.shape[1])

@@ -12,17 +12,17 @@ from microexpr_ros.facs import CODES
 from microexpr_ros.perception.spiking.network import (
     NetworkState,
     SpikingConfiguration,
-    every_slice_alone,
+    run_memoryless,
 )
-from microexpr_ros.perception.spiking.traces import leave_all
+from microexpr_ros.perception.spiking.traces import trace_sequence
 
 
 class RecurrentTwin(nn.Module):
     """As many layers and parameters as the spiking network of the same configuration.
 
-    It is given the same traces. Its convolutions are those of the spiking network, with rectified
-    values for spikes and no memory; a gated recurrent unit (Cho et al., 2014) stands for the leaky
-    integrators, with as many units as make up the same number of parameters.
+    Its input is the same traces. Its convolutions are those of the spiking network, with
+    rectified values in place of spikes and without state. A gated recurrent unit (Cho et al.,
+    2014) replaces the leaky integrators, of a size that gives the same number of parameters.
 
     Args:
         configuration: of the spiking network.
@@ -64,11 +64,11 @@ class RecurrentTwin(nn.Module):
     ) -> tuple[Tensor, NetworkState]:
         """Run whole sequences; arguments and results as of `SpikingNetwork.forward`."""
         if memoryless:
-            return every_slice_alone(self, encoded, state)
+            return run_memoryless(self, encoded, state)
         c, steps = self.configuration, len(encoded)
         traces, before = state
-        given, traces = leave_all(encoded, traces, c.decays(), c.half)
-        flat = given.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        inputs, traces = trace_sequence(encoded, traces, c.decays(), c.semi_saturation)
+        flat = inputs.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         drive = functional.relu(self.projection(self.convolutions(flat).flatten(1)))
         values, last = self.recurrence(drive.view(steps, -1, drive.shape[-1]), before[None])
         result: Tensor = self.readout(functional.relu(values))

@@ -1,4 +1,4 @@
-"""The simplest reader of events: how many there were where, and a logistic regression."""
+"""The simplest model: a logistic regression on event counts by region."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from microexpr_ros.facs import CODES
 from microexpr_ros.perception.spiking.network import (
     NetworkState,
     SpikingConfiguration,
-    every_slice_alone,
+    run_memoryless,
 )
-from microexpr_ros.perception.spiking.traces import leave_all
+from microexpr_ros.perception.spiking.traces import trace_sequence
 
 REGIONS: Final = 8
 """Regions per side of the grid."""
@@ -27,7 +27,7 @@ class RegionCounts(nn.Module):
     """Leaky event counts of each region and polarity, into one logistic regression per unit.
 
     Args:
-        configuration: of the network that it is compared with: grid and slices.
+        configuration: of the spiking network: grid, slices and compression.
     """
 
     def __init__(self, configuration: SpikingConfiguration | None = None) -> None:
@@ -39,7 +39,7 @@ class RegionCounts(nn.Module):
         nn.init.constant_(self.readout.bias, -3.0)
 
     def decays(self) -> tuple[float, ...]:
-        """Return what a slice leaves of the counts."""
+        """Return the factor of the counts per slice."""
         return (1 - self.configuration.slice_ns * 1e-6 / TAU_MS,)
 
     def initial_state(self, batch: int = 1) -> NetworkState:
@@ -50,7 +50,7 @@ class RegionCounts(nn.Module):
         """Return events per sensor pixel of each region, float32 [T, B, 2, REGIONS, REGIONS].
 
         Args:
-            counts: float32 [T, B, 2, side, side], pooled as of `datasets.sequences`; or traces.
+            counts: float32 [T, B, 2, side, side], pooled as of `clips.make_batch`; or traces.
             pixels_per_cell: sensor pixels per cell of the grid.
         """
         density = counts / (self.configuration.pool**2 * pixels_per_cell)
@@ -63,10 +63,10 @@ class RegionCounts(nn.Module):
     ) -> tuple[Tensor, NetworkState]:
         """Run whole sequences; arguments and results as of `SpikingNetwork.forward`."""
         if memoryless:
-            return every_slice_alone(self, encoded, state)
+            return run_memoryless(self, encoded, state)
         c = self.configuration
         (count,) = state
-        features, count = leave_all(encoded, count, self.decays(), c.half)
+        features, count = trace_sequence(encoded, count, self.decays(), c.semi_saturation)
         normal = self.norm(features.flatten(0, 1).flatten(1)).unflatten(0, features.shape[:2])
         result: Tensor = self.readout(normal)
         return result.view(*result.shape[:-1], len(CODES), 2), (count,)

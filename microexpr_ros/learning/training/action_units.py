@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -18,7 +18,12 @@ from microexpr_ros import facs
 from microexpr_ros.events.histogram import SLICE_NS
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.augmentation import Augmentation
-from microexpr_ros.learning.data.clips import Recording, SequenceBatch, fingerprint, sequences
+from microexpr_ros.learning.data.clips import (
+    SequenceBatch,
+    SparseClip,
+    fingerprint,
+    make_batch,
+)
 from microexpr_ros.learning.models.baselines import shuffled
 from microexpr_ros.learning.models.networks import (
     Model,
@@ -31,6 +36,7 @@ from microexpr_ros.learning.models.networks import (
 )
 from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Phase, Report, Trained
+from microexpr_ros.perception.settings import renamed_field, to_settings
 from microexpr_ros.perception.spiking.network import (
     SpikingConfiguration,
     SpikingNetwork,
@@ -38,7 +44,7 @@ from microexpr_ros.perception.spiking.network import (
 )
 
 PREDICTED_SLICES: Final = 2400
-"""Slices of all clips together that are predicted at once: about 100 MB."""
+"""Slices of all clips of a chunk that is predicted at once: about 100 MB."""
 
 Control = Literal['none', 'time-shuffled', 'memoryless']
 
@@ -49,20 +55,21 @@ Item = TypeVar('Item')
 class TrainingConfiguration(Optimization):
     """How a network is trained.
 
-    The first epochs see single slices, with the traces that the slices before have left, by a
-    network whose neurons give rates: that is a tenth of the time of spikes, which the last
-    epochs learn from sequences.
+    The first epochs train on single slices, with the traces of the slices before them, and with
+    firing rates in place of spikes. That takes a tenth of the time of the last epochs, which
+    train with spikes on sequences.
 
     Attributes:
-        rate_share: share of the epochs that learn from rates, the first ones.
-        spike_learning_rate: peak of the schedule of the epochs that learn from spikes.
-        moments: slices of each clip that are seen in an epoch of rates.
-        windows: sequences of each clip that are seen in an epoch of spikes.
-        window: slices of a sequence.
-        settle: first slices of a sequence from within a clip that the loss leaves out, as its
-            neurons begin at rest.
+        rate_share: share of the epochs, the first ones, that train with firing rates.
+        spike_learning_rate: peak of the schedule of the epochs that train with spikes.
+        slices: slices sampled from each clip in an epoch with firing rates;
+            `moments` in files.
+        windows: windows sampled from each clip in an epoch with spikes.
+        window: slices of a window.
+        burn_in: first slices of a window that the loss leaves out, unless the window begins
+            with the clip, as its neurons begin at rest; `settle` in files.
         clip_weight: weight of the clip loss beside the slice loss.
-        control: train a network that must not know time, to see what time is worth.
+        control: train a network without access to time, to measure what time is worth.
         augmentation: ranges of random changes.
     """
 
@@ -70,10 +77,10 @@ class TrainingConfiguration(Optimization):
     batch: int = 16
     rate_share: float = 8 / 9
     spike_learning_rate: float = 1e-3
-    moments: int = 6
+    slices: int = renamed_field(6, 'moments')
     windows: int = 2
     window: int = 14
-    settle: int = 6
+    burn_in: int = renamed_field(6, 'settle')
     clip_weight: float = 0.5
     control: Control = 'none'
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -84,19 +91,19 @@ class TrainingConfiguration(Optimization):
         if not 0 <= self.rate_share < 1:
             raise ValueError(
                 f'rate_share {self.rate_share} must be at least 0 and below 1, '
-                'as the last epochs learn from spikes'
+                'as the last epochs train with spikes'
             )
-        if not 0 <= self.settle < self.window:
-            raise ValueError(f'settle {self.settle} leaves nothing of a window of {self.window}')
+        if not 0 <= self.burn_in < self.window:
+            raise ValueError(f'burn_in {self.burn_in} leaves nothing of a window of {self.window}')
 
     @property
     def rate_epochs(self) -> int:
-        """Number of epochs that learn from rates; at least one learns from spikes."""
+        """Number of epochs that train with firing rates; at least one trains with spikes."""
         return min(round(self.rate_share * self.epochs), self.epochs - 1)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """Rates, and then spikes; spikes alone have the schedule of rates."""
+        """Firing rates, then spikes; spikes alone have the schedule of firing rates."""
         rates = self.rate_epochs
         if rates == 0:
             return (Phase(self.epochs, self.learning_rate),)
@@ -108,11 +115,10 @@ class TrainingConfiguration(Optimization):
 class ActionUnitLoss(nn.Module):
     """Graded intensity of both sides in every slice, and the dominant unit over the whole clip.
 
-    The slice loss is the cross entropy between the roots of intensities, so that small ones
-    count. The clip loss is the cross entropy of the dominant unit, or none,
-    given the units' peaks over learnt thresholds, so that small movements count too. Units that
-    really move more than the dominant one (a blink under an expression) are not held against
-    the network.
+    The slice loss is the cross entropy between the square roots of intensities, so that small
+    ones count. The clip loss is the cross entropy of the dominant unit, or none, given the
+    units' peaks over learned thresholds, so that small movements count too. Units whose true
+    intensity is above the dominant one's (a blink during an expression) do not compete.
     """
 
     def __init__(self, clip_weight: float) -> None:
@@ -133,15 +139,15 @@ class ActionUnitLoss(nn.Module):
         target = sides.sqrt()
         losses = functional.binary_cross_entropy_with_logits(logits, target, reduction='none')
         entropy = functional.binary_cross_entropy(target, target, reduction='none')
-        # Without the targets' own entropy the loss of a perfect network is 0.
+        # Less the entropy of the targets, the loss of a perfect network is 0.
         by_side = ((losses - entropy).sum((2, 3)) * valid).sum() / valid.sum()
 
         strongest = logits.amax(3).masked_fill(~valid[..., None], -torch.inf)
         peaks = strongest.amax(0).view(len(label), -1, len(facs.CODES)).amax(1)
         margin = (peaks - self.threshold) * functional.softplus(self.sharpness)
         margin = torch.cat([margin, torch.zeros_like(margin[:, :1])], 1)
-        shown = sides.masked_fill(~valid[..., None, None], 0)
-        true_peaks = shown.amax((0, 3)).view(len(label), -1, len(facs.CODES)).amax(1)
+        visible = sides.masked_fill(~valid[..., None, None], 0)
+        true_peaks = visible.amax((0, 3)).view(len(label), -1, len(facs.CODES)).amax(1)
         real = functional.pad(true_peaks, (0, 1))
         own = real.gather(1, label[:, None])
         excused = (real > own) & (functional.one_hot(label, margin.shape[1]) == 0)
@@ -150,8 +156,8 @@ class ActionUnitLoss(nn.Module):
 
 
 def train(
-    training: Sequence[Recording],
-    validation: Sequence[Recording],
+    training: Sequence[SparseClip],
+    validation: Sequence[SparseClip],
     configuration: TrainingConfiguration | None = None,
     network: SpikingConfiguration | None = None,
     checkpoint: Path | None = None,
@@ -159,7 +165,7 @@ def train(
     report: Report | None = None,
     model: Model = 'events',
 ) -> Trained[Network]:
-    """Train from rates, then from spikes by backpropagation through time.
+    """Train with firing rates, then with spikes by backpropagation through time.
 
     Args:
         training: clips to learn from.
@@ -175,7 +181,7 @@ def train(
         MicroexprError: `resume`, and the checkpoint is missing or of another configuration.
     """
     c = configuration or TrainingConfiguration()
-    runner.begin(c)
+    runner.seed_torch(c)
     net = build(model, network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss_of = ActionUnitLoss(c.clip_weight)
 
@@ -184,8 +190,8 @@ def train(
     ) -> Iterator[Tensor]:
         rates = epoch < c.rate_epochs
         for chosen in order:
-            _fire(net, not rates)
-            batch = _draw([training[i] for i in chosen], net, c, rates, rng)
+            _set_spiking(net, not rates)
+            batch = _sample_batch([training[i] for i in chosen], net, c, rates, rng)
             logits = _logits(net, batch, c.control)
             yield loss_of(
                 logits,
@@ -194,7 +200,7 @@ def train(
                 torch.from_numpy(batch.label[:: len(batch.label) // len(chosen)]),
             )
 
-    lesson = runner.Lesson(
+    task = runner.TrainingTask(
         network=net,
         loss=loss_of,
         items=len(training),
@@ -202,119 +208,121 @@ def train(
         score=lambda now: score(predict(now, validation, c.control), validation),
         identity={
             'model': model,
-            'network': asdict(net.configuration),
+            'network': to_settings(net.configuration),
             'clips': fingerprint(training),
         },
-        prepare=lambda: _settle(net, training[: c.batch]),
+        prepare=lambda: _recalibrate_batch_norm(net, training[: c.batch]),
         unscored=c.rate_epochs,
         phases=c.phases,
     )
-    return runner.run(lesson, c, checkpoint, resume, report)
+    return runner.run_training(task, c, checkpoint, resume, report)
 
 
-def score(traces: Sequence[NDArray[np.float32]], recordings: Sequence[Recording]) -> float:
-    """Return what chooses the best epoch: mean AUC of the units and of the dominant one.
+def score(predicted: Sequence[NDArray[np.float32]], clips: Sequence[SparseClip]) -> float:
+    """Return the score of an epoch: mean AUC of all units and of the dominant one.
 
-    It needs no thresholds, so it does not depend on how these are fitted.
+    It needs no thresholds, so it does not depend on how they are fitted.
 
     Args:
-        traces: predicted intensities of each clip, float32 [T, 18].
-        recordings: the clips.
+        predicted: intensities of each clip, float32 [T, 18].
+        clips: the clips.
     """
-    peaks = np.stack([trace.max(0) for trace in traces])
-    present = np.stack([r.peaks for r in recordings]) >= facs.PRESENT
+    peaks = np.stack([intensity.max(0) for intensity in predicted])
+    present = np.stack([r.peaks for r in clips]) >= facs.PRESENT
     units = np.arange(len(facs.CODES))
-    leads = np.array([r.label for r in recordings])[:, None] == units
+    dominant = np.array([r.label for r in clips])[:, None] == units
     areas = [
         metrics.area_under_curve(truth[:, k], peaks[:, k])
-        for truth in (present, leads)
+        for truth in (present, dominant)
         for k in units
     ]
     return float(np.nanmean(areas))
 
 
-def _fire(network: Network, spiking: bool) -> None:
+def _set_spiking(network: Network, spiking: bool) -> None:
     if isinstance(network, SpikingNetwork):
         network.spiking = spiking
 
 
 @torch.no_grad()
-def _settle(network: Network, clips: Sequence[Recording]) -> None:
-    # Events are sparse: currents vary a thousandfold less than the variance of 1 that the running
-    # statistics begin with, and would need an epoch to get there.
-    batch = _whole(network, clips)
+def _recalibrate_batch_norm(network: Network, clips: Sequence[SparseClip]) -> None:
+    # Events are sparse: the variance of currents is a thousandth of the initial running variance
+    # of 1, which would need an epoch to adapt.
+    batch = _whole_clips(network, clips)
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-    usual = [norm.momentum for norm in norms]
+    momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0
     network.train()(*encode(network, batch))
-    for norm, momentum in zip(norms, usual, strict=True):
+    for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 
 
-def _draw(
-    clips: Sequence[Recording],
+def _sample_batch(
+    clips: Sequence[SparseClip],
     network: Network,
     configuration: TrainingConfiguration,
     rates: bool,
     rng: np.random.Generator,
 ) -> SequenceBatch:
     c = configuration
-    count, length = (c.moments, 1) if rates else (c.windows, c.window)
-    jitters = [c.augmentation.draw(rng) for _ in clips]
+    count, length = (c.slices, 1) if rates else (c.windows, c.window)
+    jitters = [c.augmentation.sample(rng) for _ in clips]
     order = None
     if c.control == 'time-shuffled':
         order = [shuffled(clip.slices, int(rng.integers(2**31))) for clip in clips]
-    ends = [moments(clip, count, rng) for clip in clips]
+    ends = [sample_slice_ends(clip, count, rng) for clip in clips]
     windows = [(max(end - length, 0), end) for own in ends for end in own.tolist()]
-    batch = sequences(
-        _each(clips, count),
+    batch = make_batch(
+        _repeat_each(clips, count),
         network.configuration.pool,
-        _each(jitters, count),
-        _each(order, count) if order is not None else None,
+        _repeat_each(jitters, count),
+        _repeat_each(order, count) if order is not None else None,
         windows,
         frames=sees_frames(network),
         decays=decays(network),
         events=sees_events(network),
     )
     if not rates:
-        within = np.array([first > 0 for first, _ in windows], np.bool_)
-        batch.valid[: c.settle, within] = False
+        begins_within = np.array([first > 0 for first, _ in windows], np.bool_)
+        batch.valid[: c.burn_in, begins_within] = False
     return batch
 
 
-def _each(items: Sequence[Item], times: int) -> list[Item]:
+def _repeat_each(items: Sequence[Item], times: int) -> list[Item]:
     return [item for item in items for _ in range(times)]
 
 
-def moments(recording: Recording, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw slices of a clip to learn from: the apex, the rise and the fall, the rest anywhere.
+def sample_slice_ends(
+    sparse: SparseClip, count: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Sample slices to train on: near the apex, in the rise, in the fall, the others anywhere.
 
     Args:
-        recording: the clip.
+        sparse: the clip.
         count: how many.
-        rng: draws them.
+        rng: of the sampling.
 
     Returns:
-        int64 [count], ends: the number of the slice, and 1.
+        int64 [count], the number of each slice plus 1, where a window that ends with it ends.
     """
-    ends = rng.integers(1, recording.slices + 1, count)
-    if recording.clip.dominant:
-        c = recording.clip
+    ends = rng.integers(1, sparse.slices + 1, count)
+    if sparse.clip.dominant:
+        c = sparse.clip
         onset, apex, offset = (t // SLICE_NS for t in (c.onset_ns, c.apex_ns, c.offset_ns))
         known = [
             apex + rng.integers(0, 4),
             rng.integers(onset, apex + 1) + 1,
             rng.integers(apex, max(offset, apex) + 1) + 1,
         ]
-        ends[: len(known)] = np.clip(known, 1, recording.slices)[:count]
+        ends[: len(known)] = np.clip(known, 1, sparse.slices)[:count]
     return np.asarray(ends, np.int64)
 
 
-def _whole(
-    network: Network, clips: Sequence[Recording], order: Sequence[NDArray[np.int64]] | None = None
+def _whole_clips(
+    network: Network, clips: Sequence[SparseClip], order: Sequence[NDArray[np.int64]] | None = None
 ) -> SequenceBatch:
-    return sequences(
+    return make_batch(
         clips,
         network.configuration.pool,
         order=order,
@@ -327,31 +335,30 @@ def _whole(
 @torch.inference_mode()
 def predict(
     network: Network,
-    recordings: Sequence[Recording],
+    clips: Sequence[SparseClip],
     control: Control = 'none',
     seed: int = 0,
 ) -> list[NDArray[np.float32]]:
     """Return the intensities of whole clips, each float32 [T, 18].
 
     Args:
-        network: at rest (`eval`).
-        recordings: the clips.
-        control: 'time-shuffled' puts each clip's slices in random order, and gives what was read
-            in them in the order of time again; 'memoryless' makes the network forget after every
-            slice.
+        network: in evaluation mode.
+        clips: the clips.
+        control: 'time-shuffled' puts each clip's slices in random order, and the intensities back
+            in the order of time; 'memoryless' resets the network's state before every slice.
         seed: of the shuffling.
     """
     out: list[NDArray[np.float32]] = []
-    while clips := recordings[len(out) : len(out) + _at_once(recordings[len(out) :])]:
+    while chunk := clips[len(out) : len(out) + _clips_per_chunk(clips[len(out) :])]:
         order = None
         if control == 'time-shuffled':
-            order = [shuffled(r.slices, seed + len(out) + i) for i, r in enumerate(clips)]
-        logits = _logits(network, _whole(network, clips, order), control)
+            order = [shuffled(r.slices, seed + len(out) + i) for i, r in enumerate(chunk)]
+        logits = _logits(network, _whole_clips(network, chunk, order), control)
         intensity = intensities(logits).amax(3).numpy()
-        for b, clip in enumerate(clips):
-            trace = intensity[: clip.slices, b]
-            # What was said of a slice, wherever it stood, is compared with the truth of it.
-            out.append(trace if order is None else trace[np.argsort(order[b])])
+        for b, sparse in enumerate(chunk):
+            own = intensity[: sparse.slices, b]
+            # The intensities of a slice are compared with the truth of the same slice.
+            out.append(own if order is None else own[np.argsort(order[b])])
     return out
 
 
@@ -366,7 +373,7 @@ def _logits(network: Network, batch: SequenceBatch, control: Control) -> Tensor:
     return result
 
 
-def _at_once(recordings: Sequence[Recording]) -> int:
-    longest = np.maximum.accumulate([r.slices for r in recordings])
-    fits = longest * np.arange(1, len(recordings) + 1) <= PREDICTED_SLICES
+def _clips_per_chunk(clips: Sequence[SparseClip]) -> int:
+    longest = np.maximum.accumulate([r.slices for r in clips])
+    fits = longest * np.arange(1, len(clips) + 1) <= PREDICTED_SLICES
     return max(1, int(fits.sum()))

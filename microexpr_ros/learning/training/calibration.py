@@ -8,18 +8,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.histogram import GRID, SLICE_NS
+from microexpr_ros.events.histogram import SLICE_NS
 from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip, dense_counts
 from microexpr_ros.perception.activity import Activity, ActivityConfiguration
 from microexpr_ros.perception.presence import Presence, log_odds, with_hysteresis
 
 BACKGROUND: Final = (45,)
-"""Units that are the dominant one only where no other is active: blinks go on under all."""
+"""Units that are dominant only if no other is active, as blinks occur at any time."""
 
 HEAD: Final = ('sway', 'nod', 'turn')
-"""Distractors that are movements of the head."""
+"""Distractors of a clip that are movements of the head."""
 
 NONE: Final = len(CODES)
 """Label of a clip without a dominant unit."""
@@ -28,17 +28,17 @@ LIMITS: Final = (-8.0, 4.0)
 """Range of thresholds and peaks, in log-odds: 0.0003 to 0.98."""
 
 DIFFERENCE_COST: Final = 0.05
-"""F1 that a unit must gain for its threshold to differ by 1 in log-odds; it grows squared."""
+"""Penalty in F1 on the squared difference of a unit's threshold from the common one, log-odds."""
 
 
 def dominant(peaks: NDArray[np.float32], presence: Presence) -> NDArray[np.int64]:
     """Return the dominant unit of each clip.
 
-    That is the unit that comes furthest over its `Presence.peak`, in log-odds.
+    That is the unit with the largest margin over its `Presence.peak`, in log-odds.
 
     Args:
         peaks: float32 [N, 18], largest intensity of each unit.
-        presence: what a unit must reach.
+        presence: the peaks.
 
     Returns:
         int64 [N], position in `facs.CODES`, `NONE` if no unit reaches its peak.
@@ -52,40 +52,40 @@ def dominant(peaks: NDArray[np.float32], presence: Presence) -> NDArray[np.int64
 
 
 def fit_presence(
-    traces: Sequence[NDArray[np.float32]], recordings: Sequence[Recording]
+    predicted: Sequence[NDArray[np.float32]], clips: Sequence[SparseClip]
 ) -> Presence:
     """Fit thresholds and probabilities to slices, and peaks to clips.
 
     Args:
-        traces: predicted intensities of each clip, float32 [T, 18].
-        recordings: the clips, of the validation split.
+        predicted: intensities of each clip, float32 [T, 18].
+        clips: the clips, of the validation split.
     """
-    score = log_odds(np.concatenate(list(traces)))
-    truth = np.concatenate([r.clip.intensity for r in recordings]) >= PRESENT
-    begins = np.concatenate([np.arange(len(trace)) == 0 for trace in traces])
-    threshold = fit_thresholds(np.concatenate(list(traces)), truth, begins)
+    score = log_odds(np.concatenate(list(predicted)))
+    truth = np.concatenate([r.clip.intensity for r in clips]) >= PRESENT
+    begins = np.concatenate([np.arange(len(intensity)) == 0 for intensity in predicted])
+    threshold = fit_thresholds(np.concatenate(list(predicted)), truth, begins)
     peak = fit_peaks(
-        log_odds(np.stack([trace.max(0) for trace in traces])),
-        np.stack([r.peaks for r in recordings]),
-        np.array([r.label for r in recordings], np.int64),
+        log_odds(np.stack([intensity.max(0) for intensity in predicted])),
+        np.stack([r.peaks for r in clips]),
+        np.array([r.label for r in clips], np.int64),
     )
     common = fit_logistic(score.ravel(), truth.ravel(), np.array([1.0, 0.0]), 1e-3)
-    # Slices of one clip say nearly the same, so a unit counts by its clips: a strong prior
-    # towards the fit of all units keeps a rare unit's probability sane.
+    # Slices of one clip are highly correlated: a strong prior towards the fit of all units
+    # keeps the probability of a rare unit plausible.
     fits = np.stack(
         [fit_logistic(score[:, k], truth[:, k], common, 100.0) for k in range(len(CODES))]
     ).astype(np.float32)
-    # What is given out as an expression has been active.
+    # An expression must have been active.
     return Presence(threshold, np.maximum(peak, threshold), fits[:, 0], fits[:, 1])
 
 
 def fit_thresholds(
     intensity: NDArray[np.float32], truth: NDArray[np.bool_], begins: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Return the intensities from which units are best called active, float32 [18].
+    """Return the intensities from which units are active, float32 [18].
 
-    They maximise the F1 over slices, less what they differ from the one threshold that is best
-    for all units: few clips show a unit, and to them alone its threshold would be fitted badly.
+    They maximise the F1 over slices, less a penalty on the difference from the one threshold
+    that is best for all units: few clips show a unit, too few to fit its threshold alone.
 
     Args:
         intensity: float32 [N, 18], of the slices of all clips.
@@ -109,10 +109,10 @@ def fit_thresholds(
 def fit_peaks(
     score: NDArray[np.float32], real: NDArray[np.float32], label: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return the intensities that expressions best reach at their apex, float32 [18].
+    """Return the intensities from which an apex counts as an expression, float32 [18].
 
-    They are where the multinomial logistic regression of the dominant unit on the peaks of a
-    clip finds a unit as probable as none. All units share one slope; a Gaussian prior draws
+    There, the multinomial logistic regression of the dominant unit on the peaks of a clip finds
+    a unit as probable as none. All units share one slope; a Gaussian prior draws
     their offsets to a common one.
 
     Args:
@@ -123,7 +123,7 @@ def fit_peaks(
     clips, units = score.shape
     x = np.zeros((clips, units + 1, units + 2))
     x[:, :-1, 0], x[:, :-1, 1], x[:, :-1, 2:] = score, 1, np.eye(units)
-    # A unit that goes on beneath the dominant one and is stronger, as a blink, is no mistake.
+    # A unit that is truly stronger than the dominant one, as a blink can be, does not compete.
     every = np.pad(real, ((0, 0), (0, 1)))
     own = np.take_along_axis(every, label[:, None], 1)
     possible = (every <= own) | (label[:, None] == np.arange(units + 1))
@@ -144,7 +144,7 @@ def fit_logistic(
     Args:
         score: float32 [N].
         truth: bool [N].
-        prior: float64 [2], slope and bias that are expected.
+        prior: float64 [2], mean of slope and bias.
         strength: inverse variance of the prior.
     """
     x = np.zeros((len(score), 2, 2))
@@ -164,9 +164,9 @@ def fit_softmax(
     Maximum a posteriori by Newton's method, with a Gaussian prior.
 
     Args:
-        x: float64 [N, K, J], what is known of each of K possible labels.
+        x: float64 [N, K, J], features of each of K possible labels.
         label: int64 [N].
-        prior: float64 [J], weights that are expected.
+        prior: float64 [J], mean of the weights.
         strength: float64 [J], inverse variances of the prior.
         possible: bool [N, K], False where a label does not compete; None if all do.
     """
@@ -193,27 +193,27 @@ def _intensity(score: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def fit_activity(
-    recordings: Sequence[Recording], configuration: ActivityConfiguration | None = None
+    clips: Sequence[SparseClip], configuration: ActivityConfiguration | None = None
 ) -> ActivityConfiguration:
     """Choose the limits on event rates.
 
-    The head counts as moving above what 98 % of the slices reach in clips where neither head
-    nor camera move; the region counts as silent under half of what 99 % of all slices reach.
+    The head counts as moving above the 98 % quantile of the slices in clips where neither head
+    nor camera move; the region counts as silent below half of the 1 % quantile of all slices.
 
     Args:
-        recordings: clips of the validation split.
-        configuration: time constants and share of blocks, which stay.
+        clips: clips of the validation split.
+        configuration: time constants and share of blocks, which are kept.
     """
     c = configuration or ActivityConfiguration()
     still_hz: list[float] = []
     total_hz: list[float] = []
-    for recording in recordings:
-        still = not {*HEAD, 'shake'}.intersection(recording.clip.distractors)
+    for sparse in clips:
+        still = not {*HEAD, 'shake'}.intersection(sparse.clip.distractors)
         activity = Activity.none()
-        for number in range(recording.slices):
-            counts = dense(recording, number)
-            activity = c.observe(counts, recording.clip.pixels_per_cell, SLICE_NS, activity)
-            if number >= recording.slices // 3:
+        for number in range(sparse.slices):
+            counts = dense_counts(sparse, number)
+            activity = c.observe(counts, sparse.clip.pixels_per_cell, SLICE_NS, activity)
+            if number >= sparse.slices // 3:
                 total_hz.append(activity.total_hz)
                 if still:
                     still_hz.append(float(np.quantile(activity.blocks_hz, 1 - c.moving_share)))
@@ -224,11 +224,3 @@ def fit_activity(
         silent_tau_ms=c.silent_tau_ms,
         silent_hz=0.5 * float(np.quantile(total_hz, 0.01)),
     )
-
-
-def dense(recording: Recording, number: int) -> NDArray[np.uint8]:
-    """Return the counts of one slice, uint8 [2, GRID, GRID]."""
-    counts = np.zeros(2 * GRID * GRID, np.uint8)
-    span = slice(int(recording.starts[number]), int(recording.starts[number + 1]))
-    counts[recording.cells[span]] = recording.counts[span]
-    return counts.reshape(2, GRID, GRID)

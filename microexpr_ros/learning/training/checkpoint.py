@@ -1,4 +1,4 @@
-"""Checkpoints: enough to go on with a training as if it had not been interrupted."""
+"""Checkpoints, from which a training resumes as if it had not been interrupted."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def write_checkpoint(
 
     Args:
         path: file to write.
-        identity: what makes trainings the same, JSON values.
-        parts: what has a `state_dict`, by name.
+        identity: JSON values that must be equal to resume.
+        parts: objects with a `state_dict`, by name.
         history: one entry per epoch.
         best: state of the best network so far.
     """
@@ -45,7 +45,7 @@ def write_checkpoint(
 def read_checkpoint(
     path: Path, identity: Mapping[str, Any], parts: Mapping[str, Any]
 ) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
-    """Put a checkpoint's state into the parts.
+    """Load a checkpoint's state into the parts.
 
     Returns:
         The history and the state of the best network.
@@ -54,13 +54,15 @@ def read_checkpoint(
         MicroexprError: there is no such file, or it is from another training.
     """
     if not path.is_file():
-        raise MicroexprError(f'no checkpoint at {path}: leave out --resume to start anew')
+        raise MicroexprError(
+            f'no checkpoint at {path}: leave out --resume to start from the beginning'
+        )
     # Only tensors and plain values are read: a checkpoint cannot run code.
     content = torch.load(path, weights_only=True)
     if content['identity'] != json.dumps(identity, sort_keys=True):
         raise MicroexprError(
             f'{path} is from a training with other settings or data: '
-            'give the same ones, or leave out --resume to start anew'
+            'give the same ones, or leave out --resume to start from the beginning'
         )
     for name, part in parts.items():
         part.load_state_dict(content['parts'][name])

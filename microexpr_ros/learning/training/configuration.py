@@ -1,4 +1,4 @@
-"""Runs of training: one YAML file is one run."""
+"""Training runs, each described by one YAML file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.models.networks import Model
 from microexpr_ros.learning.training.action_units import TrainingConfiguration
 from microexpr_ros.learning.training.reconstruction import ReconstructionTraining
-from microexpr_ros.perception.reconstruction.network import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.settings import key_of
 from microexpr_ros.perception.spiking.network import SpikingConfiguration
 
-Described = TypeVar('Described')
+Configuration = TypeVar('Configuration')
 
 Method = Literal[Model, 'mediapipe']
-"""What can be compared: mediapipe is not trained, but its thresholds are chosen."""
+"""Methods that are compared; for mediapipe only thresholds are fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,10 @@ class ActionUnitRun:
     Attributes:
         data: data set with the splits train and val.
         out: folder for checkpoint, logs and weights.
-        model: which of the methods that are compared.
+        model: method to train.
         training: how to train.
         network: what to train.
-        persons: learn from the first so many persons only, 0 for all: for a learning curve.
+        persons: train on the first so many persons only, 0 for all; for a learning curve.
     """
 
     data: Path
@@ -54,17 +55,19 @@ class ReconstructionRun:
     network: ReconstructionConfiguration = field(default_factory=ReconstructionConfiguration)
 
 
-def read_run(kind: type[Described], path: Path | None, overrides: Mapping[str, Any]) -> Described:
-    """Read a run; what neither the file nor an override gives has its default.
+def read_run(
+    kind: type[Configuration], path: Path | None, overrides: Mapping[str, Any]
+) -> Configuration:
+    """Read a run; values that are in neither the file nor the overrides have their defaults.
 
     Args:
         kind: `ActionUnitRun` or `ReconstructionRun`.
         path: YAML file of the kind's fields; None for an empty one.
-        overrides: values that go before those of the file, by keys such as `training.epochs`;
-            None gives none.
+        overrides: values that replace those of the file, by keys such as `training.epochs`;
+            None keeps the file's.
 
     Raises:
-        MicroexprError: the file cannot be read, or a key or value has no sense.
+        MicroexprError: the file cannot be read, or a key or a value is invalid.
     """
     content: Any = {}
     if path is not None:
@@ -82,38 +85,36 @@ def read_run(kind: type[Described], path: Path | None, overrides: Mapping[str, A
                 content[name] = value
             elif isinstance(within := content.get(section) or {}, dict):
                 content[section] = {**within, name: value}
-    return describe(kind, content, str(path) if path is not None else 'the command line')
+    return from_plain_values(kind, content, str(path) if path is not None else 'the command line')
 
 
-def describe(kind: type[Described], content: Any, where: str) -> Described:
-    """Return a dataclass from plain values, those of a YAML file.
+def from_plain_values(kind: type[Configuration], content: Any, where: str) -> Configuration:
+    """Return a dataclass from the plain values of a YAML file.
 
     Args:
         kind: a dataclass; its fields may be dataclasses.
-        content: values by the names of the fields.
-        where: what error messages call the content.
+        content: values by the names of the fields, or by their earlier names.
+        where: name of the content in error messages.
 
     Raises:
-        MicroexprError: a key is unknown or missing, or a value has no sense.
+        MicroexprError: a key is unknown or missing, or a value is invalid.
     """
     assert is_dataclass(kind)
     if not isinstance(content, Mapping):
         raise MicroexprError(f'{where} is {content!r}: expected some of {_names(kind)}')
+    content = _by_name(kind, content, where)
     if unknown := [str(key) for key in content if key not in _names(kind)]:
         raise MicroexprError(
             f'{where} has the unknown key {", ".join(unknown)}: expected some of {_names(kind)}'
         )
-    for item in fields(kind):
-        if (
-            item.default is MISSING
-            and item.default_factory is MISSING
-            and item.name not in content
-        ):
-            raise MicroexprError(f'{where} lacks {item.name}: add it, or give --{item.name}')
     hints = get_type_hints(kind)
-    values = {
-        name: _value(hints[name], value, f'{name} in {where}') for name, value in content.items()
-    }
+    values = {}
+    for item in fields(kind):
+        name = item.name
+        if name in content:
+            values[name] = _value(hints[name], content[name], f'{name} in {where}')
+        elif item.default is MISSING and item.default_factory is MISSING:
+            raise MicroexprError(f'{where} lacks {name}: add it, or give --{name}')
     try:
         return kind(**values)
     except ValueError as error:
@@ -124,9 +125,18 @@ def _names(kind: Any) -> list[str]:
     return [item.name for item in fields(kind)]
 
 
+def _by_name(kind: Any, content: Mapping[Any, Any], where: str) -> dict[Any, Any]:
+    """Return values by the names of fields, given by these or by their earlier ones."""
+    earlier = {key_of(item): item.name for item in fields(kind)}
+    for key, name in earlier.items():
+        if key != name and key in content and name in content:
+            raise MicroexprError(f'{where} has {name} and {key}, its earlier name: remove one')
+    return {earlier.get(key, key): value for key, value in content.items()}
+
+
 def _value(hint: Any, value: Any, where: str) -> Any:
     if is_dataclass(hint):
-        return describe(hint, {} if value is None else value, where)  # type: ignore[arg-type]
+        return from_plain_values(hint, {} if value is None else value, where)  # type: ignore[arg-type]
     choices = get_args(hint)
     if get_origin(hint) is Literal:
         if value in choices:

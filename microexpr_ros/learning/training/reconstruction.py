@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +13,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
-from microexpr_ros.learning.data.clips import Recording, condition_events, fingerprint
+from microexpr_ros.learning.data.clips import SparseClip, condition_events, fingerprint
 from microexpr_ros.learning.metrics import gaussian
 from microexpr_ros.learning.models.baselines import newest_frame
 from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Report, Trained
-from microexpr_ros.perception.reconstruction.network import (
-    ConditionalVae,
-    ReconstructionConfiguration,
-)
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.network import ConditionalVae, compress
+from microexpr_ros.perception.settings import to_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +28,11 @@ class ReconstructionTraining(Optimization):
     """How the autoencoder is trained.
 
     Attributes:
-        targets: targets drawn from each clip in a pass.
+        targets: targets sampled from each clip in an epoch.
         ssim_weight: weight of 1 - SSIM beside the mean absolute error.
-        kl_weight: weight of the divergence, reached after `kl_epochs`.
-        kl_epochs: epochs in which the weight grows from 0.
-        free_bits: divergence per latent value that costs nothing, nats (Kingma et al., 2016).
+        kl_weight: weight of the divergence after `kl_epochs`.
+        kl_epochs: epochs in which the weight grows linearly from 0.
+        free_bits: divergence per latent value without a penalty, nats (Kingma et al., 2016).
         frame_chance: share of targets that are given a frame.
         old_frame_chance: share of those whose frame is not the newest one.
         augmentation: ranges of random changes.
@@ -68,64 +67,65 @@ class ReconstructionTraining(Optimization):
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class ReconstructionExample:
     """One image to reconstruct.
 
     Attributes:
-        recording: the clip.
+        sparse: its clip.
         number: of the target in the clip.
-        frame: number of the frame that is given, None for none.
+        frame: number of the frame to condition on, None for none.
         jitter: an augmentation.
     """
 
-    recording: Recording
+    sparse: SparseClip
     number: int
     frame: int | None
     jitter: Jitter = field(default_factory=Jitter)
 
 
-def batch_of(
-    tasks: Sequence[Task], configuration: ReconstructionConfiguration
+def make_example_batch(
+    examples: Sequence[ReconstructionExample], configuration: ReconstructionConfiguration
 ) -> tuple[Tensor, Tensor]:
     """Return conditions, float32 [B, channels, grid, grid], and targets, [B, 1, grid, grid]."""
     c = configuration
-    condition = np.zeros((len(tasks), c.channels, c.grid, c.grid), np.float32)
-    target = np.zeros((len(tasks), 1, c.grid, c.grid), np.float32)
-    for b, task in enumerate(tasks):
-        clip = task.recording.clip
-        at = int(clip.target_slice[task.number])
-        frame_at = None if task.frame is None else int(clip.frame_slice[task.frame])
-        condition[b, :-2] = condition_events(task.recording, at, frame_at, c, task.jitter)
-        if task.frame is not None:
-            condition[b, -2] = task.jitter.images(clip.frames[task.frame]) / np.float32(255)
+    condition = np.zeros((len(examples), c.channels, c.grid, c.grid), np.float32)
+    target = np.zeros((len(examples), 1, c.grid, c.grid), np.float32)
+    for b, example in enumerate(examples):
+        clip, jitter = example.sparse.clip, example.jitter
+        at = int(clip.target_slice[example.number])
+        frame_at = None
+        if example.frame is not None:
+            frame_at = int(clip.frame_slice[example.frame])
+            condition[b, -2] = jitter.warp_images(clip.frames[example.frame]) / np.float32(255)
             condition[b, -1] = 1
-        target[b, 0] = task.jitter.images(clip.target[task.number]) / np.float32(255)
+        condition[b, :-2] = condition_events(example.sparse, at, frame_at, c, jitter)
+        target[b, 0] = jitter.warp_images(clip.target[example.number]) / np.float32(255)
     result = torch.from_numpy(condition)
-    result[:, :-2] = c.compress(result[:, :-2])
+    result[:, :-2] = compress(result[:, :-2], c.gain)
     return (
         result.contiguous(memory_format=torch.channels_last),
         torch.from_numpy(target),
     )
 
 
-def draw(
-    recording: Recording,
+def sample_example(
+    sparse: SparseClip,
     configuration: ReconstructionConfiguration,
     training: ReconstructionTraining,
     rng: np.random.Generator,
-) -> Task:
-    """Draw a target of a clip, perhaps a frame, and an augmentation."""
-    clip = recording.clip
+) -> ReconstructionExample:
+    """Sample a target of a clip, a frame or none, and an augmentation."""
+    clip = sparse.clip
     number = int(rng.integers(len(clip.target)))
     at = int(clip.target_slice[number])
-    frame = newest_frame(recording, at)
+    frame = newest_frame(sparse, at)
     if rng.random() >= training.frame_chance:
         frame = None
     if frame is not None and rng.random() < training.old_frame_chance:
         frame = int(rng.integers(max(0, frame - 4), frame + 1))
     if frame is not None and at - int(clip.frame_slice[frame]) >= configuration.frame_slices:
         frame = None
-    return Task(recording, number, frame, training.augmentation.draw(rng))
+    return ReconstructionExample(sparse, number, frame, training.augmentation.sample(rng))
 
 
 def structural_similarity(truth: Tensor, image: Tensor) -> Tensor:
@@ -164,8 +164,8 @@ def divergence(posterior: tuple[Tensor, Tensor], prior: tuple[Tensor, Tensor]) -
 
 
 def train_reconstruction(
-    training: Sequence[Recording],
-    validation: Sequence[Recording],
+    training: Sequence[SparseClip],
+    validation: Sequence[SparseClip],
     configuration: ReconstructionTraining | None = None,
     network: ReconstructionConfiguration | None = None,
     checkpoint: Path | None = None,
@@ -174,7 +174,7 @@ def train_reconstruction(
 ) -> Trained[ConditionalVae]:
     """Train on images with and without a frame.
 
-    Half of each batch is painted from a draw of the posterior, half from the prior's mean, which
+    Half of each batch is decoded from a sample of the posterior, half from the prior's mean, which
     is what inference uses.
 
     Args:
@@ -190,44 +190,46 @@ def train_reconstruction(
         MicroexprError: `resume`, and the checkpoint is missing or of another configuration.
     """
     c = configuration or ReconstructionTraining()
-    runner.begin(c)
+    runner.seed_torch(c)
     net = ConditionalVae(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fixed = validation_tasks(validation, net.configuration)
+    fixed = validation_examples(validation, net.configuration)
 
     def losses(
         epoch: int, rng: np.random.Generator, order: Sequence[NDArray[np.int64]]
     ) -> Iterator[Tensor]:
         noise = torch.Generator().manual_seed(c.seed * 1000 + epoch)
         for step, chosen in enumerate(order):
-            tasks = [draw(training[i // c.targets], net.configuration, c, rng) for i in chosen]
-            condition, target = batch_of(tasks, net.configuration)
+            examples = [
+                sample_example(training[i // c.targets], net.configuration, c, rng) for i in chosen
+            ]
+            condition, target = make_example_batch(examples, net.configuration)
             kl_share = min(1.0, (epoch + step / len(order)) / max(c.kl_epochs, 1e-9))
             yield _loss(net, condition, target, c, c.kl_weight * kl_share, noise)
 
-    lesson = runner.Lesson(
+    task = runner.TrainingTask(
         network=net,
         items=len(training) * c.targets,
         losses=losses,
         score=lambda now: -_validation_loss(now, fixed, c),
-        identity={'network': asdict(net.configuration), 'clips': fingerprint(training)},
+        identity={'network': to_settings(net.configuration), 'clips': fingerprint(training)},
     )
-    return runner.run(lesson, c, checkpoint, resume, report)
+    return runner.run_training(task, c, checkpoint, resume, report)
 
 
-def validation_tasks(
-    recordings: Sequence[Recording], configuration: ReconstructionConfiguration, limit: int = 200
-) -> list[Task]:
-    """Return a fixed set of tasks, half of them with the newest frame."""
-    tasks = []
-    for i, recording in enumerate(recordings[:limit]):
-        clip = recording.clip
+def validation_examples(
+    clips: Sequence[SparseClip], configuration: ReconstructionConfiguration, limit: int = 200
+) -> list[ReconstructionExample]:
+    """Return a fixed set of examples, half of them with the newest frame."""
+    examples = []
+    for i, sparse in enumerate(clips[:limit]):
+        clip = sparse.clip
         number = len(clip.target) // 3 + i % max(len(clip.target) // 2, 1)
-        frame = newest_frame(recording, int(clip.target_slice[number])) if i % 2 else None
+        frame = newest_frame(sparse, int(clip.target_slice[number])) if i % 2 else None
         if frame is not None:
             age = int(clip.target_slice[number]) - int(clip.frame_slice[frame])
             frame = frame if age < configuration.frame_slices else None
-        tasks.append(Task(recording, number, frame))
-    return tasks
+        examples.append(ReconstructionExample(sparse, number, frame))
+    return examples
 
 
 def _loss(
@@ -254,24 +256,26 @@ def _loss(
 
 @torch.inference_mode()
 def _validation_loss(
-    net: ConditionalVae, tasks: Sequence[Task], c: ReconstructionTraining
+    net: ConditionalVae, examples: Sequence[ReconstructionExample], c: ReconstructionTraining
 ) -> float:
     total = 0.0
-    for first in range(0, len(tasks), c.batch):
-        part = tasks[first : first + c.batch]
-        condition, target = batch_of(part, net.configuration)
+    for first in range(0, len(examples), c.batch):
+        part = examples[first : first + c.batch]
+        condition, target = make_example_batch(part, net.configuration)
         image = net(condition)
         similar = structural_similarity(target, image)
         loss = functional.l1_loss(image, target) + c.ssim_weight * (1 - similar)
         total += float(loss) * len(part)
-    return total / len(tasks)
+    return total / len(examples)
 
 
 @torch.inference_mode()
-def paint(network: ConditionalVae, tasks: Sequence[Task], batch: int = 16) -> NDArray[np.uint8]:
+def predict_images(
+    network: ConditionalVae, examples: Sequence[ReconstructionExample], batch: int = 16
+) -> NDArray[np.uint8]:
     """Return the images of the prior's mean, uint8 [N, grid, grid]."""
     out = []
-    for first in range(0, len(tasks), batch):
-        condition, _ = batch_of(tasks[first : first + batch], network.configuration)
+    for first in range(0, len(examples), batch):
+        condition, _ = make_example_batch(examples[first : first + batch], network.configuration)
         out.append(torch.round(network(condition)[:, 0] * 255).to(torch.uint8).numpy())
     return np.concatenate(out)

@@ -1,4 +1,4 @@
-"""One way of training for all networks: optimizer, schedule, best epoch, checkpoints."""
+"""Training of any network: optimizer, schedule, best epoch, checkpoints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.training.checkpoint import read_checkpoint, write_checkpoint
+from microexpr_ros.perception.settings import to_settings
 
 Network = TypeVar('Network', bound=nn.Module)
 
@@ -116,20 +117,21 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson(Generic[Network]):
-    """What is particular to the training of one kind of network.
+class TrainingTask(Generic[Network]):
+    """What differs between the trainings of different networks.
 
     Attributes:
         network: what to train.
-        items: how many things an epoch goes over.
+        items: training items in an epoch.
         losses: given the number of the epoch, its generator, and the items of each step,
-            yields the loss of step after step; a loss is applied before the next is asked for.
-        score: of the network at rest on the validation split; larger is better.
-        identity: what makes trainings the same, beside the optimization: JSON values.
+            yields the loss of each step; a step is taken before the next loss is computed.
+        score: of the network in evaluation mode on the validation split; larger is better.
+        identity: JSON values that, with the optimization, must be equal to resume a training.
         loss: holds parameters that are trained, but not part of the network.
         prepare: called once before the first step.
-        unscored: first epochs that are not scored, as the network is not yet what it will be.
-        phases: parts that make up all epochs; none: the optimization's schedule is the only one.
+        unscored: number of first epochs that are not scored.
+        phases: parts of the training, which add up to all epochs; empty: one part, with the
+            schedule of the optimization.
     """
 
     network: Network
@@ -143,15 +145,15 @@ class Lesson(Generic[Network]):
     phases: Sequence[Phase] = ()
 
 
-def begin(optimization: Optimization) -> None:
-    """Seed torch, before the network that is to be trained draws its first weights."""
+def seed_torch(optimization: Optimization) -> None:
+    """Seed torch; call it before the network to train is built."""
     torch.manual_seed(optimization.seed)
 
 
 @contextmanager
 def _without_denormals() -> Iterator[None]:
-    # Gradients through a hundred leaky steps end in denormal numbers, a hundred times slower.
-    # The processor's mode is that of the whole process, where others may need such numbers.
+    # Gradients through a hundred leaky steps become denormal, which is a hundred times slower.
+    # The mode holds for the whole process, where others may need denormal numbers.
     torch.set_flush_denormal(True)
     try:
         yield
@@ -160,17 +162,17 @@ def _without_denormals() -> Iterator[None]:
 
 
 @_without_denormals()
-def run(
-    lesson: Lesson[Network],
+def run_training(
+    task: TrainingTask[Network],
     optimization: Optimization,
     checkpoint: Path | None = None,
     resume: bool = False,
     report: Report | None = None,
 ) -> Trained[Network]:
-    """Train a network and return it as it was after its best epoch.
+    """Train a network and return its state after the best epoch.
 
     Args:
-        lesson: what to train, on what.
+        task: the network and its data.
         optimization: how to train.
         checkpoint: file written after every epoch.
         resume: go on from the checkpoint.
@@ -180,11 +182,11 @@ def run(
         MicroexprError: `resume`, and the checkpoint is missing or of another configuration; or
             no epoch has a score.
     """
-    c, net = optimization, lesson.network
-    parameters = [*net.parameters(), *lesson.loss.parameters()]
+    c, net = optimization, task.network
+    parameters = [*net.parameters(), *task.loss.parameters()]
     optimizer = torch.optim.AdamW(parameters, c.learning_rate, weight_decay=c.weight_decay)
-    steps = math.ceil(lesson.items / c.batch)
-    phases = lesson.phases or (Phase(c.epochs, c.learning_rate),)
+    steps = math.ceil(task.items / c.batch)
+    phases = task.phases or (Phase(c.epochs, c.learning_rate),)
     begins = dict(zip(accumulate((p.epochs for p in phases), initial=0), phases, strict=False))
 
     def start(phase: Phase) -> OneCycleLR:
@@ -194,11 +196,11 @@ def run(
     schedule = start(phases[0])
     parts: dict[str, Any] = {
         'network': net,
-        'loss': lesson.loss,
+        'loss': task.loss,
         'optimizer': optimizer,
         'schedule': schedule,
     }
-    identity = {**lesson.identity, 'training': asdict(c)}
+    identity = {**task.identity, 'training': to_settings(c)}
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
     if resume and checkpoint is not None:
@@ -206,42 +208,40 @@ def run(
 
     started = time.monotonic()
 
-    def tell(epoch: int, losses: Sequence[float], score: float | None) -> None:
+    def report_progress(epoch: int, losses: Sequence[float], score: float | None) -> None:
         if report is not None:
             rate, seconds = float(schedule.get_last_lr()[0]), time.monotonic() - started
             loss = float(np.mean(losses))
             report(Progress(epoch, c.epochs, len(losses), steps, loss, rate, score, seconds))
 
     if not history:
-        lesson.prepare()
+        task.prepare()
     for epoch in range(len(history), c.epochs):
         if epoch > 0 and epoch in begins:
             schedule = parts['schedule'] = start(begins[epoch])
-        # Seeds of its own per epoch: a resumed training draws what an uninterrupted one would.
+        # One seed per epoch, so that a resumed training samples what an uninterrupted one would.
         rng = np.random.default_rng([c.seed, epoch])
         torch.manual_seed(int(rng.integers(2**31)))
-        order = np.array_split(
-            rng.permutation(lesson.items), range(c.batch, lesson.items, c.batch)
-        )
+        order = np.array_split(rng.permutation(task.items), range(c.batch, task.items, c.batch))
         net.train()
         losses: list[float] = []
-        for loss in lesson.losses(epoch, rng, order):
+        for loss in task.losses(epoch, rng, order):
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(parameters, c.clip_norm)
             optimizer.step()
             losses.append(float(loss.detach()))
-            tell(epoch, losses, None)
+            report_progress(epoch, losses, None)
             schedule.step()
         entry = {'loss': float(np.mean(losses))}
-        if epoch >= lesson.unscored:
-            entry['score'] = lesson.score(net.eval())
-        if entry.get('score', -math.inf) > max(_known(history), default=-math.inf):
+        if epoch >= task.unscored:
+            entry['score'] = task.score(net.eval())
+        if entry.get('score', -math.inf) > max(_known_scores(history), default=-math.inf):
             best = {key: value.clone() for key, value in net.state_dict().items()}
         history.append(entry)
         if checkpoint is not None:
             write_checkpoint(checkpoint, identity, parts, history, best)
-        tell(epoch, losses, entry.get('score'))
+        report_progress(epoch, losses, entry.get('score'))
     scores = _scores(history)
     if not best:
         raise MicroexprError(
@@ -254,7 +254,7 @@ def run(
     return Trained(net.eval(), epoch, scores[at], tuple(history))
 
 
-def _known(history: Sequence[Mapping[str, float]]) -> list[float]:
+def _known_scores(history: Sequence[Mapping[str, float]]) -> list[float]:
     return [score for score in _scores(history) if not math.isnan(score)]
 
 
@@ -262,6 +262,6 @@ def _scores(history: Sequence[Mapping[str, float]]) -> list[float]:
     return [entry['score'] for entry in history if 'score' in entry]
 
 
-def settings(configuration: Optimization, trained: Trained[Network]) -> dict[str, Any]:
+def training_settings(configuration: Optimization, trained: Trained[Network]) -> dict[str, Any]:
     """Return how a network was trained, as JSON values for its weights file."""
-    return {**asdict(configuration), 'best_epoch': trained.epoch, 'validation': trained.score}
+    return {**to_settings(configuration), 'best_epoch': trained.epoch, 'validation': trained.score}

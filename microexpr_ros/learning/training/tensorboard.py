@@ -11,14 +11,14 @@ from microexpr_ros.learning.training.runner import Progress, Report
 
 
 @contextmanager
-def scalar_log(folder: Path) -> Iterator[Report]:
-    """Return what writes each `Progress` to a folder: loss and learning rate, score by epoch.
+def tensorboard_log(folder: Path) -> Iterator[Report]:
+    """Return a function that writes each `Progress` to a folder: loss, learning rate, score.
 
     Raises:
         MicroexprError: the package tensorboardX is missing.
     """
     try:
-        # Its import loads torch's too: nobody pays for it who wants no curves.
+        # Imported here, as it loads the tensorboard of torch too, only if curves are wanted.
         from tensorboardX import SummaryWriter
     except ImportError as error:
         raise MicroexprError(

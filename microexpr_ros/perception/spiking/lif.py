@@ -1,7 +1,7 @@
 """Leaky integrate-and-fire neurons over whole sequences, for training.
 
 Norse steps its cells one slice at a time, with several passes over memory per step; over a
-hundred slices that is half of the time of training. Here a sequence is one pass forward and one
+hundred slices that is half of the training time. Here a sequence is one pass forward and one
 backward. Results and gradients are those of `norse.torch.LIFBoxCell` with the triangular
 surrogate and no leak or reset potential.
 """
@@ -16,7 +16,9 @@ from numba import njit
 from torch import Tensor
 
 
-def fire(current: Tensor, voltage: Tensor, leak: float, width: float) -> tuple[Tensor, Tensor]:
+def lif_sequence(
+    current: Tensor, voltage: Tensor, leak: float, width: float
+) -> tuple[Tensor, Tensor]:
     """Run neurons of threshold 1 over a sequence.
 
     Args:
@@ -28,11 +30,11 @@ def fire(current: Tensor, voltage: Tensor, leak: float, width: float) -> tuple[T
     Returns:
         Spikes, float32 [T, ...], 0 or 1, and the voltages at the end, float32 [...].
     """
-    spikes, after = _Fire.apply(current, voltage, leak, width)  # type: ignore[no-untyped-call]
+    spikes, after = _LifSequence.apply(current, voltage, leak, width)  # type: ignore[no-untyped-call]
     return spikes, after
 
 
-class _Fire(torch.autograd.Function):
+class _LifSequence(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, current: Tensor, voltage: Tensor, leak: float, width: float

@@ -18,9 +18,10 @@ from torch.nn import functional
 
 from microexpr_ros.events.histogram import GRID, SLICE_NS
 from microexpr_ros.facs import CODES
-from microexpr_ros.perception.folding import folded
-from microexpr_ros.perception.spiking.lif import fire
-from microexpr_ros.perception.spiking.traces import leave, leave_all
+from microexpr_ros.perception.folding import fold_batch_norm
+from microexpr_ros.perception.settings import renamed_field
+from microexpr_ros.perception.spiking.lif import lif_sequence
+from microexpr_ros.perception.spiking.traces import trace_sequence, update_traces
 
 NetworkState: TypeAlias = tuple[Tensor, ...]
 """Traces [B, N, C, h, w], voltages [B, C, H, W] of each spiking layer, integrators [B, I]."""
@@ -35,10 +36,11 @@ class SpikingConfiguration:
         pool: cells per side that are summed into one input pixel.
         slice_ns: length of a slice; one step of the network.
         trace_ms: time constants of the leaky traces that every input pixel keeps, ms.
-        half: trace, in events per sensor pixel, at which the input is half of its largest.
+        semi_saturation: trace, in events per sensor pixel, at which the compressed input is
+            half of its largest; `half` in files.
         channels: of the spiking layers.
         kernels: sizes of their convolutions.
-        strides: of their convolutions; the first is wide, as fine layers cost the most.
+        strides: of their convolutions; the first is large, as fine layers cost the most.
         tau_ms: membrane time constants of the spiking layers, ms.
         surrogate_width: slope of the triangular surrogate gradient (Esser et al., 2016).
         dropout: share of the last spikes that training drops.
@@ -51,7 +53,7 @@ class SpikingConfiguration:
     pool: int = 2
     slice_ns: int = SLICE_NS
     trace_ms: tuple[float, ...] = (20.0, 60.0, 180.0, 540.0)
-    half: float = 0.1
+    semi_saturation: float = renamed_field(0.1, 'half')
     channels: tuple[int, ...] = (32, 64, 64, 96)
     kernels: tuple[int, ...] = (5, 3, 3, 3)
     strides: tuple[int, ...] = (4, 2, 1, 2)
@@ -70,7 +72,7 @@ class SpikingConfiguration:
             raise ValueError('a time constant shorter than a slice makes Euler steps unstable')
 
     def decays(self) -> tuple[float, ...]:
-        """Return what a slice leaves of each trace."""
+        """Return the factor of each trace per slice."""
         return tuple(1 - self.slice_ns * 1e-6 / tau for tau in self.trace_ms)
 
 
@@ -82,14 +84,14 @@ class SpikingNetwork(nn.Module):
     pools its statistics over time and batch. `deployed` folds it away; `step` is the same
     network, one slice at a time.
 
-    With `spiking` off the neurons give their rate under a current that lasts, in the place of
-    spikes, and remember nothing: one slice, with its traces, is then enough to learn from.
+    With `spiking` off the neurons have no state and return their firing rate under a constant
+    current in place of spikes. One slice, with its traces, is then enough to learn from.
 
     Args:
         configuration: shape and time constants.
         normalized: False for the deployed form, whose convolutions have a bias instead.
-        traced: input channels that leave traces: events have two, OFF and ON.
-        direct: input channels after these that do not.
+        traced: input channels with traces: events have two, OFF and ON.
+        direct: input channels after these, without traces.
     """
 
     def __init__(
@@ -129,7 +131,7 @@ class SpikingNetwork(nn.Module):
             self._shapes.append((channels, side, side))
         self.projection = nn.Linear(math.prod(self._shapes[-1]), c.integrators)
         leak = torch.full((c.integrators,), c.slice_ns * 1e-6 / c.integrator_tau_ms)
-        # The sigmoid keeps every learnt time constant longer than a slice.
+        # The sigmoid keeps every learned time constant longer than a slice.
         self.leak_logit = nn.Parameter(torch.logit(leak))
         self.readout = nn.Linear(c.integrators, 2 * len(CODES))
         # Most units are absent most of the time.
@@ -172,12 +174,12 @@ class SpikingNetwork(nn.Module):
             state: of the slice before.
 
         Returns:
-            Log-odds of the intensities' roots, float32 [B, 18, 2] in the order of `facs.CODES`,
-            on the subject's left and right, and the new state.
+            Log-odds of the square roots of intensities, float32 [B, 18, 2] in the order of
+            `facs.CODES`, on the subject's left and right, and the new state.
         """
         traces, *voltages, integrated = state
         c = self.configuration
-        spikes, traces = leave(encoded, traces, c.decays(), c.half)
+        spikes, traces = update_traces(encoded, traces, c.decays(), c.semi_saturation)
         after = [traces]
         for i, (convolution, cell) in enumerate(zip(self.convolutions, self.cells, strict=True)):
             current = convolution(spikes)
@@ -200,16 +202,16 @@ class SpikingNetwork(nn.Module):
         Args:
             encoded: float32 [T, B, C, h, w], from `encode`.
             state: at the start.
-            memoryless: forget the state after every slice: a control, not a network.
+            memoryless: reset the state before every slice, as a control of what memory is worth.
 
         Returns:
-            Log-odds of the intensities' roots, float32 [T, B, 18, 2], and the state at the end.
+            Log-odds of the square roots of intensities, float32 [T, B, 18, 2], and the new state.
         """
         if memoryless:
-            return every_slice_alone(self, encoded, state)
+            return run_memoryless(self, encoded, state)
         c, steps = self.configuration, len(encoded)
         traces, *voltages, integrated = state
-        spikes, traces = leave_all(encoded, traces, c.decays(), c.half)
+        spikes, traces = trace_sequence(encoded, traces, c.decays(), c.semi_saturation)
         after = [traces]
         for i, convolution in enumerate(self.convolutions):
             current = spikes.flatten(0, 1).contiguous(memory_format=torch.channels_last)
@@ -221,9 +223,9 @@ class SpikingNetwork(nn.Module):
             voltage = voltages[i].permute(0, 2, 3, 1)
             leak = c.slice_ns * 1e-6 / c.tau_ms[i]
             if self.spiking:
-                spikes, voltage = fire(current, voltage, leak, c.surrogate_width)
+                spikes, voltage = lif_sequence(current, voltage, leak, c.surrogate_width)
             else:
-                spikes = rate(current, leak)
+                spikes = firing_rate(current, leak)
             spikes = spikes.permute(0, 1, 4, 2, 3)
             after.append(voltage.permute(0, 3, 1, 2))
         kept = functional.dropout(spikes.flatten(2), c.dropout, self.training)
@@ -246,7 +248,7 @@ class SpikingNetwork(nn.Module):
         for i, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             assert isinstance(convolution, nn.Conv2d)
             assert isinstance(norm, nn.BatchNorm2d)
-            for key, value in folded(convolution, norm).state_dict().items():
+            for key, value in fold_batch_norm(convolution, norm).state_dict().items():
                 own[f'convolutions.{i}.{key}'] = value
         result.load_state_dict(own)
         return result.eval()
@@ -256,7 +258,7 @@ class SpikingNetwork(nn.Module):
         return self.configuration.slice_ns * 1e-9
 
     def _leak(self) -> LIBoxParameters:
-        # Norse keeps parameters outside of the module's, so the learnt ones are put in here.
+        # Norse keeps parameters outside of `state_dict`, so the learned ones are inserted here.
         return LIBoxParameters(
             tau_mem_inv=torch.sigmoid(self.leak_logit) / self._step_s,
             v_leak=torch.zeros((), device=self.leak_logit.device),
@@ -267,7 +269,7 @@ class SpikingNetwork(nn.Module):
         return result.view(*result.shape[:-1], len(CODES), 2)
 
 
-def every_slice_alone(
+def run_memoryless(
     network: nn.Module, encoded: Tensor, state: NetworkState
 ) -> tuple[Tensor, NetworkState]:
     """Run every slice as a sequence of its own, from the same state.
@@ -284,10 +286,10 @@ def every_slice_alone(
     return logits[0].unflatten(0, encoded.shape[:2]), last
 
 
-def rate(current: Tensor, leak: float) -> Tensor:
-    """Return about how often a neuron of threshold 1 fires per slice under a lasting current.
+def firing_rate(current: Tensor, leak: float) -> Tensor:
+    """Return the approximate spikes per slice of a neuron of threshold 1 at constant current.
 
-    Exact up to the threshold, and from where every slice has a spike; in between a line.
+    Exact below the threshold and where every slice has a spike; linear in between.
 
     Args:
         current: float32 [...].
@@ -297,8 +299,8 @@ def rate(current: Tensor, leak: float) -> Tensor:
 
 
 def intensities(logits: Tensor) -> Tensor:
-    """Return intensities, 0 to 1, from what the network gives: the log-odds of their roots.
+    """Return intensities, 0 to 1, from the network's output: the log-odds of their square roots.
 
-    Of the intensities themselves, small ones would hardly count in the loss.
+    With the roots, small intensities count in the loss.
     """
     return torch.sigmoid(logits).square()

@@ -1,7 +1,7 @@
-"""Leaky traces of the input: what networks are given of the slices before the newest one.
+"""Leaky traces of the input: the network's view of the slices before the newest one.
 
-A small movement leaves a few events in many slices. They must be added up before anything that
-is not linear, or it takes them for noise.
+A small movement leaves a few events in each of many slices. They must be summed before anything
+nonlinear, which would treat them as noise.
 """
 
 from __future__ import annotations
@@ -12,39 +12,49 @@ import torch
 from torch import Tensor
 
 
-def leave(
-    encoded: Tensor, traces: Tensor, decays: Sequence[float], half: float
+def update_traces(
+    encoded: Tensor, traces: Tensor, decays: Sequence[float], semi_saturation: float
 ) -> tuple[Tensor, Tensor]:
     """Add one slice to the traces.
 
     Args:
         encoded: float32 [B, C, h, w], events per sensor pixel.
         traces: float32 [B, N, K, h, w], of the first K channels; the others leave none.
-        decays: N numbers, what a slice leaves of each trace.
-        half: trace that is compressed to a half of the largest value.
+        decays: N factors of the traces per slice.
+        semi_saturation: trace that is compressed to one half of the largest value.
 
     Returns:
-        The traces, compressed, and behind them the channels that leave none, float32
-        [B, N * K + C - K, h, w]; and the new traces.
+        The network's input, float32 [B, N * K + C - K, h, w]: the compressed traces, then the
+        channels that leave none; and the new traces.
     """
     traced = traces.shape[2]
     decay = traces.new_tensor(decays).view(-1, 1, 1, 1)
-    # Not fused into one operation, which would round otherwise than the exported network does.
-    now = traces * decay + encoded[:, None, :traced]
-    # One event in a few pixels matters, and a flash does not drown the face.
-    shares = (now / (now + half)).flatten(1, 2)
+    # Not fused into one operation, which would round differently from the exported network.
+    after = traces * decay + encoded[:, None, :traced]
+    # A few events are not lost, and a flash of many does not dominate (Naka and Rushton, 1966).
+    compressed = (after / (after + semi_saturation)).flatten(1, 2)
     if encoded.shape[1] == traced:
-        return shares, now
-    return torch.cat([shares, encoded[:, traced:]], 1), now
+        return compressed, after
+    return torch.cat([compressed, encoded[:, traced:]], 1), after
 
 
-def leave_all(
-    encoded: Tensor, traces: Tensor, decays: Sequence[float], half: float
+def trace_sequence(
+    encoded: Tensor, traces: Tensor, decays: Sequence[float], semi_saturation: float
 ) -> tuple[Tensor, Tensor]:
-    """Add slice after slice, float32 [T, B, C, h, w]; results as of `leave`, the first stacked."""
+    """Add the slices of a sequence, one after the other.
+
+    Args:
+        encoded: float32 [T, B, C, h, w].
+        traces: as of `update_traces`.
+        decays: as of `update_traces`.
+        semi_saturation: as of `update_traces`.
+
+    Returns:
+        The network's input at each slice, float32 [T, B, ...], and the traces at the end.
+    """
     inputs = []
-    for now in encoded.unbind():
-        given, traces = leave(now, traces, decays, half)
-        inputs.append(given)
-    # Not stacked, which would lose the order of the memory.
+    for slice_ in encoded.unbind():
+        compressed, traces = update_traces(slice_, traces, decays, semi_saturation)
+        inputs.append(compressed)
+    # Concatenated, not stacked, which would lose the memory format.
     return torch.cat(inputs).view(len(inputs), *inputs[0].shape), traces

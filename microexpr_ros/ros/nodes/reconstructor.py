@@ -10,7 +10,7 @@ from typing import ClassVar
 from sensor_msgs.msg import Image
 
 from microexpr_ros.msg import AlignedEvents
-from microexpr_ros.perception.reconstruction.network import Reconstructor
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import pixels_to_image
 from microexpr_ros.ros.diagnostics import Diagnosis, Rate

@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros import facs
 from microexpr_ros.synthesis.world import renderer, scene
-from microexpr_ros.synthesis.world.motion import MICRO_NS, Bump, Motion
+from microexpr_ros.synthesis.world.motion import Bump, Motion
 from microexpr_ros.synthesis.world.scene import Scene
 from microexpr_ros.synthesis.world.shift import TOGETHER_NS
 
@@ -76,7 +77,7 @@ class Movement:
     @property
     def micro(self) -> bool:
         """Whether it is as short as a micro-expression."""
-        return self.offset_ns - self.onset_ns < MICRO_NS
+        return facs.is_micro(self.offset_ns - self.onset_ns)
 
 
 def label(view: Scene, course: Motion) -> Labels:

@@ -63,9 +63,6 @@ ONSET_TO_OFFSET_MS: Final = (
 )
 """The same in CASME II, SAMM and DFME (CAS(ME)3 also counts slow returns), ms."""
 
-MICRO_NS: Final = 500_000_000
-"""Longest micro-expression."""
-
 CALM: Final = ('neutral', 'talk', 'blink', 'head')
 """Kinds of takes without an expression."""
 
@@ -378,7 +375,7 @@ def _expression(rng: np.random.Generator, duration_ns: int, micro: bool) -> list
             codes.append(int(rng.choice(list(partners), p=shares / shares.sum())))
     room = duration_ns - 80_000_000
     if micro:
-        total = min(_quantile_draw(rng, ONSET_TO_OFFSET_MS) * 1_000_000, MICRO_NS, room)
+        total = min(_quantile_draw(rng, ONSET_TO_OFFSET_MS) * 1_000_000, facs.MICRO_NS, room)
         rise = min(_quantile_draw(rng, ONSET_TO_APEX_MS) * 1_000_000, 0.65 * total)
         amplitude = float(rng.triangular(0.05, 0.22, 0.35))
     else:

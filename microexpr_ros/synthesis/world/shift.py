@@ -26,6 +26,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events
 from microexpr_ros.synthesis.dataset.clip import STEP_PX
@@ -144,7 +145,7 @@ def draw_light(rng: np.random.Generator, name: str) -> Light:
 def draw_course(rng: np.random.Generator, duration_ns: int) -> Motion:
     """Draw a clip as `motion.draw_clip` does, with expressions that are faint or strong."""
     course = motion.draw_clip(rng, duration_ns)
-    while course.offset_ns - course.onset_ns > motion.MICRO_NS:
+    while not facs.is_micro(course.offset_ns - course.onset_ns):
         course = motion.draw_clip(rng, duration_ns)
     if course.dominant in (0, 45):
         return course

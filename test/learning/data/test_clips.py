@@ -13,18 +13,19 @@ from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
 from microexpr_ros.learning.data.clips import (
     CHANGE_GAIN,
     condition_events,
-    load,
-    record,
-    sequences,
+    dense_counts,
+    load_split,
+    make_batch,
+    make_sparse,
 )
-from microexpr_ros.learning.training.calibration import dense
-from microexpr_ros.learning.training.reconstruction import Task, batch_of
-from microexpr_ros.perception.reconstruction.network import (
-    ConditionalVae,
-    ReconstructionConfiguration,
-    Reconstructor,
-    condition_of,
+from microexpr_ros.learning.training.reconstruction import (
+    ReconstructionExample,
+    make_example_batch,
 )
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.inference import condition_of
+from microexpr_ros.perception.reconstruction.network import ConditionalVae
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor, network_inputs
 from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 TINY = ReconstructionConfiguration(width=4, latent=2)
@@ -32,14 +33,14 @@ TINY = ReconstructionConfiguration(width=4, latent=2)
 
 def test_counts_come_back(make_clip):
     clip = make_clip(4)
-    recording = record(clip)
-    for number in range(recording.slices):
-        np.testing.assert_array_equal(dense(recording, number), clip.counts[number])
+    sparse = make_sparse(clip)
+    for number in range(sparse.slices):
+        np.testing.assert_array_equal(dense_counts(sparse, number), clip.counts[number])
 
 
 def test_sequences_are_what_the_classifier_would_be_given(make_clip):
     clips = [make_clip(4), make_clip(5, slices=33)]
-    batch = sequences([record(c) for c in clips], pool=2)
+    batch = make_batch([make_sparse(c) for c in clips], pool=2)
     network = SpikingNetwork()
     encoded = network.encode(torch.from_numpy(batch.density), 1.0)
     for b, clip in enumerate(clips):
@@ -51,9 +52,12 @@ def test_sequences_are_what_the_classifier_would_be_given(make_clip):
 
 
 def test_order_moves_slices(make_clip):
-    recording = record(make_clip(4))
-    order = np.random.default_rng(0).permutation(recording.slices)
-    plain, shuffled = sequences([recording], 2), sequences([recording], 2, order=[order])
+    sparse = make_sparse(make_clip(4))
+    order = np.random.default_rng(0).permutation(sparse.slices)
+    plain, shuffled = (
+        make_batch([sparse], 2),
+        make_batch([sparse], 2, order=[order]),
+    )
     np.testing.assert_array_equal(shuffled.density, plain.density[order])
 
 
@@ -63,8 +67,8 @@ def test_mirror_and_shift_move_events_and_images_alike():
     image[40:80, 30:70] = rng.integers(1, 255, (40, 40))
     for jitter in (Jitter(), Jitter(mirror=True), Jitter(mirror=True, rows=3, columns=-5)):
         moved = np.zeros_like(image)
-        moved.ravel()[jitter.table()[np.flatnonzero(image)]] = image[image > 0]
-        np.testing.assert_array_equal(jitter.images(image), moved)
+        moved.ravel()[jitter.cell_map()[np.flatnonzero(image)]] = image[image > 0]
+        np.testing.assert_array_equal(jitter.warp_images(image), moved)
 
 
 @pytest.mark.parametrize(
@@ -79,20 +83,20 @@ def test_all_that_moves_moves_events_and_images_alike(jitter):
     for row, column in ((30, 90), (64, 64), (90, 40)):
         image = np.zeros((128, 128), np.uint8)
         image[row : row + 4, column : column + 4] = 200
-        expected = np.stack(np.divmod(jitter.table()[np.flatnonzero(image)], 128)).mean(1)
-        found = np.argwhere(jitter.images(image)).mean(0)
+        expected = np.stack(np.divmod(jitter.cell_map()[np.flatnonzero(image)], 128)).mean(1)
+        found = np.argwhere(jitter.warp_images(image)).mean(0)
         np.testing.assert_allclose(found, expected, atol=1)
 
 
 def test_a_turn_is_clockwise_and_a_stretch_is_tall():
     right = 64 * 128 + 100
-    assert Jitter(turn=0.2).table()[right] // 128 == pytest.approx(64 + 36 * np.sin(0.2), abs=1)
-    cells = np.stack(np.divmod(Jitter(stretch=1.44).table()[[100 * 128 + 64, right]], 128))
+    assert Jitter(turn=0.2).cell_map()[right] // 128 == pytest.approx(64 + 36 * np.sin(0.2), abs=1)
+    cells = np.stack(np.divmod(Jitter(stretch=1.44).cell_map()[[100 * 128 + 64, right]], 128))
     assert cells.T.tolist() == [[64 + int(36.5 * 1.2), 64], [64, 64 + int(36.5 / 1.2)]]
 
 
 def test_a_bend_is_smooth_and_small():
-    rows, columns = np.divmod(Jitter(bend=4, seed=1).table().reshape(128, 128), 128)
+    rows, columns = np.divmod(Jitter(bend=4, seed=1).cell_map().reshape(128, 128), 128)
     moved = (np.stack([rows, columns]) - np.indices((128, 128)))[:, 16:-16, 16:-16]
     assert 2 < np.abs(moved).max() < 6
     assert np.abs(np.diff(moved, axis=1)).max() <= 2
@@ -102,31 +106,31 @@ def test_a_bend_is_smooth_and_small():
 @given(st.integers(0, 2**31))
 def test_jitter_neither_invents_nor_repeats_events(seed):
     clip = _spread(seed)
-    jitter = Augmentation(noise=0.0).draw(np.random.default_rng(seed))
-    plain = sequences([clip], 2).density.sum()
-    changed = sequences([clip], 2, [jitter]).density.sum()
+    jitter = Augmentation(noise=0.0).sample(np.random.default_rng(seed))
+    plain = make_batch([clip], 2).density.sum()
+    changed = make_batch([clip], 2, [jitter]).density.sum()
     assert changed <= plain * jitter.gains().max() * 1.0001
 
 
 def test_thinning_keeps_its_share(make_clip):
-    recording = record(make_clip(4))
-    kept = sequences([recording], 2, [Jitter(keep=0.5, seed=3)]).density.sum()
-    assert kept / sequences([recording], 2).density.sum() == pytest.approx(0.5, abs=0.05)
+    sparse = make_sparse(make_clip(4))
+    kept = make_batch([sparse], 2, [Jitter(keep=0.5, seed=3)]).density.sum()
+    assert kept / make_batch([sparse], 2).density.sum() == pytest.approx(0.5, abs=0.05)
 
 
 def test_polarities_have_their_gains(make_clip):
-    recording = record(make_clip(4))
+    sparse = make_sparse(make_clip(4))
     plain, changed = (
-        sequences([recording], 2, [jitter]).density.sum((0, 1, 3, 4))
+        make_batch([sparse], 2, [jitter]).density.sum((0, 1, 3, 4))
         for jitter in (Jitter(), Jitter(gain=1.2, balance=4.0))
     )
     np.testing.assert_allclose(changed / plain, [1.2 / 2, 1.2 * 2], rtol=1e-4)
 
 
 def test_flipping_keeps_events_in_place_and_time(make_clip):
-    recording = record(make_clip(4))
+    sparse = make_sparse(make_clip(4))
     plain, half, all_ = (
-        sequences([recording], 2, [Jitter(flip=flip, seed=5)]).density for flip in (0, 0.5, 1)
+        make_batch([sparse], 2, [Jitter(flip=flip, seed=5)]).density for flip in (0, 0.5, 1)
     )
     np.testing.assert_array_equal(all_, plain[:, :, ::-1])
     np.testing.assert_allclose(half.sum(2), plain.sum(2), atol=1e-5)
@@ -138,7 +142,9 @@ def test_late_entries_go_to_the_neighbouring_slices(make_clip):
     clip = make_clip(4)
     clip.counts[:] = 0
     clip.counts[20] = 1
-    density = sequences([record(clip)], 2, [Jitter(late=0.4, seed=2)]).density.sum((1, 2, 3, 4))
+    density = make_batch([make_sparse(clip)], 2, [Jitter(late=0.4, seed=2)]).density.sum(
+        (1, 2, 3, 4)
+    )
     total = 2 * 128 * 128 / clip.pixels_per_cell
     np.testing.assert_allclose(density[19:22] / total, [0.2, 0.6, 0.2], atol=0.01)
     assert density.sum() == pytest.approx(total)
@@ -150,7 +156,7 @@ def test_late_entries_of_a_condition_end_in_the_bin_that_is_theirs(make_clip):
     clip.counts[20, 1] = 1
     last_bin = TINY.bins - 1
     plain, late = (
-        condition_events(record(clip), 20, None, TINY, Jitter(late=late, seed=2))
+        condition_events(make_sparse(clip), 20, None, TINY, Jitter(late=late, seed=2))
         for late in (0, 1)
     )
     share = late[last_bin].sum() / plain[last_bin].sum()
@@ -160,7 +166,7 @@ def test_late_entries_of_a_condition_end_in_the_bin_that_is_theirs(make_clip):
 
 def test_frames_are_seen_when_they_are_complete(make_clip):
     clip = make_clip(4)
-    batch = sequences([record(clip)], 2, frames=True)
+    batch = make_batch([make_sparse(clip)], 2, frames=True)
     darker, brighter, newest = batch.frames[:, 0].swapaxes(0, 1)
     change = brighter - darker
     assert not (darker * brighter).any()
@@ -177,10 +183,10 @@ def test_frames_are_seen_when_they_are_complete(make_clip):
 
 
 def test_events_can_be_left_out(make_clip):
-    recording = record(make_clip(4))
+    sparse = make_sparse(make_clip(4))
     given = {'windows': [(11, 31)], 'frames': True, 'decays': (0.5, 0.9)}
-    whole = sequences([recording], 2, [Jitter(noise=0.01)], **given)
-    part = sequences([recording], 2, [Jitter(noise=0.01)], **given, events=False)
+    whole = make_batch([sparse], 2, [Jitter(noise=0.01)], **given)
+    part = make_batch([sparse], 2, [Jitter(noise=0.01)], **given, events=False)
     assert not part.density.any()
     assert not part.traces.any()
     np.testing.assert_array_equal(part.frames, whole.frames)
@@ -188,16 +194,18 @@ def test_events_can_be_left_out(make_clip):
 
 
 def test_frames_of_a_window_are_those_of_the_clip(make_clip):
-    recording = record(make_clip(4))
-    whole = sequences([recording], 2, frames=True).frames
-    part = sequences([recording], 2, windows=[(11, 31)], frames=True).frames
+    sparse = make_sparse(make_clip(4))
+    whole = make_batch([sparse], 2, frames=True).frames
+    part = make_batch([sparse], 2, windows=[(11, 31)], frames=True).frames
     np.testing.assert_allclose(part, whole[11:31], atol=1e-5)
 
 
 def test_frames_do_not_see_light(make_clip):
     clip = make_clip(4)
     dim = replace(clip, frames=clip.frames // 2)
-    bright, dark = (sequences([record(c)], 2, frames=True).frames[:, 0, 2] for c in (clip, dim))
+    bright, dark = (
+        make_batch([make_sparse(c)], 2, frames=True).frames[:, 0, 2] for c in (clip, dim)
+    )
     # The rest is rounding, and the 1 that keeps a black frame finite.
     assert np.abs(bright - dark).max() < 0.05 * np.abs(bright).max()
 
@@ -205,10 +213,10 @@ def test_frames_do_not_see_light(make_clip):
 @pytest.mark.parametrize('jitter', [None, Jitter(mirror=True, rows=5, keep=0.5, flip=0.2, seed=4)])
 def test_traces_are_what_the_slices_before_have_left(make_clip, jitter):
     """A sequence that begins within a clip goes on where the one before it ended."""
-    recording, decays = record(make_clip(4)), (0.5, 0.9)
+    sparse, decays = make_sparse(make_clip(4)), (0.5, 0.9)
     jitters = None if jitter is None else [jitter]
-    whole = sequences([recording], 2, jitters, frames=True, decays=decays)
-    part = sequences([recording], 2, jitters, windows=[(11, 31)], frames=True, decays=decays)
+    whole = make_batch([sparse], 2, jitters, frames=True, decays=decays)
+    part = make_batch([sparse], 2, jitters, windows=[(11, 31)], frames=True, decays=decays)
     np.testing.assert_allclose(part.density, whole.density[11:31], rtol=1e-6)
     np.testing.assert_array_equal(part.sides, whole.sides[11:31])
     assert not whole.traces.any()
@@ -220,17 +228,15 @@ def test_traces_are_what_the_slices_before_have_left(make_clip, jitter):
 
 
 def test_windows_of_one_clip_are_drawn_as_each_alone(make_clip):
-    recording, decays = record(make_clip(4)), (0.5, 0.9)
+    sparse, decays = make_sparse(make_clip(4)), (0.5, 0.9)
     jitter = Jitter(mirror=True, rows=5, turn=0.1, keep=0.7, seed=4)
     windows = [(20, 31), (0, 9), (11, 13), (11, 40), (39, 40)]
     count = len(windows)
-    together = sequences(
-        [recording] * count, 2, [jitter] * count, None, windows, frames=True, decays=decays
+    together = make_batch(
+        [sparse] * count, 2, [jitter] * count, None, windows, frames=True, decays=decays
     )
     for b, (first, end) in enumerate(windows):
-        alone = sequences(
-            [recording], 2, [jitter], None, [(first, end)], frames=True, decays=decays
-        )
+        alone = make_batch([sparse], 2, [jitter], None, [(first, end)], frames=True, decays=decays)
         for name in ('traces', 'frame_traces'):
             np.testing.assert_allclose(
                 getattr(together, name)[b], getattr(alone, name)[0], rtol=1e-4, atol=1e-6
@@ -246,7 +252,8 @@ def test_mirrored_sides_are_exchanged(make_clip):
     clip = make_clip(4)
     clip.sides[..., 1] = 0
     plain, mirrored = (
-        sequences([record(clip)], 2, [Jitter(mirror=mirror)]).sides for mirror in (False, True)
+        make_batch([make_sparse(clip)], 2, [Jitter(mirror=mirror)]).sides
+        for mirror in (False, True)
     )
     assert plain[..., 0].any()
     np.testing.assert_array_equal(mirrored, plain[..., ::-1])
@@ -288,36 +295,39 @@ def test_condition_is_what_the_reconstructor_holds(make_clip, frame):
         counts = clip.counts[k]
         slice_ = Slice(end_ns, 10_000_000, Region(0, 0, 256, 256), counts, 0, picture)
         state = reconstructor.observe(slice_, state)
-    condition, target = batch_of([Task(record(clip), number, frame)], TINY)
-    torch.testing.assert_close(condition[0], condition_of(state, TINY), rtol=1e-4, atol=1e-5)
+    condition, target = make_example_batch(
+        [ReconstructionExample(make_sparse(clip), number, frame)], TINY
+    )
+    inputs = (torch.from_numpy(part)[None] for part in network_inputs(state, TINY))
+    torch.testing.assert_close(condition, condition_of(*inputs, TINY), rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(target[0, 0], clip.target[number] / np.float32(255))
 
 
 def test_condition_without_events_is_empty(make_clip):
     clip = make_clip(0)
-    recording = record(clip)
-    events = condition_events(recording, 0, None, TINY, Jitter(keep=0.0))
+    sparse = make_sparse(clip)
+    events = condition_events(sparse, 0, None, TINY, Jitter(keep=0.0))
     assert not events.any()
 
 
 def test_loading_reads_the_split(data):
-    recordings = load(data, 'val', images=False)
-    assert [r.clip.index for r in recordings] == list(range(6))
-    assert recordings[0].clip.frames.shape == (0, 128, 128)
+    sparse_clips = load_split(data, 'val', images=False)
+    assert [r.clip.index for r in sparse_clips] == list(range(6))
+    assert sparse_clips[0].clip.frames.shape == (0, 128, 128)
 
 
 def test_missing_data_names_the_command(tmp_path):
     with pytest.raises(MicroexprError, match=r'microexpr synth --split train'):
-        load(tmp_path, 'train', images=False)
+        load_split(tmp_path, 'train', images=False)
 
 
 def _spread(seed):
-    from microexpr_ros.learning.data.clips import Recording
+    from microexpr_ros.learning.data.clips import SparseClip
 
     rng = np.random.default_rng(seed)
     cells = np.sort(rng.integers(0, 2 * 128 * 128, (5, 40)), axis=1).astype(np.uint16)
     clip = _plain()
-    return Recording(
+    return SparseClip(
         cells.ravel(),
         np.ones(200, np.uint8),
         np.arange(6, dtype=np.int64) * 40,

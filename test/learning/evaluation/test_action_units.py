@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from microexpr_ros.facs import CODES
-from microexpr_ros.learning.data.clips import record
+from microexpr_ros.learning.data.clips import make_sparse
 from microexpr_ros.learning.evaluation import json_values
 from microexpr_ros.learning.evaluation.action_units import Benchmark, evaluate_action_units
 from microexpr_ros.learning.evaluation.estimators import Estimator
@@ -43,11 +43,11 @@ def blind(clips):
 def calm(make_clip):
     kinds = ((), ('talk',), ('blink', 'gaze'), ('sway', 'nod'))
     clips = [replace(make_clip(n, slices=100, code=0), distractors=k) for n, k in enumerate(kinds)]
-    return [record(clip) for clip in clips]
+    return [make_sparse(clip) for clip in clips]
 
 
 @pytest.fixture(scope='module')
-def report(recordings, calm):
+def report(sparse_clips, calm):
     presence = Presence.uncalibrated(0.1)
     estimators = (
         Estimator('rgb', blind, presence),
@@ -55,7 +55,7 @@ def report(recordings, calm):
         Estimator('time-shuffled', blind, presence),
     )
     benchmark = Benchmark(
-        recordings, calm, recordings[:6], np.full(5, 18), {e.name: e for e in estimators}
+        sparse_clips, calm, sparse_clips[:6], np.full(5, 18), {e.name: e for e in estimators}
     )
     # Every unit is over its threshold all the time: one long detection per clip.
     eager = classifier(1e-4)
@@ -101,17 +101,17 @@ def test_calibration_is_told_by_status(report):
     assert None not in (errors['WARMING_UP'], report['ece'])
 
 
-def test_shift_is_compared_with_the_split(report, recordings):
+def test_shift_is_compared_with_the_split(report, sparse_clips):
     eager = classifier(1e-4)
-    there = evaluate_action_units(eager, eager.network, Benchmark(recordings[:6]))
+    there = evaluate_action_units(eager, eager.network, Benchmark(sparse_clips[:6]))
     drop = report['clip_accuracy'] - there['clip_accuracy']
     assert report['shift_drop'] == pytest.approx(drop, abs=2e-4)
     assert report['shift']['uf1'] == pytest.approx(there['uf1'], abs=1e-4)
 
 
-def test_what_was_not_measured_is_null(recordings):
+def test_what_was_not_measured_is_null(sparse_clips):
     quiet = classifier(0.9)
-    result = json_values(evaluate_action_units(quiet, quiet.network, Benchmark(recordings[:6])))
+    result = json_values(evaluate_action_units(quiet, quiet.network, Benchmark(sparse_clips[:6])))
     for key in ('clip_accuracy_rgb', 'shift_drop', 'twin_macs_per_s', 'median_delay_ms'):
         assert result[key] is None
     assert set(result['false_alarms_per_min'].values()) == {None}

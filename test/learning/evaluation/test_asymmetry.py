@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from microexpr_ros.facs import CODES
-from microexpr_ros.learning.data.clips import Recording
+from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.evaluation.asymmetry import asymmetry
 
 SLICES = 6
@@ -17,7 +17,7 @@ def clip_of(make_clip, sides, identity=0):
     """Return a recording with these true sides and no events."""
     clip = replace(make_clip(0, slices=1, code=0), sides=sides, identity=identity)
     nothing = np.zeros(0, np.uint16), np.zeros(0, np.uint8), np.zeros(len(sides) + 1, np.int64)
-    return Recording(*nothing, clip)
+    return SparseClip(*nothing, clip)
 
 
 def sides_of(rows, slices=SLICES):
@@ -35,7 +35,7 @@ def test_a_case_by_hand(make_clip):
         sides_of({12: (0.6, 0.2)}, slices=3),
         sides_of({4: (0.2, 0.2)}),
     ]
-    recordings = [clip_of(make_clip, s, identity=n // 2) for n, s in enumerate(true)]
+    sparse_clips = [clip_of(make_clip, s, identity=n // 2) for n, s in enumerate(true)]
     said = [
         sides_of({12: (0.5, 0.375), 4: (0.0, 1.0)}),
         sides_of({12: (0.25, 0.125), 14: (0.25, 0.25)}, slices=3),
@@ -44,7 +44,7 @@ def test_a_case_by_hand(make_clip):
     ]
     # Of the first clip 6 slices are right, and its unit 4 is too even to count; of the second
     # 3 are wrong and 3 are ties; of the third 3 are right.
-    found = asymmetry(said, recordings)
+    found = asymmetry(said, sparse_clips)
     assert found['named'] == pytest.approx((6 + 0 + 1.5 + 3) / 15)
     assert (found['n_slices'], found['n_clips']) == (15, 3)
     # In 3 slices right is the stronger, and left minus right is 0.125; of the 12 others, 6 tie
@@ -58,22 +58,22 @@ def test_a_case_by_hand(make_clip):
 
 
 def test_who_tells_no_sides_is_at_chance(make_clip):
-    recordings = [
+    sparse_clips = [
         clip_of(make_clip, sides_of({12: (0.5, 0.1)})),
         clip_of(make_clip, sides_of({12: (0.1, 0.5)})),
     ]
     alike = [sides_of({12: (0.4, 0.4)})] * 2
-    found = asymmetry(alike, recordings)
+    found = asymmetry(alike, sparse_clips)
     assert found['named'] == found['auc'] == found['chance'] == 0.5
     assert np.isnan(found['ci95']).all()  # of one person
-    perfect = asymmetry([r.clip.sides for r in recordings], recordings)
+    perfect = asymmetry([r.clip.sides for r in sparse_clips], sparse_clips)
     assert perfect['named'] == perfect['auc'] == 1
-    swapped = asymmetry([r.clip.sides[..., ::-1] for r in recordings], recordings)
+    swapped = asymmetry([r.clip.sides[..., ::-1] for r in sparse_clips], sparse_clips)
     assert swapped['named'] == swapped['auc'] == 0
 
 
-def test_without_uneven_units_nothing_is_known(recordings):
-    found = asymmetry([r.clip.sides for r in recordings], recordings)
+def test_without_uneven_units_nothing_is_known(sparse_clips):
+    found = asymmetry([r.clip.sides for r in sparse_clips], sparse_clips)
     assert np.isnan([found['named'], found['auc'], *found['ci95']]).all()
     assert (found['n_slices'], found['n_clips'], found['per_au']) == (0, 0, {})
 
@@ -85,8 +85,8 @@ values = arrays(np.float32, (4, SLICES, len(CODES), 2), elements=st.floats(0, 1,
 @given(values, values)
 def test_a_mirrored_world_scores_the_same(make_clip, true, said):
     def scores(sides_true, sides_said):
-        recordings = [clip_of(make_clip, s, identity=n) for n, s in enumerate(sides_true)]
-        return asymmetry(list(sides_said), recordings)
+        sparse_clips = [clip_of(make_clip, s, identity=n) for n, s in enumerate(sides_true)]
+        return asymmetry(list(sides_said), sparse_clips)
 
     found, mirrored = scores(true, said), scores(true[..., ::-1], said[..., ::-1])
     for name in ('named', 'auc', 'ci95', 'n_slices', 'n_clips'):

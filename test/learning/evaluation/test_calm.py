@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from microexpr_ros.learning.data.clips import record
+from microexpr_ros.learning.data.clips import make_sparse
 from microexpr_ros.learning.evaluation.calm import false_alarms, kinds
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.presence import Presence
@@ -31,7 +31,7 @@ def test_false_alarms_of_a_network_that_always_sees_everything(make_clip):
     )
     # The lids of the second really close, so its detection of unit 45 is right.
     blink.sides[10:20, -1] = 1
-    rates = false_alarms(eager, [record(talk), record(blink)])
+    rates = false_alarms(eager, [make_sparse(talk), make_sparse(blink)])
     assert rates['talking']['per_min'] == pytest.approx(2 / 0.5 * 60)
     assert rates['blinking']['per_min'] == pytest.approx(1 / 0.5 * 60)
     assert rates['talking']['minutes'] == pytest.approx(0.5 / 60)

@@ -38,29 +38,29 @@ def test_fan_out_is_the_sum_of_a_convolution_of_ones(kernel, stride):
     assert fan_out(layer, spikes) == pytest.approx(float(expected))
 
 
-def test_operations_follow_the_spikes(recordings):
+def test_operations_follow_the_spikes(sparse_clips):
     torch.manual_seed(0)
     network = SpikingNetwork(SMALL).deployed()
-    counted = count_operations(network, recordings[:2])
+    counted = count_operations(network, sparse_clips[:2])
     assert counted['synops_per_s'] == pytest.approx(sum(counted['layers'].values()))
     # Integrators are never silent: 8 of them, 100 slices a second, into both sides of 18 units.
     assert counted['layers']['readout'] <= 100 * 8 * 36
     for convolution in network.convolutions:
         nn.init.zeros_(convolution.weight)
         nn.init.constant_(convolution.bias, -1)
-    silent = count_operations(network, recordings[:2])
+    silent = count_operations(network, sparse_clips[:2])
     assert silent['spikes_per_s'] == 0
     assert silent['layers']['projection'] == silent['layers']['convolutions.1'] == 0
     assert silent['layers']['convolutions.0'] == counted['layers']['convolutions.0'] > 0
 
 
-def test_counting_leaves_no_trace(recordings):
+def test_counting_leaves_no_trace(sparse_clips):
     network = SpikingNetwork(SMALL).deployed()
-    count_operations(network, recordings[:1])
+    count_operations(network, sparse_clips[:1])
     assert not any(module._forward_pre_hooks for module in network.modules())
 
 
-def test_multiply_adds_by_hand(recordings):
+def test_multiply_adds_by_hand(sparse_clips):
     layer = nn.Linear(10, 18)
 
     def predict(clips):
@@ -68,5 +68,5 @@ def test_multiply_adds_by_hand(recordings):
             return [layer(torch.ones(r.slices, 10)).numpy() for r in clips]
 
     estimator = Estimator('twin', predict, Presence.uncalibrated())
-    assert count_multiply_adds(estimator, recordings[0]) == pytest.approx(100 * 180)
-    assert np.isfinite(count_multiply_adds(estimator, recordings[1]))
+    assert count_multiply_adds(estimator, sparse_clips[0]) == pytest.approx(100 * 180)
+    assert np.isfinite(count_multiply_adds(estimator, sparse_clips[1]))

@@ -1,11 +1,9 @@
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 import torch
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.learning.data.clips import sequences
+from microexpr_ros.learning.data.clips import make_batch
 from microexpr_ros.learning.evaluation.estimators import (
     read_baselines,
     write_baseline,
@@ -17,6 +15,7 @@ from microexpr_ros.learning.pipelines import make_action_units
 from microexpr_ros.learning.training.action_units import TrainingConfiguration, predict
 from microexpr_ros.learning.training.configuration import ActionUnitRun
 from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.settings import to_settings
 from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
 SMALL = SpikingConfiguration(
@@ -61,11 +60,11 @@ def test_counts_leak_by_region():
 
 
 @pytest.mark.parametrize('model', MODELS)
-def test_sequences_may_be_cut_anywhere(recordings, model):
+def test_sequences_may_be_cut_anywhere(sparse_clips, model):
     torch.manual_seed(0)
     network = build(model, SMALL).eval()
     given = {'frames': sees_frames(network), 'decays': decays(network)}
-    batch = sequences(recordings[:2], SMALL.pool, **given)
+    batch = make_batch(sparse_clips[:2], SMALL.pool, **given)
     encoded, rest = encode(network, batch)
     with torch.no_grad():
         whole, after = network(encoded, rest)
@@ -77,10 +76,10 @@ def test_sequences_may_be_cut_anywhere(recordings, model):
 
 
 @pytest.mark.parametrize('model', ['twin', 'linear'])
-def test_without_memory_the_order_of_slices_does_not_matter(recordings, model):
+def test_without_memory_the_order_of_slices_does_not_matter(sparse_clips, model):
     torch.manual_seed(0)
     network = build(model, SMALL).eval()
-    encoded, _ = encode(network, sequences(recordings[:2], SMALL.pool))
+    encoded, _ = encode(network, make_batch(sparse_clips[:2], SMALL.pool))
     with torch.no_grad():
         plain, _ = network(encoded, network.initial_state(2), memoryless=True)
         turned, _ = network(encoded.flip(0), network.initial_state(2), memoryless=True)
@@ -88,10 +87,10 @@ def test_without_memory_the_order_of_slices_does_not_matter(recordings, model):
 
 
 @pytest.mark.parametrize(('model', 'uses'), [('rgb', (False, True)), ('fusion', (True, True))])
-def test_networks_use_what_they_are_given(recordings, model, uses):
+def test_networks_use_what_they_are_given(sparse_clips, model, uses):
     torch.manual_seed(0)
     network = build(model, SMALL)
-    batch = sequences(recordings[:2], SMALL.pool, frames=True, decays=decays(network))
+    batch = make_batch(sparse_clips[:2], SMALL.pool, frames=True, decays=decays(network))
     encoded, state = encode(network, batch)
     network(encoded.requires_grad_(), state)[0].sum().backward()
     events, frames = uses
@@ -104,21 +103,21 @@ def test_networks_use_what_they_are_given(recordings, model, uses):
     [(model, 'none') for model in MODELS[1:]]
     + [('events', 'memoryless'), ('events', 'time-shuffled')],
 )
-def test_what_was_trained_is_read_back(recordings, tmp_path, model, control):
+def test_what_was_trained_is_read_back(sparse_clips, tmp_path, model, control):
     training = TrainingConfiguration(epochs=1, batch=6, control=control)
     run = ActionUnitRun(tmp_path, tmp_path, model, training, SMALL)
-    result = make_action_units(recordings, recordings, run)
+    result = make_action_units(sparse_clips, sparse_clips, run)
     (estimator,) = read_baselines(tmp_path).values()
     assert estimator.name == (model if control == 'none' else control)
     assert result['model'].startswith(f'{estimator.name}@')
-    traces = estimator.predict(recordings[:2])
+    traces = estimator.predict(sparse_clips[:2])
     assert [(t.shape, t.dtype) for t in traces] == [((40, 18), np.float32)] * 2
-    expected = make_action_units(recordings, recordings, run, resume=True)
+    expected = make_action_units(sparse_clips, sparse_clips, run, resume=True)
     assert expected['validation'] == result['validation']
     assert ((estimator.presence.threshold > 0) & (estimator.presence.threshold < 1)).all()
 
 
-def test_networks_keep_their_weights_and_thresholds(recordings, tmp_path):
+def test_networks_keep_their_weights_and_thresholds(sparse_clips, tmp_path):
     torch.manual_seed(0)
     network = build('fusion', SMALL).eval()
     presence = Presence.uncalibrated(0.3)
@@ -127,7 +126,7 @@ def test_networks_keep_their_weights_and_thresholds(recordings, tmp_path):
     estimator = read_baselines(tmp_path)['fusion']
     np.testing.assert_array_equal(estimator.presence.threshold, presence.threshold)
     for found, expected in zip(
-        estimator.predict(recordings[:3]), predict(network, recordings[:3]), strict=True
+        estimator.predict(sparse_clips[:3]), predict(network, sparse_clips[:3]), strict=True
     ):
         np.testing.assert_array_equal(found, expected)
 
@@ -150,11 +149,11 @@ def test_damaged_files_are_named(tmp_path):
         read_baselines(tmp_path)
 
 
-def test_controls_are_of_the_network_on_events(recordings, tmp_path):
+def test_controls_are_of_the_network_on_events(sparse_clips, tmp_path):
     training = TrainingConfiguration(epochs=1, control='memoryless')
     with pytest.raises(MicroexprError, match="'twin'"):
         make_action_units(
-            recordings, recordings, ActionUnitRun(tmp_path, tmp_path, 'twin', training, SMALL)
+            sparse_clips, sparse_clips, ActionUnitRun(tmp_path, tmp_path, 'twin', training, SMALL)
         )
 
 
@@ -162,10 +161,10 @@ def test_weights_of_another_version_are_not_read_with_defaults(tmp_path, monkeyp
     import microexpr_ros.learning.evaluation.estimators as module
 
     def older(configuration):
-        return {k: v for k, v in asdict(configuration).items() if k != 'half'}
+        return {k: v for k, v in to_settings(configuration).items() if k != 'half'}
 
     network = build('twin', SMALL)
-    monkeypatch.setattr(module, 'asdict', older)
+    monkeypatch.setattr(module, 'to_settings', older)
     write_baseline(tmp_path, 'twin', Presence.uncalibrated(), network, {'control': 'none'})
     with pytest.raises(
         MicroexprError, match=r'twin\.safetensors: twin@\w+ has weights .* in half'

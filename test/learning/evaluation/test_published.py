@@ -13,12 +13,12 @@ SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4
                              tau_ms=(20.0, 30.0), integrators=8)  # fmt: skip
 
 
-def test_what_is_published_is_what_the_network_predicts(recordings):
+def test_what_is_published_is_what_the_network_predicts(sparse_clips):
     torch.manual_seed(0)
     network = SpikingNetwork(SMALL).deployed()
     presence = Presence.uncalibrated(0.00226)
-    published = publish(ActionUnitClassifier(network, presence), recordings[1])
-    (trace,) = predict(network, [recordings[1]])
+    published = publish(ActionUnitClassifier(network, presence), sparse_clips[1])
+    (trace,) = predict(network, [sparse_clips[1]])
     np.testing.assert_allclose(published.intensity, trace, atol=1e-5)
     np.testing.assert_array_equal(published.active, active_slices(published.intensity, presence))
     assert (published.status[:19] == Status.WARMING_UP).all()
@@ -26,23 +26,23 @@ def test_what_is_published_is_what_the_network_predicts(recordings):
 
 
 @pytest.fixture
-def published(recordings):
-    truth = recordings[1].clip.intensity >= 0.05
+def published(sparse_clips):
+    truth = sparse_clips[1].clip.intensity >= 0.05
     status = np.where(np.arange(40) < 20, Status.WARMING_UP, Status.OK)
     confidence = np.where(truth, 0.7, 0.9).astype(np.float32)
-    return Published(recordings[1].clip.sides, confidence, truth, status)
+    return Published(sparse_clips[1].clip.sides, confidence, truth, status)
 
 
-def test_reliability_of_the_slices_that_count(published, recordings):
-    number, confidence, right = reliability(published, recordings[1], [Status.OK])
+def test_reliability_of_the_slices_that_count(published, sparse_clips):
+    number, confidence, right = reliability(published, sparse_clips[1], [Status.OK])
     assert number.sum() == right.sum() == 20 * 18
     present = int(published.active[20:].sum())
     assert confidence.sum() == pytest.approx(0.7 * present + 0.9 * (360 - present), rel=1e-5)
 
 
-def test_reliability_of_units_said_to_be_present(published, recordings):
+def test_reliability_of_units_said_to_be_present(published, sparse_clips):
     every = list(Status)
-    number, _, right = reliability(published, recordings[1], every, active=True)
+    number, _, right = reliability(published, sparse_clips[1], every, active=True)
     assert number.sum() == right.sum() == published.active.sum()
     wrong = Published(published.sides, published.confidence, ~published.active, published.status)
-    assert reliability(wrong, recordings[1], every)[2].sum() == 0
+    assert reliability(wrong, sparse_clips[1], every)[2].sum() == 0

@@ -10,19 +10,17 @@ from microexpr_ros.learning.evaluation.reconstruction import (
     score_images,
 )
 from microexpr_ros.learning.models.baselines import mean_face
-from microexpr_ros.perception.reconstruction.network import (
-    ConditionalVae,
-    ReconstructionConfiguration,
-    Reconstructor,
-)
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.network import ConditionalVae
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
 
-def test_report_has_all_methods_on_the_same_targets(recordings):
+def test_report_has_all_methods_on_the_same_targets(sparse_clips):
     torch.manual_seed(0)
     network = ConditionalVae(ReconstructionConfiguration(width=4, latent=2)).deployed()
-    mean = mean_face(recordings)
+    mean = mean_face(sparse_clips)
     report = json_values(
-        evaluate_reconstruction(Reconstructor(network), recordings, mean, targets=2)
+        evaluate_reconstruction(Reconstructor(network), sparse_clips, mean, targets=2)
     )
     json.dumps(report, allow_nan=False)
     assert report['n_images'] == 24

@@ -15,13 +15,13 @@ from microexpr_ros.perception.presence import Presence
 
 
 @pytest.fixture
-def perfect(recordings):
-    return [r.clip.intensity for r in recordings]
+def perfect(sparse_clips):
+    return [r.clip.intensity for r in sparse_clips]
 
 
 @pytest.fixture
-def scored(perfect, recordings):
-    return score(perfect, recordings, Presence.uncalibrated(PRESENT))
+def scored(perfect, sparse_clips):
+    return score(perfect, sparse_clips, Presence.uncalibrated(PRESENT))
 
 
 def test_presence_has_hysteresis_within_a_clip_and_starts_at_rest():
@@ -43,47 +43,47 @@ def test_perfect_traces_get_full_marks(scored):
     assert result['ci95']['clip_accuracy'] == [1, 1]
 
 
-def test_silent_traces_get_none(recordings):
-    silent = [np.zeros((40, 18), np.float32)] * len(recordings)
-    result = headline(score(silent, recordings, Presence.uncalibrated()))
+def test_silent_traces_get_none(sparse_clips):
+    silent = [np.zeros((40, 18), np.float32)] * len(sparse_clips)
+    result = headline(score(silent, sparse_clips, Presence.uncalibrated()))
     assert result['clip_accuracy'] == pytest.approx(1 / 3)
     assert result['uf1'] == result['spotting_f1'] == 0
     assert result['uar'] == result['auc'] == 0.5
     assert np.isnan(result['median_delay_ms'])
 
 
-def test_slices_are_counted_by_hand(scored, recordings):
+def test_slices_are_counted_by_hand(scored, sparse_clips):
     unit = CODES.index(4)
-    truth = recordings[1].clip.intensity[:, unit] >= PRESENT
+    truth = sparse_clips[1].clip.intensity[:, unit] >= PRESENT
     counts = scored.units[1, :, unit]
     assert counts[0] == truth.sum()
     assert counts[2] == 0
     assert counts.sum() == 40
 
 
-def test_clip_scores_of_perfect_intensities(perfect, recordings):
-    scores = score_peaks(perfect, recordings, Presence.uncalibrated(0.2))
+def test_clip_scores_of_perfect_intensities(perfect, sparse_clips):
+    scores = score_peaks(perfect, sparse_clips, Presence.uncalibrated(0.2))
     assert scores['clip_accuracy'] == scores['clip_uar'] == scores['clip_auc'] == 1
     assert scores['clip_uf1'] == pytest.approx(2 / 18)
 
 
-def test_parts_of_the_score(scored, recordings):
-    units = per_unit(scored, recordings)
+def test_parts_of_the_score(scored, sparse_clips):
+    units = per_unit(scored, sparse_clips)
     assert units['4']['n'] == units['4']['n_dominant'] == 4
     assert units['4']['dominant_recall'] == 1
     assert units['1']['n'] == 0
     assert np.isnan(units['1']['f1'])
     matrix = np.array(confusion(scored))
-    assert matrix.sum() == len(recordings)
-    assert np.trace(matrix) == len(recordings)
+    assert matrix.sum() == len(sparse_clips)
+    assert np.trace(matrix) == len(sparse_clips)
     assert matrix[18, 18] == 4
     assert spotting(scored)['names_dominant'] == 1
     assert delay(scored)['found'] == 1
     assert delay(scored)['all_ms'] == [30] * 8
 
 
-def test_conditions_share_out_the_clips(scored, recordings):
-    groups = by_condition(scored, recordings)
+def test_conditions_share_out_the_clips(scored, sparse_clips):
+    groups = by_condition(scored, sparse_clips)
     assert {name: row['n'] for name, row in groups['head'].items()} == {'still': 6, 'sway': 6}
     assert groups['sensor']['vga']['n'] == 12
     whole = headline(scored)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microexpr_ros.facs import CODES
-from microexpr_ros.learning.data.clips import record
+from microexpr_ros.learning.data.clips import make_sparse
 from microexpr_ros.learning.evaluation.spotting_scores import (
     delay_ms,
     false_alarm,
@@ -23,12 +23,12 @@ MS = 1_000_000
 @pytest.fixture
 def frown(make_clip):
     # Truth: unit 4 from 100 to 300 ms, over 0.05 from slice 12 to 28.
-    return record(make_clip(1, code=4))
+    return make_sparse(make_clip(1, code=4))
 
 
 @pytest.fixture
 def calm(make_clip):
-    return record(make_clip(0, code=0))
+    return make_sparse(make_clip(0, code=0))
 
 
 def detection(onset, offset, *codes):
@@ -85,7 +85,7 @@ def test_units_do_not_matter_to_spotting_but_are_told(frown):
 def test_a_real_blink_counts_neither_way(make_clip):
     clip = make_clip(1, code=4)
     clip.sides[5:15, CODES.index(45)] = 1
-    recording = record(clip)
+    recording = make_sparse(clip)
     assert outcome(recording, [detection(50, 150, 45)]).tolist() == [0, 0, 1]
     # Where the lids do not move, it is a mistake; with another unit, it is a detection.
     assert outcome(recording, [detection(200, 260, 45)]).tolist() == [0, 1, 1]
@@ -93,7 +93,7 @@ def test_a_real_blink_counts_neither_way(make_clip):
 
 
 def test_a_blink_that_is_the_expression_counts(make_clip):
-    recording = record(make_clip(1, code=45))
+    recording = make_sparse(make_clip(1, code=45))
     assert outcome(recording, [detection(100, 290, 45)]).tolist() == [1, 0, 0]
 
 

@@ -116,18 +116,18 @@ def test_logistic_regression_without_positives_stays_finite():
     assert np.isfinite(fit).all()
 
 
-def test_presence_and_activity_from_clips(recordings):
-    traces = [np.clip(r.clip.intensity, 0.01, 0.99) for r in recordings]
-    presence = fit_presence(traces, recordings)
+def test_presence_and_activity_from_clips(sparse_clips):
+    traces = [np.clip(r.clip.intensity, 0.01, 0.99) for r in sparse_clips]
+    presence = fit_presence(traces, sparse_clips)
     peaks = np.stack([t.max(0) for t in traces])
-    assert dominant(peaks, presence).tolist() == [r.label for r in recordings]
-    limits = fit_activity(recordings)
+    assert dominant(peaks, presence).tolist() == [r.label for r in sparse_clips]
+    limits = fit_activity(sparse_clips)
     assert 0 < limits.silent_hz < limits.moving_hz
 
 
 @pytest.mark.parametrize('motion', ['sway', 'nod', 'turn', 'shake'])
-def test_clips_that_move_as_a_whole_set_no_limit(recordings, motion):
-    still = [r for r in recordings if not r.clip.distractors]
+def test_clips_that_move_as_a_whole_set_no_limit(sparse_clips, motion):
+    still = [r for r in sparse_clips if not r.clip.distractors]
     loud = replace(still[0], clip=replace(still[0].clip, distractors=(motion,)))
     loud = replace(loud, counts=np.full_like(loud.counts, 255))
     assert fit_activity([*still, loud]).moving_hz == fit_activity(still).moving_hz

@@ -1,4 +1,3 @@
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -9,9 +8,10 @@ from microexpr_ros.learning.training.action_units import TrainingConfiguration
 from microexpr_ros.learning.training.configuration import (
     ActionUnitRun,
     ReconstructionRun,
-    describe,
+    from_plain_values,
     read_run,
 )
+from microexpr_ros.perception.settings import to_settings
 from microexpr_ros.perception.spiking.network import SpikingConfiguration
 
 RUNS = sorted((Path(__file__).parents[3] / 'config' / 'training').glob('*.yaml'))
@@ -49,18 +49,20 @@ def test_numbers_and_lists_become_what_the_configuration_has(write):
     data: a
     out: b
     training: {learning_rate: 3e-3, clip_weight: 1, augmentation: {zoom: 0}}
-    network: {channels: [4, 5, 6, 7], tau_ms: [30, 100, 20, 20]}
+    network: {channels: [4, 5, 6, 7], tau_ms: [30, 100, 20, 20], half: 0.2}
     """
     run = read_run(ActionUnitRun, write(text), {})
     assert run.training.learning_rate == 0.003
     assert isinstance(run.training.augmentation.zoom, float)
     assert run.network.channels == (4, 5, 6, 7)
     assert run.network.tau_ms == (30.0, 100.0, 20.0, 20.0)
+    assert run.network.semi_saturation == 0.2
 
 
 @pytest.mark.parametrize(
     ('text', 'reason'),
     [
+        ('data: a\nout: b\ntraining: {burn_in: 1, settle: 2}', 'burn_in and settle.*remove one'),
         ('data: a', 'lacks out'),
         ('data: a\nout: b\nepochs: 3', 'unknown key epochs'),
         ('data: a\nout: b\ntraining: {epoch: 3}', r'training in .*unknown key epoch'),
@@ -99,6 +101,6 @@ def test_there_are_runs_of_the_package():
 
 
 def test_configurations_survive_plain_values():
-    configuration = TrainingConfiguration(epochs=3, control='memoryless')
-    plain = yaml.safe_load(yaml.safe_dump(asdict(configuration)))
-    assert describe(TrainingConfiguration, plain, 'test') == configuration
+    configuration = TrainingConfiguration(epochs=3, burn_in=2, control='memoryless')
+    plain = yaml.safe_load(yaml.safe_dump(to_settings(configuration)))
+    assert from_plain_values(TrainingConfiguration, plain, 'test') == configuration

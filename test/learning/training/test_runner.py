@@ -10,20 +10,20 @@ from torch import nn
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.training.runner import (
-    Lesson,
     Optimization,
     Phase,
     Progress,
-    begin,
-    run,
-    settings,
+    TrainingTask,
+    run_training,
+    seed_torch,
+    training_settings,
 )
-from microexpr_ros.learning.training.tensorboard import scalar_log
+from microexpr_ros.learning.training.tensorboard import tensorboard_log
 
 
 def line(optimization, scores=None, seen=None):
-    """Return a lesson that fits y = 2 x with one weight."""
-    begin(optimization)
+    """Return a task that fits y = 2 x with one weight."""
+    seed_torch(optimization)
     network = nn.Linear(1, 1, bias=False)
 
     def losses(epoch, rng, order):
@@ -38,13 +38,13 @@ def line(optimization, scores=None, seen=None):
             return scores.pop(0)
         return -abs(float(net.weight.detach()) - 2)
 
-    return Lesson(network=network, items=10, losses=losses, score=score, identity={})
+    return TrainingTask(network=network, items=10, losses=losses, score=score, identity={})
 
 
 def test_every_item_is_seen_once_per_epoch():
     seen = []
     optimization = Optimization(epochs=3, batch=4)
-    run(line(optimization, seen=seen), optimization)
+    run_training(line(optimization, seen=seen), optimization)
     assert [len(chosen) for _, chosen in seen] == [4, 4, 2] * 3
     for epoch in range(3):
         items = [item for e, chosen in seen if e == epoch for item in chosen]
@@ -54,7 +54,7 @@ def test_every_item_is_seen_once_per_epoch():
 
 def test_a_line_is_found():
     optimization = Optimization(epochs=40, batch=2, learning_rate=0.1, weight_decay=0.0)
-    trained = run(line(optimization), optimization)
+    trained = run_training(line(optimization), optimization)
     assert trained.network.weight.item() == pytest.approx(2, abs=0.02)
     assert trained.score == max(entry['score'] for entry in trained.history)
 
@@ -62,34 +62,34 @@ def test_a_line_is_found():
 def test_the_network_of_the_best_epoch_is_returned():
     weights = []
     optimization = Optimization(epochs=3, batch=5, learning_rate=0.1)
-    lesson = line(optimization, scores=[0.1, 0.7, 0.3])
+    task = line(optimization, scores=[0.1, 0.7, 0.3])
 
     def report(progress):
         if progress.score is not None:
-            weights.append(lesson.network.weight.item())
+            weights.append(task.network.weight.item())
 
-    trained = run(lesson, optimization, report=report)
+    trained = run_training(task, optimization, report=report)
     assert (trained.epoch, trained.score) == (2, 0.7)
     assert trained.network.weight.item() == weights[1] != weights[2]
-    assert settings(optimization, trained)['best_epoch'] == 2
+    assert training_settings(optimization, trained)['best_epoch'] == 2
 
 
 def test_epochs_without_a_score_are_passed_over():
     optimization = Optimization(epochs=3, batch=5)
-    trained = run(line(optimization, scores=[math.nan, 0.3, math.nan]), optimization)
+    trained = run_training(line(optimization, scores=[math.nan, 0.3, math.nan]), optimization)
     assert (trained.epoch, trained.score) == (2, 0.3)
     with pytest.raises(MicroexprError, match='every validation score is nan'):
-        run(line(optimization, scores=[math.nan] * 3), optimization)
+        run_training(line(optimization, scores=[math.nan] * 3), optimization)
 
 
-def test_progress_tells_of_steps_and_then_of_the_epoch():
-    told = []
+def test_progress_is_reported_after_each_step_and_then_for_the_epoch():
+    reports = []
     optimization = Optimization(epochs=2, batch=5)
-    run(line(optimization, scores=[0.1, 0.2]), optimization, report=told.append)
-    assert [(p.epoch, p.step, p.score) for p in told] == [
+    run_training(line(optimization, scores=[0.1, 0.2]), optimization, report=reports.append)
+    assert [(p.epoch, p.step, p.score) for p in reports] == [
         (0, 1, None), (0, 2, None), (0, 2, 0.1), (1, 1, None), (1, 2, None), (1, 2, 0.2),
     ]  # fmt: skip
-    assert all(p.steps == 2 and math.isfinite(p.loss) and p.learning_rate > 0 for p in told)
+    assert all(p.steps == 2 and math.isfinite(p.loss) and p.learning_rate > 0 for p in reports)
 
 
 def test_each_phase_has_a_schedule_of_its_own(tmp_path):
@@ -97,18 +97,18 @@ def test_each_phase_has_a_schedule_of_its_own(tmp_path):
     phases = (Phase(3, 0.1), Phase(2, 0.01))
 
     def rates(epochs, resume):
-        told = []
-        lesson = replace(line(optimization), phases=phases)
+        reports = []
+        task = replace(line(optimization), phases=phases)
 
         def report(progress):
             if progress.score is None:
-                told.append(progress.learning_rate)
+                reports.append(progress.learning_rate)
             elif progress.epoch + 1 == epochs:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            run(lesson, optimization, tmp_path / 'line', resume, report)
-        return told
+            run_training(task, optimization, tmp_path / 'line', resume, report)
+        return reports
 
     whole = rates(5, resume=False)
     assert max(whole[:6]) == pytest.approx(0.1)
@@ -128,7 +128,7 @@ def test_curves_can_be_read_back(tmp_path):
     pytest.importorskip('tensorboardX')
     from tensorboardX.proto.event_pb2 import Event
 
-    with scalar_log(tmp_path) as report:
+    with tensorboard_log(tmp_path) as report:
         report(Progress(1, 3, 2, 5, 0.5, 1e-3, None, 0.0))
         report(Progress(1, 3, 5, 5, 0.4, 1e-3, 0.8, 0.0))
     (file,) = tmp_path.iterdir()
@@ -150,7 +150,10 @@ def test_curves_can_be_read_back(tmp_path):
 
 def test_curves_without_their_package_say_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'tensorboardX', None)
-    with pytest.raises(MicroexprError, match='pip install tensorboardX'), scalar_log(tmp_path):
+    with (
+        pytest.raises(MicroexprError, match='pip install tensorboardX'),
+        tensorboard_log(tmp_path),
+    ):
         pass
 
 
@@ -164,7 +167,7 @@ def test_small_numbers_are_flushed_while_training_only():
             yield network(torch.ones(1, 1)).sum()
 
     network = nn.Linear(1, 1)
-    lesson = Lesson(network=network, items=1, losses=losses, score=lambda _: 0.0, identity={})
-    run(lesson, Optimization(epochs=1, batch=1))
+    task = TrainingTask(network=network, items=1, losses=losses, score=lambda _: 0.0, identity={})
+    run_training(task, Optimization(epochs=1, batch=1))
     assert seen == [0.0]
     assert float(tiny * 0.5) > 0

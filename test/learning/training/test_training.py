@@ -7,7 +7,7 @@ import torch
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.augmentation import Augmentation
-from microexpr_ros.learning.data.clips import record, sequences
+from microexpr_ros.learning.data.clips import make_batch, make_sparse
 from microexpr_ros.learning.models.baselines import (
     always_positive,
     chance,
@@ -20,8 +20,8 @@ from microexpr_ros.learning.training import action_units as training
 from microexpr_ros.learning.training.action_units import (
     ActionUnitLoss,
     TrainingConfiguration,
-    moments,
     predict,
+    sample_slice_ends,
     score,
     train,
 )
@@ -32,10 +32,8 @@ from microexpr_ros.learning.training.reconstruction import (
     train_reconstruction,
 )
 from microexpr_ros.perception.classifier import ActionUnitClassifier
-from microexpr_ros.perception.reconstruction.network import (
-    ReconstructionConfiguration,
-    Reconstructor,
-)
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 from microexpr_ros.perception.weights import load
 
@@ -115,32 +113,32 @@ def test_blink_under_an_expression_is_excused():
 
 
 @pytest.mark.parametrize('number', [1, 2, 3])
-def test_moments_hold_the_apex_the_rise_and_the_fall(make_clip, number):
-    recording, rng = record(make_clip(number)), np.random.default_rng(0)
-    drawn = np.array([moments(recording, 6, rng) for _ in range(300)])
+def test_sampled_slices_hold_the_apex_the_rise_and_the_fall(make_clip, number):
+    sparse, rng = make_sparse(make_clip(number)), np.random.default_rng(0)
+    drawn = np.array([sample_slice_ends(sparse, 6, rng) for _ in range(300)])
     assert drawn.min() >= 1
     assert drawn.max() <= 40
     assert set(range(1, 41)) <= set(drawn[:, 3:].ravel().tolist())
     if number % 3:
         # Onset in slice 10, apex in slice 20, offset in slice 30; ends are one more.
         assert [(c.min(), c.max()) for c in drawn[:, :3].T] == [(20, 23), (11, 21), (21, 31)]
-    assert moments(recording, 2, rng).shape == (2,)
+    assert sample_slice_ends(sparse, 2, rng).shape == (2,)
 
 
 @pytest.mark.parametrize(
-    'changes', [{'rate_share': 1.0}, {'rate_share': -0.5}, {'settle': 14}, {'epochs': 0}]
+    'changes', [{'rate_share': 1.0}, {'rate_share': -0.5}, {'burn_in': 14}, {'epochs': 0}]
 )
 def test_trainings_that_make_no_sense_are_refused(changes):
     with pytest.raises(ValueError, match=str(next(iter(changes.values())))):
         short(**changes)
 
 
-def test_training_learns_where_units_are(recordings):
+def test_training_learns_where_units_are(sparse_clips):
     # A few epochs of a few clips do not get over faces of every shape.
     alike = Augmentation(shift=6, zoom=0.08, stretch=1.0, turn=0.0, shear=0.0, bend=0.0)
     rates = {'learning_rate': 1e-2, 'spike_learning_rate': 1e-2}
     configuration = short(epochs=24, augmentation=alike, **rates)
-    trained = train(recordings, recordings, configuration, SMALL)
+    trained = train(sparse_clips, sparse_clips, configuration, SMALL)
     losses = [entry['loss'] for entry in trained.history]
     assert losses[11] < 0.8 * losses[0]
     assert losses[-1] < 0.8 * losses[0]
@@ -150,51 +148,51 @@ def test_training_learns_where_units_are(recordings):
     assert (trained.epoch, trained.score) == (13 + int(np.argmax(scores)), max(scores))
 
 
-def test_resumed_training_is_the_uninterrupted_one(recordings, tmp_path):
+def test_resumed_training_is_the_uninterrupted_one(sparse_clips, tmp_path):
     def stop(progress):
         if progress.epoch == 1:
             raise StopError
 
-    whole = train(recordings, recordings, short(), SMALL)
+    whole = train(sparse_clips, sparse_clips, short(), SMALL)
     path = tmp_path / 'au.checkpoint'
     with pytest.raises(StopError):
         train(
-            recordings,
-            recordings,
+            sparse_clips,
+            sparse_clips,
             short(),
             SMALL,
             checkpoint=path,
             report=stop,
         )
-    resumed = train(recordings, recordings, short(), SMALL, checkpoint=path, resume=True)
+    resumed = train(sparse_clips, sparse_clips, short(), SMALL, checkpoint=path, resume=True)
     assert [e['loss'] for e in resumed.history] == [e['loss'] for e in whole.history]
     for key, value in whole.network.state_dict().items():
         torch.testing.assert_close(resumed.network.state_dict()[key], value)
 
 
-def test_resuming_something_else_is_refused(recordings, tmp_path):
+def test_resuming_something_else_is_refused(sparse_clips, tmp_path):
     path = tmp_path / 'au.checkpoint'
-    few = recordings[:2]
+    few = sparse_clips[:2]
     with pytest.raises(MicroexprError, match='leave out --resume'):
         train(few, few, short(), SMALL, checkpoint=path, resume=True)
     train(few, few, short(epochs=1), SMALL, checkpoint=path)
-    for clips, changes in ((few, {'seed': 9}), (recordings[2:4], {})):
+    for clips, changes in ((few, {'seed': 9}), (sparse_clips[2:4], {})):
         with pytest.raises(MicroexprError, match='other settings or data'):
             train(clips, few, short(epochs=1, **changes), SMALL, checkpoint=path, resume=True)
 
 
 @pytest.mark.parametrize('control', ['time-shuffled', 'memoryless'])
-def test_controls_train(recordings, control):
-    few = recordings[:3]
+def test_controls_train(sparse_clips, control):
+    few = sparse_clips[:3]
     trained = train(few, few, short(control=control), SMALL)
     assert np.isfinite(trained.history[0]['loss'])
 
 
 @pytest.mark.parametrize('control', ['time-shuffled', 'memoryless'])
-def test_controls_change_what_a_network_with_memory_says(recordings, control):
+def test_controls_change_what_a_network_with_memory_says(sparse_clips, control):
     torch.manual_seed(0)
-    network, few = SpikingNetwork(SMALL), recordings[:3]
-    density = torch.from_numpy(sequences(few, SMALL.pool).density)
+    network, few = SpikingNetwork(SMALL), sparse_clips[:3]
+    density = torch.from_numpy(make_batch(few, SMALL.pool).density)
     # Untrained currents are too small to fire before the normalization has seen some.
     for norm in network.norms:
         norm.momentum = 1.0
@@ -206,27 +204,27 @@ def test_controls_change_what_a_network_with_memory_says(recordings, control):
 
 
 @torch.no_grad()
-def test_shuffled_slices_are_read_back_in_the_order_of_time(recordings):
+def test_shuffled_slices_are_read_back_in_the_order_of_time(sparse_clips):
     """A network without memory says the same of every slice, wherever it stands."""
     torch.manual_seed(0)
-    network, few = SpikingNetwork(replace(SMALL, trace_ms=(10.0,))), recordings[:3]
+    network, few = SpikingNetwork(replace(SMALL, trace_ms=(10.0,))), sparse_clips[:3]
     network.spiking = False
     for norm in network.norms:
         norm.momentum = 1.0
         norm.weight.mul_(5)
-    density = torch.from_numpy(sequences(few, SMALL.pool).density)
+    density = torch.from_numpy(make_batch(few, SMALL.pool).density)
     network(network.encode(density, 1.0), network.initial_state(3))
     plain, back = (predict(network.eval(), few, c) for c in ('none', 'time-shuffled'))
     assert np.ptp(plain[0], 0).any()
     np.testing.assert_allclose(back, plain, rtol=1e-4)
 
 
-def test_resumed_reconstruction_is_the_uninterrupted_one(recordings, tmp_path):
+def test_resumed_reconstruction_is_the_uninterrupted_one(sparse_clips, tmp_path):
     def stop(progress):
         if progress.epoch == 1:
             raise StopError
 
-    few, path = recordings[:4], tmp_path / 'reconstruction.checkpoint'
+    few, path = sparse_clips[:4], tmp_path / 'reconstruction.checkpoint'
     configuration = ReconstructionTraining(epochs=2, targets=2, batch=4)
     whole = train_reconstruction(few, few, configuration, TINY)
     with pytest.raises(StopError):
@@ -237,10 +235,10 @@ def test_resumed_reconstruction_is_the_uninterrupted_one(recordings, tmp_path):
         torch.testing.assert_close(resumed.network.state_dict()[key], value)
 
 
-def test_prediction_does_not_depend_on_the_batch(recordings, make_clip, monkeypatch):
+def test_prediction_does_not_depend_on_the_batch(sparse_clips, make_clip, monkeypatch):
     torch.manual_seed(0)
     network = SpikingNetwork(SMALL).eval()
-    clips = [*recordings[:2], record(make_clip(7, slices=33)), recordings[3]]
+    clips = [*sparse_clips[:2], make_sparse(make_clip(7, slices=33)), sparse_clips[3]]
     together = predict(network, clips)
     monkeypatch.setattr(training, 'PREDICTED_SLICES', 60)
     apart = predict(network, clips)
@@ -249,18 +247,18 @@ def test_prediction_does_not_depend_on_the_batch(recordings, make_clip, monkeypa
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_score_by_hand(recordings):
-    perfect = [r.clip.intensity for r in recordings]
-    assert score(perfect, recordings) == 1
+def test_score_by_hand(sparse_clips):
+    perfect = [r.clip.intensity for r in sparse_clips]
+    assert score(perfect, sparse_clips) == 1
     flat = [np.ones_like(t) for t in perfect]
-    assert score(flat, recordings) == 0.5
+    assert score(flat, sparse_clips) == 0.5
     opposite = [np.broadcast_to(1 - t.max(0), t.shape) for t in perfect]
-    assert score(opposite, recordings) == 0
+    assert score(opposite, sparse_clips) == 0
 
 
-def test_action_units_from_clips_to_weights(recordings, tmp_path):
+def test_action_units_from_clips_to_weights(sparse_clips, tmp_path):
     run = ActionUnitRun(tmp_path, tmp_path, training=short(), network=SMALL)
-    result = make_action_units(recordings, recordings, run)
+    result = make_action_units(sparse_clips, sparse_clips, run)
     file = load(tmp_path / 'au.safetensors', 'au')
     classifier = ActionUnitClassifier.from_weights(file)
     assert classifier.model == result['model']
@@ -269,10 +267,10 @@ def test_action_units_from_clips_to_weights(recordings, tmp_path):
     json.dumps(result, allow_nan=False)
 
 
-def test_reconstruction_from_clips_to_weights(recordings, tmp_path):
+def test_reconstruction_from_clips_to_weights(sparse_clips, tmp_path):
     configuration = ReconstructionTraining(epochs=2, targets=1, batch=6)
     run = ReconstructionRun(tmp_path, tmp_path, configuration, TINY)
-    result = make_reconstruction(recordings, recordings, run)
+    result = make_reconstruction(sparse_clips, sparse_clips, run)
     path = tmp_path / 'reconstruction.safetensors'
     assert Reconstructor.from_weights(load(path, 'reconstruction')).model == result['model']
     assert result['validation_loss'] == -max(e['score'] for e in result['history'])
@@ -291,14 +289,14 @@ def test_divergence_by_hand():
     assert divergence(*moments).item() == pytest.approx(expected.item())
 
 
-def test_baselines_by_hand(recordings):
+def test_baselines_by_hand(sparse_clips):
     assert chance() == pytest.approx(1 / 19)
     assert majority(np.array([4, 4, 18]), np.array([4, 18, 4, 4])) == 0.75
     present = np.zeros((4, 18), bool)
     present[:2, 0] = True
     # F1 of "always" for a unit in half of the clips is 2/3, for the others 0.
     assert always_positive(present) == pytest.approx(2 / 3 / 18)
-    clip = recordings[0].clip
-    assert [newest_frame(recordings[0], at) for at in (1, 4, 5)] == [None, 0, 1]
-    same = mean_face([recordings[0], recordings[0]])
+    clip = sparse_clips[0].clip
+    assert [newest_frame(sparse_clips[0], at) for at in (1, 4, 5)] == [None, 0, 1]
+    same = mean_face([sparse_clips[0], sparse_clips[0]])
     np.testing.assert_array_equal(same, clip.target[0])

@@ -23,7 +23,7 @@ from microexpr_ros.synthesis.world.renderer import Camera
 def test_expressions_are_fainter_or_stronger_than_elsewhere_and_as_short(seed, slices):
     duration = slices * 10_000_000
     course = shift.draw_course(np.random.default_rng(seed), duration)
-    assert course.offset_ns - course.onset_ns <= motion.MICRO_NS
+    assert motion.facs.is_micro(course.offset_ns - course.onset_ns)
     if course.dominant not in (0, 45):
         assert 0.03 <= course.amplitude < 0.05 or 0.35 <= course.amplitude < 0.5
         times = np.arange(course.onset_ns, course.offset_ns, 1_000_000)

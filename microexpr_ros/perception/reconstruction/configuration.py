@@ -1,0 +1,59 @@
+"""Shape of the reconstruction network and of what it is conditioned on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.events.histogram import GRID, SLICE_NS
+
+
+@dataclass(frozen=True, slots=True)
+class ReconstructionConfiguration:
+    """Shape of the network and of what it is conditioned on.
+
+    Attributes:
+        grid: rows and columns of slices and images.
+        slice_ns: length of a slice.
+        bins: temporal bins of the voxel grid of recent signed events.
+        slices_per_bin: slices that one bin sums.
+        tau_ms: time constants of the leaky integrals of signed events, ms.
+        activity_tau_ms: time constant of the leaky integral of all events, ms.
+        frame_slices: age in slices from which a frame is no longer used.
+        gain: events per sensor pixel e enter as sign(e) log(1 + gain |e|).
+        width: channels of the finest layer; coarser ones have 2, 4 and 4 times as many.
+        latent: channels of the latent variable, which is 1/16 of the grid wide and high.
+    """
+
+    grid: int = GRID
+    slice_ns: int = SLICE_NS
+    bins: int = 5
+    slices_per_bin: int = 3
+    tau_ms: tuple[float, ...] = (50.0, 200.0, 800.0)
+    activity_tau_ms: float = 800.0
+    frame_slices: int = 20
+    gain: float = 5.0
+    width: int = 16
+    latent: int = 8
+
+    @property
+    def slices(self) -> int:
+        """Slices that the voxel grid covers."""
+        return self.bins * self.slices_per_bin
+
+    @property
+    def event_channels(self) -> int:
+        """Channels of events: voxel grid, leaky integrals, activity, sum since the frame."""
+        return self.bins + len(self.tau_ms) + 2
+
+    @property
+    def channels(self) -> int:
+        """Channels of the condition: the events', the frame, and whether there is a frame."""
+        return self.event_channels + 2
+
+    def decays(self) -> NDArray[np.float32]:
+        """Return the factor per slice of each leaky integral, the activity's last."""
+        tau_ms = np.array([*self.tau_ms, self.activity_tau_ms])
+        return np.exp(-self.slice_ns * 1e-6 / tau_ms).astype(np.float32)

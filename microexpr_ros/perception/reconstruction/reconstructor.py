@@ -1,0 +1,252 @@
+"""Images of one face, slice by slice, with or without a frame camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.alignment.slices import Slice, blank_slice, follows
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.perception import weights
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.runtime import Runtime, load_export
+from microexpr_ros.perception.settings import to_settings
+
+if TYPE_CHECKING:
+    from microexpr_ros.perception.reconstruction.network import ConditionalVae
+    from microexpr_ros.perception.torch_runtime import TorchRuntime
+
+
+@dataclass(frozen=True, slots=True)
+class ReconstructionState:
+    """What is remembered of one face; events are signed, per sensor pixel.
+
+    Attributes:
+        recent: float32 [grid, grid] of the last slices, oldest first.
+        leaky: float32 [len(tau_ms) + 1, grid, grid], leaky integrals; the last is of all
+            events, whatever their sign.
+        since_frame: float32 [grid, grid], sum of the slices after the frame's.
+        frame: uint8 [grid, grid], the last frame, None if none is known.
+        frame_age: slices since the frame became current.
+        end_ns: end of the last slice, None before the first.
+    """
+
+    recent: tuple[NDArray[np.float32], ...]
+    leaky: NDArray[np.float32]
+    since_frame: NDArray[np.float32]
+    frame: NDArray[np.uint8] | None = None
+    frame_age: int = 0
+    end_ns: int | None = None
+
+
+class Reconstructor:
+    """Paints the face from slices; holds no state, so one serves any number of faces.
+
+    Args:
+        network: a deployed network; None if only its export is loaded.
+        model: name and hash of the weights.
+        runtime: the same network, exported; None to run the network itself.
+        configuration: shape of the network, needed only without a network.
+
+    Attributes:
+        configuration: shape of the network and of its condition.
+        model: name and hash of the weights.
+    """
+
+    def __init__(
+        self,
+        network: ConditionalVae | None,
+        model: str = 'untrained',
+        runtime: Runtime | None = None,
+        configuration: ReconstructionConfiguration | None = None,
+    ) -> None:
+        self._network = network
+        self._runtime = runtime or _torch_runtime(network)
+        if network is not None:
+            configuration = network.configuration
+        if configuration is None:
+            raise ValueError('an export without its network needs its configuration')
+        self.configuration = configuration
+        self._decays = self.configuration.decays()[:, None, None]
+        self.model = model
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Reconstructor:
+        """Read a reconstructor from a weights file.
+
+        It runs the export beside the file, without torch. If there is none, torch runs the
+        network, limited to one thread.
+
+        Args:
+            path: a file of `weights.save`; None for the weights that come with the package.
+
+        Raises:
+            MicroexprError: as of `weights.load` and `runtime.load_export`.
+        """
+        path = path or weights.shipped('reconstruction')
+        file = weights.load(path, 'reconstruction', with_tensors=False)
+        runtime = load_export(path, file.hash)
+        if runtime is not None:
+            return cls(None, file.model, runtime, file.configuration(ReconstructionConfiguration))
+        # Imported here: an export runs without torch.
+        import torch
+
+        torch.set_num_threads(1)
+        return cls.from_weights(weights.load(path, 'reconstruction'))
+
+    @classmethod
+    def from_weights(cls, file: weights.Weights) -> Reconstructor:
+        """Return the reconstructor that a weights file describes, run by torch.
+
+        Raises:
+            MicroexprError: the weights are of another version.
+        """
+        # Imported here: an export runs without torch.
+        from microexpr_ros.perception.reconstruction.network import ConditionalVae
+
+        network = ConditionalVae(file.configuration(ReconstructionConfiguration), deployed=True)
+        network.load_state_dict(dict(file.tensors))
+        return cls(network, file.model)
+
+    def to_settings(self) -> dict[str, Any]:
+        """Return everything but the tensors, as JSON values for `weights.save`."""
+        return {'configuration': to_settings(self.configuration)}
+
+    @property
+    def slice_ns(self) -> int:
+        """Length of a slice that the network was trained for."""
+        return self.configuration.slice_ns
+
+    @property
+    def network(self) -> ConditionalVae:
+        """The deployed network, for batches.
+
+        Raises:
+            ValueError: the reconstructor was made from an export.
+        """
+        if self._network is None:
+            raise ValueError('an export has no network; make the reconstructor with from_weights')
+        return self._network
+
+    def initial_state(self) -> ReconstructionState:
+        """Return the state of a reconstructor that has seen nothing."""
+        c = self.configuration
+        nothing = np.zeros((c.grid, c.grid), np.float32)
+        return ReconstructionState(
+            (nothing,) * c.slices,
+            np.zeros((len(c.tau_ms) + 1, c.grid, c.grid), np.float32),
+            nothing,
+        )
+
+    def observe(self, slice_: Slice, state: ReconstructionState) -> ReconstructionState:
+        """Take in one slice; none may be left out.
+
+        The state is reset when no face region is known, and when the slice does not begin
+        where the last one ended.
+
+        Args:
+            slice_: the next slice.
+            state: of the slice before.
+
+        Returns:
+            The new state.
+
+        Raises:
+            MicroexprError: the slice has another length or grid than the network.
+        """
+        c = self.configuration
+        if slice_.duration_ns != c.slice_ns or slice_.counts.shape != (2, c.grid, c.grid):
+            raise MicroexprError(
+                f'slices of {slice_.duration_ns / 1e6:g} ms and shape {slice_.counts.shape}, but '
+                f'{self.model} was trained for {c.slice_ns / 1e6:g} ms and '
+                f'{(2, c.grid, c.grid)}: set the synchronizer to that'
+            )
+        if slice_.region is None:
+            return self.initial_state()
+        if state.end_ns is not None and not follows(slice_, state.end_ns):
+            state = self.initial_state()
+        off, on = slice_.counts.astype(np.float32) / np.float32(slice_.pixels_per_cell)
+        signed = on - off
+        leaky = state.leaky * self._decays
+        leaky[:-1] += signed
+        leaky[-1] += on + off
+        new = slice_.frame is not None
+        return ReconstructionState(
+            recent=(*state.recent[1:], signed),
+            leaky=leaky,
+            since_frame=np.zeros_like(signed) if new else state.since_frame + signed,
+            frame=state.frame if slice_.frame is None else grey(slice_.frame, c.grid),
+            frame_age=0 if new else state.frame_age + 1,
+            end_ns=slice_.end_ns,
+        )
+
+    def warm_up(self) -> None:
+        """Paint once from nothing, so that the first real image is not the slowest."""
+        blank = blank_slice(self.configuration.grid, self.slice_ns)
+        self.reconstruct(self.observe(blank, self.initial_state()))
+
+    def reconstruct(self, state: ReconstructionState) -> NDArray[np.uint8]:
+        """Return the image at the end of the last slice, uint8 [grid, grid], gamma-encoded grey.
+
+        The latent variable is the mean of the prior: the same state gives the same image.
+        """
+        events, picture = network_inputs(state, self.configuration)
+        (image,) = self._runtime(events[None], picture[None])
+        return np.asarray(np.rint(image[0, 0] * 255), np.uint8)
+
+
+def _torch_runtime(network: ConditionalVae | None) -> TorchRuntime:
+    if network is None:
+        raise ValueError('neither a network nor an export of one')
+    # Imported here: an export runs without torch.
+    from microexpr_ros.perception.reconstruction.inference import ReconstructionInference
+    from microexpr_ros.perception.torch_runtime import TorchRuntime
+
+    return TorchRuntime(ReconstructionInference(network))
+
+
+def network_inputs(
+    state: ReconstructionState, configuration: ReconstructionConfiguration
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return what the network is conditioned on, before its events are compressed.
+
+    Returns:
+        Events per sensor pixel, float32 [channels - 2, grid, grid]: the voxel grid, the leaky
+        integrals, the sum since the frame. And float32 [2, grid, grid]: the frame, 0 to 1, and
+        a mask, 1 where there is a frame; without one, the frame and the sum since it are 0.
+    """
+    c = configuration
+    voxels = np.stack(state.recent).reshape(c.bins, c.slices_per_bin, c.grid, c.grid).sum(1)
+    frame = state.frame if state.frame_age < c.frame_slices else None
+    since_frame = np.zeros_like(state.since_frame) if frame is None else state.since_frame
+    picture = np.zeros((2, c.grid, c.grid), np.float32)
+    if frame is not None:
+        picture[0] = frame.astype(np.float32) / np.float32(255)
+        picture[1] = 1.0
+    return np.concatenate([voxels, state.leaky, since_frame[None]]), picture
+
+
+LUMA: Final = (0.299, 0.587, 0.114)
+"""Weights of gamma-encoded red, green and blue in grey (ITU-R BT.601)."""
+
+
+def grey(frame: NDArray[np.uint8], grid: int) -> NDArray[np.uint8]:
+    """Return a frame as grey on the grid, uint8 [grid, grid].
+
+    Args:
+        frame: uint8 [height, width] grey or [height, width, 3] RGB, of any size.
+        grid: rows and columns of the result.
+    """
+    if frame.ndim == 3:
+        frame = np.round(frame.astype(np.float32) @ np.array(LUMA, np.float32)).astype(np.uint8)
+    if frame.shape == (grid, grid):
+        return frame
+    # Area averages do not alias when shrinking; when enlarging they would show blocks.
+    shrinks = min(frame.shape) >= grid
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(frame, (grid, grid), interpolation=method), np.uint8)

@@ -1,0 +1,38 @@
+"""One step of the spiking network as the classifier needs it: counts to intensities."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from microexpr_ros.perception.spiking.network import SpikingNetwork, intensities
+
+
+class SpikingInference(nn.Module):
+    """Encoding, one step and squared sigmoid of a deployed network.
+
+    Inputs: counts uint8 [1, 2, grid, grid], pixels per cell float32 [1], the state's arrays.
+    Outputs: intensities float32 [1, 18, 2], 0 to 1, of the subject's left and right, and the new
+    state's arrays.
+
+    Args:
+        network: a deployed network.
+    """
+
+    def __init__(self, network: SpikingNetwork) -> None:
+        super().__init__()
+        self.network = network.eval()
+
+    def inputs(self) -> tuple[Tensor, ...]:
+        """Return a slice without events, and the state at rest."""
+        grid = self.network.configuration.grid
+        counts = torch.zeros(1, 2, grid, grid, dtype=torch.uint8)
+        return counts, torch.ones(1), *self.network.initial_state()
+
+    def forward(
+        self, counts: Tensor, pixels_per_cell: Tensor, *state: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Advance by one slice."""
+        encoded = self.network.encode(counts, pixels_per_cell)
+        logits, after = self.network.step(encoded, state)
+        return intensities(logits), *after
