@@ -15,7 +15,7 @@ from microexpr_ros.alignment.frames import Frame, FrameQueue, crop
 from microexpr_ros.alignment.slices import Cut, Slice, SliceCutter
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events
-from microexpr_ros.events.histogram import GRID, SLICE_NS, accumulate
+from microexpr_ros.events.grid import GRID, SLICE_NS, accumulate
 from microexpr_ros.events.region import Region
 
 

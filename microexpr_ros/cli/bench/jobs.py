@@ -17,7 +17,7 @@ from microexpr_ros.cli.bench.decode import MEMORY, OURS
 from microexpr_ros.cli.bench.streams import Stream
 from microexpr_ros.events import codecs
 from microexpr_ros.events.events import Events, Triggers
-from microexpr_ros.events.histogram import GRID, accumulate
+from microexpr_ros.events.grid import GRID, accumulate
 from microexpr_ros.events.region import Region
 
 # An event is four columns of 8, 2, 2 and 1 bytes, a trigger three of 8, 1 and 1.

@@ -235,7 +235,7 @@ def _clip_seconds() -> float | None:
     """Return the processor time that a second of a clip takes; None without a face model."""
     if find_spec('anny') is None:
         return None
-    from microexpr_ros.events.histogram import SLICE_NS
+    from microexpr_ros.events.grid import SLICE_NS
     from microexpr_ros.synthesis.dataset.clip import Recipe, make_clip
 
     # Compiles and reads the face model, for another person.

@@ -15,7 +15,7 @@ from microexpr_ros.events import sample
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files import open_recording
-from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.events.packets import packetize
 
 FRAMES_TOPIC: Final = '/rgb_camera/image_raw'

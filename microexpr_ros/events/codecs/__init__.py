@@ -28,7 +28,7 @@ from microexpr_ros.events.codecs.libcaer_cmp import LibcaerCmpDecoder, LibcaerCm
 from microexpr_ros.events.codecs.mono import MonoDecoder, MonoEncoder
 from microexpr_ros.events.codecs.trigger import TriggerDecoder, TriggerEncoder
 from microexpr_ros.events.events import Events
-from microexpr_ros.events.histogram import GRID, accumulate
+from microexpr_ros.events.grid import GRID, accumulate
 from microexpr_ros.events.region import Region
 
 __all__ = [

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from microexpr_ros.alignment.slices import Slice, blank_slice, follows
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.histogram import GRID, SLICE_NS
+from microexpr_ros.events.grid import GRID, SLICE_NS
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.folding import folded
 from microexpr_ros.perception.runtime import Runtime, beside

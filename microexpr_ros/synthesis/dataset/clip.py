@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.histogram import GRID, SLICE_NS, accumulate
+from microexpr_ros.events.grid import GRID, SLICE_NS, accumulate
 from microexpr_ros.events.region import Region
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Clip:
 
     Attributes:
         counts: uint8 [T, 2, 128, 128], events of each slice of 10 ms, OFF then ON, binned by
-            events.histogram.accumulate.
+            events.grid.accumulate.
         pixels_per_cell: sensor pixels per grid cell.
         sides: float32 [T, 18, 2], ground truth at the end of each slice, 0-1, in the order of
             facs.CODES, on the subject's left and right.

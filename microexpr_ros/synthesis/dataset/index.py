@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.jobs import Share, run
 from microexpr_ros.synthesis.dataset import card
 from microexpr_ros.synthesis.dataset.clip import (
