@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from microexpr_ros.bags.recording import Recording
+    from microexpr_ros.bags.recorder import BagRecorder
     from microexpr_ros.ros.nodes.recorder import RecorderNode
 
 
@@ -97,7 +97,7 @@ def _line(node: RecorderNode, seconds: float) -> str:
     )
 
 
-def _summary(recording: Recording, seconds: float) -> dict[str, Any]:
+def _summary(recording: BagRecorder, seconds: float) -> dict[str, Any]:
     progress = recording.progress()
     topics = sorted({*progress.messages, *progress.overrun, *progress.lost_packets})
     return {

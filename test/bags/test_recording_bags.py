@@ -35,7 +35,7 @@ from microexpr_ros.bags.byte_queue import ByteQueue
 from microexpr_ros.bags.definitions import define
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.bags.folder import BagFolder
-from microexpr_ros.bags.recording import Arrival, Recording
+from microexpr_ros.bags.recorder import Arrival, BagRecorder
 from microexpr_ros.bags.serialization import read_sequence_number, serialize_packet
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.conversion import convert_recording
@@ -403,14 +403,14 @@ RECORD = """
     import test_recording_bags as this
     from microexpr_ros import bags
     from microexpr_ros.bags.folder import BagFolder
-    from microexpr_ros.bags.recording import Arrival, Recording
+    from microexpr_ros.bags.recorder import Arrival, BagRecorder
     from microexpr_ros.bags.serialization import serialize_packet
 
-    recording = Recording(BagFolder(Path({path!r}), {storage!r}, max_ns=this.SECOND // 5))
+    recorder = BagRecorder(BagFolder(Path({path!r}), {storage!r}, max_ns=this.SECOND // 5))
     for seq in range(100_000):
         time_ns = this.EPOCH + seq * this.SECOND // 1000
         cdr = serialize_packet(this.make_packet(seq))
-        recording.put(Arrival('/events', bags.EVENT_PACKET, cdr, time_ns, time_ns))
+        recorder.put(Arrival('/events', bags.EVENT_PACKET, cdr, time_ns, time_ns))
         print(seq, time.monotonic(), flush=True)
         time.sleep(0.001)
 """
@@ -461,18 +461,18 @@ FILL_THE_DISK = """
     import test_recording_bags as this
     from microexpr_ros import bags
     from microexpr_ros.bags.folder import BagFolder
-    from microexpr_ros.bags.recording import Arrival, Recording
+    from microexpr_ros.bags.recorder import Arrival, BagRecorder
     from microexpr_ros.bags.serialization import serialize_packet
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
-    recording = Recording(BagFolder(Path({path!r})))
+    recorder = BagRecorder(BagFolder(Path({path!r})))
     for seq in range(1000):
         cdr = serialize_packet(this.make_packet(seq))
         time_ns = this.EPOCH + seq
-        recording.put(Arrival('/events', bags.EVENT_PACKET, cdr, time_ns, time_ns))
-    recording.close()
-    progress = recording.progress()
-    print(recording.error)
+        recorder.put(Arrival('/events', bags.EVENT_PACKET, cdr, time_ns, time_ns))
+    recorder.close()
+    progress = recorder.progress()
+    print(recorder.error)
     print(progress.messages['/events'], progress.overrun['/events'])
 """
 
@@ -498,14 +498,14 @@ def make_arrival(seq, topic='/events'):
 
 
 def test_gaps_in_the_sequence_are_lost_packets(tmp_path):
-    recording = Recording(BagFolder(tmp_path / 'bag'))
+    recorder = BagRecorder(BagFolder(tmp_path / 'bag'))
     # Three are missing, then the camera starts again.
     for seq in (5, 6, 10, 11, 0, 1):
-        recording.put(make_arrival(seq))
+        recorder.put(make_arrival(seq))
     for seq in (0, 2):
-        recording.put(make_arrival(seq, '/other'))
-    recording.close()
-    progress = recording.progress()
+        recorder.put(make_arrival(seq, '/other'))
+    recorder.close()
+    progress = recorder.progress()
     assert progress.lost_packets == {'/events': 3, '/other': 1}
     assert progress.messages == {'/events': 6, '/other': 2}
     assert (progress.overrun, progress.lost) == ({}, 4)
@@ -513,16 +513,16 @@ def test_gaps_in_the_sequence_are_lost_packets(tmp_path):
 
 
 def test_a_topic_of_several_publishers_has_no_count_of_lost_packets(tmp_path):
-    recording = Recording(BagFolder(tmp_path / 'bag'))
+    recorder = BagRecorder(BagFolder(tmp_path / 'bag'))
     for seq in (0, 2):
-        recording.put(make_arrival(seq, '/alone'))
+        recorder.put(make_arrival(seq, '/alone'))
     for seq in (0, 1000, 1, 1001):
-        recording.put(make_arrival(seq))
-    assert recording.give_up_counting('/events')
-    assert not recording.give_up_counting('/events')
-    recording.put(make_arrival(2000))
-    recording.close()
-    progress = recording.progress()
+        recorder.put(make_arrival(seq))
+    assert recorder.give_up_counting('/events')
+    assert not recorder.give_up_counting('/events')
+    recorder.put(make_arrival(2000))
+    recorder.close()
+    progress = recorder.progress()
     assert (progress.lost_packets, progress.uncountable) == ({'/alone': 1}, ['/events'])
     assert progress.lost == 1
 
@@ -532,28 +532,28 @@ def test_a_file_that_cannot_begin_ends_the_recording(tmp_path, storage):
     bag = BagFolder(tmp_path / 'bag', storage, max_ns=10)
     suffix = '.mcap' if storage == 'mcap' else '.db3'
     (tmp_path / 'bag' / f'bag_1{suffix}').write_bytes(b'')
-    recording = Recording(bag)
+    recorder = BagRecorder(bag)
     for seq in range(20):
-        recording.put(make_arrival(seq))
+        recorder.put(make_arrival(seq))
     deadline = time.monotonic() + 10
-    while recording.error is None:
+    while recorder.error is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     for seq in range(20, 100):
-        recording.put(make_arrival(seq))
-    recording.close()
-    assert 'cannot write' in str(recording.error)
-    progress = recording.progress()
+        recorder.put(make_arrival(seq))
+    recorder.close()
+    assert 'cannot write' in str(recorder.error)
+    progress = recorder.progress()
     assert (progress.messages, progress.overrun) == ({'/events': 10}, {'/events': 90})
     assert progress.bytes >= 10 * 5000
 
 
 def test_a_folder_that_is_removed_is_told(tmp_path):
-    recording = Recording(BagFolder(tmp_path / 'bag'))
-    recording.put(make_arrival(0))
+    recorder = BagRecorder(BagFolder(tmp_path / 'bag'))
+    recorder.put(make_arrival(0))
     shutil.rmtree(tmp_path / 'bag')
-    recording.close()
-    assert 'cannot write' in str(recording.error)
+    recorder.close()
+    assert 'cannot write' in str(recorder.error)
 
 
 class SlowBag(BagFolder):
@@ -563,12 +563,12 @@ class SlowBag(BagFolder):
 
 
 def test_what_the_disk_is_too_slow_for_is_counted(tmp_path):
-    recording = Recording(SlowBag(tmp_path / 'bag'), cache_bytes=20_000)
+    recorder = BagRecorder(SlowBag(tmp_path / 'bag'), cache_bytes=20_000)
     for seq in range(40):
-        recording.put(make_arrival(seq))
-    recording.close()
-    progress = recording.progress()
-    assert recording.error is None
+        recorder.put(make_arrival(seq))
+    recorder.close()
+    progress = recorder.progress()
+    assert recorder.error is None
     assert progress.overrun['/events'] > 20
     assert progress.messages['/events'] + progress.overrun['/events'] == 40
     assert progress.lost_packets == {}
@@ -576,11 +576,11 @@ def test_what_the_disk_is_too_slow_for_is_counted(tmp_path):
 
 
 def test_a_type_that_nobody_knows_ends_the_recording(tmp_path):
-    recording = Recording(BagFolder(tmp_path / 'bag'))
-    recording.put(Arrival('/a', 'foreign_msgs/msg/Thing', b'\0\1\0\0', EPOCH, EPOCH))
-    recording.close()
-    assert isinstance(recording.error, MicroexprError)
-    assert 'foreign_msgs' in str(recording.error)
+    recorder = BagRecorder(BagFolder(tmp_path / 'bag'))
+    recorder.put(Arrival('/a', 'foreign_msgs/msg/Thing', b'\0\1\0\0', EPOCH, EPOCH))
+    recorder.close()
+    assert isinstance(recorder.error, MicroexprError)
+    assert 'foreign_msgs' in str(recorder.error)
 
 
 def test_installed_types_are_embedded_with_their_parts(tmp_path, monkeypatch):

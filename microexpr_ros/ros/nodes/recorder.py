@@ -19,7 +19,7 @@ from microexpr_ros.bags.folder import (
     STORAGES,
     BagFolder,
 )
-from microexpr_ros.bags.recording import CACHE_BYTES, Arrival, Recording
+from microexpr_ros.bags.recorder import CACHE_BYTES, Arrival, BagRecorder
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import SECOND_NS, message_type
@@ -83,7 +83,7 @@ class RecorderNode(MicroexprNode):
 
     name = 'recorder'
     Parameters: ClassVar[type[NodeParameters]] = RecorderParameters
-    recording: Recording | None = None
+    recording: BagRecorder | None = None
     """The recording; None until it begins."""
 
     def configure(self) -> None:
@@ -109,7 +109,7 @@ class RecorderNode(MicroexprNode):
                 values.max_bag_size,
                 round(values.max_bag_duration_s * SECOND_NS),
             )
-        self.recording = Recording(bag, values.max_cache_size)
+        self.recording = BagRecorder(bag, values.max_cache_size)
         self._rate, self._told_lost = Rate(), 0
         self._heard: dict[str, Reader | None] = {}
         self._teardown.append(self._end)

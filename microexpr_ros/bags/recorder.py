@@ -1,4 +1,4 @@
-"""Recording: messages from a thread that must not wait, to a bag on a disk that may be slow."""
+"""Writing a bag from live messages: their threads never wait, however slow the disk is."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a recording is.
+class RecorderProgress:
+    """What a recorder has written and lost so far.
 
     Attributes:
         messages: messages written, by topic.
@@ -74,7 +74,7 @@ class Progress:
         return sum(self.overrun.values()) + sum(self.lost_packets.values())
 
 
-class Recording:
+class BagRecorder:
     """Writes what arrives to a bag, on a thread of its own.
 
     Attributes:
@@ -125,9 +125,9 @@ class Recording:
         self._uncountable.add(topic)
         return new
 
-    def progress(self) -> Progress:
+    def progress(self) -> RecorderProgress:
         """Return how far it is."""
-        return Progress(
+        return RecorderProgress(
             messages=dict(self._messages),
             overrun=dict(self._overrun),
             lost_packets={
