@@ -4,13 +4,13 @@ from microexpr_ros.bags.contents import (
     EVENT_PACKET,
     EVENTS_TOPIC,
     IMAGE,
-    Bag,
+    BagContents,
     Message,
     Topic,
     find_topic,
 )
 from microexpr_ros.bags.definitions import typestore
-from microexpr_ros.bags.reading import describe, is_bag, read_messages, read_packets
+from microexpr_ros.bags.reading import is_bag, read_contents, read_messages, read_packets
 from microexpr_ros.bags.serialization import deserialize_packet
 from microexpr_ros.bags.writing import BagWriter
 
@@ -18,14 +18,14 @@ __all__ = [
     'EVENTS_TOPIC',
     'EVENT_PACKET',
     'IMAGE',
-    'Bag',
+    'BagContents',
     'BagWriter',
     'Message',
     'Topic',
-    'describe',
     'deserialize_packet',
     'find_topic',
     'is_bag',
+    'read_contents',
     'read_messages',
     'read_packets',
     'typestore',

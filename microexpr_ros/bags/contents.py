@@ -34,7 +34,7 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True)
-class Bag:
+class BagContents:
     """What a bag holds.
 
     Attributes:
@@ -72,7 +72,7 @@ class Message:
     offered_qos: tuple[Qos, ...] = ()
 
 
-def find_topic(bag: Bag, type_name: str, topic: str | None = None) -> str:
+def find_topic(bag: BagContents, type_name: str, topic: str | None = None) -> str:
     """Return the name of a topic after checking its type, or of the only topic of a type.
 
     Args:
@@ -97,7 +97,7 @@ def find_topic(bag: Bag, type_name: str, topic: str | None = None) -> str:
     return names[0]
 
 
-def require_topic(bag: Bag, topic: str) -> Topic:
+def require_topic(bag: BagContents, topic: str) -> Topic:
     """Return a topic by its name.
 
     Raises:
@@ -109,7 +109,7 @@ def require_topic(bag: Bag, topic: str) -> Topic:
     raise MicroexprError(f'{bag.path} has no topic {topic}: {_hint(bag)}')
 
 
-def _hint(bag: Bag) -> str:
+def _hint(bag: BagContents) -> str:
     if not bag.topics:
         return 'it has no topics at all'
     return 'it has ' + ', '.join(f'{topic.name} ({topic.type})' for topic in bag.topics)

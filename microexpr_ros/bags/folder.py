@@ -171,7 +171,7 @@ class BagFolder:
 
     def _information(self) -> dict[str, object]:
         topics = [(topic, self._counts[name]) for name, topic in self._topics.items()]
-        return metadata.describe_bag(self._storage, self._spans, topics)
+        return metadata.build_information(self._storage, self._spans, topics)
 
 
 def check_storage(storage: str, compression: str | None) -> None:

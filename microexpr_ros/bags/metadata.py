@@ -61,7 +61,7 @@ class Span:
         return max(self.end_ns - self.start_ns, 0)
 
 
-def describe_bag(
+def build_information(
     storage: str,
     files: Mapping[str, Span],
     topics: Sequence[tuple[WrittenTopic, int]],

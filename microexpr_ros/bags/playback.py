@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from microexpr_ros.bags.byte_queue import ByteQueue
-from microexpr_ros.bags.contents import Bag, Message, require_topic
+from microexpr_ros.bags.contents import BagContents, Message, require_topic
 from microexpr_ros.bags.pacing import Lateness, Pacer
 from microexpr_ros.bags.reading import read_messages
 from microexpr_ros.errors import MicroexprError
@@ -58,7 +58,7 @@ class Playback:
         played_ns: recorded time of the last message.
     """
 
-    def __init__(self, bag: Bag, part: Part, pacer: Pacer) -> None:
+    def __init__(self, bag: BagContents, part: Part, pacer: Pacer) -> None:
         """Prepare to play.
 
         Raises:

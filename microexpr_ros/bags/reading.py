@@ -15,7 +15,7 @@ from rosbags.rosbag2 import Reader
 from microexpr_ros.bags import metadata, sqlite_file
 from microexpr_ros.bags.contents import (
     EVENT_PACKET,
-    Bag,
+    BagContents,
     Message,
     Topic,
     find_topic,
@@ -42,7 +42,7 @@ def is_bag(path: Path) -> bool:
     return path.suffix in _SUFFIXES
 
 
-def describe(path: Path | str) -> Bag:
+def read_contents(path: Path | str) -> BagContents:
     """Return what a bag holds.
 
     Args:
@@ -51,7 +51,7 @@ def describe(path: Path | str) -> Bag:
     Raises:
         MicroexprError: There is no readable bag.
     """
-    return _look_into(Path(path))[0]
+    return _inspect_bag(Path(path))[0]
 
 
 def read_messages(
@@ -70,7 +70,7 @@ def read_messages(
         MicroexprError: There is no readable bag, or a topic is not in it.
     """
     path = Path(path)
-    bag, sources = _look_into(path)
+    bag, sources = _inspect_bag(path)
     for topic in topics:
         require_topic(bag, topic)
     for source in sources:
@@ -94,13 +94,13 @@ def read_packets(
         MicroexprError: There is no readable bag, no such topic, or it has another type.
     """
     path = Path(path)
-    name = find_topic(describe(path), EVENT_PACKET, topic)
+    name = find_topic(read_contents(path), EVENT_PACKET, topic)
     for message in read_messages(path, [name], start_ns):
         yield message.time_ns, deserialize_packet(message.cdr, f'{path} at {message.time_ns} ns')
 
 
 @dataclass(frozen=True, slots=True)
-class _Contents:
+class _FileContents:
     """What one file holds; the times as rosbags tells them."""
 
     connections: Sequence[Connection]
@@ -109,7 +109,7 @@ class _Contents:
     end_ns: int
 
 
-def _look_into(path: Path) -> tuple[Bag, list[_Source]]:
+def _inspect_bag(path: Path) -> tuple[BagContents, list[_Source]]:
     """Return what a bag holds, and what to read it from.
 
     One file is open at a time: a long recording has more of them than a process may open.
@@ -121,7 +121,7 @@ def _look_into(path: Path) -> tuple[Bag, list[_Source]]:
     with explained_reading(path):
         files, complete = _find_files(path)
         for file in files:
-            source, content = _inspect(file)
+            source, content = _inspect_file(file)
             sources.append(source)
             contents.append(content)
     if not files:
@@ -129,7 +129,7 @@ def _look_into(path: Path) -> tuple[Bag, list[_Source]]:
             f'{path} holds 0 bag files of the kinds {", ".join(_SUFFIXES)}: '
             'give the folder of a bag'
         )
-    return _describe(path, contents, complete and sources == files), sources
+    return _merge(path, contents, complete and sources == files), sources
 
 
 def _find_files(path: Path) -> tuple[list[Path], bool]:
@@ -145,20 +145,20 @@ def _find_files(path: Path) -> tuple[list[Path], bool]:
     return [file for file in named if file.exists()], set(named) == set(there)
 
 
-def _inspect(file: Path) -> tuple[_Source, _Contents]:
+def _inspect_file(file: Path) -> tuple[_Source, _FileContents]:
     try:
-        return file, _contents(file)
+        return file, _read_contents(file)
     except Exception:
         # rosbags says in many ways that a file has no end.
         if file.suffix != '.mcap':
             raise
     salvaged = SalvagedFile(file)
-    return salvaged, _contents(salvaged)
+    return salvaged, _read_contents(salvaged)
 
 
-def _contents(source: _Source) -> _Contents:
+def _read_contents(source: _Source) -> _FileContents:
     with _open(source) as reader:
-        return _Contents(
+        return _FileContents(
             list(reader.connections), reader.message_count, reader.start_time, reader.end_time
         )
 
@@ -223,7 +223,7 @@ def _offered_qos(connection: Connection) -> tuple[Qos, ...]:
     return tuple(cast('ConnectionExtRosbag2', connection.ext).offered_qos_profiles)
 
 
-def _describe(path: Path, contents: Sequence[_Contents], complete: bool) -> Bag:
+def _merge(path: Path, contents: Sequence[_FileContents], complete: bool) -> BagContents:
     counts: dict[tuple[str, str], int] = {}
     offers: dict[tuple[str, str], tuple[Qos, ...]] = {}
     for connection in (connection for content in contents for connection in content.connections):
@@ -236,8 +236,8 @@ def _describe(path: Path, contents: Sequence[_Contents], complete: bool) -> Bag:
     )
     filled = [content for content in contents if content.messages]
     if not filled:
-        return Bag(path, topics, 0, 0, complete)
+        return BagContents(path, topics, 0, 0, complete)
     start_ns = min(content.start_ns for content in filled)
     # rosbags tells the time after the last message.
     end_ns = max(content.end_ns for content in filled) - 1
-    return Bag(path, topics, start_ns, end_ns, complete)
+    return BagContents(path, topics, start_ns, end_ns, complete)

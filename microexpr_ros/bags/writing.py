@@ -29,11 +29,11 @@ class BagWriter:
 
     Example:
         >>> import tempfile
-        >>> from microexpr_ros.bags import describe
+        >>> from microexpr_ros.bags import read_contents
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with BagWriter(Path(folder, 'bag')) as writer:
         ...         writer.write_image('/image_raw', np.zeros((2, 2), np.uint8), 5, 'camera')
-        ...     [topic.name for topic in describe(Path(folder, 'bag')).topics]
+        ...     [topic.name for topic in read_contents(Path(folder, 'bag')).topics]
         ['/image_raw']
     """
 

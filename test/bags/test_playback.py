@@ -26,7 +26,7 @@ def write(path, times_ms, size=4, **options):
             topic, EMPTY, number.to_bytes(4, 'little') + bytes(size - 4), START + time_ms * MS
         )
     bag.close()
-    return bags.describe(path)
+    return bags.read_contents(path)
 
 
 @pytest.fixture

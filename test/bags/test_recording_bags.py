@@ -178,7 +178,7 @@ def test_split_files_are_one_timeline(tmp_path, storage, limits, files):
     assert sequence(tmp_path / 'bag') == list(range(500))
     with Reader(tmp_path / 'bag') as reader:
         assert reader.message_count == 500
-    found = bags.describe(tmp_path / 'bag')
+    found = bags.read_contents(tmp_path / 'bag')
     assert found.complete
     assert found.topics == (bags.Topic('/events', bags.EVENT_PACKET, 500, (LATCHED,)),)
 
@@ -191,7 +191,7 @@ def test_more_than_ten_files_are_read_in_their_order(tmp_path, storage):
     bag.close()
     (tmp_path / 'bag' / 'metadata.yaml').unlink()
     assert sequence(tmp_path / 'bag') == list(range(120))
-    assert bags.describe(tmp_path / 'bag').topics[0].messages == 120
+    assert bags.read_contents(tmp_path / 'bag').topics[0].messages == 120
 
 
 @pytest.mark.parametrize('storage', STORAGES)
@@ -199,13 +199,13 @@ def test_a_growing_bag_can_be_read_up_to_the_last_flush(tmp_path, storage):
     bag = BagFolder(tmp_path / 'bag', storage, max_ns=SECOND // 10)
     fill(bag, 250)
     bag.flush()
-    found = bags.describe(tmp_path / 'bag')
+    found = bags.read_contents(tmp_path / 'bag')
     assert found.topics[0].messages == 250
     assert found.complete == (storage == 'sqlite3')
     fill(bag, 10, 250)
     assert sequence(tmp_path / 'bag')[:250] == list(range(250))
     bag.close()
-    assert bags.describe(tmp_path / 'bag').complete
+    assert bags.read_contents(tmp_path / 'bag').complete
 
 
 def test_a_bag_with_a_missing_file_is_not_complete(tmp_path):
@@ -213,7 +213,7 @@ def test_a_bag_with_a_missing_file_is_not_complete(tmp_path):
     fill(bag, 250)
     bag.close()
     (tmp_path / 'bag' / 'bag_1.mcap').unlink()
-    found = bags.describe(tmp_path / 'bag')
+    found = bags.read_contents(tmp_path / 'bag')
     assert not found.complete
     assert found.topics[0].messages == 150
 
@@ -224,7 +224,7 @@ def test_a_bag_of_more_files_than_its_metadata_names_is_not_complete(tmp_path):
     bag.close()
     file = tmp_path / 'bag' / 'metadata.yaml'
     file.write_text(file.read_text().replace('  - bag_2.mcap\n', ''))
-    found = bags.describe(tmp_path / 'bag')
+    found = bags.read_contents(tmp_path / 'bag')
     assert not found.complete
     assert found.topics[0].messages == 200
 
@@ -252,7 +252,7 @@ def test_metadata_of_many_files_is_not_written_at_every_flush(tmp_path):
         written.add((tmp_path / 'bag' / 'metadata.yaml').stat().st_mtime_ns)
     assert len(written) < 20
     bag.close()
-    counts = {topic.name: topic.messages for topic in bags.describe(tmp_path / 'bag').topics}
+    counts = {topic.name: topic.messages for topic in bags.read_contents(tmp_path / 'bag').topics}
     assert counts == {'/events': 2500, '/late': 40}
     content = yaml.safe_load((tmp_path / 'bag' / 'metadata.yaml').read_text())
     assert content['rosbag2_bagfile_information']['message_count'] == 2540
@@ -342,7 +342,7 @@ def test_a_file_cut_anywhere_gives_its_whole_chunks(tmp_path_factory, cut_file, 
     file.write_bytes(content[:size])
     # The indexes behind a chunk add 15 + 16 n bytes for each channel; without them it is whole.
     whole = sum(size >= end - (15 + 16 * 10) - (15 + 16) for end in ends)
-    found = bags.describe(file)
+    found = bags.read_contents(file)
     assert not found.complete
     assert sum(topic.messages for topic in found.topics) == 11 * whole
     messages = list(bags.read_messages(file))
@@ -365,7 +365,7 @@ def test_a_file_whose_last_blocks_are_zeros_gives_its_intact_chunks(
     found = sequence(file)
     assert found == list(range(len(found)))
     assert len(found) >= 10 * sum(end <= zeros for end in ends)
-    assert not bags.describe(file).complete
+    assert not bags.read_contents(file).complete
 
 
 def test_a_file_that_foxglove_began_is_salvaged(tmp_path):
@@ -383,7 +383,7 @@ def test_a_file_that_foxglove_began_is_salvaged(tmp_path):
             cdr = serialize_packet(make_packet(seq))
             writer.add_message(channel, EPOCH + seq, cdr, EPOCH + seq)
     assert sequence(file) == list(range(20))
-    assert not bags.describe(file).complete
+    assert not bags.read_contents(file).complete
 
 
 @pytest.mark.parametrize('content', [b'', b'no mcap at all', b'\x89MCAP0\r\n'])
@@ -391,7 +391,7 @@ def test_a_file_without_a_beginning(tmp_path, content):
     file = tmp_path / 'bag.mcap'
     file.write_bytes(content)
     with pytest.raises(MicroexprError, match='cannot read'):
-        bags.describe(file)
+        bags.read_contents(file)
 
 
 PLACES = [str(Path(__file__).parent), str(Path(__file__).parents[1] / 'support')]
@@ -445,7 +445,7 @@ def test_what_is_older_than_a_second_survives_a_kill(tmp_path, storage):
     got = sequence(path)
     assert got == list(range(len(got)))
     assert len(got) >= count_older(read_put_times(log), killed_s) > 100
-    found = bags.describe(path)
+    found = bags.read_contents(path)
     assert found.topics[0].messages == len(got)
     assert len(list(path.glob('bag_*'))) >= 2
 

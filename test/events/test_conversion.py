@@ -303,7 +303,7 @@ def test_what_else_a_bag_holds_goes_along(tmp_path, source):
         open_recording(tmp_path / 'in', topic='/left/events'), tmp_path / 'out'
     )
     assert report.dropped['messages_of_other_topics'] == 0
-    found = {topic.name: topic for topic in bags.describe(tmp_path / 'out').topics}
+    found = {topic.name: topic for topic in bags.read_contents(tmp_path / 'out').topics}
     assert found['/latched'].offered_qos == (latched,)
     images = [list(bags.read_messages(tmp_path / name, ['/rgb'])) for name in ('in', 'out')]
     assert images[0] == images[1]

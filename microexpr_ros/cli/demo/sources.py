@@ -123,7 +123,7 @@ def describe(path: Path, title: str) -> Source:
     Raises:
         MicroexprError: it is no bag, or has no topic of event packets.
     """
-    bag = bags.describe(path)
+    bag = bags.read_contents(path)
     events_topic = bags.find_topic(bag, bags.EVENT_PACKET)
     images = [topic.name for topic in bag.topics if topic.type == bags.IMAGE]
     return Source(

@@ -109,7 +109,7 @@ def open_rosbag2(
     Raises:
         MicroexprError: There is no such topic, or its packets cannot be read.
     """
-    bag = bags.describe(path)
+    bag = bags.read_contents(path)
     candidates = [t.name for t in bag.topics if t.type == bags.EVENT_PACKET]
     name = bags.find_topic(bag, bags.EVENT_PACKET, topic if len(candidates) > 1 else None)
     messages = sum(t.messages for t in bag.topics if t.name == name)

@@ -83,7 +83,7 @@ class PlayerNode(MicroexprNode):
         values = self.parameters
         if not values.bag:
             raise MicroexprError('parameter bag is empty; set it to a rosbag2 to play')
-        bag = bags.describe(values.bag)
+        bag = bags.read_contents(values.bag)
         if not bag.complete:
             self.get_logger().warning(f'{bag.path} was not ended; what is there is played')
         known = {topic.name: topic for topic in bag.topics}
@@ -112,7 +112,7 @@ class PlayerNode(MicroexprNode):
         pacer = Pacer(self.parameters.rate, self.parameters.start_paused)
         self.playback = Playback(self._bag, self._part, pacer)
 
-    def _playable(self, bag: bags.Bag) -> list[str]:
+    def _playable(self, bag: bags.BagContents) -> list[str]:
         """Return the topics to play when none are named; say which are left out."""
         topics = []
         for topic in bag.topics:

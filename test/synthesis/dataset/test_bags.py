@@ -58,7 +58,7 @@ def ns(stamp):
 
 def test_the_bag_has_all_topics_in_order(folder, truth):
     duration_ns = int(truth['t_ns'][-1])
-    bag = bags.describe(folder / 'bag')
+    bag = bags.read_contents(folder / 'bag')
     assert bag.complete
     counts = {topic.name: topic.messages for topic in bag.topics}
     frames = len(truth['frame_open_ns'])
