@@ -20,8 +20,8 @@ from microexpr_ros.events.cameras import (
     CameraSettings,
     Connection,
 )
+from microexpr_ros.events.cameras.file_camera import FileCamera
 from microexpr_ros.events.cameras.order import MAX_BACK_NS, in_order
-from microexpr_ros.events.cameras.recording import RecordingCamera
 from microexpr_ros.events.cameras.settings import (
     parse_biases,
     parse_roi,
@@ -211,7 +211,7 @@ def play(camera, count):
 
 def test_a_recording_comes_in_pieces_at_its_own_pace(recording):
     times = np.arange(0, 100 * MS, MS // 4)
-    camera = RecordingCamera(recording(times), rate=1.0, loop=False, interval_ns=2 * MS)
+    camera = FileCamera(recording(times), rate=1.0, loop=False, interval_ns=2 * MS)
     began_ns = time.time_ns()
     batches = play(camera, 1000)
     assert camera.ended
@@ -223,7 +223,7 @@ def test_a_recording_comes_in_pieces_at_its_own_pace(recording):
 
 
 def test_a_recording_that_begins_again_goes_on_in_time(recording):
-    camera = RecordingCamera(
+    camera = FileCamera(
         recording([5 * MS, 6 * MS, 9 * MS]), rate=100.0, loop=True, interval_ns=2 * MS
     )
     times = np.concatenate([batch.events.t for batch in play(camera, 9)])
@@ -245,7 +245,7 @@ class LeakyRecording(Recording):
 
 def test_what_a_recording_leaves_out_is_told_once_a_round(tmp_path):
     recording = LeakyRecording(tmp_path, 'leaky', 48, 64)
-    camera = RecordingCamera(recording, rate=100.0, loop=True, interval_ns=2 * MS)
+    camera = FileCamera(recording, rate=100.0, loop=True, interval_ns=2 * MS)
     assert sum(batch.lost for batch in play(camera, 8)) == 2 * 4
 
 
@@ -262,7 +262,7 @@ class FilmedRecording(Recording):
 
 def test_frames_come_at_their_time_whether_there_are_events_or_not(tmp_path):
     recording = FilmedRecording(tmp_path, 'filmed', 48, 64)
-    camera = RecordingCamera(recording, rate=1.0, loop=False, interval_ns=2 * MS)
+    camera = FileCamera(recording, rate=1.0, loop=False, interval_ns=2 * MS)
     began_ns = time.time_ns()
     batches = []
     while not camera.ended:
@@ -276,13 +276,13 @@ def test_frames_come_at_their_time_whether_there_are_events_or_not(tmp_path):
 
 def test_frames_begin_again_too(tmp_path):
     recording = FilmedRecording(tmp_path, 'filmed', 48, 64)
-    camera = RecordingCamera(recording, rate=100.0, loop=True, interval_ns=2 * MS)
+    camera = FileCamera(recording, rate=100.0, loop=True, interval_ns=2 * MS)
     times = [frame.t // MS for _ in range(12) for frame in camera.read(1.0).frames]
     assert times == [1, 3, 14, 50, 60, 61, 63, 74, 110, 120]
 
 
 def test_an_empty_recording_ends_at_once(recording):
-    assert RecordingCamera(recording([]), 1.0, True, 2 * MS).ended
+    assert FileCamera(recording([]), 1.0, True, 2 * MS).ended
 
 
 # The wait for a camera.
@@ -390,7 +390,7 @@ def test_a_camera_is_read_at_the_interval():
 
 def test_a_recording_is_played_as_fast_as_it_is_told_to(recording):
     times = np.arange(0, 1000 * MS, MS // 4)
-    camera = RecordingCamera(recording(times), rate=5.0, loop=False, interval_ns=2 * MS)
+    camera = FileCamera(recording(times), rate=5.0, loop=False, interval_ns=2 * MS)
     connection = Connection(lambda: camera, threading.Event(), interval_ns=2 * MS)
     began = time.monotonic()
     batches = [batch for _ in connection.cameras() for batch in connection.batches()]

@@ -16,7 +16,7 @@ from microexpr_ros.events.files import Recording
 _ROUND_GAP_NS: Final = 1_000_000
 
 
-class RecordingCamera(Camera):
+class FileCamera(Camera):
     """Play a recording at its own pace, on one clock that goes on when it begins again.
 
     Args:
