@@ -144,10 +144,9 @@ def made_slices(count):
 def real_slices(count):
     from microexpr_ros import bags
     from microexpr_ros.cli.bench.models import face_slices
-    from microexpr_ros.cli.demo import sources
-    from microexpr_ros.events import sample
+    from microexpr_ros.cli.demo import real_face, sources
 
-    bag = sample.cache_folder() / f'{sample.PACKAGE}-{sample.VERSION}-face'
+    bag = sources.cache_folder() / f'{real_face.PACKAGE}-{real_face.VERSION}-face'
     if not bags.is_bag(bag):
         pytest.skip('the real recording is not here: `microexpr demo` downloads it')
     return islice(face_slices(sources.describe(bag, 'real')), count)

