@@ -11,6 +11,7 @@ from typing import Any, Final
 import yaml  # type: ignore[import-untyped]
 from rosbags.interfaces import Qos
 
+from microexpr_ros.atomic import atomic_target
 from microexpr_ros.bags.definitions import Definition
 
 FILE_NAME: Final = 'metadata.yaml'
@@ -120,9 +121,8 @@ def serialize(information: dict[str, Any]) -> str:
 
 def write(folder: Path, information: dict[str, Any]) -> None:
     """Write metadata.yaml; whoever reads it meanwhile finds the old one or the new one."""
-    new = folder / f'.{FILE_NAME}'
-    new.write_text(_dump({_KEY: information}), 'utf-8')
-    new.replace(folder / FILE_NAME)
+    with atomic_target(folder / FILE_NAME, replace=True) as hidden:
+        hidden.write_text(_dump({_KEY: information}), 'utf-8')
 
 
 def read(folder: Path) -> dict[str, Any]:

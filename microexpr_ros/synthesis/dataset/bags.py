@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from microexpr_ros import facs
-from microexpr_ros.atomic import appearing
+from microexpr_ros.atomic import atomic_target
 from microexpr_ros.bags import EVENT_PACKET, EVENTS_TOPIC, IMAGE, BagWriter, Message
 from microexpr_ros.bags.serialization import serialize_image, serialize_packet
 from microexpr_ros.errors import MicroexprError
@@ -215,7 +215,7 @@ def record(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
         *unit_messages(take.course, EPOCH_NS, _EVENT_CAMERA),
         *expression_messages(take.course, EPOCH_NS, _EVENT_CAMERA),
     ]
-    with appearing(path) as hidden:
+    with atomic_target(path) as hidden:
         hidden.mkdir()
         arrays = _label_arrays(recipe, index, take, view, frames, len(events))
         np.savez_compressed(hidden / 'labels.npz', allow_pickle=False, **arrays)
