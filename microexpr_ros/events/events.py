@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,27 @@ class Events:
         """Return the events of a range of indices, without a copy."""
         return Events(self.t[index], self.x[index], self.y[index], self.p[index])
 
+    def shifted(self, offset_ns: int) -> Events:
+        """Return the same events, each later by an offset."""
+        return Events(self.t + offset_ns, self.x, self.y, self.p)
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Events]) -> Events:
+        """Return the events of parts that follow each other in time.
+
+        Example:
+            >>> one = Events(np.array([5]), np.uint16([3]), np.uint16([2]), np.uint8([1]))
+            >>> Events.concatenate([one, Events.empty(), one.shifted(4)]).t.tolist()
+            [5, 9]
+        """
+        parts = list(parts) or [cls.empty()]
+        return cls(
+            np.concatenate([part.t for part in parts]),
+            np.concatenate([part.x for part in parts]),
+            np.concatenate([part.y for part in parts]),
+            np.concatenate([part.p for part in parts]),
+        )
+
     @classmethod
     def empty(cls) -> Events:
         """Return no events."""
@@ -58,6 +80,24 @@ class Triggers:
 
     def __len__(self) -> int:
         return len(self.t)
+
+    def __getitem__(self, index: slice) -> Triggers:
+        """Return the triggers of a range of indices, without a copy."""
+        return Triggers(self.t[index], self.id[index], self.edge[index])
+
+    def shifted(self, offset_ns: int) -> Triggers:
+        """Return the same triggers, each later by an offset."""
+        return Triggers(self.t + offset_ns, self.id, self.edge)
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Triggers]) -> Triggers:
+        """Return the triggers of parts that follow each other in time."""
+        parts = list(parts) or [cls.empty()]
+        return cls(
+            np.concatenate([part.t for part in parts]),
+            np.concatenate([part.id for part in parts]),
+            np.concatenate([part.edge for part in parts]),
+        )
 
     @classmethod
     def empty(cls) -> Triggers:

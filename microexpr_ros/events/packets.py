@@ -103,8 +103,5 @@ def _cut(
             next_j = min(next_j, int(np.searchsorted(triggers.t, events.t[next_i], 'right')))
         if next_j < len(triggers):
             next_i = min(next_i, int(np.searchsorted(events.t, triggers.t[next_j], 'right')))
-        yield (
-            events[i:next_i],
-            Triggers(triggers.t[j:next_j], triggers.id[j:next_j], triggers.edge[j:next_j]),
-        )
+        yield events[i:next_i], triggers[j:next_j]
         i, j = next_i, next_j

@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 
 from microexpr_ros.events.cameras.camera import Batch, Camera
-from microexpr_ros.events.events import Triggers
 from microexpr_ros.events.files import Recording
 
 _ROUND_GAP_NS: Final = 1_000_000
@@ -90,12 +89,8 @@ class FileCamera(Camera):
                     current.append(replace(frame, t=frame.t + offset_ns))
                     frame = next(frames, None)
                 yield Batch(
-                    replace(events[i:next_i], t=events.t[i:next_i] + offset_ns),
-                    Triggers(
-                        triggers.t[j:next_j] + offset_ns,
-                        triggers.id[j:next_j],
-                        triggers.edge[j:next_j],
-                    ),
+                    events[i:next_i].shifted(offset_ns),
+                    triggers[j:next_j].shifted(offset_ns),
                     tuple(current),
                 )
                 i, j = next_i, next_j

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.events.cameras.camera import Batch
-from microexpr_ros.events.events import Triggers
 
 MAX_BACK_NS: Final = 40_000_000
 """A longer step back is a clock that was set back, not data that is out of order. The decoder of
@@ -32,13 +31,15 @@ def in_order(batches: Iterable[Batch]) -> Iterator[tuple[int, Batch]]:
         while True:
             i = _find_restart(rest.events.t, newest_ns)
             j = _find_restart(rest.triggers.t, newest_ns)
-            part = _part(rest, slice(i), slice(j))
-            events = replace(part.events, t=_hold(part.events.t, newest_ns))
-            triggers = replace(part.triggers, t=_hold(part.triggers.t, newest_ns))
-            yield number, replace(part, events=events, triggers=triggers)
+            events, triggers = rest.events[:i], rest.triggers[:j]
+            events = replace(events, t=_hold(events.t, newest_ns))
+            triggers = replace(triggers, t=_hold(triggers.t, newest_ns))
+            yield number, replace(rest, events=events, triggers=triggers)
             if i == len(rest.events) and j == len(rest.triggers):
                 break
-            rest = replace(_part(rest, slice(i, None), slice(j, None)), frames=(), lost=0)
+            rest = replace(
+                rest, events=rest.events[i:], triggers=rest.triggers[j:], frames=(), lost=0
+            )
             number, newest_ns = number + 1, _NEVER_NS
         newest_ns = int(np.concatenate((events.t, triggers.t)).max(initial=newest_ns))
 
@@ -51,12 +52,3 @@ def _find_restart(times: NDArray[np.int64], newest_ns: int) -> int:
 
 def _hold(times: NDArray[np.int64], newest_ns: int) -> NDArray[np.int64]:
     return np.maximum.accumulate(np.maximum(times, newest_ns))
-
-
-def _part(batch: Batch, events: slice, triggers: slice) -> Batch:
-    t, channel, edge = batch.triggers.t, batch.triggers.id, batch.triggers.edge
-    return replace(
-        batch,
-        events=batch.events[events],
-        triggers=Triggers(t[triggers], channel[triggers], edge[triggers]),
-    )

@@ -125,26 +125,12 @@ def interleave(
         due = []
         while waiting is not None and len(piece):
             count = int(np.searchsorted(waiting.t, piece.t[-1], 'right'))
-            due.append(_part(waiting, slice(count)))
+            due.append(waiting[:count])
             if count < len(waiting):
-                waiting = _part(waiting, slice(count, None))
+                waiting = waiting[count:]
                 break
             waiting = next(triggers, None)
-        yield piece, _joined(due)
+        yield piece, Triggers.concatenate(due)
     while waiting is not None:
         yield Events.empty(), waiting
         waiting = next(triggers, None)
-
-
-def _part(triggers: Triggers, index: slice) -> Triggers:
-    return Triggers(triggers.t[index], triggers.id[index], triggers.edge[index])
-
-
-def _joined(parts: list[Triggers]) -> Triggers:
-    if not parts:
-        return Triggers.empty()
-    return Triggers(
-        np.concatenate([part.t for part in parts]),
-        np.concatenate([part.id for part in parts]),
-        np.concatenate([part.edge for part in parts]),
-    )

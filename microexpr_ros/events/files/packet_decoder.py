@@ -59,8 +59,8 @@ class PacketDecoder:
             self._offset_ns = self._newest_ns + passed_ns - first_ns
             self._is_joining = False
         self._first_ns, self._stamp_ns = first_ns, packet.stamp_ns
-        events = Events(events.t + self._offset_ns, events.x, events.y, events.p)
-        triggers = Triggers(triggers.t + self._offset_ns, triggers.id, triggers.edge)
+        events = events.shifted(self._offset_ns)
+        triggers = triggers.shifted(self._offset_ns)
         self._newest_ns = max(int(part.t[-1]) for part in (events, triggers) if len(part))
         return events, triggers
 

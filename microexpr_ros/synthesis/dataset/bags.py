@@ -206,7 +206,7 @@ def record(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
     # Whole pictures of a large sensor are too many to keep.
     film = shift.film(view, take.course, take.parameters, rng, recipe.step_px)
     first = next(film)
-    events = scene.join([sample.events for sample in film])
+    events = Events.concatenate([sample.events for sample in film])
     exposed = replace(frame_sensor.settle(first.picture), readout_ns=readout_ns)
     frames = shoot(view, take.course, exposed, frame_sensor.draw_clock(rng), rng)
     messages = [
