@@ -1,4 +1,4 @@
-"""What a sensor said: events and triggers as columns."""
+"""What a sensor sends: events and triggers as columns, and frames."""
 
 from __future__ import annotations
 
@@ -107,10 +107,11 @@ class Triggers:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A picture that the sensor took beside its events.
+    """An image of a frame camera, which may be a part of the event sensor.
 
     Attributes:
-        t: ns on the clock of the events, the middle of the exposure.
+        t: ns, the middle of the exposure where the camera reports it; on the clock of the events
+            where an event camera or a recording sends it, in ROS time once it is a message.
         pixels: uint8 [height, width] grey or [height, width, 3] RGB.
     """
 

@@ -8,11 +8,11 @@ from typing import ClassVar
 from event_camera_msgs.msg import EventPacket
 from sensor_msgs.msg import Image
 
-from microexpr_ros.alignment.frames import Frame
 from microexpr_ros.alignment.synchronizer import AlignedSlice, Synchronizer, SynchronizerOptions
 from microexpr_ros.bags.event_packet import SequenceGaps
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs import Decoder, decoder, warm_up
+from microexpr_ros.events.events import Frame
 from microexpr_ros.events.region import Region
 from microexpr_ros.msg import AlignedEvents
 from microexpr_ros.ros import qos

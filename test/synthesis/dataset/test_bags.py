@@ -10,9 +10,9 @@ import pytest
 from fake_clips import needs_face
 
 from microexpr_ros import bags, facs
-from microexpr_ros.alignment.synchronizer import Frame, Synchronizer
+from microexpr_ros.alignment.synchronizer import Synchronizer
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.events import Events
+from microexpr_ros.events.events import Events, Frame
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.jobs import Share
 from microexpr_ros.synthesis.dataset import bags as recording
