@@ -2,7 +2,6 @@
 
 from microexpr_ros.bags.contents import (
     EVENT_PACKET,
-    EVENTS_TOPIC,
     IMAGE,
     BagContents,
     Message,
@@ -15,7 +14,6 @@ from microexpr_ros.bags.serialization import deserialize_packet
 from microexpr_ros.bags.writing import BagWriter
 
 __all__ = [
-    'EVENTS_TOPIC',
     'EVENT_PACKET',
     'IMAGE',
     'BagContents',

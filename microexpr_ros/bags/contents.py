@@ -12,8 +12,6 @@ from microexpr_ros.errors import MicroexprError
 
 EVENT_PACKET: Final = 'event_camera_msgs/msg/EventPacket'
 IMAGE: Final = 'sensor_msgs/msg/Image'
-EVENTS_TOPIC: Final = '/event_camera/events'
-"""Where the drivers of event cameras publish."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from microexpr_ros.topics import EVENT_FRAMES_TOPIC, EVENTS_TOPIC
+
 
 def convert(
     source: Annotated[
@@ -30,10 +32,10 @@ def convert(
     packet_ms: Annotated[float, typer.Option(help='time that a packet covers at most')] = 2.0,
     topic: Annotated[
         str, typer.Option(help='topic of events to write, and to read if a bag has several')
-    ] = '/event_camera/events',
+    ] = EVENTS_TOPIC,
     image_topic: Annotated[
         str, typer.Option(help='topic of images to write, if the recording has frames')
-    ] = '/event_camera/image_raw',
+    ] = EVENT_FRAMES_TOPIC,
     storage: Annotated[str, typer.Option(help='storage of a bag: mcap or sqlite3')] = 'mcap',
     compression: Annotated[
         str, typer.Option(help='of an mcap bag: zstd (a fifth smaller, half as fast) or none')

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.atomic import atomic_target, explain_write_errors
-from microexpr_ros.bags import EVENTS_TOPIC, BagWriter, Message
+from microexpr_ros.bags import BagWriter, Message
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
@@ -25,9 +25,7 @@ from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.files import Recording
 from microexpr_ros.events.kernel import Integer, kernel
 from microexpr_ros.events.packets import PACKET_NS, packetize
-
-IMAGE_TOPIC: Final = '/event_camera/image_raw'
-"""Where the drivers of event cameras publish frames of the same sensor."""
+from microexpr_ros.topics import EVENT_FRAMES_TOPIC, EVENTS_TOPIC
 
 _READ_ONLY: Final = ('.aedat4', '.bag', '.db3', '.h5', '.hdf5', '.mcap', '.npy', '.npz')
 _TOPIC_NAME: Final = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
@@ -68,7 +66,7 @@ def convert_recording(
     encoding: str = 'evt3',
     packet_ns: int = PACKET_NS,
     topic: str = EVENTS_TOPIC,
-    image_topic: str = IMAGE_TOPIC,
+    image_topic: str = EVENT_FRAMES_TOPIC,
     storage: str = 'mcap',
     compression: str = 'none',
     on_progress: Callable[[float], object] = lambda _: None,

@@ -12,6 +12,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
 from microexpr_ros.events.codecs.codec import require_order
 from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.topics import EVENT_CAMERA
 
 PACKET_NS: Final = 2_000_000
 """Time that a packet covers at most: a fifth of a slice, so that slices close promptly."""
@@ -30,7 +31,7 @@ def packetize(
     width: int,
     *,
     encoding: str = 'evt3',
-    frame_id: str = 'event_camera',
+    frame_id: str = EVENT_CAMERA,
     epoch_ns: int = 0,
     packet_ns: int = PACKET_NS,
     packet_bytes: int = PACKET_BYTES,

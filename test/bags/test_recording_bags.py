@@ -42,6 +42,7 @@ from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.events import Triggers
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.events.packets import packetize
+from microexpr_ros.topics import EVENTS_TOPIC
 
 SECOND = 1_000_000_000
 EPOCH = 1_700_000_000 * SECOND
@@ -456,7 +457,7 @@ def test_a_killed_recording_is_converted(tmp_path):
     bag = BagFolder(tmp_path / 'bag', max_ns=SECOND // 4)
     for packet in packets:
         cdr = serialize_packet(packet)
-        bag.write(bags.EVENTS_TOPIC, bags.EVENT_PACKET, cdr, EPOCH + packet.stamp_ns)
+        bag.write(EVENTS_TOPIC, bags.EVENT_PACKET, cdr, EPOCH + packet.stamp_ns)
     bag.flush()  # and no more
     report = convert_recording(open_recording(tmp_path / 'bag'), tmp_path / 'whole.raw')
     assert report.events_out == len(events)

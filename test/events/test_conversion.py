@@ -33,6 +33,7 @@ from microexpr_ros.events import codecs
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.events.packets import PACKET_NS, packetize
+from microexpr_ros.topics import EVENTS_TOPIC
 
 SENSOR = (streams.WIDTH, streams.HEIGHT)
 
@@ -47,7 +48,7 @@ def source(tmp_path):
     with bags.BagWriter(path) as writer:
         stream = [(events, triggers)]
         for packet in packetize(stream, streams.HEIGHT, streams.WIDTH, epoch_ns=epoch_ns):
-            writer.write_packet(bags.EVENTS_TOPIC, packet)
+            writer.write_packet(EVENTS_TOPIC, packet)
     return path, events, triggers, epoch_ns
 
 
@@ -308,7 +309,7 @@ def test_what_else_a_bag_holds_goes_along(tmp_path, source):
     images = [list(bags.read_messages(tmp_path / name, ['/rgb'])) for name in ('in', 'out')]
     assert images[0] == images[1]
     assert len(images[0]) == 5
-    packets = bags.read_packets(tmp_path / 'out', bags.EVENTS_TOPIC)
+    packets = bags.read_packets(tmp_path / 'out', EVENTS_TOPIC)
     assert {packet.frame_id for _, packet in packets} == {'left'}
     report = convert_recording(
         open_recording(tmp_path / 'in', topic='/left/events'), tmp_path / 'out.raw'

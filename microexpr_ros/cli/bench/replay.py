@@ -49,13 +49,13 @@ def replay(
     """
     from rich.console import Console
 
-    from microexpr_ros.bags import EVENTS_TOPIC
     from microexpr_ros.cli.bench import chain
     from microexpr_ros.cli.bench.looped_scene import LoopedScene
     from microexpr_ros.cli.bench.machine import describe_machine
     from microexpr_ros.events.conversion import convert_recording
     from microexpr_ros.ros import environment
     from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
+    from microexpr_ros.topics import EVENTS_TOPIC
 
     environment.keep_on_loopback()
     environment.prepare()

@@ -7,10 +7,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from microexpr_ros import __version__, bags
-from microexpr_ros.bags import EVENTS_TOPIC, BagWriter
+from microexpr_ros.bags import BagWriter
 from microexpr_ros.cli.demo import real_face
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.conversion import convert_recording
@@ -18,8 +17,7 @@ from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.events.packets import packetize
-
-FRAMES_TOPIC: Final = '/rgb_camera/image_raw'
+from microexpr_ros.topics import EVENTS_TOPIC, FRAMES_TOPIC, RGB_CAMERA
 
 Progress = Callable[[str, float], object]
 
@@ -103,7 +101,7 @@ def synthetic(seconds: float, progress: Progress, seed: int = 7) -> Source:
                 for chunk in stream(seed, 'davis346', slices * SLICE_NS):
                     progress('making a synthetic face', chunk.end_ns / (slices * SLICE_NS))
                     for time_ns, pixels in chunk.frames:
-                        writer.write_image(FRAMES_TOPIC, pixels, epoch_ns + time_ns, 'rgb_camera')
+                        writer.write_image(FRAMES_TOPIC, pixels, epoch_ns + time_ns, RGB_CAMERA)
                     if len(chunk.events):
                         yield chunk.events, Triggers.empty()
 

@@ -16,6 +16,7 @@ from microexpr_ros.bags import Message
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs.codec import Decoder, find_step_back
 from microexpr_ros.events.events import Events, Frame, Triggers
+from microexpr_ros.topics import EVENT_CAMERA
 
 OUTSIDE_SENSOR: Final = 'outside_sensor'
 UNDATED: Final = 'undated'
@@ -56,7 +57,7 @@ class Recording(ABC):
         self.losses = {OUTSIDE_SENSOR: 0, UNDATED: 0}
         self.fraction = 0.0
         self.other_messages = 0
-        self.frame_id = 'event_camera'
+        self.frame_id = EVENT_CAMERA
 
     @property
     def dropped(self) -> int:

@@ -28,13 +28,21 @@ from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
 from microexpr_ros.ros.listening import Reader
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.recorded_qos import adapt_request, to_recorded
+from microexpr_ros.topics import (
+    EVENT_CAMERA_INFO_TOPIC,
+    EVENT_FRAMES_TOPIC,
+    EVENTS_TOPIC,
+    FRAMES_TOPIC,
+    RGB_CAMERA_INFO_TOPIC,
+    relative,
+)
 
 TOPICS = (
-    'event_camera/events',
-    'event_camera/image_raw',
-    'event_camera/camera_info',
-    'rgb_camera/image_raw',
-    'rgb_camera/camera_info',
+    relative(EVENTS_TOPIC),
+    relative(EVENT_FRAMES_TOPIC),
+    relative(EVENT_CAMERA_INFO_TOPIC),
+    relative(FRAMES_TOPIC),
+    relative(RGB_CAMERA_INFO_TOPIC),
     'aligned_events',
     'au_predictions',
     'micro_expressions',
