@@ -62,8 +62,8 @@ class Playback:
         """Prepare to play.
 
         Raises:
-            MicroexprError: There is no topic to play, a topic is not in the bag, or the part begins
-                behind the end of the bag.
+            MicroexprError: No topic is given, one is not in the bag, or the part begins behind the
+                end of the bag.
         """
         if not options.topics:
             raise MicroexprError(f'{bag.path} has no topic that can be played: choose another bag')
@@ -73,7 +73,7 @@ class Playback:
         if self._begin_ns > bag.end_ns:
             raise MicroexprError(
                 f'start offset {options.start_offset_ns / 1e9:g} s is behind the end of '
-                f'{bag.path}, which lasts {(bag.end_ns - bag.start_ns) / 1e9:g} s: give a smaller one'
+                f'{bag.path}: give at most the {(bag.end_ns - bag.start_ns) / 1e9:g} s of the bag'
             )
         self._end_ns = bag.end_ns
         if options.duration_ns:
