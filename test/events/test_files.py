@@ -51,6 +51,13 @@ def test_structured_arrays(tmp_path, events, suffix, unit, monkeypatch):
     streams.assert_same(read(path, sensor=SENSOR, **given), events)
 
 
+def test_a_unit_that_does_not_fit_the_events_is_refused(tmp_path, events):
+    path = tmp_path / 'events.npy'
+    np.save(path, columns(events))
+    with pytest.raises(MicroexprError, match=rf'{path} make 0.075 events/s .* --time-unit us$'):
+        open_recording(path, sensor=SENSOR, time_unit='s')
+
+
 @pytest.mark.parametrize('suffix', ['.npy', '.npz'])
 @pytest.mark.parametrize('order', ['C', 'F'])
 @pytest.mark.parametrize('dtype', ['i8', 'f8'])
