@@ -16,14 +16,14 @@ class ByteQueue(Generic[Item]):
     """First in, first out. It is never so full that a lone item of any size would not fit.
 
     Args:
-        most_bytes: memory that it takes at most.
+        max_bytes: memory that it takes at most.
 
     Attributes:
         bytes: memory that it takes.
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._items: deque[tuple[Item, int]] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -50,7 +50,7 @@ class ByteQueue(Generic[Item]):
         """
         size += _ITEM_BYTES
         with self._changed:
-            while self._items and self.bytes + size > self._most_bytes and not self._closed:
+            while self._items and self.bytes + size > self._max_bytes and not self._closed:
                 if not wait:
                     return False
                 self._changed.wait()
@@ -65,7 +65,7 @@ class ByteQueue(Generic[Item]):
         """Wait until it is nearly full or closed, but not longer than told."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._closed or self.bytes > 0.9 * self._most_bytes, timeout_s
+                lambda: self._closed or self.bytes > 0.9 * self._max_bytes, timeout_s
             )
 
     def get(self, timeout_s: float | None = None) -> Item | None:

@@ -75,7 +75,7 @@ def read_messages(
         require_topic(bag, topic)
     for source in sources:
         with ExitStack() as stack:
-            with explained_reading(path):
+            with explain_bag_errors(path):
                 reader = stack.enter_context(_open(source))
             yield from _read(reader, path, topics, start_ns)
 
@@ -118,7 +118,7 @@ def _inspect_bag(path: Path) -> tuple[BagContents, list[_Source]]:
         raise MicroexprError(f'there is no bag {path}: check the path')
     sources: list[_Source] = []
     contents = []
-    with explained_reading(path):
+    with explain_bag_errors(path):
         files, complete = _find_files(path)
         for file in files:
             source, content = _inspect_file(file)
@@ -167,7 +167,7 @@ def _read_contents(source: _Source) -> _FileContents:
 def _open(source: _Source) -> Iterator[Reader]:
     with ExitStack() as stack:
         if isinstance(source, Path) and source.suffix == '.db3':
-            source = stack.enter_context(sqlite_file.settled(source))
+            source = stack.enter_context(sqlite_file.as_committed(source))
         yield stack.enter_context(Reader(cast('Any', source)))
 
 
@@ -191,7 +191,7 @@ def _read(
     messages = reader.messages(connections, start=start_ns) if connections else iter(())
     while True:
         # Only the library's own step is guarded, not what the caller does with a message.
-        with explained_reading(path):
+        with explain_bag_errors(path):
             item = next(messages, None)
         if item is None:
             return
@@ -206,7 +206,7 @@ def _read(
 
 
 @contextmanager
-def explained_reading(
+def explain_bag_errors(
     path: Path,
     kind: str = 'rosbag2 recording',
     remedy: str = 'give a complete bag folder, .db3 or .mcap file',

@@ -55,10 +55,10 @@ class SalvagedFile:
     def open(self, mode: str = 'rb') -> BinaryIO:
         """Open it for reading."""
         del mode
-        return io.BufferedReader(_Ended(self.path, self._size, self._end), 1 << 16)
+        return io.BufferedReader(_CompletedReader(self.path, self._size, self._end), 1 << 16)
 
 
-class _Ended(io.RawIOBase):
+class _CompletedReader(io.RawIOBase):
     """The first bytes of a file, and then others."""
 
     def __init__(self, path: Path, size: int, end: bytes) -> None:
@@ -95,7 +95,7 @@ class _Ended(io.RawIOBase):
 
 
 @dataclass
-class _Found:
+class _FoundChunk:
     """A chunk and the indexes that follow it."""
 
     entry: ChunkIndex
@@ -107,7 +107,7 @@ def _scan(file: BinaryIO, size: int) -> tuple[int, bytes]:
     if file.read(len(MAGIC)) != MAGIC:
         raise ValueError('no mcap file')
     summary = Summary()
-    chunks: list[_Found] = []
+    chunks: list[_FoundChunk] = []
     place = len(MAGIC)
     while len(head := file.read(_RECORD.size)) == _RECORD.size:
         opcode, length = _RECORD.unpack(head)
@@ -124,7 +124,7 @@ def _scan(file: BinaryIO, size: int) -> tuple[int, bytes]:
             summary.counts[channel] += 1
             summary.span.add(time_ns)
         elif opcode == Opcode.CHUNK:
-            chunks.append(_Found(_read_entry(file, place, after)))
+            chunks.append(_FoundChunk(_read_entry(file, place, after)))
         elif opcode == Opcode.MESSAGE_INDEX and chunks:
             _add_index(chunks[-1], file, place, after)
         place = after
@@ -135,7 +135,7 @@ def _scan(file: BinaryIO, size: int) -> tuple[int, bytes]:
     return place, _end(file, place, summary, chunks)
 
 
-def _end(file: BinaryIO, place: int, summary: Summary, chunks: list[_Found]) -> bytes:
+def _end(file: BinaryIO, place: int, summary: Summary, chunks: list[_FoundChunk]) -> bytes:
     """Return the indexes that were not written any more, and the summary."""
     missing = b''
     for found in chunks:
@@ -194,7 +194,7 @@ def _read_entry(file: BinaryIO, place: int, after: int) -> ChunkIndex:
     )
 
 
-def _add_index(found: _Found, file: BinaryIO, place: int, after: int) -> None:
+def _add_index(found: _FoundChunk, file: BinaryIO, place: int, after: int) -> None:
     channel, size = _INDEX.unpack(file.read(_INDEX.size))
     if size:
         found.entry.message_index_offsets[channel] = place

@@ -104,7 +104,7 @@ class SqliteFile:
 
 
 @contextmanager
-def settled(path: Path) -> Iterator[Path]:
+def as_committed(path: Path) -> Iterator[Path]:
     """Give a file as its last commit left it, whether its recorder goes on or was killed.
 
     It is for rosbags, which looks neither at locks nor at logs, and stays as it is meanwhile.

@@ -53,7 +53,7 @@ class Evt2Decoder(Decoder):
         self._state[_HIGH] = -1
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
-        """Decode one packet, as told by `Decoder`."""
+        """Decode one packet; see `Decoder.decode`."""
         words = self._words(payload, WORD_32, 4)
         t, x, y, p, trigger_t, trigger = _decode(
             words, self.height, self.width, self._state, self._counts

@@ -87,7 +87,7 @@ class Evt3Decoder(Decoder):
         self._state[[_HIGH, _LOW]] = -1
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
-        """Decode one packet, as told by `Decoder`."""
+        """Decode one packet; see `Decoder.decode`."""
         words = self._words(payload, WORD_16, 2)
         t, x, y, p, trigger_t, trigger = _decode(
             words, self.height, self.width, self._state, self._counts
@@ -111,7 +111,7 @@ class Evt3Encoder(Encoder):
         self._last_us = -1
 
     def encode(self, events: Events, triggers: Triggers | None = None) -> tuple[int, bytes]:
-        """Encode one packet, as told by `Encoder`."""
+        """Encode one packet; see `Encoder.encode`."""
         self._check_events(events)
         triggers = Triggers.empty() if triggers is None else triggers
         if len(triggers) and int(triggers.id.max()) > _MAX_TRIGGER_ID:

@@ -35,7 +35,7 @@ class LibcaerDecoder(Decoder):
     encoding = 'libcaer'
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
-        """Decode one packet, as told by `Decoder`."""
+        """Decode one packet; see `Decoder.decode`."""
         words = self._words(payload, WORD_32, 8)
         t, x, y, p, dropped = _decode(words, time_base, self.height, self.width)
         self._counts[DROPPED] += dropped
@@ -51,7 +51,7 @@ class LibcaerEncoder(Encoder):
         super().__init__(height, width, _AXIS_LIMIT)
 
     def encode(self, events: Events, triggers: Triggers | None = None) -> tuple[int, bytes]:
-        """Encode one packet, as told by `Encoder`."""
+        """Encode one packet; see `Encoder.encode`."""
         self._refuse_triggers(triggers)
         self._check_events(events)
         base_ns = first_time_ns(events.t) // 1000 * 1000

@@ -55,7 +55,7 @@ class LibcaerCmpDecoder(Decoder):
         self._state = np.zeros(_STATE_SIZE, np.int64)
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
-        """Decode one packet, as told by `Decoder`."""
+        """Decode one packet; see `Decoder.decode`."""
         words = self._words(payload, WORD_16, 2)
         t, x, y, p = _decode(
             words, time_base, self.height, self.width, self._state, self._counts, _LANES
@@ -72,7 +72,7 @@ class LibcaerCmpEncoder(Encoder):
         super().__init__(height, width, _AXIS_LIMIT)
 
     def encode(self, events: Events, triggers: Triggers | None = None) -> tuple[int, bytes]:
-        """Encode one packet, as told by `Encoder`."""
+        """Encode one packet; see `Encoder.encode`."""
         self._refuse_triggers(triggers)
         self._check_events(events)
         base_ns = first_time_ns(events.t) // 1000 * 1000

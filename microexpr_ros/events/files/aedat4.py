@@ -15,7 +15,7 @@ import numpy as np
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.files.columns import ColumnRules, Columns, interleave
-from microexpr_ros.events.files.recording import Recording, agree_on_sensor, explained
+from microexpr_ros.events.files.recording import Recording, agree_on_sensor, explain_read_errors
 
 _EVENTS: Final = 'events'
 _TRIGGERS: Final = 'triggers'
@@ -45,7 +45,7 @@ class Aedat4Recording(Recording):
     """
 
     def __init__(self, path: Path, sensor: tuple[int, int] | None = None) -> None:
-        with explained(path):
+        with explain_read_errors(path):
             streams = aedat.Decoder(path).id_to_stream()
             self._packets, cut_off = _count_packets(path)
         # The lowest number is the camera's own where programs added what they derived.
@@ -87,17 +87,17 @@ class Aedat4Recording(Recording):
         for part in self._read_stream(_TRIGGERS):
             edges = part[part['source'] != _RESET]
             self.losses[_RESETS] += len(part) - len(edges)
-            with explained(self.path):
+            with explain_read_errors(self.path):
                 channel, edge = _CHANNELS[edges['source']], _EDGES[edges['source']]
             yield Triggers(edges['t'].astype(np.int64) * 1000, channel, edge)
 
     def _read_stream(self, kind: str) -> Iterator[Any]:
         """Iterate over the packets of a stream; there are none if the file has no such stream."""
         left = self._count(kind)
-        with explained(self.path):
+        with explain_read_errors(self.path):
             decoder = aedat.Decoder(self.path)
         while left:
-            with explained(self.path):
+            with explain_read_errors(self.path):
                 packet = next(decoder, None)
             if packet is None:
                 return

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files.columns import ColumnRules, Columns, choose_unit
-from microexpr_ros.events.files.recording import Recording, agree_on_sensor, explained
+from microexpr_ros.events.files.recording import Recording, agree_on_sensor, explain_read_errors
 
 _BLOCK_ROWS: Final = 1 << 17
 _NAMES: Final = ('t', 'x', 'y', 'p')
@@ -65,7 +65,7 @@ class _Table:
 @contextmanager
 def _open_table(path: Path) -> Iterator[_Table]:
     with ExitStack() as stack:
-        with explained(path):
+        with explain_read_errors(path):
             if path.suffix.lower() == '.npy':
                 if zipfile.is_zipfile(path):
                     raise MicroexprError(f'{path} is an archive: give it the suffix .npz')
@@ -169,7 +169,7 @@ def _table_of_columns(path: Path, readers: Mapping[str, _ArrayReader]) -> _Table
 
 def _read_columns(path: Path, readers: Mapping[str, _ArrayReader], rows: int) -> Iterator[Columns]:
     for start in range(0, rows, _BLOCK_ROWS):
-        with explained(path):
+        with explain_read_errors(path):
             block = Columns(*(readers[name].read() for name in _NAMES))
         _require_rows(path, block, min(_BLOCK_ROWS, rows - start))
         yield block
@@ -189,7 +189,7 @@ def _table_of_one(path: Path, reader: _ArrayReader) -> _Table:
 def _read_rows(path: Path, reader: _ArrayReader, is_structured: bool) -> Iterator[Columns]:
     rows = reader.shape[0]
     for start in range(0, rows, _BLOCK_ROWS):
-        with explained(path):
+        with explain_read_errors(path):
             part = reader.read()
         if is_structured:
             block = Columns(*(part[name] for name in _NAMES))

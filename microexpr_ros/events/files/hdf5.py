@@ -16,7 +16,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files.columns import ColumnRules, Columns, choose_unit, interleave
 from microexpr_ros.events.files.raw import sensor_of
-from microexpr_ros.events.files.recording import Recording, agree_on_sensor, explained
+from microexpr_ros.events.files.recording import Recording, agree_on_sensor, explain_read_errors
 
 _BLOCK_ROWS: Final = 1 << 17
 _TRIGGERS: Final = 'EXT_TRIGGER/events'
@@ -138,7 +138,7 @@ def _require_filters(path: Path, dataset: Any) -> None:
 def _read_columns(path: Path, file: Any, layout: _Layout) -> Iterator[Columns]:
     for start in range(0, len(file[layout.datasets[0]]), _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)
-        with explained(path):
+        with explain_read_errors(path):
             parts = [file[dataset][rows] for dataset in layout.datasets]
             if len(parts) == 1:
                 parts = [parts[0][name] for name in 'txyp']
@@ -150,7 +150,7 @@ def _read_triggers(path: Path, file: Any) -> Iterator[Triggers]:
         return
     _require_filters(path, file[_TRIGGERS])
     for start in range(0, len(file[_TRIGGERS]), _BLOCK_ROWS):
-        with explained(path):
+        with explain_read_errors(path):
             part = file[_TRIGGERS][start : start + _BLOCK_ROWS]
             t, channel, edge = part['t'].astype(np.int64) * 1000, part['id'], part['p'] > 0
         yield Triggers(t, channel.astype(np.uint8), edge.astype(np.uint8))
@@ -161,7 +161,7 @@ def _open(path: Path) -> Iterator[Any]:
     # Its import brings further compressions.
     with suppress(ImportError):
         importlib.import_module('hdf5plugin')
-    with explained(path):
+    with explain_read_errors(path):
         file = h5py.File(path, 'r')
     with file:
         yield file

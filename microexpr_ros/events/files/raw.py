@@ -16,7 +16,7 @@ from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files.recording import (
     Recording,
     agree_on_sensor,
-    explained,
+    explain_read_errors,
     losses_of,
 )
 
@@ -29,7 +29,7 @@ class RawRecording(Recording):
     """A Prophesee .raw file: lines of text that start with a percent sign, then words."""
 
     def __init__(self, path: Path, sensor: tuple[int, int] | None = None) -> None:
-        with explained(path), path.open('rb') as file:
+        with explain_read_errors(path), path.open('rb') as file:
             header, self._start = _read_header(file)
         if not header:
             raise MicroexprError(
@@ -53,11 +53,11 @@ class RawRecording(Recording):
         size = max(1, self.path.stat().st_size - self._start)
         done = 0
         with ExitStack() as stack:
-            with explained(self.path):
+            with explain_read_errors(self.path):
                 file = stack.enter_context(self.path.open('rb'))
                 file.seek(self._start)
             while True:
-                with explained(self.path):
+                with explain_read_errors(self.path):
                     block = file.read(_BLOCK_BYTES)
                 if not block:
                     return

@@ -135,7 +135,7 @@ def agree_on_sensor(
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explain_read_errors(path: Path) -> Iterator[None]:
     """Tell in one line that a file cannot be read."""
     try:
         yield
