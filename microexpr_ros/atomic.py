@@ -18,7 +18,7 @@ from microexpr_ros.errors import MicroexprError
 def atomic_target(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield a hidden path; what is written there gets the target's name when the block ends.
 
-    An error leaves nothing behind, and whoever reads the target meanwhile never finds a part.
+    An error leaves nothing behind, and readers of the target never find a part of it.
 
     Args:
         target: File or folder.
@@ -49,7 +49,7 @@ def atomic_target(target: Path, *, replace: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def explain_write_errors(target: Path) -> Iterator[None]:
-    """Turn errors of the disk into one line that says what cannot be written.
+    """Turn errors of the disk into a MicroexprError that names what cannot be written.
 
     Raises:
         MicroexprError: Writing failed inside the block.
@@ -76,7 +76,7 @@ def _locked_folder(target: Path) -> Iterator[Path]:
     """Yield a hidden folder beside the target, empty and locked until the block ends.
 
     The system releases the lock of a process that is killed, so that the next writer of this
-    target can remove what was left.
+    target can remove what it left.
     """
     locked = target.parent / f'.{target.name}.unfinished'
     folder = locked / 'content'

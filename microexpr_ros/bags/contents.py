@@ -1,4 +1,4 @@
-"""What a bag holds: topics, messages, and which topic is meant."""
+"""What a bag holds: its topics and messages, and how a topic is found."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Topic:
 
     Attributes:
         name: with its leading slash.
-        type: ROS type; older names of EventPacket are told as the newer one.
+        type: ROS type; older names of EventPacket are replaced by the current one.
         messages: number of messages.
-        offered_qos: what its publishers offered, as far as the bag tells.
+        offered_qos: what its publishers offered, where the bag has recorded it.
     """
 
     name: str
@@ -40,8 +40,8 @@ class BagContents:
         topics: sorted by name.
         start_ns: time at which the first message was received; 0 if there is none.
         end_ns: time at which the last message was received; 0 if there is none.
-        complete: whether every file of the bag is there and, of mcap, was ended by its recorder.
-            What a recorder wrote before it was killed can be read all the same.
+        complete: whether all files of the bag exist and its recorder has ended each mcap file.
+            A bag whose recorder was killed is incomplete, and can still be read.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""Bags, read without ROS."""
+"""Reading bags without ROS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from microexpr_ros.bags.serialization import deserialize_packet
 from microexpr_ros.errors import MicroexprError
 
 _OLDER_NAMES: Final = {'event_array_msgs/msg/EventArray': EVENT_PACKET}
-"""Types of older recordings whose layout is that of a type of today."""
+"""Former names of types, of which the layout has not changed."""
 
 _SUFFIXES: Final = ('.mcap', '.db3')
 _FILES: Final = 'relative_file_paths'
@@ -101,7 +101,7 @@ def read_packets(
 
 @dataclass(frozen=True, slots=True)
 class _FileContents:
-    """What one file holds; the times as rosbags tells them."""
+    """Contents of one file; `end_ns` is 1 ns after the last message, as in rosbags."""
 
     connections: Sequence[Connection]
     messages: int
@@ -110,9 +110,9 @@ class _FileContents:
 
 
 def _inspect_bag(path: Path) -> tuple[BagContents, list[_Source]]:
-    """Return what a bag holds, and what to read it from.
+    """Return the contents of a bag and the sources to read its messages from.
 
-    One file is open at a time: a long recording has more of them than a process may open.
+    Only one file is open at a time: a long recording has more than a process may open.
     """
     if not path.exists():
         raise MicroexprError(f'there is no bag {path}: check the path')
@@ -126,8 +126,7 @@ def _inspect_bag(path: Path) -> tuple[BagContents, list[_Source]]:
             contents.append(content)
     if not files:
         raise MicroexprError(
-            f'{path} holds 0 bag files of the kinds {", ".join(_SUFFIXES)}: '
-            'give the folder of a bag'
+            f'{path} holds no files of a bag ({", ".join(_SUFFIXES)}): give the folder of a bag'
         )
     return _merge(path, contents, complete and sources == files), sources
 
@@ -138,7 +137,7 @@ def _find_files(path: Path) -> tuple[list[Path], bool]:
         return [path], True
     information = metadata.read(path)
     if information.get('compression_mode', '').lower() not in ('', 'none'):
-        # What is compressed as a whole is found through metadata.yaml alone.
+        # Bags with compressed files or messages are readable through metadata.yaml only.
         return [path], True
     there = _storage_files(path)
     named = [path / Path(name).name for name in information.get(_FILES, ())] or there
@@ -149,7 +148,7 @@ def _inspect_file(file: Path) -> tuple[_Source, _FileContents]:
     try:
         return file, _read_contents(file)
     except Exception:
-        # rosbags says in many ways that a file has no end.
+        # rosbags raises many types of errors for a file without its end.
         if file.suffix != '.mcap':
             raise
     salvaged = SalvagedFile(file)
@@ -190,7 +189,7 @@ def _read(
     offers = {c.id: _offered_qos(c) for c in connections}
     messages = reader.messages(connections, start=start_ns) if connections else iter(())
     while True:
-        # Only the library's own step is guarded, not what the caller does with a message.
+        # Only errors of the library are explained, not those of the caller.
         with explain_bag_errors(path):
             item = next(messages, None)
         if item is None:
@@ -211,7 +210,7 @@ def explain_bag_errors(
     kind: str = 'rosbag2 recording',
     remedy: str = 'give a complete bag folder, .db3 or .mcap file',
 ) -> Iterator[None]:
-    """Tell in one line that a bag cannot be read: a damaged one can fail anywhere in rosbags."""
+    """Turn any error into a MicroexprError: a damaged bag can fail anywhere in rosbags."""
     try:
         yield
     except Exception as error:
@@ -238,6 +237,5 @@ def _merge(path: Path, contents: Sequence[_FileContents], complete: bool) -> Bag
     if not filled:
         return BagContents(path, topics, 0, 0, complete)
     start_ns = min(content.start_ns for content in filled)
-    # rosbags tells the time after the last message.
     end_ns = max(content.end_ns for content in filled) - 1
     return BagContents(path, topics, start_ns, end_ns, complete)

@@ -22,7 +22,7 @@ from microexpr_ros.bags.serialization import read_sequence_number
 CACHE_BYTES: Final = 100 * 1024 * 1024
 
 _FLUSH_S: Final = 0.5
-"""What is older than this, and the time that writing takes, survives a kill."""
+"""Time between flushes. Messages older than this, plus the time of a write, survive a kill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ class RecorderProgress:
 
     Attributes:
         messages: messages written, by topic.
-        overrun: messages that are lost because the disk was too slow or failed, by topic.
-        lost_packets: event packets that never arrived, as gaps in `seq` tell, by topic.
-        uncountable: topics whose lost packets cannot be told.
+        overrun: messages lost because the disk was too slow or failed, by topic.
+        lost_packets: event packets that never arrived, counted by gaps in `seq`, by topic.
+        uncountable: topics whose lost packets cannot be counted.
         bytes: size of the bag.
-        cached_bytes: size of what waits to be written.
+        cached_bytes: size of the messages that wait to be written.
         files: number of files.
     """
 
@@ -70,23 +70,23 @@ class RecorderProgress:
 
     @property
     def lost(self) -> int:
-        """All that is missing."""
+        """Number of all messages that are missing."""
         return sum(self.overrun.values()) + sum(self.lost_packets.values())
 
 
 class BagRecorder:
-    """Writes what arrives to a bag, on a thread of its own.
+    """Writes messages to a bag, on a thread of its own.
 
     Attributes:
         error: why nothing more can be written, None while it can.
     """
 
     def __init__(self, bag: BagFolder, cache_bytes: int = CACHE_BYTES) -> None:
-        """Begin.
+        """Start the thread.
 
         Args:
             bag: The bag, which is closed at the end.
-            cache_bytes: What may wait to be written at most.
+            cache_bytes: Most bytes that may wait to be written.
         """
         self.error: Exception | None = None
         self._bag = bag
@@ -100,14 +100,14 @@ class BagRecorder:
 
     @property
     def path(self) -> Path:
-        """The bag."""
+        """Folder of the bag."""
         return self._bag.path
 
     def put(self, arrival: Arrival) -> None:
-        """Take in a message; it is counted as lost if the cache is full.
+        """Add a message; it is counted as lost if the cache is full.
 
         Raises:
-            MicroexprError: It is no event packet although its type says so.
+            MicroexprError: A message of the type of event packets is not one.
         """
         if arrival.type == EVENT_PACKET:
             gaps = self._gaps.setdefault(arrival.topic, SequenceGaps())
@@ -116,7 +116,7 @@ class BagRecorder:
             self._overrun[arrival.topic] += 1
 
     def give_up_counting(self, topic: str) -> bool:
-        """Do not count the lost packets of a topic any more, since several publishers number them.
+        """Stop counting the lost packets of a topic: several publishers number its packets.
 
         Returns:
             Whether this is new.
@@ -126,7 +126,7 @@ class BagRecorder:
         return new
 
     def progress(self) -> RecorderProgress:
-        """Return how far it is."""
+        """Return what has been written and lost so far."""
         return RecorderProgress(
             messages=dict(self._messages),
             overrun=dict(self._overrun),
@@ -142,10 +142,10 @@ class BagRecorder:
         )
 
     def close(self) -> None:
-        """Write what waits, and end the bag."""
+        """Write the waiting messages and end the bag."""
         self._queue.close()
         self._thread.join()
-        # None of these unless there was an error.
+        # Both are empty unless there was an error.
         unwritten = self._messages - self._bag.kept
         while (arrival := self._queue.get()) is not None:
             self._overrun[arrival.topic] += 1

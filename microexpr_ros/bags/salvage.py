@@ -1,4 +1,4 @@
-"""Files in the mcap format whose recorder was killed before it could end them."""
+"""Reading mcap files whose recorder was killed before it could end them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _ENTRY_BYTES: Final = 16
 
 
 class SalvagedFile:
-    """A file as it were if its recorder had ended it behind the last intact record.
+    """A file as if its recorder had ended it after the last intact record.
 
-    It offers what rosbags asks of a path. The file itself stays as it is.
+    It has the methods of a path that rosbags calls. The file itself is not changed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +45,7 @@ class SalvagedFile:
         return str(self.path)
 
     def exists(self) -> bool:
-        """Return True: it was there when it was scanned."""
+        """Return True: the file has been scanned."""
         return True
 
     def is_dir(self) -> bool:
@@ -59,7 +59,7 @@ class SalvagedFile:
 
 
 class _CompletedReader(io.RawIOBase):
-    """The first bytes of a file, and then others."""
+    """Reads the first bytes of a file, then the end that it lacks."""
 
     def __init__(self, path: Path, size: int, end: bytes) -> None:
         self._file = path.open('rb', buffering=0)
@@ -103,7 +103,7 @@ class _FoundChunk:
 
 
 def _scan(file: BinaryIO, size: int) -> tuple[int, bytes]:
-    """Return the size of a file's complete records, and what is to follow them."""
+    """Return the size of a file's complete records, and the bytes that end it."""
     if file.read(len(MAGIC)) != MAGIC:
         raise ValueError('no mcap file')
     summary = Summary()
@@ -129,18 +129,18 @@ def _scan(file: BinaryIO, size: int) -> tuple[int, bytes]:
             _add_index(chunks[-1], file, place, after)
         place = after
         file.seek(place)
-    # After a power cut, what was written last may be there by its length alone.
+    # After a power cut, the last chunks may have their length but not their contents.
     while chunks and not _is_intact(file, chunks[-1].entry):
         place = chunks.pop().entry.chunk_start_offset
     return place, _end(file, place, summary, chunks)
 
 
 def _end(file: BinaryIO, place: int, summary: Summary, chunks: list[_FoundChunk]) -> bytes:
-    """Return the indexes that were not written any more, and the summary."""
+    """Return the missing message indexes and the summary."""
     missing = b''
     for found in chunks:
         known = {channel.id for channel in summary.channels}
-        # Some recorders write no indexes, and of the last chunk's some may be missing.
+        # Some recorders write no indexes, and the last chunk may lack some of its own.
         indexed = found.counts and found is not chunks[-1]
         if not indexed or not known.issuperset(found.counts):
             records = breakup_chunk(_read_chunk(file, found.entry), validate_crc=True)
@@ -159,7 +159,7 @@ def _end(file: BinaryIO, place: int, summary: Summary, chunks: list[_FoundChunk]
 def _index(messages: Iterable[Message]) -> list[MessageIndex]:
     """Return the times of the messages of each channel, without their places.
 
-    Nobody looks at these: rosbags reads a chunk from its beginning.
+    rosbags does not use these: it reads a chunk from its beginning.
     """
     indexes: dict[int, MessageIndex] = {}
     for message in messages:
@@ -169,7 +169,7 @@ def _index(messages: Iterable[Message]) -> list[MessageIndex]:
 
 
 def _add(summary: Summary, record: Schema | Channel) -> None:
-    """Take in a schema or a channel that is not yet known; files may repeat them."""
+    """Add a schema or a channel if it is new; files may repeat them."""
     records: list[Schema] | list[Channel] = (
         summary.schemas if isinstance(record, Schema) else summary.channels
     )
@@ -206,7 +206,7 @@ def _is_intact(file: BinaryIO, entry: ChunkIndex) -> bool:
     try:
         breakup_chunk(_read_chunk(file, entry), validate_crc=True)
     except Exception:
-        # Damage shows anywhere: in the lengths, in the decompression, in the checksum.
+        # Damage can show in the lengths, in the decompression or in the checksum.
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""Bags that appear as a whole, or not at all."""
+"""Writing bags that appear as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 
 class BagWriter:
-    """Writes a bag that appears as a whole, or not at all.
-
-    It is there when the `with` block ends; an error leaves nothing behind.
+    """Writes a bag that appears when the `with` block ends; an error leaves nothing behind.
 
     Example:
         >>> import tempfile
