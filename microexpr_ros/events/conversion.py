@@ -1,4 +1,4 @@
-"""Recordings from one format to another."""
+"""Converting recordings from one format to another."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _KIBIBYTE: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What a conversion did.
+    """Summary of a conversion.
 
     Attributes:
         source: format of the recording, for people.
@@ -42,8 +42,8 @@ class Conversion:
         events_out: events written.
         triggers: triggers written.
         frames: frames written.
-        dropped: how much was left out, by reason.
-        times_cut: events whose times were cut to whole us: only mono tells ns.
+        dropped: number of items left out, by reason.
+        times_cut: events whose times were truncated to whole us: only mono has ns.
         seconds: wall time.
         peak_mb: largest memory of this process so far, in MiB.
     """
@@ -73,19 +73,19 @@ def convert_recording(
 ) -> Conversion:
     """Write a recording as a .raw file (EVT3) or as a bag of event packets and images.
 
-    The target appears as a whole or not at all; memory does not grow with the recording. What
-    else a rosbag2 holds goes into the new bag as it is.
+    The target appears as a whole or not at all; memory does not grow with the recording. Other
+    messages of a rosbag2 are copied to the new bag.
 
     Args:
         recording: What to read.
         target: A new file with the suffix .raw, or a new folder.
         encoding: Encoding of a bag's packets, one of codecs.ENCODINGS.
-        packet_ns: Time that a packet covers at most.
+        packet_ns: Longest time that a packet covers.
         topic: Topic of a bag's packets.
         image_topic: Topic of a bag's images, if the recording has frames.
         storage: Storage of a bag, mcap or sqlite3.
-        compression: Of an mcap bag: zstd or none. Encoded events are dense: it saves a fifth of
-            the space, and costs as much time as all the rest.
+        compression: Of an mcap bag: zstd or none. Encoded events are dense: zstd saves a fifth of
+            the space and doubles the time.
         on_progress: Called with the fraction that is done.
 
     Raises:
@@ -104,7 +104,9 @@ def convert_recording(
         )
     for name in () if is_raw else (topic, image_topic):
         if not _TOPIC_NAME.fullmatch(name):
-            raise MicroexprError(f'{name!r} is no name of a topic: {EVENTS_TOPIC} would be one')
+            raise MicroexprError(
+                f'{name!r} is not the name of a topic: give one such as {EVENTS_TOPIC}'
+            )
     counter = _Counter(recording, encoding, on_progress)
     if is_raw:
         with atomic_target(target) as hidden, explain_write_errors(target):
@@ -146,7 +148,7 @@ def convert_recording(
 
 
 class _Counter:
-    """Counts what passes, and takes out the triggers that an encoding cannot tell."""
+    """Counts the items that are converted, and leaves out triggers that an encoding lacks."""
 
     def __init__(
         self, recording: Recording, encoding: str, on_progress: Callable[[float], object]
@@ -186,10 +188,10 @@ class _Counter:
 
 @kernel
 def _count_fractions(times: NDArray[np.int64]) -> Integer:
-    """Return how many times are no whole us."""
+    """Return how many times are not whole us."""
     count: Integer = 0
     for i in range(len(times)):
-        # Unsigned division is the faster one; no time is negative.
+        # Unsigned division is faster, and no time is negative.
         count += np.uint64(times[i]) % np.uint64(1000) != 0
     return count
 
@@ -197,7 +199,7 @@ def _count_fractions(times: NDArray[np.int64]) -> Integer:
 def _in_order(
     packets: Iterator[EventPacket], counter: _Counter, epoch_ns: int
 ) -> Iterator[tuple[int, EventPacket | Frame | Message]]:
-    """Return all that goes into a bag, each with its time in ns, in the order of these."""
+    """Merge packets, frames and other messages in the order of their times in ns."""
     streams: tuple[Iterator[tuple[int, EventPacket | Frame | Message]], ...] = (
         ((packet.stamp_ns, packet) for packet in packets),
         ((epoch_ns + frame.t, frame) for frame in counter.frames()),
@@ -223,7 +225,7 @@ def _write_raw(recording: Recording, counter: _Counter, path: Path) -> None:
 def _peak_mb() -> float:
     status = Path('/proc/self/status')
     if status.is_file():
-        # Unlike getrusage, this forgets the process that started this one.
+        # Unlike getrusage, this does not include the process that forked this one.
         return int(status.read_text().partition('VmHWM:')[2].split()[0]) / _KIBIBYTE
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # macOS counts bytes, others KiB.

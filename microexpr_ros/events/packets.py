@@ -1,4 +1,4 @@
-"""How a stream of events is cut into packets."""
+"""Cutting a stream of events into packets."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.topics import EVENT_CAMERA
 
 PACKET_NS: Final = 2_000_000
-"""Time that a packet covers at most: a fifth of a slice, so that slices close promptly."""
+"""Longest time that a packet covers: a fifth of a slice, so that slices close promptly."""
 
 PACKET_BYTES: Final = 400_000
-"""Size of a packet at most: the default ROS transport loses larger best-effort messages."""
+"""Largest size of a packet: the default ROS transport loses larger best-effort messages."""
 
 # Four words of EVT3, or one event of the other encodings; half for triggers, half for events.
 _BYTES_PER_EVENT: Final = 16
@@ -47,12 +47,12 @@ def packetize(
         width: Columns of the sensor.
         encoding: One of codecs.ENCODINGS.
         frame_id: Coordinate frame of the camera.
-        epoch_ns: Host time at sensor time 0; a packet is stamped with its first event's.
-        packet_ns: Time that a packet covers at most.
-        packet_bytes: Size of a packet at most.
+        epoch_ns: Host time at sensor time 0; a packet's stamp is the host time of its first event.
+        packet_ns: Longest time that a packet covers.
+        packet_bytes: Largest size of a packet.
 
     Raises:
-        MicroexprError: Times decrease, or something does not fit the sensor or the encoding.
+        MicroexprError: Times decrease, or events do not fit the sensor or the encoding.
 
     Example:
         >>> times = np.array([0, 1_000_000, 5_000_000])

@@ -154,16 +154,16 @@ def test_damaged_bags_raise_nothing_else(bag):
 
 
 @pytest.mark.parametrize('content', [b'metadata: [', b'a: 1'])
-def test_foreign_metadata_is_told(tmp_path, content):
+def test_foreign_metadata_is_an_error(tmp_path, content):
     (tmp_path / 'metadata.yaml').write_bytes(content)
     with pytest.raises(MicroexprError, match='cannot read'):
         bags.read_contents(tmp_path)
 
 
-def test_what_is_no_bag_is_told(tmp_path):
+def test_what_is_no_bag_is_an_error(tmp_path):
     with pytest.raises(MicroexprError, match='there is no bag'):
         bags.read_contents(tmp_path / 'nothing')
-    with pytest.raises(MicroexprError, match='0 bag files'):
+    with pytest.raises(MicroexprError, match='holds no files of a bag'):
         bags.read_contents(tmp_path)
     foreign = tmp_path / 'foreign.db3'
     sqlite3.connect(foreign).execute('CREATE TABLE a(b)')

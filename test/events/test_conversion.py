@@ -281,7 +281,7 @@ def test_a_name_of_a_format_that_is_only_read_is_refused(tmp_path, source, name)
 @pytest.mark.parametrize('topic', ['bad topic', '', '/', '/a//b', '/1st', 'a/', '/é'])
 def test_a_topic_that_ros_would_refuse_is_refused(tmp_path, source, topic):
     for options in ({'topic': topic}, {'image_topic': topic}):
-        with pytest.raises(MicroexprError, match='is no name of a topic'):
+        with pytest.raises(MicroexprError, match='is not the name of a topic'):
             convert_recording(open_recording(source[0]), tmp_path / 'bag', **options)
 
 

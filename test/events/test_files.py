@@ -233,7 +233,7 @@ def test_raw_of_other_encodings_is_told(tmp_path):
     path = tmp_path / 'events.raw'
     for header, message in (
         ('% evt 2.1\n', 'encoded as EVT21, not EVT2 or EVT3'),
-        ('% camera x\n', 'encoded as nothing that its header names, not EVT2 or EVT3'),
+        ('% camera x\n', 'encoded as an unknown encoding, not EVT2 or EVT3'),
         ('', 'does not begin with the header of a Prophesee'),
     ):
         write_raw(path, header, EVT3_WORDS)

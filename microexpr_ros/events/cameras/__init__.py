@@ -1,4 +1,4 @@
-"""Live event cameras, whatever library reads them, behind one protocol."""
+"""Live event cameras: one interface for all libraries that read them."""
 
 from __future__ import annotations
 

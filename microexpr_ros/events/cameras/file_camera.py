@@ -1,4 +1,4 @@
-"""A recording that stands in for a camera."""
+"""A recording that plays as a camera."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _ROUND_GAP_NS: Final = 1_000_000
 
 
 class FileCamera(Camera):
-    """Play a recording at its own pace, on one clock that goes on when it begins again.
+    """Plays a recording at its own pace; its clock runs on when the recording begins again.
 
     Args:
         recording: what to play.
         rate: speed; 1 is that of the recording.
-        loop: begin again at the end, as a camera never ends.
-        interval_ns: sensor time of a piece; pieces end at its multiples.
+        loop: whether to begin again at the end.
+        interval_ns: sensor time of a batch; batches end at its multiples.
     """
 
     def __init__(self, recording: Recording, rate: float, loop: bool, interval_ns: int) -> None:
@@ -51,7 +51,7 @@ class FileCamera(Camera):
         self._next = next(self._pieces, None)
         self.ended = self._next is None
         dropped, self._dropped = self._dropped, self._recording.dropped
-        # A recording that begins again may count from nothing.
+        # A recording that begins again may count from 0 again.
         lost = self._dropped - (dropped if dropped <= self._dropped else 0)
         lag_ns = max(-round(ahead_s * 1e9), 0)
         return replace(piece, arrival_ns=time.time_ns(), lost=lost, lag_ns=lag_ns)

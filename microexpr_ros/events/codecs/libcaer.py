@@ -43,7 +43,7 @@ class LibcaerDecoder(Decoder):
 
 
 class LibcaerEncoder(Encoder):
-    """Encodes libcaer: times are cut to whole us; a packet spans up to 2147 s."""
+    """Encodes libcaer: times are truncated to whole us; a packet spans up to 2147 s."""
 
     encoding = 'libcaer'
 
@@ -95,6 +95,6 @@ def _encode(
     words = np.empty(2 * len(t), np.uint32)
     for i in range(len(t)):
         words[2 * i] = 1 | (p[i] & 1) << 1 | y[i] << 2 | x[i] << 17
-        # Unsigned division is the faster one; no time is before the base.
+        # Unsigned division is faster, and no time is before the base.
         words[2 * i + 1] = np.uint64(t[i] - base_ns) // np.uint64(1000)
     return words

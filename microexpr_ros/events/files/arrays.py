@@ -1,4 +1,4 @@
-"""Events in numpy's .npy and .npz files."""
+"""Recordings in numpy's .npy and .npz files."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ArrayRecording(Recording):
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Four columns that are read from their starts, once."""
+    """Four columns of a file that are read once, in blocks."""
 
     rows: int
     blocks: Callable[[], Iterator[Columns]]
@@ -105,7 +105,7 @@ def _open_member(stack: ExitStack, archive: zipfile.ZipFile, name: str) -> IO[by
 
 @dataclass(frozen=True, slots=True)
 class _ArrayReader:
-    """An array that is read from its start, _BLOCK_ROWS rows at a time."""
+    """An array that is read in order, _BLOCK_ROWS rows at a time."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -129,12 +129,12 @@ def _from_member(open_member: Callable[[], IO[bytes]]) -> _ArrayReader:
 def _from_columns(
     open_member: Callable[[], IO[bytes]], shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> _ArrayReader:
-    """Read a table whose columns lie one after the other, each through a file of its own."""
+    """Read an array in Fortran order, each column through an open file of its own."""
     files = []
     for i in range(shape[1]):
         file = open_member()
         _read_npy_header(file)
-        # In steps, for a seek in an archive reads what it passes, up to 16 MB at once.
+        # In steps, because a seek in an archive reads all bytes on the way into memory.
         for row in range(0, i * shape[0], _BLOCK_ROWS):
             rows = min(_BLOCK_ROWS, i * shape[0] - row)
             file.seek(rows * dtype.itemsize, os.SEEK_CUR)

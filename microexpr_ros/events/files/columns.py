@@ -1,4 +1,4 @@
-"""Columns of numbers as files hold them, and what they say about events."""
+"""Columns of numbers as files hold them, and turning them into events."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class ColumnRules:
-    """What the columns of a file mean.
+    """How the columns of a file are turned into events.
 
     Attributes:
         path: the file, for errors.
         time_unit: unit of the times, a key of NS_OF_UNIT.
         height: rows of the sensor.
         width: columns of the sensor.
-        advice: what an error says to do where numbers make no events.
+        advice: remedy in errors about numbers that cannot be events.
     """
 
     path: Path
@@ -59,10 +59,10 @@ class ColumnRules:
     advice: str = 'repair the file'
 
     def to_events(self, block: Columns) -> Events:
-        """Return the events that columns tell.
+        """Return the events of some columns.
 
         Raises:
-            MicroexprError: There are numbers that make no events of this sensor.
+            MicroexprError: Some numbers cannot be events of this sensor.
         """
         scale = NS_OF_UNIT[self.time_unit]
         if not np.isfinite(block.t).all():
@@ -132,7 +132,7 @@ def choose_unit(path: Path, given: str | None, first: Columns | None) -> str:
 def _question_unit(path: Path, given: str, times: NDArray[Any]) -> None:
     """Refuse a unit that makes an impossible rate of events, warn of one that makes an odd rate.
 
-    Only where another unit makes a usual rate: otherwise the file is odd, not the unit.
+    Where no other unit makes a usual rate, the file is odd and not the unit.
     """
     ticks = float(times[-1]) - float(times[0])
     if len(times) < _ENOUGH_EVENTS or not 0 < ticks < np.inf:

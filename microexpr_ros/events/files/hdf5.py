@@ -24,13 +24,13 @@ _TRIGGERS: Final = 'EXT_TRIGGER/events'
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where the events of a file are.
+    """Names of the datasets with the events of a file.
 
     Attributes:
         name: for people.
         datasets: one with fields t, x, y and p, or one for each of these.
-        time_unit: unit of the times, None if the layout does not tell.
-        signs: other datasets by which it is known.
+        time_unit: unit of the times, None if the layout does not define it.
+        signs: other datasets by which the layout is recognized.
     """
 
     name: str
@@ -57,15 +57,15 @@ _FILTERS: Final = {
     32026: 'blosc2',
     _ECF: 'ECF',
 }
-"""Compressions that the HDF5 library only knows after a plug-in brought them."""
+"""Compressions that the HDF5 library only has through plug-ins."""
 
 
 class Hdf5Recording(Recording):
     """Events in an HDF5 file.
 
-    Known are `CD/events` of Metavision, with its triggers and its sensor; `events/{t,x,y,p}`,
-    which tell us and, as t_offset, the host time of 0 where they are DSEC's; and
-    `events/{ts,xs,ys,ps}`.
+    Three layouts are known: `CD/events` of Metavision, with triggers and sensor;
+    `events/{t,x,y,p}`, which in DSEC's files are in us, with the host time of 0 as t_offset;
+    and `events/{ts,xs,ys,ps}`.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class Hdf5Recording(Recording):
     ) -> None:
         with _open(path) as file:
             layout = _find_layout(path, file)
-            told = sensor_of({key.lower(): str(value) for key, value in file.attrs.items()})
+            stored = sensor_of({key.lower(): str(value) for key, value in file.attrs.items()})
             first = next(_read_columns(path, file, layout), None)
             self.time_unit = layout.time_unit or choose_unit(path, time_unit, first)
-            # DSEC's times are on the clock of its images once this is added.
+            # Added to DSEC's times, it makes those of its images.
             epoch_us = int(file['t_offset'][()]) if layout is _DSEC else 0
-        width, height = agree_on_sensor(path, told, sensor)
+        width, height = agree_on_sensor(path, stored, sensor)
         super().__init__(path, f'HDF5 {layout.name}', height, width, epoch_us * 1000)
 
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
@@ -105,7 +105,9 @@ def _find_layout(path: Path, file: Any) -> _Layout:
             break
     else:
         places = '; '.join(dict.fromkeys(', '.join(known.datasets) for known in _LAYOUTS))
-        raise MicroexprError(f'{path} has no events where they are known to be: {places}')
+        raise MicroexprError(
+            f'{path} has no events in a known layout: convert it to one of {places}'
+        )
     shapes = {file[name].shape for name in layout.datasets}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         raise MicroexprError(f'{path} has columns of the shapes {sorted(shapes)}: repair it')
@@ -158,7 +160,7 @@ def _read_triggers(path: Path, file: Any) -> Iterator[Triggers]:
 
 @contextmanager
 def _open(path: Path) -> Iterator[Any]:
-    # Its import brings further compressions.
+    # Importing it registers further compressions.
     with suppress(ImportError):
         importlib.import_module('hdf5plugin')
     with explain_read_errors(path):

@@ -1,4 +1,4 @@
-"""Recordings of event packets, whatever the container."""
+"""Recordings of event packets in any container."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _UNENDED: Final = 'files_cut_off'
 class PacketRecording(Recording):
     """A topic of event packets in a bag.
 
-    Packets that are missing in the bag, as a gap of their numbers tells, count as losses, and so
-    do restarts of the camera.
+    Missing packets, counted by gaps between packet numbers, are losses, and so are restarts of
+    the camera.
     """
 
     def __init__(
@@ -36,19 +36,19 @@ class PacketRecording(Recording):
         sensor: tuple[int, int] | None = None,
         read_others: Callable[[], Iterator[bags.Message]] = lambda: iter(()),
     ) -> None:
-        """Look at the first packets.
+        """Read the first packets.
 
         Args:
             path: The bag.
             container: Its format, for people.
             topic: Name of the topic.
             read: Iterates over the packets of the topic from the first.
-            messages: How many packets there are.
-            sensor: Columns and rows of the sensor, if they are given.
-            read_others: Iterates over what else is in the bag and can be copied.
+            messages: Number of packets.
+            sensor: Columns and rows of the sensor, if the user gives them.
+            read_others: Iterates over the other messages of the bag that can be copied.
 
         Raises:
-            MicroexprError: There are no packets, or the sensor is another one.
+            MicroexprError: There are no packets, or the given sensor is not theirs.
         """
         self.topic = topic
         self._packets = read
@@ -65,7 +65,7 @@ class PacketRecording(Recording):
         self.losses |= {_MISSING: 0, RESTARTS: 0}
 
     def others(self) -> Iterator[bags.Message]:
-        """Iterate over the other messages, as told by `Recording`."""
+        """Iterate over the other messages; see `Recording.others`."""
         return self._others()
 
     def _find_epoch(self, height: int, width: int) -> int:
@@ -103,7 +103,7 @@ def open_rosbag2(
 
     Args:
         path: Folder, or .mcap or .db3 file.
-        sensor: Columns and rows of the sensor, if they are given.
+        sensor: Columns and rows of the sensor, if the user gives them.
         topic: Topic to take, if there is more than one of event packets.
 
     Raises:
@@ -124,6 +124,6 @@ def open_rosbag2(
 
     recording = PacketRecording(path, 'rosbag2', name, read, messages, sensor, read_others)
     recording.other_messages = sum(t.messages for t in bag.topics) - messages
-    # A recorder that was killed loses what it had not yet written, and nobody knows how much.
+    # A recorder that was killed lost messages that it had not written, an unknown number.
     recording.losses[_UNENDED] = int(not bag.complete)
     return recording

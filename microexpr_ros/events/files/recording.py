@@ -1,4 +1,4 @@
-"""What recordings of all formats have in common."""
+"""The base class of recordings, and helpers of all formats."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Recording(ABC):
         kind: its format, for people.
         height: rows of the sensor.
         width: columns of the sensor.
-        epoch_ns: host time at sensor time 0; 0 if the recording does not say.
-        losses: how much was left out so far, by reason.
+        epoch_ns: host time at sensor time 0; 0 if it is not recorded.
+        losses: number of items left out so far, by reason.
         fraction: how much of the recording `chunks` has read, 0 to 1.
         other_messages: number of messages besides the events', in a bag.
         frame_id: coordinate frame of the camera.
@@ -92,7 +92,7 @@ class Recording(ABC):
         return iter(())
 
     def others(self) -> Iterator[Message]:
-        """Iterate over what else is in a bag and can be copied; other formats have nothing.
+        """Iterate over the other messages of a bag that can be copied; other formats have none.
 
         Raises:
             MicroexprError: The recording is damaged.
@@ -101,11 +101,11 @@ class Recording(ABC):
 
     @abstractmethod
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
-        """Iterate as `chunks` does, in the order of the file."""
+        """Iterate over the pieces of `chunks`, in the order of the file."""
 
 
 def losses_of(decoder: Decoder) -> dict[str, int]:
-    """Return what a decoder left out so far, by reason."""
+    """Return how many items a decoder left out so far, by reason."""
     return {
         OUTSIDE_SENSOR: decoder.dropped,
         UNDATED: decoder.undated,
@@ -114,34 +114,34 @@ def losses_of(decoder: Decoder) -> dict[str, int]:
 
 
 def agree_on_sensor(
-    path: Path, told: tuple[int, int] | None, given: tuple[int, int] | None
+    path: Path, stored: tuple[int, int] | None, given: tuple[int, int] | None
 ) -> tuple[int, int]:
-    """Return the columns and rows of the sensor that a file tells or a user gives.
+    """Return the columns and rows of the sensor that are stored in a file or given by the user.
 
     Raises:
-        MicroexprError: Neither does, or they differ.
+        MicroexprError: They are neither stored nor given, or differ.
     """
-    if told is not None and given is not None and told != given:
+    if stored is not None and given is not None and stored != given:
         raise MicroexprError(
-            f'{path} is from a sensor of {told[0]} x {told[1]} pixels, not {given[0]} x '
+            f'{path} is from a sensor of {stored[0]} x {stored[1]} pixels, not {given[0]} x '
             f'{given[1]}: leave out --sensor'
         )
-    agreed = told or given
+    agreed = stored or given
     if agreed is None:
         raise MicroexprError(
-            f'{path} does not say how large its sensor is: give --sensor WIDTHxHEIGHT'
+            f'{path} does not contain its sensor size: give --sensor WIDTHxHEIGHT'
         )
     return agreed
 
 
 @contextmanager
 def explain_read_errors(path: Path) -> Iterator[None]:
-    """Tell in one line that a file cannot be read."""
+    """Turn errors of reading into a MicroexprError that names the file."""
     try:
         yield
     except _READ_ERRORS as error:
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise MicroexprError(
-            f'cannot read {path} ({reason}): it is damaged or no {path.suffix} file, '
-            'so copy or record it again'
+            f'cannot read {path} ({reason}): it is damaged or not a {path.suffix} '
+            'file: copy or record it again'
         ) from error

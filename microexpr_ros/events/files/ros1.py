@@ -1,4 +1,4 @@
-"""Events in bags of ROS 1."""
+"""Recordings in bags of ROS 1."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def open_ros1(
 
     Args:
         path: A .bag file.
-        sensor: Columns and rows of the sensor, where the bag does not say.
+        sensor: Columns and rows of the sensor, if the bag does not contain them.
         topic: Topic to take, if there is more than one of events.
 
     Raises:
@@ -112,7 +112,7 @@ def _read(path: Path, topic: str, parse: Callable[[bytes], _Message]) -> Iterato
 
 
 def _to_packet(raw: bytes) -> EventPacket:
-    """Return the packet that serialized bytes of ROS 1 tell."""
+    """Return the packet of a serialized ROS 1 message."""
     stamp_ns, frame_id, start = _header(raw)
     height, width, seq, time_base, size = struct.unpack_from('<2I2QI', raw, start)
     encoding = raw[start + 28 : start + 28 + size].decode()
