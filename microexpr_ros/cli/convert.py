@@ -88,4 +88,5 @@ def convert(
         f'{report.frames} frames in {report.seconds:.1f} s (memory {report.peak_mb:.0f} MB); '
         f'left out: {", ".join(lost) or "nothing"}'
         + (f'; {report.times_cut} times cut to whole us' if report.times_cut else '')
+        + (f'; {report.times_held} times out of order raised' if report.times_held else '')
     )

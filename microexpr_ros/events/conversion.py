@@ -44,6 +44,7 @@ class Conversion:
         frames: frames written.
         dropped: number of items left out, by reason.
         times_cut: events whose times were truncated to whole us: only mono has ns.
+        times_held: events and triggers out of order, whose times were raised to the newest before.
         seconds: wall time.
         peak_mb: largest memory of this process so far, in MiB.
     """
@@ -55,6 +56,7 @@ class Conversion:
     frames: int
     dropped: dict[str, int]
     times_cut: int
+    times_held: int
     seconds: float
     peak_mb: float
 
@@ -142,6 +144,7 @@ def convert_recording(
         frames=counter.frames_out,
         dropped=recording.losses | counter.losses,
         times_cut=counter.times_cut,
+        times_held=recording.held,
         seconds=round(time.perf_counter() - start_s, 3),
         peak_mb=round(_peak_mb(), 1),
     )

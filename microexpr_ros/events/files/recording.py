@@ -7,10 +7,12 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from microexpr_ros.bags import Message
 from microexpr_ros.errors import MicroexprError
@@ -21,6 +23,15 @@ from microexpr_ros.topics import EVENT_CAMERA
 OUTSIDE_SENSOR: Final = 'outside_sensor'
 UNDATED: Final = 'undated'
 """Reasons for which an event of a recording is left out."""
+
+_MAX_BACK_NS: Final = 1_000_000_000
+"""A larger step back is a clock that was set back: its events are not out of order."""
+
+_FEW: Final = 4
+_MAX_SHARE: Final = 0.1
+"""Times that may be out of order: a few, and this share of all."""
+
+_NEVER_NS: Final = -(1 << 62)
 
 _READ_ERRORS: Final = (
     OSError,
@@ -43,6 +54,7 @@ class Recording(ABC):
         width: columns of the sensor.
         epoch_ns: host time at sensor time 0; 0 if it is not recorded.
         losses: number of items left out so far, by reason.
+        held: events and triggers so far whose times were raised, because they were out of order.
         fraction: how much of the recording `chunks` has read, 0 to 1.
         other_messages: number of messages besides the events', in a bag.
         frame_id: coordinate frame of the camera.
@@ -55,6 +67,7 @@ class Recording(ABC):
         self.width = width
         self.epoch_ns = epoch_ns
         self.losses = {OUTSIDE_SENSOR: 0, UNDATED: 0}
+        self.held = 0
         self.fraction = 0.0
         self.other_messages = 0
         self.frame_id = EVENT_CAMERA
@@ -67,20 +80,19 @@ class Recording(ABC):
     def chunks(self) -> Iterator[tuple[Events, Triggers]]:
         """Iterate over the recording from its start, in pieces of a few MB.
 
+        Times do not decrease: an event or a trigger that is out of order gets the newest time
+        before it, and counts in `held`.
+
         Raises:
-            MicroexprError: The recording is damaged or does not fit the sensor, or its times
-                decrease.
+            MicroexprError: The recording is damaged, does not fit the sensor, or is out of order
+                by more than a second or in more than a tenth of its events.
         """
-        newest = np.empty(0, np.int64)
+        self.held = 0
+        events_order, triggers_order = _TimeOrder(self.path), _TimeOrder(self.path)
         for events, triggers in self._read():
-            for times in (np.append(newest, events.t[:1]), events.t):
-                if step := find_step_back(times):
-                    raise MicroexprError(
-                        f'times in {self.path} decrease from {times[step - 1]} to {times[step]} '
-                        'ns: sort its events by time'
-                    )
-            if len(events):
-                newest = events.t[-1:]
+            events = replace(events, t=events_order.hold(events.t))
+            triggers = replace(triggers, t=triggers_order.hold(triggers.t))
+            self.held = events_order.held + triggers_order.held
             yield events, triggers
 
     def frames(self) -> Iterator[Frame]:
@@ -102,6 +114,43 @@ class Recording(ABC):
     @abstractmethod
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
         """Iterate over the pieces of `chunks`, in the order of the file."""
+
+
+class _TimeOrder:
+    """Raises times that are out of order, and counts them.
+
+    Attributes:
+        held: number of times raised so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.held = 0
+        self._path = path
+        self._seen = 0
+        self._newest_ns = _NEVER_NS
+
+    def hold(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return times none of which is less than an earlier one, also of earlier calls.
+
+        Raises:
+            MicroexprError: A time is too far back, or too many are out of order.
+        """
+        if len(times) == 0:
+            return times
+        self._seen += len(times)
+        if times[0] < self._newest_ns or find_step_back(times):
+            held = np.maximum.accumulate(np.maximum(times, self._newest_ns))
+            back_ns = held - times
+            self.held += int(np.count_nonzero(back_ns))
+            if back_ns.max() > _MAX_BACK_NS or self.held > _FEW + _MAX_SHARE * self._seen:
+                worst = int(back_ns.argmax())
+                raise MicroexprError(
+                    f'times in {self._path} decrease from {held[worst]} to {times[worst]} ns: '
+                    'sort its events by time'
+                )
+            times = held
+        self._newest_ns = int(times[-1])
+        return times
 
 
 def losses_of(decoder: Decoder) -> dict[str, int]:
