@@ -42,6 +42,7 @@ class BagContents:
         end_ns: time at which the last message was received; 0 if there is none.
         complete: whether all files of the bag exist and its recorder has ended each mcap file.
             A bag whose recorder was killed is incomplete, and can still be read.
+        unlisted: files in its folder that are not read, because metadata.yaml does not name them.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class BagContents:
     start_ns: int
     end_ns: int
     complete: bool = True
+    unlisted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeAlias, cast
 
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos
 from rosbags.rosbag2 import Reader
+from zstandard import ZstdDecompressor
 
 from microexpr_ros.bags import metadata, sqlite_file
 from microexpr_ros.bags.contents import (
@@ -30,6 +33,9 @@ _OLDER_NAMES: Final = {'event_array_msgs/msg/EventArray': EVENT_PACKET}
 """Former names of types, of which the layout has not changed."""
 
 _SUFFIXES: Final = ('.mcap', '.db3')
+_COMPRESSED: Final = '.zstd'
+"""Appended to the name of a file that its recorder compressed as a whole when it was full."""
+
 _FILES: Final = 'relative_file_paths'
 
 _Source: TypeAlias = Path | SalvagedFile
@@ -119,7 +125,7 @@ def _inspect_bag(path: Path) -> tuple[BagContents, list[_Source]]:
     sources: list[_Source] = []
     contents = []
     with explain_bag_errors(path):
-        files, complete = _find_files(path)
+        files, missing, unlisted = _find_files(path)
         for file in files:
             source, content = _inspect_file(file)
             sources.append(source)
@@ -128,20 +134,28 @@ def _inspect_bag(path: Path) -> tuple[BagContents, list[_Source]]:
         raise MicroexprError(
             f'{path} holds no files of a bag ({", ".join(_SUFFIXES)}): give the folder of a bag'
         )
-    return _merge(path, contents, complete and sources == files), sources
+    complete = not missing and not unlisted and sources == files
+    return _merge(path, contents, complete, unlisted), sources
 
 
-def _find_files(path: Path) -> tuple[list[Path], bool]:
-    """Return the files of a bag in order, and whether they are those that metadata.yaml names."""
+def _find_files(path: Path) -> tuple[list[Path], bool, tuple[str, ...]]:
+    """Return the files of a bag in order.
+
+    Returns:
+        The files, whether any that metadata.yaml names is missing, and the names of those in the
+        folder that it does not name.
+    """
     if not path.is_dir():
-        return [path], True
+        return [path], False, ()
     information = metadata.read(path)
     if information.get('compression_mode', '').lower() not in ('', 'none'):
         # Bags with compressed files or messages are readable through metadata.yaml only.
-        return [path], True
-    there = _storage_files(path)
-    named = [path / Path(name).name for name in information.get(_FILES, ())] or there
-    return [file for file in named if file.exists()], set(named) == set(there)
+        return [path], False, ()
+    present = _storage_files(path)
+    named = [path / Path(name).name for name in information.get(_FILES, ())] or present
+    files = [file for file in named if file.exists()]
+    unlisted = tuple(file.name for file in present if file not in named)
+    return files, len(files) < len(named), unlisted
 
 
 def _inspect_file(file: Path) -> tuple[_Source, _FileContents]:
@@ -165,19 +179,43 @@ def _read_contents(source: _Source) -> _FileContents:
 @contextmanager
 def _open(source: _Source) -> Iterator[Reader]:
     with ExitStack() as stack:
+        if isinstance(source, Path) and source.suffix == _COMPRESSED:
+            source = stack.enter_context(_decompressed(source))
         if isinstance(source, Path) and source.suffix == '.db3':
             source = stack.enter_context(sqlite_file.as_committed(source))
         yield stack.enter_context(Reader(cast('Any', source)))
 
 
+@contextmanager
+def _decompressed(file: Path) -> Iterator[Path]:
+    """Yield a decompressed copy of a file, which is removed when the block ends."""
+    with TemporaryDirectory() as folder:
+        copy = Path(folder, file.stem)
+        with file.open('rb') as source, copy.open('wb') as target:
+            reader = ZstdDecompressor().stream_reader(source, read_across_frames=True)
+            shutil.copyfileobj(reader, target)
+        yield copy
+
+
 def _storage_files(folder: Path) -> list[Path]:
     """Return the files of a bag in the order of their numbers."""
-    files = [file for file in folder.iterdir() if file.suffix in _SUFFIXES]
+    present = set(folder.iterdir())
+    # A recorder that is killed while it compresses a file leaves both: the compressed one is cut.
+    files = [
+        file
+        for file in present
+        if (plain := _uncompressed_name(file)).suffix in _SUFFIXES
+        and (file == plain or plain not in present)
+    ]
     return sorted(files, key=lambda file: (_number(file), file.name))
 
 
+def _uncompressed_name(file: Path) -> Path:
+    return file.with_suffix('') if file.suffix == _COMPRESSED else file
+
+
 def _number(file: Path) -> int:
-    found = re.search(r'_(\d+)$', file.stem)
+    found = re.search(r'_(\d+)$', _uncompressed_name(file).stem)
     return int(found[1]) if found else 0
 
 
@@ -222,7 +260,9 @@ def _offered_qos(connection: Connection) -> tuple[Qos, ...]:
     return tuple(cast('ConnectionExtRosbag2', connection.ext).offered_qos_profiles)
 
 
-def _merge(path: Path, contents: Sequence[_FileContents], complete: bool) -> BagContents:
+def _merge(
+    path: Path, contents: Sequence[_FileContents], complete: bool, unlisted: tuple[str, ...]
+) -> BagContents:
     counts: dict[tuple[str, str], int] = {}
     offers: dict[tuple[str, str], tuple[Qos, ...]] = {}
     for connection in (connection for content in contents for connection in content.connections):
@@ -235,7 +275,7 @@ def _merge(path: Path, contents: Sequence[_FileContents], complete: bool) -> Bag
     )
     filled = [content for content in contents if content.messages]
     if not filled:
-        return BagContents(path, topics, 0, 0, complete)
+        return BagContents(path, topics, 0, 0, complete, unlisted)
     start_ns = min(content.start_ns for content in filled)
     end_ns = max(content.end_ns for content in filled) - 1
-    return BagContents(path, topics, start_ns, end_ns, complete)
+    return BagContents(path, topics, start_ns, end_ns, complete, unlisted)

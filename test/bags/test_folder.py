@@ -9,6 +9,7 @@ import yaml
 from mcap.reader import make_reader
 from packet_bags import EPOCH, LATCHED, SECOND, fill, make_packet, sequence
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
+from zstandard import ZstdCompressor
 
 from microexpr_ros import bags
 from microexpr_ros.bags.definitions import define
@@ -159,6 +160,7 @@ def test_a_bag_of_more_files_than_its_metadata_names_is_not_complete(tmp_path):
     found = bags.read_contents(tmp_path / 'bag')
     assert not found.complete
     assert found.topics[0].messages == 200
+    assert found.unlisted == ('bag_2.mcap',)
 
 
 def test_a_bag_of_more_files_than_may_be_open_is_read(tmp_path):
@@ -235,6 +237,27 @@ def test_what_else_lies_in_a_folder_is_not_of_the_bag(tmp_path):
         bag.close()
     (tmp_path / 'other' / 'other_0.mcap').rename(tmp_path / 'bag' / 'copy.mcap')
     assert sequence(tmp_path / 'bag') == list(range(5))
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_files_that_a_killed_recorder_compressed_are_read(tmp_path, storage):
+    path = tmp_path / 'bag'
+    bag = BagFolder(path, storage, 'none', max_ns=SECOND // 10)
+    fill(bag, 450)
+    bag.flush()  # and no more
+    (path / 'metadata.yaml').unlink()
+    suffix = '.mcap' if storage == 'mcap' else '.db3'
+    for number in (0, 1, 2):
+        file = path / f'bag_{number}{suffix}'
+        packed = ZstdCompressor().compress(file.read_bytes())
+        # Killed while it compressed the third file.
+        Path(f'{file}.zstd').write_bytes(packed if number < 2 else packed[:1000])
+        if number < 2:
+            file.unlink()
+    assert sequence(path) == list(range(450))
+    found = bags.read_contents(path)
+    assert found.topics[0].messages == 450
+    assert found.complete == (storage == 'sqlite3')
 
 
 @pytest.mark.parametrize('mode', ['message', 'file'])

@@ -16,6 +16,7 @@ import pytest
 import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packet_bags import SECOND, fill
 from rosbags.interfaces import (
     Qos,
     QosDurability,
@@ -27,6 +28,7 @@ from rosbags.interfaces import (
 from typer.testing import CliRunner
 
 from microexpr_ros import bags
+from microexpr_ros.bags.folder import BagFolder
 from microexpr_ros.cli.convert import convert
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
@@ -315,3 +317,14 @@ def test_what_else_a_bag_holds_goes_along(tmp_path, source):
         open_recording(tmp_path / 'in', topic='/left/events'), tmp_path / 'out.raw'
     )
     assert report.dropped['messages_of_other_topics'] == 6
+
+
+def test_files_that_metadata_does_not_name_are_counted_and_named(tmp_path, caplog):
+    bag = BagFolder(tmp_path / 'bag', max_ns=SECOND // 10)
+    fill(bag, 250)
+    bag.close()
+    metadata = tmp_path / 'bag' / 'metadata.yaml'
+    metadata.write_text(metadata.read_text().replace('  - bag_1.mcap\n', ''))
+    recording = open_recording(tmp_path / 'bag')
+    assert recording.losses['files_not_in_metadata'] == 1
+    assert 'metadata.yaml does not name bag_1.mcap, which is not read' in caplog.text

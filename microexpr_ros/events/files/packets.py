@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -15,8 +16,11 @@ from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files.packet_decoder import RESTARTS, PacketDecoder
 from microexpr_ros.events.files.recording import Recording, agree_on_sensor
 
+_LOG: Final = logging.getLogger(__name__)
+
 _MISSING: Final = 'packets_missing_in_source'
 _UNENDED: Final = 'files_cut_off'
+_UNLISTED: Final = 'files_not_in_metadata'
 
 
 class PacketRecording(Recording):
@@ -126,4 +130,12 @@ def open_rosbag2(
     recording.other_messages = sum(t.messages for t in bag.topics) - messages
     # A recorder that was killed lost messages that it had not written, an unknown number.
     recording.losses[_UNENDED] = int(not bag.complete)
+    recording.losses[_UNLISTED] = len(bag.unlisted)
+    if bag.unlisted:
+        _LOG.warning(
+            '%s: metadata.yaml does not name %s, which is not read: remove metadata.yaml to read '
+            'every file',
+            path,
+            ', '.join(bag.unlisted),
+        )
     return recording
