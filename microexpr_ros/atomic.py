@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,31 +15,45 @@ from microexpr_ros.errors import MicroexprError
 
 
 @contextmanager
-def appearing(target: Path) -> Iterator[Path]:
-    """Give a hidden path; what is written there takes the target's name when the block ends.
+def atomic_target(target: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Yield a hidden path; what is written there gets the target's name when the block ends.
 
-    An error leaves nothing behind. What a process that was killed left, the next one to write
-    the same target removes; two at a time are refused.
+    An error leaves nothing behind, and readers of the target never find a part of it.
+
+    Args:
+        target: File or folder.
+        replace: Whether an existing file of this name is replaced; of several writers the last
+            one wins, and the folder around it must exist. Otherwise there must be no target yet
+            and one writer at a time, and missing parents are created.
 
     Raises:
-        MicroexprError: The target is there, or cannot be written.
+        MicroexprError: The target cannot be written, or `replace` is off and it is already there
+            or another process is writing it.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     target = Path(folder, 'text')
+        ...     for number in (1, 2):
+        ...         with atomic_target(target, replace=True) as hidden:
+        ...             _ = hidden.write_text(f'version {number}')
+        ...     target.read_text()
+        'version 2'
     """
-    folder = target.parent / f'.{target.name}.unfinished'
-    content = folder / 'content'
-    with _locked(folder, target):
-        if target.exists():
+    with _own_folder(target) if replace else _locked_folder(target) as folder:
+        if not replace and target.exists():
             raise MicroexprError(f'{target} is already there: remove it or choose another name')
-        with explained_writing(target):
-            shutil.rmtree(content, ignore_errors=True)
-            content.mkdir()
-        yield content / target.name
-        with explained_writing(target):
-            (content / target.name).rename(target)
+        yield folder / target.name
+        with explain_write_errors(target):
+            (folder / target.name).replace(target)
 
 
 @contextmanager
-def explained_writing(target: Path) -> Iterator[None]:
-    """Tell in one line that a file or a bag cannot be written."""
+def explain_write_errors(target: Path) -> Iterator[None]:
+    """Turn errors of the disk into a MicroexprError that names what cannot be written.
+
+    Raises:
+        MicroexprError: Writing failed inside the block.
+    """
     try:
         yield
     except (OSError, sqlite3.Error) as error:
@@ -46,11 +61,28 @@ def explained_writing(target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(folder: Path, target: Path) -> Iterator[None]:
-    """Hold a folder, which is removed at the end; a process that ends lets go in any case."""
-    with explained_writing(target):
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
+def _own_folder(target: Path) -> Iterator[Path]:
+    """Yield a hidden folder beside the target that no other writer has."""
+    with explain_write_errors(target):
+        folder = Path(tempfile.mkdtemp(prefix=f'.{target.name}.', dir=target.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked_folder(target: Path) -> Iterator[Path]:
+    """Yield a hidden folder beside the target, empty and locked until the block ends.
+
+    The system releases the lock of a process that is killed, so that the next writer of this
+    target can remove what it left.
+    """
+    locked = target.parent / f'.{target.name}.unfinished'
+    folder = locked / 'content'
+    with explain_write_errors(target):
+        locked.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(locked, os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,8 +92,11 @@ def _locked(folder: Path, target: Path) -> Iterator[None]:
                 'or choose another name'
             ) from error
         try:
-            yield
+            with explain_write_errors(target):
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+            yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(locked, ignore_errors=True)
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Python processes of our own."""
+"""Commands that run Python programs in processes of their own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _ROOT: Final = str(Path(__file__).parents[1])
 
 
 def python(program: str) -> list[str]:
-    """Return the command that runs a program, with modules from where this process has them.
+    """Return the command that runs a program with the module search path of this process.
 
-    `python -c` and `python -m` would look into the working directory first, where anything may
-    lie; `-P` against that is newer than Python 3.10.
+    `python -c` and `python -m` would search the working directory first, which may hold modules of
+    the same names; the option `-P` against that is newer than Python 3.10.
 
     Args:
         program: Statements; `sys` is imported already.

@@ -1,4 +1,4 @@
-"""How work is shared out: parts for a batch system, processes on one machine."""
+"""Dividing work: into parts for a batch system, and among processes of one machine."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Result = TypeVar('Result')
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One of several parts of the work, as equal as they can be.
+    """One of several parts of the work, which are as equal as possible.
 
     Attributes:
-        part: which, from 1.
+        part: number of this part, from 1.
         of: number of parts.
     """
 
@@ -30,7 +30,7 @@ class Share:
 
     @classmethod
     def parse(cls, text: str) -> Share:
-        """Read a share.
+        """Return the share that a text such as 2/3 names.
 
         Example:
             >>> Share.parse('2/3')
@@ -57,9 +57,9 @@ def run(
     """Run tasks, in several processes if there are several workers.
 
     Args:
-        tasks: What to do; to be pickled if there is more than one worker.
-        workers: Processes.
-        report: Called here with each task's key and result, in any order.
+        tasks: Functions to call; several workers need functions that can be pickled.
+        workers: Number of processes.
+        report: Called in this process with each task's key and result, in any order.
     """
     if workers == 1 or len(tasks) < 2:
         for key, task in tasks.items():

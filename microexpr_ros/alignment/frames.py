@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.events.events import Frame
 from microexpr_ros.events.region import Region
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A picture and when it was taken.
-
-    Attributes:
-        stamp_ns: ROS time of the exposure (its middle, where the camera tells).
-        pixels: uint8 [height, width] grey or [height, width, 3] RGB.
-    """
-
-    stamp_ns: int
-    pixels: NDArray[np.uint8]
 
 
 class FrameQueue:
@@ -45,7 +32,7 @@ class FrameQueue:
     def take(self, end_ns: int) -> Frame | None:
         """Return the newest frame taken before a moment, once; older ones are dropped."""
         newest = None
-        while self._frames and self._frames[0].stamp_ns < end_ns:
+        while self._frames and self._frames[0].t < end_ns:
             if newest is not None:
                 self.skipped += 1
             newest = self._frames.popleft()

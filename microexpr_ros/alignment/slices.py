@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.events.events import Events
-from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.events.region import Region
 
 MAX_GAP_NS: Final = 10_000_000_000

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from microexpr_ros.alignment.clock import SensorClock
 from microexpr_ros.alignment.face_region import FaceRegionTracker, TrackerOptions
-from microexpr_ros.alignment.frames import Frame, FrameQueue, crop
+from microexpr_ros.alignment.frames import FrameQueue, crop
 from microexpr_ros.alignment.slices import Cut, Slice, SliceCutter
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.events import Events
-from microexpr_ros.events.histogram import GRID, SLICE_NS, accumulate
+from microexpr_ros.events.events import Events, Frame
+from microexpr_ros.events.grid import GRID, SLICE_NS, accumulate
 from microexpr_ros.events.region import Region
 
 
@@ -217,7 +217,7 @@ class Synchronizer:
                 self._counts,
                 self._events,
                 pixels,
-                0 if pixels is None or frame is None else frame.stamp_ns,
+                0 if pixels is None or frame is None else frame.t,
             ),
             face=self._face if self._region is not None else -1,
             source=SyncSource.SOFTWARE if self._has_frames else SyncSource.NONE,

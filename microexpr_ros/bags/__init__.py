@@ -1,32 +1,54 @@
-"""rosbag2 recordings (sqlite3 and mcap), read and written without ROS."""
+"""rosbag2 recordings (sqlite3 and mcap): read, written, salvaged and played without ROS."""
 
 from microexpr_ros.bags.contents import (
     EVENT_PACKET,
-    EVENTS_TOPIC,
     IMAGE,
-    Bag,
+    BagContents,
     Message,
     Topic,
     find_topic,
 )
 from microexpr_ros.bags.definitions import typestore
-from microexpr_ros.bags.reading import describe, is_bag, read_messages, read_packets
-from microexpr_ros.bags.serialization import deserialize_packet
+from microexpr_ros.bags.event_packet import EventPacket, SequenceGaps
+from microexpr_ros.bags.folder import COMPRESSIONS, STORAGES, BagFolder
+from microexpr_ros.bags.pacing import Pacer
+from microexpr_ros.bags.playback import Playback, PlaybackOptions
+from microexpr_ros.bags.reading import is_bag, read_contents, read_messages, read_packets
+from microexpr_ros.bags.recorder import Arrival, BagRecorder, RecorderProgress
+from microexpr_ros.bags.serialization import (
+    deserialize_packet,
+    serialize,
+    serialize_image,
+    serialize_packet,
+)
 from microexpr_ros.bags.writing import BagWriter
 
 __all__ = [
-    'EVENTS_TOPIC',
+    'COMPRESSIONS',
     'EVENT_PACKET',
     'IMAGE',
-    'Bag',
+    'STORAGES',
+    'Arrival',
+    'BagContents',
+    'BagFolder',
+    'BagRecorder',
     'BagWriter',
+    'EventPacket',
     'Message',
+    'Pacer',
+    'Playback',
+    'PlaybackOptions',
+    'RecorderProgress',
+    'SequenceGaps',
     'Topic',
-    'describe',
     'deserialize_packet',
     'find_topic',
     'is_bag',
+    'read_contents',
     'read_messages',
     'read_packets',
+    'serialize',
+    'serialize_image',
+    'serialize_packet',
     'typestore',
 ]

@@ -9,21 +9,21 @@ from typing import Final, Generic, TypeVar
 Item = TypeVar('Item')
 
 _ITEM_BYTES: Final = 300
-"""What an item costs in memory beside its own bytes."""
+"""Memory that an item takes in addition to its own bytes."""
 
 
 class ByteQueue(Generic[Item]):
-    """First in, first out. It is never so full that a lone item of any size would not fit.
+    """First in, first out; an empty queue takes an item of any size.
 
     Args:
-        most_bytes: memory that it takes at most.
+        max_bytes: most memory that its items take.
 
     Attributes:
-        bytes: memory that it takes.
+        bytes: memory that its items take.
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._items: deque[tuple[Item, int]] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -50,7 +50,7 @@ class ByteQueue(Generic[Item]):
         """
         size += _ITEM_BYTES
         with self._changed:
-            while self._items and self.bytes + size > self._most_bytes and not self._closed:
+            while self._items and self.bytes + size > self._max_bytes and not self._closed:
                 if not wait:
                     return False
                 self._changed.wait()
@@ -62,20 +62,20 @@ class ByteQueue(Generic[Item]):
             return True
 
     def wait_filled(self, timeout_s: float) -> None:
-        """Wait until it is nearly full or closed, but not longer than told."""
+        """Wait until it is nearly full or closed, at most for a time."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._closed or self.bytes > 0.9 * self._most_bytes, timeout_s
+                lambda: self._closed or self.bytes > 0.9 * self._max_bytes, timeout_s
             )
 
     def get(self, timeout_s: float | None = None) -> Item | None:
         """Take the oldest item.
 
         Args:
-            timeout_s: How long to wait for it; None for as long as the queue is open.
+            timeout_s: Longest time to wait for it; None to wait until the queue is closed.
 
         Returns:
-            The item, None if there is none in time or the queue is finished.
+            The item; None if none came in time or the queue is finished.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed, timeout_s)
@@ -87,7 +87,7 @@ class ByteQueue(Generic[Item]):
             return item
 
     def close(self) -> None:
-        """Take nothing more; what is in it can still be got."""
+        """Refuse further items; those in the queue can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""What a bag holds: topics, messages, and which topic is meant."""
+"""What a bag holds: its topics and messages, and how a topic is found."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from microexpr_ros.errors import MicroexprError
 
 EVENT_PACKET: Final = 'event_camera_msgs/msg/EventPacket'
 IMAGE: Final = 'sensor_msgs/msg/Image'
-EVENTS_TOPIC: Final = '/event_camera/events'
-"""Where the drivers of event cameras publish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +20,9 @@ class Topic:
 
     Attributes:
         name: with its leading slash.
-        type: ROS type; older names of EventPacket are told as the newer one.
+        type: ROS type; older names of EventPacket are replaced by the current one.
         messages: number of messages.
-        offered_qos: what its publishers offered, as far as the bag tells.
+        offered_qos: what its publishers offered, where the bag has recorded it.
     """
 
     name: str
@@ -34,7 +32,7 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True)
-class Bag:
+class BagContents:
     """What a bag holds.
 
     Attributes:
@@ -42,8 +40,9 @@ class Bag:
         topics: sorted by name.
         start_ns: time at which the first message was received; 0 if there is none.
         end_ns: time at which the last message was received; 0 if there is none.
-        complete: whether every file of the bag is there and, of mcap, was ended by its recorder.
-            What a recorder wrote before it was killed can be read all the same.
+        complete: whether all files of the bag exist and its recorder has ended each mcap file.
+            A bag whose recorder was killed is incomplete, and can still be read.
+        unlisted: files in its folder that are not read, because metadata.yaml does not name them.
     """
 
     path: Path
@@ -51,6 +50,7 @@ class Bag:
     start_ns: int
     end_ns: int
     complete: bool = True
+    unlisted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Message:
     offered_qos: tuple[Qos, ...] = ()
 
 
-def find_topic(bag: Bag, type_name: str, topic: str | None = None) -> str:
+def find_topic(bag: BagContents, type_name: str, topic: str | None = None) -> str:
     """Return the name of a topic after checking its type, or of the only topic of a type.
 
     Args:
@@ -97,7 +97,7 @@ def find_topic(bag: Bag, type_name: str, topic: str | None = None) -> str:
     return names[0]
 
 
-def require_topic(bag: Bag, topic: str) -> Topic:
+def require_topic(bag: BagContents, topic: str) -> Topic:
     """Return a topic by its name.
 
     Raises:
@@ -109,7 +109,7 @@ def require_topic(bag: Bag, topic: str) -> Topic:
     raise MicroexprError(f'{bag.path} has no topic {topic}: {_hint(bag)}')
 
 
-def _hint(bag: Bag) -> str:
+def _hint(bag: BagContents) -> str:
     if not bag.topics:
         return 'it has no topics at all'
     return 'it has ' + ', '.join(f'{topic.name} ({topic.type})' for topic in bag.topics)

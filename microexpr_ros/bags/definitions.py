@@ -1,4 +1,4 @@
-"""Types of the messages that a bag may hold."""
+"""Definitions of the message types that a bag may hold."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from microexpr_ros.errors import MicroexprError
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What a bag says about a message type, so that it can be read where it is unknown.
+    """Definition of a message type, stored in a bag for readers that do not know the type.
 
     Attributes:
         text: definition in the ros2msg format, with those of all types in it.
@@ -70,7 +70,7 @@ def define(type_name: str) -> Definition:
 
 
 def is_defined(type_name: str) -> bool:
-    """Return whether a type can be written: it is one of ours, of ROS 2 Jazzy, or installed."""
+    """Return whether a type can be written: one of this package, of ROS 2 Jazzy, or installed."""
     try:
         define(type_name)
     except MicroexprError:
@@ -79,7 +79,7 @@ def is_defined(type_name: str) -> bool:
 
 
 def _parts(definition: Any) -> Iterator[str]:
-    """Give the message types of a definition's fields, which rosbags nests in tuples."""
+    """Yield the message types of a definition's fields, which rosbags nests in tuples."""
     if isinstance(definition, tuple | list):
         for part in definition:
             yield from _parts(part)

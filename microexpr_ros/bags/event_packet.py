@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EventPacket:
-    """What one event_camera_msgs/EventPacket says, free of ROS.
+    """Contents of an event_camera_msgs/EventPacket.
 
     Attributes:
         stamp_ns: host time at which the packet's first sensor data arrived, not sensor time.
         frame_id: coordinate frame of the camera.
         height: rows of the sensor.
         width: columns of the sensor.
-        seq: one more for each packet; a gap is a packet lost in transport.
-        time_base: ns, meaning depends on the encoding; 0 for evt3.
+        seq: number of the packet; a gap means that packets were lost in transport.
+        time_base: ns; its meaning depends on the encoding; 0 for evt3.
         encoding: how the events are encoded; one of events.codecs.ENCODINGS.
         is_bigendian: byte order of the host that wrote the events.
         events: encoded events.
@@ -33,9 +33,9 @@ class EventPacket:
 
 
 class SequenceGaps:
-    """Counts the packets that are missing, as a gap of their numbers tells.
+    """Counts missing packets by the gaps between packet numbers.
 
-    A driver that starts again counts from 0 again, which is no loss.
+    A number that goes back is a restart of the driver, not a loss.
 
     Example:
         >>> gaps = SequenceGaps()
@@ -51,7 +51,7 @@ class SequenceGaps:
         self._next: int | None = None
 
     def add(self, seq: int) -> int:
-        """Take in a packet's number; return how many are missing right before it."""
+        """Add a packet's number; return how many packets are missing right before it."""
         missing = 0 if self._next is None else max(seq - self._next, 0)
         self._next = seq + 1
         self.total += missing

@@ -1,4 +1,4 @@
-"""A bag that grows: a folder of files, and what metadata.yaml tells about them."""
+"""A bag while it is written: a folder of files and their metadata.yaml."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ STORAGES: Final = ('mcap', 'sqlite3')
 COMPRESSIONS: Final = ('zstd', 'none')
 
 _METADATA_PAUSE: Final = 20
-"""How many times longer than writing metadata.yaml took it is left alone, unless a file begins:
-it grows with the number of files."""
+"""Least pause between two writes of metadata.yaml, as a multiple of the time that writing took,
+which grows with the number of files. A new file is always entered at once."""
 
 
 class BagFolder:
-    """Writes the files of a bag, each of which begins where the last one was full.
+    """Writes the files of a bag; a new file begins when the last one is full.
 
-    It can be read at any time, up to the last `flush`. Not to be used by two threads at once.
+    The bag can be read at any time, up to the last `flush`. Use it from one thread at a time.
 
     Attributes:
         path: The folder.
@@ -82,7 +82,7 @@ class BagFolder:
 
     @property
     def kept(self) -> Counter[str]:
-        """Numbers of messages that are in the files, by topic; the rest waits for a flush."""
+        """Number of flushed messages by topic."""
         return self._counts - self._file.pending
 
     def write(
@@ -106,8 +106,8 @@ class BagFolder:
 
         Raises:
             MicroexprError: The type is not installed.
-            OSError: The disk cannot take it.
-            sqlite3.Error: Likewise.
+            OSError: The message cannot be written.
+            sqlite3.Error: Likewise, in a sqlite3 bag.
         """
         if self._is_full(time_ns):
             self._end_file()
@@ -120,13 +120,13 @@ class BagFolder:
         if topic not in self._in_file:
             self._file.add_topic(self._topics[topic])
             self._in_file.add(topic)
-        # Before it is written, as the file counts it: what fails is pending there.
+        # Counted before it is written, as in the file: a message that fails stays pending there.
         self._counts[topic] += 1
         self._file.write(topic, time_ns, time_ns if sent_ns is None else sent_ns, cdr)
         self._span.add(time_ns)
 
     def flush(self) -> None:
-        """Make what was written readable, even if the process is killed."""
+        """Make all messages readable, even if the process is killed afterwards."""
         self._file.flush()
         if time.monotonic() >= self._metadata_due_s:
             self._write_metadata()
@@ -137,7 +137,7 @@ class BagFolder:
         self._write_metadata()
 
     def abandon(self) -> None:
-        """Close the files after an error, without a word about what could not be written."""
+        """Close the files after an error; leave metadata.yaml as it is."""
         self._file.abandon()
 
     def _is_full(self, time_ns: int) -> bool:
@@ -152,7 +152,7 @@ class BagFolder:
         name = f'{self.path.name}_{self.files}{suffix}'
         self._span = self._spans[name] = Span()
         self._in_file: set[str] = set()
-        # Named before it is there: a file that nobody knows of would not be missed.
+        # Entered before the file exists, so that a reader can see that a file is missing.
         self._write_metadata()
         self._file: McapFile | SqliteFile = (
             McapFile(self.path / name, self._compress)
@@ -171,14 +171,14 @@ class BagFolder:
 
     def _information(self) -> dict[str, object]:
         topics = [(topic, self._counts[name]) for name, topic in self._topics.items()]
-        return metadata.describe_bag(self._storage, self._spans, topics)
+        return metadata.build_information(self._storage, self._spans, topics)
 
 
 def check_storage(storage: str, compression: str | None) -> None:
-    """Check how a bag is to be written.
+    """Check storage and compression of a bag.
 
     Raises:
-        MicroexprError: There is no such storage or compression.
+        MicroexprError: One of them does not exist, or they do not go together.
     """
     if storage not in STORAGES:
         raise MicroexprError(

@@ -1,4 +1,4 @@
-"""Files of bags in the mcap format, written so that a kill costs the last moment alone."""
+"""Files of bags in the mcap format, of which a kill loses only what was not flushed."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ MAGIC: Final = MCAP0_MAGIC
 CHUNK_BYTES: Final = 1 << 20
 
 _LEVEL: Final = 1
-"""Of zstd: encoded events are dense, so that the levels below 1 gain nothing, and those above
-2 cost more time than the space is worth."""
+"""Level of zstd. Encoded events are dense: levels below 1 are no faster, and those above 2 take
+much more time for little space."""
 
 
 @dataclass(slots=True)
 class Summary:
-    """What the end of a file says about the rest, for readers that seek."""
+    """The summary at the end of a file, by which readers seek."""
 
     schemas: list[Schema] = field(default_factory=list)
     channels: list[Channel] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Summary:
     span: Span = field(default_factory=Span)
 
     def add_chunk(self, entry: ChunkIndex, counts: Mapping[int, int]) -> None:
-        """Take in a chunk with the numbers of messages of its channels."""
+        """Add a chunk with the number of messages of each of its channels."""
         self.chunks.append(entry)
         self.counts.update(counts)
         self.span.messages += sum(counts.values())
@@ -64,7 +64,7 @@ class Summary:
 
         Args:
             position: Size of the file so far.
-            metadata: Told at the end of the data.
+            metadata: Written at the end of the data.
         """
         about = b'' if metadata is None else serialize(metadata)
         indexes = [] if metadata is None else [MetadataIndex(position, len(about), metadata.name)]
@@ -100,10 +100,10 @@ class Summary:
 
 
 class McapFile:
-    """An mcap file that grows; every chunk in it is complete.
+    """An mcap file while it is written; every chunk in it is complete.
 
     Attributes:
-        size: Size of the file, without what has not been flushed.
+        size: Size of the file, without messages that have not been flushed.
         pending: Messages that have not been flushed, by topic.
     """
 
@@ -199,7 +199,7 @@ class McapFile:
         self._file.close()
 
     def abandon(self) -> None:
-        """Close the file after an error; if the disk has room, it is a whole one still."""
+        """Close the file after an error; it gets its summary if the disk has room."""
         if self._file.closed:
             return
         with suppress(OSError):
@@ -217,7 +217,7 @@ class McapFile:
             while rest:
                 rest = rest[self._file.write(rest) :]
         except OSError:
-            # Half a record would be in the way of the end.
+            # Nothing can be read behind half a record.
             self._file.truncate(self.size)
             self._file.seek(self.size)
             raise
@@ -225,7 +225,7 @@ class McapFile:
 
 
 def place_indexes(entry: ChunkIndex, position: int, indexes: Iterable[MessageIndex]) -> bytes:
-    """Note in the index of a chunk where its message indexes are, and return them.
+    """Enter the places of message indexes in the index of their chunk; return them serialized.
 
     Args:
         entry: The index of the chunk.

@@ -11,6 +11,7 @@ from typing import Any, Final
 import yaml  # type: ignore[import-untyped]
 from rosbags.interfaces import Qos
 
+from microexpr_ros.atomic import atomic_target
 from microexpr_ros.bags.definitions import Definition
 
 FILE_NAME: Final = 'metadata.yaml'
@@ -37,20 +38,20 @@ class WrittenTopic:
 
     @property
     def qos_yaml(self) -> str:
-        """The offered profiles as the storages hold them."""
+        """The offered profiles as the files of a bag hold them."""
         return _dump(_qos(self.offered_qos)).strip()
 
 
 @dataclass(slots=True)
 class Span:
-    """How many messages, from when to when."""
+    """Number of messages, and the times of the first and the last one."""
 
     messages: int = 0
     start_ns: int = _NEVER_NS
     end_ns: int = 0
 
     def add(self, time_ns: int) -> None:
-        """Take in a message."""
+        """Add a message."""
         self.messages += 1
         self.start_ns = min(self.start_ns, time_ns)
         self.end_ns = max(self.end_ns, time_ns)
@@ -61,17 +62,17 @@ class Span:
         return max(self.end_ns - self.start_ns, 0)
 
 
-def describe_bag(
+def build_information(
     storage: str,
     files: Mapping[str, Span],
     topics: Sequence[tuple[WrittenTopic, int]],
 ) -> dict[str, Any]:
-    """Return what rosbag2 tells about a bag.
+    """Return the contents of metadata.yaml.
 
     Args:
         storage: mcap or sqlite3.
-        files: what each file holds, by its name, in order.
-        topics: topics and their numbers of messages.
+        files: span of each file by name, in order.
+        topics: topics with their numbers of messages.
     """
     spans = files.values()
     start_ns = min((span.start_ns for span in spans), default=_NEVER_NS)
@@ -95,7 +96,7 @@ def describe_bag(
             }
             for topic, count in topics
         ],
-        # These two tell of whole files or single messages; chunks tell their own.
+        # Only for whole files or single messages; each chunk names its own compression.
         'compression_format': '',
         'compression_mode': '',
         'relative_file_paths': list(files),
@@ -114,22 +115,21 @@ def describe_bag(
 
 
 def serialize(information: dict[str, Any]) -> str:
-    """Return the information as the storages hold it."""
+    """Return the contents as the files of a bag hold them."""
     return _dump(information)
 
 
 def write(folder: Path, information: dict[str, Any]) -> None:
-    """Write metadata.yaml; whoever reads it meanwhile finds the old one or the new one."""
-    new = folder / f'.{FILE_NAME}'
-    new.write_text(_dump({_KEY: information}), 'utf-8')
-    new.replace(folder / FILE_NAME)
+    """Write metadata.yaml; at any time, readers find the old one or the new one."""
+    with atomic_target(folder / FILE_NAME, replace=True) as hidden:
+        hidden.write_text(_dump({_KEY: information}), 'utf-8')
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return what metadata.yaml says; empty if there is none, or a power cut emptied it.
+    """Return the contents of metadata.yaml; empty if it does not exist or a power cut emptied it.
 
     Raises:
-        ValueError: It is not that of a bag.
+        ValueError: It does not describe a bag.
         yaml.YAMLError: It is not YAML.
     """
     file = folder / FILE_NAME

@@ -1,4 +1,4 @@
-"""When what was recorded is due: at any rate, with pauses and steps."""
+"""When recorded messages are due: at any rate, with pauses and steps."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATES: Final = (0.01, 100.0)
-"""Slowest and fastest."""
+"""Slowest and fastest rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How recorded time runs against steady time: along a line, or not at all.
+    """How recorded time runs against steady time: at a constant rate, or paused.
 
     Example:
         >>> pace = Pace(recorded_ns=1000, steady_ns=50, rate=2.0)
@@ -28,7 +28,7 @@ class Pace:
     Attributes:
         recorded_ns: recorded time at `steady_ns`.
         steady_ns: steady time at which this pace began.
-        rate: recorded time that passes in a unit of steady time.
+        rate: recorded time per steady time.
         paused: whether recorded time stands still.
     """
 
@@ -44,7 +44,7 @@ class Pace:
         return self.recorded_ns + round((steady_ns - self.steady_ns) * self.rate)
 
     def due(self, recorded_ns: int) -> int | None:
-        """Return the steady time of a recorded one; None while paused."""
+        """Return the steady time at which a recorded time is due; None while paused."""
         if self.paused:
             return None
         return self.steady_ns + round((recorded_ns - self.recorded_ns) / self.rate)
@@ -52,7 +52,7 @@ class Pace:
     def changed(
         self, steady_ns: int, *, rate: float | None = None, paused: bool | None = None
     ) -> Pace:
-        """Return the pace from a steady time on, where recorded time neither jumps nor waits."""
+        """Return the pace from a steady time on; recorded time does not jump there."""
         return Pace(
             self.recorded_at(steady_ns),
             steady_ns,
@@ -62,11 +62,11 @@ class Pace:
 
 
 class Pacer:
-    """Lets one thread wait for recorded times while others change the pace.
+    """Lets one thread wait for recorded times while other threads change the pace.
 
     Args:
         rate: speed; 1 is that of the recording.
-        paused: whether to begin with a pause.
+        paused: whether it begins paused.
     """
 
     def __init__(self, rate: float = 1.0, paused: bool = False) -> None:
@@ -87,18 +87,18 @@ class Pacer:
 
     @property
     def stopped(self) -> bool:
-        """Whether nobody shall wait any more."""
+        """Whether it was stopped."""
         return self._stopped
 
     def begin(self, recorded_ns: int) -> None:
-        """Let it be a recorded time now."""
+        """Set the recorded time of this moment."""
         with self._changed:
             self._pace = replace(
                 self._pace, recorded_ns=recorded_ns, steady_ns=time.monotonic_ns()
             )
 
     def rewind(self, duration_ns: int) -> None:
-        """Let it be earlier by a duration of recorded time, without a delay."""
+        """Set recorded time back by a duration."""
         with self._changed:
             self._pace = replace(self._pace, recorded_ns=self._pace.recorded_ns - duration_ns)
 
@@ -116,14 +116,14 @@ class Pacer:
             self.change(paused=not self.paused)
 
     def step(self) -> bool:
-        """Go on to the next message of a pause; return whether it is one."""
+        """Go on to the next message while paused; return whether it is paused."""
         with self._changed:
             self._stepping = self.paused
             self._changed.notify_all()
             return self._stepping
 
     def stop(self) -> None:
-        """Let nobody wait any more."""
+        """End all waiting, now and in future."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -133,10 +133,10 @@ class Pacer:
 
         Args:
             recorded_ns: The time to wait for.
-            ends_step: Whether a step goes this far and no farther.
+            ends_step: Whether a step ends at this time.
 
         Returns:
-            By how much it is over in steady time, 0 or more in ns; None if stopped.
+            How late it is, in ns of steady time, 0 or more; None if stopped.
         """
         with self._changed:
             while not self._stopped:
@@ -154,7 +154,7 @@ class Pacer:
 
 
 class Lateness:
-    """How late things were, counted in bins, so that hours of it take no more memory."""
+    """Distribution of delays, counted in bins, so that memory does not grow with time."""
 
     _BIN_NS: Final = 20_000
     _BINS: Final = 50_000
@@ -164,17 +164,17 @@ class Lateness:
         self.worst_ns = 0
 
     def add(self, late_ns: int) -> None:
-        """Take in one."""
+        """Add a delay."""
         self._counts[min(late_ns // self._BIN_NS, self._BINS - 1)] += 1
         self.worst_ns = max(self.worst_ns, late_ns)
 
     def percentile_ms(self, percent: float) -> float:
-        """Return the lateness in ms that a share of them did not exceed; 0 if there are none."""
+        """Return a percentile of the delays in ms; 0 if there are none."""
         total = int(self._counts.sum())
         if not total:
             return 0.0
         reached = int(np.searchsorted(np.cumsum(self._counts), percent / 100 * total))
-        # Whatever is later than the bins reach is in the last one.
+        # The last bin holds all that is later than the bins reach.
         top_ns = self.worst_ns if reached == self._BINS - 1 else (reached + 1) * self._BIN_NS
         return min(top_ns, self.worst_ns) / 1e6
 

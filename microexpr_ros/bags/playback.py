@@ -1,4 +1,4 @@
-"""Playback: the messages of a bag, each when its time has come."""
+"""Playback: publish the messages of a bag at the times at which they were recorded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from microexpr_ros.bags.byte_queue import ByteQueue
-from microexpr_ros.bags.contents import Bag, Message, require_topic
+from microexpr_ros.bags.contents import BagContents, Message, require_topic
 from microexpr_ros.bags.pacing import Lateness, Pacer
 from microexpr_ros.bags.reading import read_messages
 from microexpr_ros.errors import MicroexprError
@@ -16,26 +16,26 @@ from microexpr_ros.errors import MicroexprError
 READ_AHEAD_BYTES: Final = 32 * 1024 * 1024
 
 _ROUND_BYTES: Final = READ_AHEAD_BYTES // 2
-"""What the end of a round counts for, so that of a short loop one round is read ahead."""
+"""Size that the end of a round counts as, so that of a short loop only one round is read ahead."""
 
 _FILL_S: Final = 0.5
-"""How long at most to read ahead before the first message."""
+"""Longest time to read ahead before the first message."""
 
 _SHORTEST_ROUND_NS: Final = 1_000_000
-"""A bag with one message, played in a loop, is not to fill the processor."""
+"""Shortest round of a loop: a bag with one message must not keep a processor busy."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What of a bag is played, and how often.
+class PlaybackOptions:
+    """Which part of a bag is played, and how often.
 
     Attributes:
         topics: topics to play.
-        start_offset_ns: where to begin, from the start of the bag.
-        duration_ns: how much of it; 0 for all.
+        start_offset_ns: time from the start of the bag to where playback begins.
+        duration_ns: recorded time to play; 0 for all.
         loop: whether to begin again at the end.
-        delay_ns: wait this long before each round.
-        clock_hz: rate at which the time is told, of steady time; 0 for not at all.
+        delay_ns: time to wait before each round.
+        clock_hz: how often per second the recorded time is published; 0 for never.
     """
 
     topics: Sequence[str]
@@ -49,8 +49,8 @@ class Part:
 class Playback:
     """Plays a part of a bag.
 
-    A thread reads ahead, so that neither disk nor decompression delays a message. The next round
-    of a loop begins the moment the last one ends.
+    A thread reads ahead, so that neither disk nor decompression delays a message. Without a
+    delay, the next round of a loop begins when the last one ends.
 
     Attributes:
         pacer: changes rate, pauses and steps.
@@ -58,40 +58,42 @@ class Playback:
         played_ns: recorded time of the last message.
     """
 
-    def __init__(self, bag: Bag, part: Part, pacer: Pacer) -> None:
+    def __init__(self, bag: BagContents, options: PlaybackOptions, pacer: Pacer) -> None:
         """Prepare to play.
 
         Raises:
-            MicroexprError: A topic is not in the bag, there is none, or the part begins behind
-                the end.
+            MicroexprError: No topic is given, one is not in the bag, or the part begins behind the
+                end of the bag.
         """
-        if not part.topics:
+        if not options.topics:
             raise MicroexprError(f'{bag.path} has no topic that can be played: choose another bag')
-        for topic in part.topics:
+        for topic in options.topics:
             require_topic(bag, topic)
-        self._begin_ns = bag.start_ns + part.start_offset_ns
+        self._begin_ns = bag.start_ns + options.start_offset_ns
         if self._begin_ns > bag.end_ns:
             raise MicroexprError(
-                f'start offset {part.start_offset_ns / 1e9:g} s is behind the end of {bag.path}, '
-                f'which lasts {(bag.end_ns - bag.start_ns) / 1e9:g} s'
+                f'start offset {options.start_offset_ns / 1e9:g} s is behind the end of '
+                f'{bag.path}: give at most the {(bag.end_ns - bag.start_ns) / 1e9:g} s of the bag'
             )
         self._end_ns = bag.end_ns
-        if part.duration_ns:
-            self._end_ns = min(self._end_ns, self._begin_ns + part.duration_ns)
+        if options.duration_ns:
+            self._end_ns = min(self._end_ns, self._begin_ns + options.duration_ns)
         self._path = bag.path
-        self._part = part
+        self._options = options
         self._next_tick_ns = self._begin_ns
         self._queue: ByteQueue[_Item] = ByteQueue(READ_AHEAD_BYTES)
         self.pacer = pacer
         self.lateness = Lateness()
         self.played_ns = self._begin_ns
 
-    def run(self, publish: Callable[[Message], None], tell: Callable[[int], None]) -> None:
+    def run(
+        self, publish: Callable[[Message], None], publish_clock: Callable[[int], None]
+    ) -> None:
         """Play until the end or until it is stopped; to be called once.
 
         Args:
             publish: Called with each message.
-            tell: Called with the recorded time, as often as the clock is to be told.
+            publish_clock: Called with the recorded time, `clock_hz` times a second.
 
         Raises:
             MicroexprError: The bag cannot be read.
@@ -100,12 +102,12 @@ class Playback:
         try:
             self._queue.wait_filled(_FILL_S)
             item = self._queue.get()
-            # Opening the bag takes time that the recording did not, and so does reading ahead.
+            # Only now, since opening the bag and reading ahead take time of their own.
             self.pacer.begin(self._begin_ns - self._delay_ns)
-            while item is not None and self._play(item, publish, tell):
+            while item is not None and self._play(item, publish, publish_clock):
                 item = self._queue.get()
         finally:
-            # The reader ends with its next message, for which nobody waits.
+            # The reading thread ends when it next adds a message to the closed queue.
             self._queue.close()
 
     def stop(self) -> None:
@@ -116,24 +118,24 @@ class Playback:
     @property
     def _delay_ns(self) -> int:
         """The delay as recorded time, which runs at the rate."""
-        return round(self._part.delay_ns * self.pacer.rate)
+        return round(self._options.delay_ns * self.pacer.rate)
 
     def _play(
-        self, item: _Item, publish: Callable[[Message], None], tell: Callable[[int], None]
+        self, item: _Item, publish: Callable[[Message], None], publish_clock: Callable[[int], None]
     ) -> bool:
-        """Wait for what is next and do it; return whether to go on."""
+        """Wait until the item is due and publish it; return whether to go on."""
         if isinstance(item, Exception):
             raise item
         if isinstance(item, _RoundEnd):
-            if not self._part.loop:
-                return self._wait(self._end_ns, tell) is not None
+            if not self._options.loop:
+                return self._wait(self._end_ns, publish_clock) is not None
             round_ns = max(self._end_ns - self._begin_ns, _SHORTEST_ROUND_NS)
-            if self._wait(self._begin_ns + round_ns, tell) is None:
+            if self._wait(self._begin_ns + round_ns, publish_clock) is None:
                 return False
             self.pacer.rewind(round_ns + self._delay_ns)
             self._next_tick_ns = self._begin_ns
             return True
-        late_ns = self._wait(item.time_ns, tell, ends_step=True)
+        late_ns = self._wait(item.time_ns, publish_clock, ends_step=True)
         if late_ns is None:
             return False
         self.lateness.add(late_ns)
@@ -142,14 +144,14 @@ class Playback:
         return True
 
     def _wait(
-        self, until_ns: int, tell: Callable[[int], None], ends_step: bool = False
+        self, until_ns: int, publish_clock: Callable[[int], None], ends_step: bool = False
     ) -> int | None:
-        """Wait for a recorded time, and tell of the times on the way there."""
-        while self._part.clock_hz and self._next_tick_ns <= until_ns:
+        """Wait for a recorded time; publish the clock's times until then."""
+        while self._options.clock_hz and self._next_tick_ns <= until_ns:
             if self.pacer.wait_until(self._next_tick_ns) is None:
                 return None
-            tell(self._next_tick_ns)
-            self._next_tick_ns += max(round(1e9 * self.pacer.rate / self._part.clock_hz), 1)
+            publish_clock(self._next_tick_ns)
+            self._next_tick_ns += max(round(1e9 * self.pacer.rate / self._options.clock_hz), 1)
         return self.pacer.wait_until(until_ns, ends_step)
 
     def _read_ahead(self) -> None:
@@ -164,17 +166,17 @@ class Playback:
 
     def _rounds(self) -> Iterator[_Item]:
         while True:
-            for message in read_messages(self._path, self._part.topics, self._begin_ns):
+            for message in read_messages(self._path, self._options.topics, self._begin_ns):
                 if message.time_ns > self._end_ns:
                     break
                 yield message
             yield _RoundEnd()
-            if not self._part.loop:
+            if not self._options.loop:
                 return
 
 
 class _RoundEnd:
-    """Marks the end of the part."""
+    """Marks the end of the part that is played."""
 
 
 _Item: TypeAlias = Message | Exception | _RoundEnd

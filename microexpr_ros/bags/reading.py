@@ -1,21 +1,24 @@
-"""Bags, read without ROS."""
+"""Reading bags without ROS."""
 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeAlias, cast
 
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos
 from rosbags.rosbag2 import Reader
+from zstandard import ZstdDecompressor
 
 from microexpr_ros.bags import metadata, sqlite_file
 from microexpr_ros.bags.contents import (
     EVENT_PACKET,
-    Bag,
+    BagContents,
     Message,
     Topic,
     find_topic,
@@ -27,9 +30,12 @@ from microexpr_ros.bags.serialization import deserialize_packet
 from microexpr_ros.errors import MicroexprError
 
 _OLDER_NAMES: Final = {'event_array_msgs/msg/EventArray': EVENT_PACKET}
-"""Types of older recordings whose layout is that of a type of today."""
+"""Former names of types, of which the layout has not changed."""
 
 _SUFFIXES: Final = ('.mcap', '.db3')
+_COMPRESSED: Final = '.zstd'
+"""Appended to the name of a file that its recorder compressed as a whole when it was full."""
+
 _FILES: Final = 'relative_file_paths'
 
 _Source: TypeAlias = Path | SalvagedFile
@@ -42,7 +48,7 @@ def is_bag(path: Path) -> bool:
     return path.suffix in _SUFFIXES
 
 
-def describe(path: Path | str) -> Bag:
+def read_contents(path: Path | str) -> BagContents:
     """Return what a bag holds.
 
     Args:
@@ -51,7 +57,7 @@ def describe(path: Path | str) -> Bag:
     Raises:
         MicroexprError: There is no readable bag.
     """
-    return _look_into(Path(path))[0]
+    return _inspect_bag(Path(path))[0]
 
 
 def read_messages(
@@ -70,12 +76,12 @@ def read_messages(
         MicroexprError: There is no readable bag, or a topic is not in it.
     """
     path = Path(path)
-    bag, sources = _look_into(path)
+    bag, sources = _inspect_bag(path)
     for topic in topics:
         require_topic(bag, topic)
     for source in sources:
         with ExitStack() as stack:
-            with explained_reading(path):
+            with explain_bag_errors(path):
                 reader = stack.enter_context(_open(source))
             yield from _read(reader, path, topics, start_ns)
 
@@ -94,14 +100,14 @@ def read_packets(
         MicroexprError: There is no readable bag, no such topic, or it has another type.
     """
     path = Path(path)
-    name = find_topic(describe(path), EVENT_PACKET, topic)
+    name = find_topic(read_contents(path), EVENT_PACKET, topic)
     for message in read_messages(path, [name], start_ns):
         yield message.time_ns, deserialize_packet(message.cdr, f'{path} at {message.time_ns} ns')
 
 
 @dataclass(frozen=True, slots=True)
-class _Contents:
-    """What one file holds; the times as rosbags tells them."""
+class _FileContents:
+    """Contents of one file; `end_ns` is 1 ns after the last message, as in rosbags."""
 
     connections: Sequence[Connection]
     messages: int
@@ -109,56 +115,63 @@ class _Contents:
     end_ns: int
 
 
-def _look_into(path: Path) -> tuple[Bag, list[_Source]]:
-    """Return what a bag holds, and what to read it from.
+def _inspect_bag(path: Path) -> tuple[BagContents, list[_Source]]:
+    """Return the contents of a bag and the sources to read its messages from.
 
-    One file is open at a time: a long recording has more of them than a process may open.
+    Only one file is open at a time: a long recording has more than a process may open.
     """
     if not path.exists():
         raise MicroexprError(f'there is no bag {path}: check the path')
     sources: list[_Source] = []
     contents = []
-    with explained_reading(path):
-        files, complete = _find_files(path)
+    with explain_bag_errors(path):
+        files, missing, unlisted = _find_files(path)
         for file in files:
-            source, content = _inspect(file)
+            source, content = _inspect_file(file)
             sources.append(source)
             contents.append(content)
     if not files:
         raise MicroexprError(
-            f'{path} holds 0 bag files of the kinds {", ".join(_SUFFIXES)}: '
-            'give the folder of a bag'
+            f'{path} holds no files of a bag ({", ".join(_SUFFIXES)}): give the folder of a bag'
         )
-    return _describe(path, contents, complete and sources == files), sources
+    complete = not missing and not unlisted and sources == files
+    return _merge(path, contents, complete, unlisted), sources
 
 
-def _find_files(path: Path) -> tuple[list[Path], bool]:
-    """Return the files of a bag in order, and whether they are those that metadata.yaml names."""
+def _find_files(path: Path) -> tuple[list[Path], bool, tuple[str, ...]]:
+    """Return the files of a bag in order.
+
+    Returns:
+        The files, whether any that metadata.yaml names is missing, and the names of those in the
+        folder that it does not name.
+    """
     if not path.is_dir():
-        return [path], True
+        return [path], False, ()
     information = metadata.read(path)
     if information.get('compression_mode', '').lower() not in ('', 'none'):
-        # What is compressed as a whole is found through metadata.yaml alone.
-        return [path], True
-    there = _storage_files(path)
-    named = [path / Path(name).name for name in information.get(_FILES, ())] or there
-    return [file for file in named if file.exists()], set(named) == set(there)
+        # Bags with compressed files or messages are readable through metadata.yaml only.
+        return [path], False, ()
+    present = _storage_files(path)
+    named = [path / Path(name).name for name in information.get(_FILES, ())] or present
+    files = [file for file in named if file.exists()]
+    unlisted = tuple(file.name for file in present if file not in named)
+    return files, len(files) < len(named), unlisted
 
 
-def _inspect(file: Path) -> tuple[_Source, _Contents]:
+def _inspect_file(file: Path) -> tuple[_Source, _FileContents]:
     try:
-        return file, _contents(file)
+        return file, _read_contents(file)
     except Exception:
-        # rosbags says in many ways that a file has no end.
+        # rosbags raises many types of errors for a file without its end.
         if file.suffix != '.mcap':
             raise
     salvaged = SalvagedFile(file)
-    return salvaged, _contents(salvaged)
+    return salvaged, _read_contents(salvaged)
 
 
-def _contents(source: _Source) -> _Contents:
+def _read_contents(source: _Source) -> _FileContents:
     with _open(source) as reader:
-        return _Contents(
+        return _FileContents(
             list(reader.connections), reader.message_count, reader.start_time, reader.end_time
         )
 
@@ -166,19 +179,43 @@ def _contents(source: _Source) -> _Contents:
 @contextmanager
 def _open(source: _Source) -> Iterator[Reader]:
     with ExitStack() as stack:
+        if isinstance(source, Path) and source.suffix == _COMPRESSED:
+            source = stack.enter_context(_decompressed(source))
         if isinstance(source, Path) and source.suffix == '.db3':
-            source = stack.enter_context(sqlite_file.settled(source))
+            source = stack.enter_context(sqlite_file.as_committed(source))
         yield stack.enter_context(Reader(cast('Any', source)))
+
+
+@contextmanager
+def _decompressed(file: Path) -> Iterator[Path]:
+    """Yield a decompressed copy of a file, which is removed when the block ends."""
+    with TemporaryDirectory() as folder:
+        copy = Path(folder, file.stem)
+        with file.open('rb') as source, copy.open('wb') as target:
+            reader = ZstdDecompressor().stream_reader(source, read_across_frames=True)
+            shutil.copyfileobj(reader, target)
+        yield copy
 
 
 def _storage_files(folder: Path) -> list[Path]:
     """Return the files of a bag in the order of their numbers."""
-    files = [file for file in folder.iterdir() if file.suffix in _SUFFIXES]
+    present = set(folder.iterdir())
+    # A recorder that is killed while it compresses a file leaves both: the compressed one is cut.
+    files = [
+        file
+        for file in present
+        if (plain := _uncompressed_name(file)).suffix in _SUFFIXES
+        and (file == plain or plain not in present)
+    ]
     return sorted(files, key=lambda file: (_number(file), file.name))
 
 
+def _uncompressed_name(file: Path) -> Path:
+    return file.with_suffix('') if file.suffix == _COMPRESSED else file
+
+
 def _number(file: Path) -> int:
-    found = re.search(r'_(\d+)$', file.stem)
+    found = re.search(r'_(\d+)$', _uncompressed_name(file).stem)
     return int(found[1]) if found else 0
 
 
@@ -190,8 +227,8 @@ def _read(
     offers = {c.id: _offered_qos(c) for c in connections}
     messages = reader.messages(connections, start=start_ns) if connections else iter(())
     while True:
-        # Only the library's own step is guarded, not what the caller does with a message.
-        with explained_reading(path):
+        # Only errors of the library are explained, not those of the caller.
+        with explain_bag_errors(path):
             item = next(messages, None)
         if item is None:
             return
@@ -206,12 +243,12 @@ def _read(
 
 
 @contextmanager
-def explained_reading(
+def explain_bag_errors(
     path: Path,
     kind: str = 'rosbag2 recording',
     remedy: str = 'give a complete bag folder, .db3 or .mcap file',
 ) -> Iterator[None]:
-    """Tell in one line that a bag cannot be read: a damaged one can fail anywhere in rosbags."""
+    """Turn any error into a MicroexprError: a damaged bag can fail anywhere in rosbags."""
     try:
         yield
     except Exception as error:
@@ -223,7 +260,9 @@ def _offered_qos(connection: Connection) -> tuple[Qos, ...]:
     return tuple(cast('ConnectionExtRosbag2', connection.ext).offered_qos_profiles)
 
 
-def _describe(path: Path, contents: Sequence[_Contents], complete: bool) -> Bag:
+def _merge(
+    path: Path, contents: Sequence[_FileContents], complete: bool, unlisted: tuple[str, ...]
+) -> BagContents:
     counts: dict[tuple[str, str], int] = {}
     offers: dict[tuple[str, str], tuple[Qos, ...]] = {}
     for connection in (connection for content in contents for connection in content.connections):
@@ -236,8 +275,7 @@ def _describe(path: Path, contents: Sequence[_Contents], complete: bool) -> Bag:
     )
     filled = [content for content in contents if content.messages]
     if not filled:
-        return Bag(path, topics, 0, 0, complete)
+        return BagContents(path, topics, 0, 0, complete, unlisted)
     start_ns = min(content.start_ns for content in filled)
-    # rosbags tells the time after the last message.
     end_ns = max(content.end_ns for content in filled) - 1
-    return Bag(path, topics, start_ns, end_ns, complete)
+    return BagContents(path, topics, start_ns, end_ns, complete, unlisted)

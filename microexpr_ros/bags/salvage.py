@@ -1,4 +1,4 @@
-"""Files in the mcap format whose recorder was killed before it could end them."""
+"""Reading mcap files whose recorder was killed before it could end them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _ENTRY_BYTES: Final = 16
 
 
 class SalvagedFile:
-    """A file as it were if its recorder had ended it behind the last intact record.
+    """A file as if its recorder had ended it after the last intact record.
 
-    It offers what rosbags asks of a path. The file itself stays as it is.
+    It has the methods of a path that rosbags calls. The file itself is not changed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +45,7 @@ class SalvagedFile:
         return str(self.path)
 
     def exists(self) -> bool:
-        """Return True: it was there when it was scanned."""
+        """Return True: the file has been scanned."""
         return True
 
     def is_dir(self) -> bool:
@@ -55,11 +55,11 @@ class SalvagedFile:
     def open(self, mode: str = 'rb') -> BinaryIO:
         """Open it for reading."""
         del mode
-        return io.BufferedReader(_Ended(self.path, self._size, self._end), 1 << 16)
+        return io.BufferedReader(_CompletedReader(self.path, self._size, self._end), 1 << 16)
 
 
-class _Ended(io.RawIOBase):
-    """The first bytes of a file, and then others."""
+class _CompletedReader(io.RawIOBase):
+    """Reads the first bytes of a file, then the end that it lacks."""
 
     def __init__(self, path: Path, size: int, end: bytes) -> None:
         self._file = path.open('rb', buffering=0)
@@ -95,7 +95,7 @@ class _Ended(io.RawIOBase):
 
 
 @dataclass
-class _Found:
+class _FoundChunk:
     """A chunk and the indexes that follow it."""
 
     entry: ChunkIndex
@@ -103,11 +103,11 @@ class _Found:
 
 
 def _scan(file: BinaryIO, size: int) -> tuple[int, bytes]:
-    """Return the size of a file's complete records, and what is to follow them."""
+    """Return the size of a file's complete records, and the bytes that end it."""
     if file.read(len(MAGIC)) != MAGIC:
         raise ValueError('no mcap file')
     summary = Summary()
-    chunks: list[_Found] = []
+    chunks: list[_FoundChunk] = []
     place = len(MAGIC)
     while len(head := file.read(_RECORD.size)) == _RECORD.size:
         opcode, length = _RECORD.unpack(head)
@@ -124,23 +124,23 @@ def _scan(file: BinaryIO, size: int) -> tuple[int, bytes]:
             summary.counts[channel] += 1
             summary.span.add(time_ns)
         elif opcode == Opcode.CHUNK:
-            chunks.append(_Found(_read_entry(file, place, after)))
+            chunks.append(_FoundChunk(_read_entry(file, place, after)))
         elif opcode == Opcode.MESSAGE_INDEX and chunks:
             _add_index(chunks[-1], file, place, after)
         place = after
         file.seek(place)
-    # After a power cut, what was written last may be there by its length alone.
+    # After a power cut, the last chunks may have their length but not their contents.
     while chunks and not _is_intact(file, chunks[-1].entry):
         place = chunks.pop().entry.chunk_start_offset
     return place, _end(file, place, summary, chunks)
 
 
-def _end(file: BinaryIO, place: int, summary: Summary, chunks: list[_Found]) -> bytes:
-    """Return the indexes that were not written any more, and the summary."""
+def _end(file: BinaryIO, place: int, summary: Summary, chunks: list[_FoundChunk]) -> bytes:
+    """Return the missing message indexes and the summary."""
     missing = b''
     for found in chunks:
         known = {channel.id for channel in summary.channels}
-        # Some recorders write no indexes, and of the last chunk's some may be missing.
+        # Some recorders write no indexes, and the last chunk may lack some of its own.
         indexed = found.counts and found is not chunks[-1]
         if not indexed or not known.issuperset(found.counts):
             records = breakup_chunk(_read_chunk(file, found.entry), validate_crc=True)
@@ -159,7 +159,7 @@ def _end(file: BinaryIO, place: int, summary: Summary, chunks: list[_Found]) -> 
 def _index(messages: Iterable[Message]) -> list[MessageIndex]:
     """Return the times of the messages of each channel, without their places.
 
-    Nobody looks at these: rosbags reads a chunk from its beginning.
+    rosbags does not use these: it reads a chunk from its beginning.
     """
     indexes: dict[int, MessageIndex] = {}
     for message in messages:
@@ -169,7 +169,7 @@ def _index(messages: Iterable[Message]) -> list[MessageIndex]:
 
 
 def _add(summary: Summary, record: Schema | Channel) -> None:
-    """Take in a schema or a channel that is not yet known; files may repeat them."""
+    """Add a schema or a channel if it is new; files may repeat them."""
     records: list[Schema] | list[Channel] = (
         summary.schemas if isinstance(record, Schema) else summary.channels
     )
@@ -194,7 +194,7 @@ def _read_entry(file: BinaryIO, place: int, after: int) -> ChunkIndex:
     )
 
 
-def _add_index(found: _Found, file: BinaryIO, place: int, after: int) -> None:
+def _add_index(found: _FoundChunk, file: BinaryIO, place: int, after: int) -> None:
     channel, size = _INDEX.unpack(file.read(_INDEX.size))
     if size:
         found.entry.message_index_offsets[channel] = place
@@ -206,7 +206,7 @@ def _is_intact(file: BinaryIO, entry: ChunkIndex) -> bool:
     try:
         breakup_chunk(_read_chunk(file, entry), validate_crc=True)
     except Exception:
-        # Damage shows anywhere: in the lengths, in the decompression, in the checksum.
+        # Damage can show in the lengths, in the decompression or in the checksum.
         return False
     return True
 

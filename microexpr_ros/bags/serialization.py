@@ -1,4 +1,4 @@
-"""Event packets and images as serialized ROS messages (CDR), and back."""
+"""Serializing event packets and images as ROS messages (CDR), and reading them back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NS: Final = 1_000_000_000
 
 
 def serialize(message: object, type_name: str) -> bytes:
-    """Return a message of any type of `typestore()` as it travels.
+    """Return the CDR of a message of any type of `typestore()`.
 
     Args:
         message: An object of the typestore's class for it.
@@ -27,7 +27,7 @@ def serialize(message: object, type_name: str) -> bytes:
 
 
 def serialize_packet(packet: EventPacket) -> bytes:
-    """Return an event packet as it travels."""
+    """Return the CDR of an event packet."""
     message = typestore().types[EVENT_PACKET](
         header=_header(packet.stamp_ns, packet.frame_id),
         height=packet.height,
@@ -46,7 +46,7 @@ def deserialize_packet(cdr: bytes, where: str) -> EventPacket:
 
     Args:
         cdr: Serialized EventPacket.
-        where: What an error says about its place.
+        where: Place of the packet, for errors.
 
     Raises:
         MicroexprError: The bytes are not a packet.
@@ -54,7 +54,7 @@ def deserialize_packet(cdr: bytes, where: str) -> EventPacket:
     try:
         message: Any = typestore().deserialize_cdr(cdr, EVENT_PACKET)
     except Exception as error:
-        # Damaged bytes can fail anywhere in the generated code of the library.
+        # Damaged bytes can fail anywhere in the library's generated code.
         raise MicroexprError(f'the event packet in {where} is damaged: record it again') from error
     return EventPacket(
         stamp_ns=message.header.stamp.sec * _NS + message.header.stamp.nanosec,
@@ -77,18 +77,20 @@ def read_sequence_number(cdr: bytes) -> int:
     """
     order = '<' if cdr[1:2] == b'\1' else '>'
     try:
-        # Behind the four bytes of the encapsulation: stamp, text with its length, then height
-        # and width on a multiple of four, and the number on one of eight.
+        # After the 4 bytes of the encapsulation: stamp, length and text of frame_id, then height
+        # and width aligned to 4 bytes, and `seq` aligned to 8.
         (length,) = struct.unpack_from(f'{order}8xI', cdr, 4)
         place = -(-(12 + length) // 4) * 4 + 8
         (number,) = struct.unpack_from(f'{order}Q', cdr, 4 + -(-place // 8) * 8)
     except struct.error as error:
-        raise MicroexprError('a message of event packets is too short to be one') from error
+        raise MicroexprError(
+            'an event packet is too short for its header: restart the driver that sends it'
+        ) from error
     return int(number)
 
 
 def serialize_image(pixels: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> bytes:
-    """Return an image as it travels.
+    """Return the CDR of an image.
 
     Args:
         pixels: uint8 [height, width] grey (mono8) or [height, width, 3] RGB (rgb8).

@@ -31,12 +31,12 @@ CREATE INDEX timestamp_idx ON messages (timestamp ASC);
 INSERT INTO schema VALUES (4, 'jazzy');
 PRAGMA journal_mode = WAL;
 """
-"""Version 4 of rosbag2's tables. Its commits survive the process; only a power cut can undo
-what the system has not yet written. They go to a log first, so that no reader stops them."""
+"""Version 4 of rosbag2's tables. Commits survive a kill of the process; only a power cut loses
+what the system has not yet written. They go to a write-ahead log, which no reader blocks."""
 
 
 class SqliteFile:
-    """A sqlite3 file that grows.
+    """A sqlite3 file while it is written.
 
     Attributes:
         size: Size of the messages in it.
@@ -81,7 +81,7 @@ class SqliteFile:
         self.size += len(cdr)
 
     def flush(self) -> None:
-        """Bring every message into the file, or into its log while somebody reads the file."""
+        """Commit every message: into the file, or into its log while another process reads."""
         self._database.commit()
         self.pending.clear()
         self._database.execute('PRAGMA wal_checkpoint').fetchone()
@@ -90,36 +90,36 @@ class SqliteFile:
         """End the file with the bag's metadata."""
         self._database.execute('INSERT INTO metadata VALUES (NULL, 9, ?)', (metadata,))
         self.flush()
-        # Without a log, the file can be read where nothing can be written.
+        # Without a log, the file can also be read on a read-only disk.
         self._database.execute('PRAGMA busy_timeout = 0')
         with suppress(sqlite3.OperationalError):
             self._database.execute('PRAGMA journal_mode = DELETE').fetchone()
         self._database.close()
 
     def abandon(self) -> None:
-        """Close the file after an error, with what was flushed."""
+        """Close the file after an error; flushed messages stay."""
         with suppress(sqlite3.Error):
             self._database.rollback()
         self._database.close()
 
 
 @contextmanager
-def settled(path: Path) -> Iterator[Path]:
-    """Give a file as its last commit left it, whether its recorder goes on or was killed.
+def as_committed(path: Path) -> Iterator[Path]:
+    """Yield a file with all commits in it, whether its recorder still runs or was killed.
 
-    It is for rosbags, which looks neither at locks nor at logs, and stays as it is meanwhile.
+    rosbags ignores locks and logs; this file does not change while the block runs.
     """
     with ExitStack() as stack:
         if any(path.with_name(path.name + log).exists() for log in ('-wal', '-journal')):
             holding, moving = (
                 stack.enter_context(closing(sqlite3.connect(path))) for _ in range(2)
             )
-            # What is committed from here on nobody moves from the log into the file.
+            # While this transaction is open, later commits stay in the log.
             holding.execute('BEGIN')
             holding.execute('SELECT count(*) FROM sqlite_master').fetchone()
             busy, logged, moved = moving.execute('PRAGMA wal_checkpoint').fetchone()
             if busy or moved < logged:
-                # Another reader holds the file at an earlier commit.
+                # Another reader keeps the log from being moved into the file.
                 path = Path(stack.enter_context(TemporaryDirectory()), path.name)
                 with closing(sqlite3.connect(path)) as copy:
                     holding.backup(copy)

@@ -1,4 +1,4 @@
-"""Bags that appear as a whole, or not at all."""
+"""Writing bags that appear as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.interfaces import Qos
 
-from microexpr_ros.atomic import appearing, explained_writing
+from microexpr_ros.atomic import atomic_target, explain_write_errors
 from microexpr_ros.bags.contents import EVENT_PACKET, IMAGE
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.bags.folder import BagFolder, check_storage
@@ -23,17 +23,15 @@ if TYPE_CHECKING:
 
 
 class BagWriter:
-    """Writes a bag that appears as a whole, or not at all.
-
-    It is there when the `with` block ends; an error leaves nothing behind.
+    """Writes a bag that appears when the `with` block ends; an error leaves nothing behind.
 
     Example:
         >>> import tempfile
-        >>> from microexpr_ros.bags import describe
+        >>> from microexpr_ros.bags import read_contents
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with BagWriter(Path(folder, 'bag')) as writer:
         ...         writer.write_image('/image_raw', np.zeros((2, 2), np.uint8), 5, 'camera')
-        ...     [topic.name for topic in describe(Path(folder, 'bag')).topics]
+        ...     [topic.name for topic in read_contents(Path(folder, 'bag')).topics]
         ['/image_raw']
     """
 
@@ -56,8 +54,8 @@ class BagWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            hidden = stack.enter_context(appearing(self.path))
-            with explained_writing(self.path):
+            hidden = stack.enter_context(atomic_target(self.path))
+            with explain_write_errors(self.path):
                 self._bag = BagFolder(hidden, self._storage, self._compression)
             stack.push(self._end)
             self._stack = stack.pop_all()
@@ -76,7 +74,7 @@ class BagWriter:
         if error_type is not None:
             self._bag.abandon()
             return
-        with explained_writing(self.path):
+        with explain_write_errors(self.path):
             self._bag.close()
 
     def write_packet(self, topic: str, packet: EventPacket, time_ns: int | None = None) -> None:
@@ -140,5 +138,5 @@ class BagWriter:
         """
         if self._bag is None:
             raise ValueError('a bag is written inside a with block')
-        with explained_writing(self.path):
+        with explain_write_errors(self.path):
             self._bag.write(topic, type_name, cdr, time_ns, offered_qos=offered_qos)

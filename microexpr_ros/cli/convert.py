@@ -88,8 +88,9 @@ def convert(
 def _summarize(report: Conversion) -> str:
     dropped = [f'{count} {reason}' for reason, count in report.dropped.items() if count]
     cut = f'; {report.times_cut} times cut to whole us' if report.times_cut else ''
+    held = f'; {report.times_held} times out of order raised' if report.times_held else ''
     return (
         f'{report.events_out} events, {report.triggers} triggers, {report.frames} frames in '
         f'{report.seconds:.1f} s (memory {report.peak_mb:.0f} MB); left out: '
-        f'{", ".join(dropped) or "nothing"}{cut}'
+        f'{", ".join(dropped) or "nothing"}{cut}{held}'
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from microexpr_ros.bags.recording import Recording
+from microexpr_ros.bags.recorder import BagRecorder
 from microexpr_ros.cli import output as terminal
 from microexpr_ros.cli.bag_options import BagCommand
 from microexpr_ros.cli.commands import make_app
@@ -117,7 +117,7 @@ def _status(node: RecorderNode, seconds: float) -> str:
     )
 
 
-def _summarize(recording: Recording, seconds: float) -> dict[str, Any]:
+def _summarize(recording: BagRecorder, seconds: float) -> dict[str, Any]:
     progress = recording.progress()
     topics = sorted({*progress.messages, *progress.overrun, *progress.lost_packets})
     return {

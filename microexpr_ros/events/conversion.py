@@ -1,4 +1,4 @@
-"""Recordings from one format to another."""
+"""Converting recordings from one format to another."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.atomic import appearing, explained_writing
-from microexpr_ros.bags import EVENTS_TOPIC, BagWriter, Message
+from microexpr_ros.atomic import atomic_target, explain_write_errors
+from microexpr_ros.bags import BagWriter, Message
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
@@ -25,9 +25,7 @@ from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.files import Recording
 from microexpr_ros.events.kernel import Integer, kernel
 from microexpr_ros.events.packets import PACKET_NS, packetize
-
-IMAGE_TOPIC: Final = '/event_camera/image_raw'
-"""Where the drivers of event cameras publish frames of the same sensor."""
+from microexpr_ros.topics import EVENT_FRAMES_TOPIC, EVENTS_TOPIC
 
 _READ_ONLY: Final = ('.aedat4', '.bag', '.db3', '.h5', '.hdf5', '.mcap', '.npy', '.npz')
 _TOPIC_NAME: Final = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
@@ -36,7 +34,7 @@ _KIBIBYTE: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What a conversion did.
+    """Summary of a conversion.
 
     Attributes:
         source: format of the recording, for people.
@@ -44,8 +42,9 @@ class Conversion:
         events_out: events written.
         triggers: triggers written.
         frames: frames written.
-        dropped: how much was left out, by reason.
-        times_cut: events whose times were cut to whole us: only mono tells ns.
+        dropped: number of items left out, by reason.
+        times_cut: events whose times were truncated to whole us: only mono has ns.
+        times_held: events and triggers out of order, whose times were raised to the newest before.
         seconds: wall time.
         peak_mb: largest memory of this process so far, in MiB.
     """
@@ -57,6 +56,7 @@ class Conversion:
     frames: int
     dropped: dict[str, int]
     times_cut: int
+    times_held: int
     seconds: float
     peak_mb: float
 
@@ -68,26 +68,26 @@ def convert_recording(
     encoding: str = 'evt3',
     packet_ns: int = PACKET_NS,
     topic: str = EVENTS_TOPIC,
-    image_topic: str = IMAGE_TOPIC,
+    image_topic: str = EVENT_FRAMES_TOPIC,
     storage: str = 'mcap',
     compression: str = 'none',
     on_progress: Callable[[float], object] = lambda _: None,
 ) -> Conversion:
     """Write a recording as a .raw file (EVT3) or as a bag of event packets and images.
 
-    The target appears as a whole or not at all; memory does not grow with the recording. What
-    else a rosbag2 holds goes into the new bag as it is.
+    The target appears as a whole or not at all; memory does not grow with the recording. Other
+    messages of a rosbag2 are copied to the new bag.
 
     Args:
         recording: What to read.
         target: A new file with the suffix .raw, or a new folder.
         encoding: Encoding of a bag's packets, one of codecs.ENCODINGS.
-        packet_ns: Time that a packet covers at most.
+        packet_ns: Longest time that a packet covers.
         topic: Topic of a bag's packets.
         image_topic: Topic of a bag's images, if the recording has frames.
         storage: Storage of a bag, mcap or sqlite3.
-        compression: Of an mcap bag: zstd or none. Encoded events are dense: it saves a fifth of
-            the space, and costs as much time as all the rest.
+        compression: Of an mcap bag: zstd or none. Encoded events are dense: zstd saves a fifth of
+            the space and doubles the time.
         on_progress: Called with the fraction that is done.
 
     Raises:
@@ -106,10 +106,12 @@ def convert_recording(
         )
     for name in () if is_raw else (topic, image_topic):
         if not _TOPIC_NAME.fullmatch(name):
-            raise MicroexprError(f'{name!r} is no name of a topic: {EVENTS_TOPIC} would be one')
+            raise MicroexprError(
+                f'{name!r} is not the name of a topic: give one such as {EVENTS_TOPIC}'
+            )
     counter = _Counter(recording, encoding, on_progress)
     if is_raw:
-        with appearing(target) as hidden, explained_writing(target):
+        with atomic_target(target) as hidden, explain_write_errors(target):
             _write_raw(recording, counter, hidden)
     else:
         packets = packetize(
@@ -142,13 +144,14 @@ def convert_recording(
         frames=counter.frames_out,
         dropped=recording.losses | counter.losses,
         times_cut=counter.times_cut,
+        times_held=recording.held,
         seconds=round(time.perf_counter() - start_s, 3),
         peak_mb=round(_peak_mb(), 1),
     )
 
 
 class _Counter:
-    """Counts what passes, and takes out the triggers that an encoding cannot tell."""
+    """Counts the items that are converted, and leaves out triggers that an encoding lacks."""
 
     def __init__(
         self, recording: Recording, encoding: str, on_progress: Callable[[float], object]
@@ -188,10 +191,10 @@ class _Counter:
 
 @kernel
 def _count_fractions(times: NDArray[np.int64]) -> Integer:
-    """Return how many times are no whole us."""
+    """Return how many times are not whole us."""
     count: Integer = 0
     for i in range(len(times)):
-        # Unsigned division is the faster one; no time is negative.
+        # Unsigned division is faster, and no time is negative.
         count += np.uint64(times[i]) % np.uint64(1000) != 0
     return count
 
@@ -199,7 +202,7 @@ def _count_fractions(times: NDArray[np.int64]) -> Integer:
 def _in_order(
     packets: Iterator[EventPacket], counter: _Counter, epoch_ns: int
 ) -> Iterator[tuple[int, EventPacket | Frame | Message]]:
-    """Return all that goes into a bag, each with its time in ns, in the order of these."""
+    """Merge packets, frames and other messages in the order of their times in ns."""
     streams: tuple[Iterator[tuple[int, EventPacket | Frame | Message]], ...] = (
         ((packet.stamp_ns, packet) for packet in packets),
         ((epoch_ns + frame.t, frame) for frame in counter.frames()),
@@ -225,7 +228,7 @@ def _write_raw(recording: Recording, counter: _Counter, path: Path) -> None:
 def _peak_mb() -> float:
     status = Path('/proc/self/status')
     if status.is_file():
-        # Unlike getrusage, this forgets the process that started this one.
+        # Unlike getrusage, this does not include the process that forked this one.
         return int(status.read_text().partition('VmHWM:')[2].split()[0]) / _KIBIBYTE
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # macOS counts bytes, others KiB.

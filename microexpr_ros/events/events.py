@@ -1,7 +1,8 @@
-"""What a sensor said: events and triggers as columns."""
+"""What a sensor sends: events and triggers as columns, and frames."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,27 @@ class Events:
         """Return the events of a range of indices, without a copy."""
         return Events(self.t[index], self.x[index], self.y[index], self.p[index])
 
+    def shifted(self, offset_ns: int) -> Events:
+        """Return the same events, each later by an offset."""
+        return Events(self.t + offset_ns, self.x, self.y, self.p)
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Events]) -> Events:
+        """Return the events of parts that follow each other in time.
+
+        Example:
+            >>> one = Events(np.array([5]), np.uint16([3]), np.uint16([2]), np.uint8([1]))
+            >>> Events.concatenate([one, Events.empty(), one.shifted(4)]).t.tolist()
+            [5, 9]
+        """
+        parts = list(parts) or [cls.empty()]
+        return cls(
+            np.concatenate([part.t for part in parts]),
+            np.concatenate([part.x for part in parts]),
+            np.concatenate([part.y for part in parts]),
+            np.concatenate([part.p for part in parts]),
+        )
+
     @classmethod
     def empty(cls) -> Events:
         """Return no events."""
@@ -59,6 +81,24 @@ class Triggers:
     def __len__(self) -> int:
         return len(self.t)
 
+    def __getitem__(self, index: slice) -> Triggers:
+        """Return the triggers of a range of indices, without a copy."""
+        return Triggers(self.t[index], self.id[index], self.edge[index])
+
+    def shifted(self, offset_ns: int) -> Triggers:
+        """Return the same triggers, each later by an offset."""
+        return Triggers(self.t + offset_ns, self.id, self.edge)
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Triggers]) -> Triggers:
+        """Return the triggers of parts that follow each other in time."""
+        parts = list(parts) or [cls.empty()]
+        return cls(
+            np.concatenate([part.t for part in parts]),
+            np.concatenate([part.id for part in parts]),
+            np.concatenate([part.edge for part in parts]),
+        )
+
     @classmethod
     def empty(cls) -> Triggers:
         """Return no triggers."""
@@ -67,10 +107,11 @@ class Triggers:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A picture that the sensor took beside its events.
+    """An image of a frame camera, which may be a part of the event sensor.
 
     Attributes:
-        t: ns on the clock of the events, the middle of the exposure.
+        t: ns, the middle of the exposure where the camera reports it; on the clock of the events
+            where an event camera or a recording sends it, in ROS time once it is a message.
         pixels: uint8 [height, width] grey or [height, width, 3] RGB.
     """
 

@@ -1,4 +1,4 @@
-"""How the loops over events are compiled."""
+"""Compiling loops over events with numba."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numba import njit
 _Function = TypeVar('_Function', bound=Callable[..., object])
 
 Integer: TypeAlias = Any
-"""An integer inside a kernel, where numba decides on its width."""
+"""An integer inside a kernel, of which numba chooses the width."""
 
 
 def kernel(function: _Function) -> _Function:
     """Compile a function with numba: it releases the GIL and is cached on disk.
 
-    The cache lies beside the source, or in `NUMBA_CACHE_DIR`. A kernel compiles when it is
-    first called; `codecs.warm_up` does that ahead of time.
+    The cache is next to the source, or in `NUMBA_CACHE_DIR`. A kernel is compiled at its first
+    call; `codecs.warm_up` does that ahead of time.
     """
     return cast(_Function, njit(nogil=True, cache=True)(function))

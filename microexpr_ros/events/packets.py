@@ -1,4 +1,4 @@
-"""How a stream of events is cut into packets."""
+"""Cutting a stream of events into packets."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
 from microexpr_ros.events.codecs.codec import require_order
 from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.topics import EVENT_CAMERA
 
 PACKET_NS: Final = 2_000_000
-"""Time that a packet covers at most: a fifth of a slice, so that slices close promptly."""
+"""Longest time that a packet covers: a fifth of a slice, so that slices close promptly."""
 
 PACKET_BYTES: Final = 400_000
-"""Size of a packet at most: the default ROS transport loses larger best-effort messages."""
+"""Largest size of a packet: the default ROS transport loses larger best-effort messages."""
 
 # Four words of EVT3, or one event of the other encodings; half for triggers, half for events.
 _BYTES_PER_EVENT: Final = 16
@@ -30,7 +31,7 @@ def packetize(
     width: int,
     *,
     encoding: str = 'evt3',
-    frame_id: str = 'event_camera',
+    frame_id: str = EVENT_CAMERA,
     epoch_ns: int = 0,
     packet_ns: int = PACKET_NS,
     packet_bytes: int = PACKET_BYTES,
@@ -46,12 +47,12 @@ def packetize(
         width: Columns of the sensor.
         encoding: One of codecs.ENCODINGS.
         frame_id: Coordinate frame of the camera.
-        epoch_ns: Host time at sensor time 0; a packet is stamped with its first event's.
-        packet_ns: Time that a packet covers at most.
-        packet_bytes: Size of a packet at most.
+        epoch_ns: Host time at sensor time 0; a packet's stamp is the host time of its first event.
+        packet_ns: Longest time that a packet covers.
+        packet_bytes: Largest size of a packet.
 
     Raises:
-        MicroexprError: Times decrease, or something does not fit the sensor or the encoding.
+        MicroexprError: Times decrease, or events do not fit the sensor or the encoding.
 
     Example:
         >>> times = np.array([0, 1_000_000, 5_000_000])
@@ -103,8 +104,5 @@ def _cut(
             next_j = min(next_j, int(np.searchsorted(triggers.t, events.t[next_i], 'right')))
         if next_j < len(triggers):
             next_i = min(next_i, int(np.searchsorted(events.t, triggers.t[next_j], 'right')))
-        yield (
-            events[i:next_i],
-            Triggers(triggers.t[j:next_j], triggers.id[j:next_j], triggers.edge[j:next_j]),
-        )
+        yield events[i:next_i], triggers[j:next_j]
         i, j = next_i, next_j

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.alignment.slices import Slice, blank_slice, follows
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.activity import Activity, ActivityConfiguration

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from microexpr_ros.atomic import atomic_target
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.reconstruction.inference import ReconstructionInference
@@ -32,9 +33,8 @@ def write_export(path: Path, kind: weights.Kind) -> Path:
     else:
         model = export_reconstruction(Reconstructor.from_weights(file).network, file.hash)
     target = path.with_suffix('.onnx')
-    partial = target.with_name(f'{target.name}.partial')
-    partial.write_bytes(model)
-    partial.replace(target)
+    with atomic_target(target, replace=True) as hidden:
+        hidden.write_bytes(model)
     return target
 
 

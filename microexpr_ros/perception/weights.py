@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from safetensors import SafetensorError, safe_open
 
 from microexpr_ros import facs
+from microexpr_ros.atomic import atomic_target
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception.settings import key_of
 
@@ -106,10 +106,10 @@ def save(
     # One entry: safetensors writes several in varying order, and the hash would vary too.
     metadata = {_HEADER: json.dumps(header, sort_keys=True)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
-    save_file({key: value.contiguous() for key, value in tensors.items()}, partial, metadata)
-    partial.chmod(0o644)
-    partial.replace(path)
+    with atomic_target(path, replace=True) as hidden:
+        save_file({key: value.contiguous() for key, value in tensors.items()}, hidden, metadata)
+        # safetensors lets only the owner read what it writes.
+        hidden.chmod(0o644)
 
 
 def load(path: Path, kind: Kind, with_tensors: bool = True) -> Weights:

@@ -9,7 +9,7 @@ from pathlib import Path
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import cameras
 from microexpr_ros.events.cameras.camera import Camera
-from microexpr_ros.events.cameras.recording import RecordingCamera
+from microexpr_ros.events.cameras.file_camera import FileCamera
 from microexpr_ros.events.cameras.settings import (
     TRIGGER_MODES,
     CameraSettings,
@@ -103,7 +103,7 @@ def opener(given: EventCameraParameters) -> Callable[[], Camera]:
             time_unit=given.time_unit or None,
             sensor=parse_sensor(given.sensor) if given.sensor else None,
         )
-        return lambda: RecordingCamera(recording, given.rate, given.loop, interval_ns)
+        return lambda: FileCamera(recording, given.rate, given.loop, interval_ns)
     if given.driver == 'simulated':
         # Here, because the other drivers need no renderer.
         from microexpr_ros.synthesis.sensors.live_camera import SimulatedCamera, SimulationSettings

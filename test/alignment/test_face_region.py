@@ -3,7 +3,7 @@ import pytest
 
 from microexpr_ros.alignment.face_region import FaceRegionTracker
 from microexpr_ros.events.events import Events
-from microexpr_ros.events.histogram import accumulate
+from microexpr_ros.events.grid import accumulate
 from microexpr_ros.events.region import Region
 
 HEIGHT, WIDTH = 480, 640

@@ -1,6 +1,7 @@
 import numpy as np
 
-from microexpr_ros.alignment.frames import Frame, FrameQueue, crop
+from microexpr_ros.alignment.frames import FrameQueue, crop
+from microexpr_ros.events.events import Frame
 from microexpr_ros.events.region import Region
 
 PIXELS = np.zeros((2, 2), np.uint8)
@@ -10,10 +11,10 @@ def test_the_newest_frame_before_the_end_is_taken_once():
     queue = FrameQueue()
     for stamp in (10, 20, 30):
         queue.push(Frame(stamp, PIXELS))
-    assert queue.take(25).stamp_ns == 20
+    assert queue.take(25).t == 20
     assert queue.skipped == 1
     assert queue.take(25) is None
-    assert queue.take(31).stamp_ns == 30
+    assert queue.take(31).t == 30
 
 
 def test_a_full_queue_drops_the_oldest_and_counts_it():

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 
-from microexpr_ros.alignment.frames import Frame
 from microexpr_ros.alignment.synchronizer import Synchronizer, SynchronizerOptions, SyncSource
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.events import Events
+from microexpr_ros.events.events import Events, Frame
 from microexpr_ros.events.region import Region
 
 MS = 1_000_000

@@ -44,7 +44,7 @@ def test_packets_round_trip(bag):
 
 def test_a_bag_is_described(bag):
     packets = make_packets()
-    found = bags.describe(bag)
+    found = bags.read_contents(bag)
     assert found.topics == (
         bags.Topic('/eye/events', bags.EVENT_PACKET, len(packets)),
         bags.Topic('/grey', bags.IMAGE, 1),
@@ -118,9 +118,9 @@ def test_a_topic_of_another_type_is_told(bag):
     ):
         list(bags.read_packets(bag, '/rgb'))
     with pytest.raises(MicroexprError, match='more than one topic of type sensor_msgs'):
-        bags.find_topic(bags.describe(bag), bags.IMAGE)
+        bags.find_topic(bags.read_contents(bag), bags.IMAGE)
     with pytest.raises(MicroexprError, match='no topic of type a/msg/B'):
-        bags.find_topic(bags.describe(bag), 'a/msg/B')
+        bags.find_topic(bags.read_contents(bag), 'a/msg/B')
 
 
 def error_of_reading(bag):
@@ -154,21 +154,21 @@ def test_damaged_bags_raise_nothing_else(bag):
 
 
 @pytest.mark.parametrize('content', [b'metadata: [', b'a: 1'])
-def test_foreign_metadata_is_told(tmp_path, content):
+def test_foreign_metadata_is_an_error(tmp_path, content):
     (tmp_path / 'metadata.yaml').write_bytes(content)
     with pytest.raises(MicroexprError, match='cannot read'):
-        bags.describe(tmp_path)
+        bags.read_contents(tmp_path)
 
 
-def test_what_is_no_bag_is_told(tmp_path):
+def test_what_is_no_bag_is_an_error(tmp_path):
     with pytest.raises(MicroexprError, match='there is no bag'):
-        bags.describe(tmp_path / 'nothing')
-    with pytest.raises(MicroexprError, match='0 bag files'):
-        bags.describe(tmp_path)
+        bags.read_contents(tmp_path / 'nothing')
+    with pytest.raises(MicroexprError, match='holds no files of a bag'):
+        bags.read_contents(tmp_path)
     foreign = tmp_path / 'foreign.db3'
     sqlite3.connect(foreign).execute('CREATE TABLE a(b)')
     with pytest.raises(MicroexprError, match='cannot read'):
-        bags.describe(foreign)
+        bags.read_contents(foreign)
 
 
 def test_a_damaged_packet_is_told():
@@ -192,7 +192,7 @@ def test_an_error_leaves_nothing_behind(tmp_path, storage):
 def test_a_bag_without_messages_is_a_bag(tmp_path, storage):
     with bags.BagWriter(tmp_path / 'bag', storage):
         pass
-    found = bags.describe(tmp_path / 'bag')
+    found = bags.read_contents(tmp_path / 'bag')
     assert (found.topics, found.start_ns, found.end_ns) == ((), 0, 0)
     assert list(bags.read_messages(tmp_path / 'bag')) == []
     assert [file.name for file in tmp_path.iterdir()] == ['bag']

@@ -10,7 +10,7 @@ from microexpr_ros import bags
 from microexpr_ros.bags import playback
 from microexpr_ros.bags.folder import BagFolder
 from microexpr_ros.bags.pacing import Pacer
-from microexpr_ros.bags.playback import READ_AHEAD_BYTES, Part, Playback
+from microexpr_ros.bags.playback import READ_AHEAD_BYTES, Playback, PlaybackOptions
 from microexpr_ros.errors import MicroexprError
 
 MS = 1_000_000
@@ -26,7 +26,7 @@ def write(path, times_ms, size=4, **options):
             topic, EMPTY, number.to_bytes(4, 'little') + bytes(size - 4), START + time_ms * MS
         )
     bag.close()
-    return bags.describe(path)
+    return bags.read_contents(path)
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def bag(tmp_path):
 class Played:
     """What was played, on a thread of its own, and when."""
 
-    def __init__(self, bag, pacer=None, topics=('/even', '/odd'), most=10**9, **part):
+    def __init__(self, bag, pacer=None, topics=('/even', '/odd'), most=10**9, **options):
         self.pacer = pacer or Pacer(100.0)
-        self.playback = Playback(bag, Part(topics, **part), self.pacer)
+        self.playback = Playback(bag, PlaybackOptions(topics, **options), self.pacer)
         self.messages, self.times_ns, self.ticks, self.order = [], [], [], []
         self._most = most
         self._thread = threading.Thread(target=self.run)

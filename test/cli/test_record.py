@@ -35,7 +35,7 @@ def test_what_is_played_is_recorded(start, bag, tmp_path):
     assert (recorded['lost'], recorded['files']) == (0, 2)
     want = [padded(message.cdr) for message in bags.read_messages(bag)]
     assert [message.cdr for message in bags.read_messages(again)] == want
-    assert bags.describe(again).complete
+    assert bags.read_contents(again).complete
 
 
 @pytest.mark.slow
@@ -45,12 +45,12 @@ def test_a_killed_recorder_leaves_a_bag(start, bag, tmp_path):
     wait_for(again.exists)
     player = start('play', bag, '--json', '--loop')
     wait_for(lambda: sum(file.stat().st_size for file in again.glob('*.mcap')) > 500_000)
-    before = bags.describe(again).topics[0].messages
+    before = bags.read_contents(again).topics[0].messages
     time.sleep(2.0)
     recorder.kill()
     player.send_signal(signal.SIGINT)
     player.communicate(timeout=30)
-    found = bags.describe(again)
+    found = bags.read_contents(again)
     assert not found.complete
     # At 100 Hz; of the two seconds, the last one may be missing.
     assert found.topics[0].messages > before + 90 > 160
@@ -70,7 +70,7 @@ def test_two_interrupts_end_it_in_order(start, tmp_path):
     assert recorder.returncode == 0
     assert 'Traceback' not in err
     assert json.loads(out)['messages'] == 0
-    assert bags.describe(again).complete
+    assert bags.read_contents(again).complete
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_a_recording_of_a_davis_can_be_opened(run, tmp_path):
     options = ('--bags', '--clips', '1', '--sensor', 'davis346', '--split', 'shift')
     summary = json.loads(run(*options, '--rolling-shutter-ms', '10', '--json'))
     assert summary['recordings'] == 1
-    bag = bags.describe(tmp_path / 'shift/bags/clip-000000/bag')
+    bag = bags.read_contents(tmp_path / 'shift/bags/clip-000000/bag')
     assert bag.complete
     assert '1 of 1 recordings in' in run(*options, '--rolling-shutter-ms', '10')
 

@@ -166,7 +166,7 @@ def test_a_file_without_events_is_told(tmp_path, picture):
     writer = dv.io.MonoCameraWriter(str(path), config)
     writer.writeFrame(dv.Frame(START_US, picture))
     del writer
-    with pytest.raises(MicroexprError, match='no stream of events but frame'):
+    with pytest.raises(MicroexprError, match='no stream of events, only frame'):
         open_recording(path)
 
 

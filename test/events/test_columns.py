@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import event_streams as streams
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
-from microexpr_ros.events.files.columns import interleave
+from microexpr_ros.events.files.columns import Columns, choose_unit, interleave
 from microexpr_ros.events.packets import packetize
 
 
@@ -46,3 +50,57 @@ def test_triggers_at_the_end_of_a_piece_belong_to_it():
     triggers = streams.make_triggers([0, 5, 6, 9, 10], [0] * 5, [1] * 5)
     chunks = list(interleave(iter([events[:2], events[2:]]), iter([triggers])))
     assert [chunk[1].t.tolist() for chunk in chunks] == [[0, 5], [6, 9], [10]]
+
+
+def first_events(count, ticks):
+    times = np.linspace(0, ticks, count).astype(np.int64)
+    zeros = np.zeros(count, np.uint16)
+    return Columns(times, zeros, zeros, zeros)
+
+
+# 131072 events in 0.46 s is a face that moves, seen by a sensor of 1280 x 720 pixels.
+@pytest.mark.parametrize(
+    ('ticks', 'given', 'rate', 'likely'),
+    [
+        (460_000, 's', '0.285', 'us'),
+        (460_000_000, 's', '0.000285', 'ns'),
+        (2_000, 'ns', '6.55e+10', 'us'),
+        (130, 'ns', '1.01e+12', 's'),
+    ],
+)
+def test_a_unit_that_makes_an_impossible_rate_is_refused(ticks, given, rate, likely):
+    with pytest.raises(MicroexprError, match=f'give --time-unit {likely}$') as raised:
+        choose_unit(Path('face.npy'), given, first_events(131_072, ticks))
+    assert f'131072 events of face.npy make {rate} events/s' in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ('ticks', 'given', 'rate', 'likely'),
+    [
+        (460_000, 'ns', '2.85e+08', '2.85e+05 events/s if they are in us'),
+        (460_000_000, 'us', '285', '2.85e+05 events/s if they are in ns'),
+        (130, 'us', '1.01e+09', '1.01e+03 events/s if they are in s'),
+    ],
+)
+def test_of_a_unit_that_makes_an_odd_rate_is_warned(ticks, given, rate, likely, caplog):
+    assert choose_unit(Path('face.npy'), given, first_events(131_072, ticks)) == given
+    assert f'make {rate} events/s' in caplog.text
+    assert likely in caplog.text
+    assert 'check --time-unit' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ('count', 'ticks', 'given'),
+    [
+        (131_072, 460_000, 'us'),
+        (131_072, 460_000_000, 'ns'),
+        (131_072, 2_000, 'us'),
+        # Too few to make a rate, all at one time, and odd in every unit.
+        (999, 10, 'ns'),
+        (131_072, 0, 'ns'),
+        (1_000, 5, 's'),
+    ],
+)
+def test_other_units_are_not_questioned(count, ticks, given, caplog):
+    assert choose_unit(Path('face.npy'), given, first_events(count, ticks)) == given
+    assert not caplog.records

@@ -16,6 +16,7 @@ import pytest
 import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packet_bags import SECOND, fill
 from rosbags.interfaces import (
     Qos,
     QosDurability,
@@ -27,12 +28,14 @@ from rosbags.interfaces import (
 from typer.testing import CliRunner
 
 from microexpr_ros import bags
+from microexpr_ros.bags.folder import BagFolder
 from microexpr_ros.cli.convert import convert
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.events.packets import PACKET_NS, packetize
+from microexpr_ros.topics import EVENTS_TOPIC
 
 SENSOR = (streams.WIDTH, streams.HEIGHT)
 
@@ -47,7 +50,7 @@ def source(tmp_path):
     with bags.BagWriter(path) as writer:
         stream = [(events, triggers)]
         for packet in packetize(stream, streams.HEIGHT, streams.WIDTH, epoch_ns=epoch_ns):
-            writer.write_packet(bags.EVENTS_TOPIC, packet)
+            writer.write_packet(EVENTS_TOPIC, packet)
     return path, events, triggers, epoch_ns
 
 
@@ -280,7 +283,7 @@ def test_a_name_of_a_format_that_is_only_read_is_refused(tmp_path, source, name)
 @pytest.mark.parametrize('topic', ['bad topic', '', '/', '/a//b', '/1st', 'a/', '/é'])
 def test_a_topic_that_ros_would_refuse_is_refused(tmp_path, source, topic):
     for options in ({'topic': topic}, {'image_topic': topic}):
-        with pytest.raises(MicroexprError, match='is no name of a topic'):
+        with pytest.raises(MicroexprError, match='is not the name of a topic'):
             convert_recording(open_recording(source[0]), tmp_path / 'bag', **options)
 
 
@@ -303,14 +306,25 @@ def test_what_else_a_bag_holds_goes_along(tmp_path, source):
         open_recording(tmp_path / 'in', topic='/left/events'), tmp_path / 'out'
     )
     assert report.dropped['messages_of_other_topics'] == 0
-    found = {topic.name: topic for topic in bags.describe(tmp_path / 'out').topics}
+    found = {topic.name: topic for topic in bags.read_contents(tmp_path / 'out').topics}
     assert found['/latched'].offered_qos == (latched,)
     images = [list(bags.read_messages(tmp_path / name, ['/rgb'])) for name in ('in', 'out')]
     assert images[0] == images[1]
     assert len(images[0]) == 5
-    packets = bags.read_packets(tmp_path / 'out', bags.EVENTS_TOPIC)
+    packets = bags.read_packets(tmp_path / 'out', EVENTS_TOPIC)
     assert {packet.frame_id for _, packet in packets} == {'left'}
     report = convert_recording(
         open_recording(tmp_path / 'in', topic='/left/events'), tmp_path / 'out.raw'
     )
     assert report.dropped['messages_of_other_topics'] == 6
+
+
+def test_files_that_metadata_does_not_name_are_counted_and_named(tmp_path, caplog):
+    bag = BagFolder(tmp_path / 'bag', max_ns=SECOND // 10)
+    fill(bag, 250)
+    bag.close()
+    metadata = tmp_path / 'bag' / 'metadata.yaml'
+    metadata.write_text(metadata.read_text().replace('  - bag_1.mcap\n', ''))
+    recording = open_recording(tmp_path / 'bag')
+    assert recording.losses['files_not_in_metadata'] == 1
+    assert 'metadata.yaml does not name bag_1.mcap, which is not read' in caplog.text

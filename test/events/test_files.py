@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import sys
 import tracemalloc
+from pathlib import Path
 
 import event_streams as streams
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import files
-from microexpr_ros.events.files import arrays, open_recording
+from microexpr_ros.events.events import Triggers
+from microexpr_ros.events.files import Recording, arrays, open_recording
 
 SENSOR = (streams.WIDTH, streams.HEIGHT)
 
@@ -49,6 +53,13 @@ def test_structured_arrays(tmp_path, events, suffix, unit, monkeypatch):
     np.save(path, table) if suffix == '.npy' else np.savez_compressed(path, anything=table)
     given = {} if unit == 's' else {'time_unit': unit}
     streams.assert_same(read(path, sensor=SENSOR, **given), events)
+
+
+def test_a_unit_that_does_not_fit_the_events_is_refused(tmp_path, events):
+    path = tmp_path / 'events.npy'
+    np.save(path, columns(events))
+    with pytest.raises(MicroexprError, match=rf'{path} make 0.075 events/s .* --time-unit us$'):
+        open_recording(path, sensor=SENSOR, time_unit='s')
 
 
 @pytest.mark.parametrize('suffix', ['.npy', '.npz'])
@@ -226,7 +237,7 @@ def test_raw_of_other_encodings_is_told(tmp_path):
     path = tmp_path / 'events.raw'
     for header, message in (
         ('% evt 2.1\n', 'encoded as EVT21, not EVT2 or EVT3'),
-        ('% camera x\n', 'encoded as nothing that its header names, not EVT2 or EVT3'),
+        ('% camera x\n', 'encoded as an unknown encoding, not EVT2 or EVT3'),
         ('', 'does not begin with the header of a Prophesee'),
     ):
         write_raw(path, header, EVT3_WORDS)
@@ -279,3 +290,43 @@ def test_unknown_formats_list_the_known_ones(tmp_path):
 def test_a_sensor_size_is_two_numbers(text):
     with pytest.raises(MicroexprError, match='640x480'):
         files.parse_sensor(text)
+
+
+class TimesRecording(Recording):
+    """Has events at given times, piece by piece."""
+
+    def __init__(self, *pieces):
+        super().__init__(Path('times.test'), 'times', streams.HEIGHT, streams.WIDTH)
+        self.pieces = pieces
+
+    def _read(self):
+        for times in self.pieces:
+            yield streams.events_at(times), Triggers.empty()
+
+
+@given(st.lists(st.lists(st.integers(0, 10**9), max_size=8), max_size=8))
+def test_the_times_of_chunks_do_not_decrease(pieces):
+    recording = TimesRecording(*pieces)
+    times = np.array([t for piece in pieces for t in piece], np.int64)
+    expected = np.maximum.accumulate(times)
+    try:
+        got = np.concatenate([np.empty(0, np.int64), *(e.t for e, _ in recording.chunks())])
+    except MicroexprError:
+        assert np.count_nonzero(expected != times) > 4
+    else:
+        assert got.tolist() == expected.tolist()
+        assert recording.held == np.count_nonzero(expected != times)
+
+
+@pytest.mark.parametrize(
+    'pieces',
+    [
+        # A clock that was set back, a tenth and more out of order, and a backward file.
+        [range(0, 5 * 10**9, 10**7), range(10)],
+        [[time ^ 1 for time in range(100)]],
+        [range(100, 0, -1)],
+    ],
+)
+def test_a_recording_that_is_mostly_out_of_order_is_refused(pieces):
+    with pytest.raises(MicroexprError, match=r'times in times.test decrease from .* sort'):
+        list(TimesRecording(*pieces).chunks())

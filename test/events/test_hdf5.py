@@ -146,7 +146,7 @@ def test_a_file_without_events_is_told(tmp_path):
     path = tmp_path / 'events.h5'
     with h5py.File(path, 'w') as file:
         file['images'] = np.zeros(3)
-    with pytest.raises(MicroexprError, match='no events where they are known to be: CD/events'):
+    with pytest.raises(MicroexprError, match='in a known layout: convert it to one of CD/events'):
         open_recording(path, sensor=SENSOR)
 
 

@@ -12,7 +12,7 @@ import event_streams as streams
 import numpy as np
 import pytest
 
-from microexpr_ros.bags import describe, read_packets
+from microexpr_ros.bags import read_contents, read_packets
 from microexpr_ros.events import codecs
 from microexpr_ros.events.files import open_recording
 
@@ -66,5 +66,5 @@ def test_triggers_come_every_millisecond():
 
 
 def test_an_older_type_is_told_as_the_newer():
-    bag = describe(Path(DATA, 'recordings', 'test_data_mono_cd_0.db3'))
+    bag = read_contents(Path(DATA, 'recordings', 'test_data_mono_cd_0.db3'))
     assert [topic.type for topic in bag.topics] == ['event_camera_msgs/msg/EventPacket']

@@ -9,6 +9,7 @@ from rosbags.rosbag1 import Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.events.packets import packetize
 
@@ -179,6 +180,23 @@ def test_a_bag_without_events_is_told(tmp_path):
         bag.write('/rosout', 'std_msgs/msg/String', message, EPOCH_NS)
     with pytest.raises(MicroexprError, match='no topic of events: it has /rosout'):
         open_recording(path)
+
+
+def test_an_event_out_of_order_is_held_and_counted(tmp_path):
+    # 99 ms back inside a message, and 1 us back between two.
+    times = np.arange(200) * 1_000_000 + EPOCH_NS
+    times[[120, 150]] = times[21], times[149] - 1000
+    expected = np.maximum.accumulate(times)
+    events = streams.events_at(times)
+    path = tmp_path / 'events.bag'
+    write_arrays(path, [events[:150], events[150:]], 'dvs_msgs')
+    recording = open_recording(path)
+    got = streams.concatenate(part for part, _ in recording.chunks())
+    streams.assert_same(got, streams.make_events(expected, events.x, events.y, events.p))
+    assert recording.held == 2
+    report = convert_recording(recording, tmp_path / 'out', encoding='mono')
+    assert (report.events_out, report.times_held, sum(report.dropped.values())) == (200, 2, 0)
+    streams.assert_same(streams.read(tmp_path / 'out')[0], got)
 
 
 def test_times_that_decrease_between_messages_are_told(tmp_path, events):

@@ -142,10 +142,9 @@ def made_slices(count):
 def real_slices(count):
     from microexpr_ros import bags
     from microexpr_ros.cli.bench.models import face_slices
-    from microexpr_ros.cli.demo import sources
-    from microexpr_ros.events import sample
+    from microexpr_ros.cli.demo import real_face, sources
 
-    bag = sample.cache_folder() / f'{sample.PACKAGE}-{sample.VERSION}-face'
+    bag = sources.cache_folder() / f'{real_face.PACKAGE}-{real_face.VERSION}-face'
     if not bags.is_bag(bag):
         pytest.skip('the real recording is not here: `microexpr demo` downloads it')
     return islice(face_slices(sources.inspect_bag(bag, 'real')), count)
@@ -277,7 +276,12 @@ def test_export_names_its_weights_and_leaves_nothing_else(exported, kind):
     runtime = load_export(path, weights.load(path, kind).hash)
     assert runtime is not None
     assert runtime.source == weights.load(path, kind).hash
-    assert not list(exported.glob('*.partial'))
+    assert sorted(file.name for file in exported.iterdir()) == [
+        'au.onnx',
+        'au.safetensors',
+        'reconstruction.onnx',
+        'reconstruction.safetensors',
+    ]
 
 
 @pytest.mark.parametrize('kind', ['au', 'reconstruction'])

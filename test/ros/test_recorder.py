@@ -61,7 +61,7 @@ def test_named_topics_are_recorded_and_no_others(world, record, storage):
     node.trigger_deactivate()
     assert texts(node.recording.path, '/first') == list('abc')
     assert texts(node.recording.path, '/second') == list('xyz')
-    found = bags.describe(node.recording.path)
+    found = bags.read_contents(node.recording.path)
     assert found.complete
     assert before_ns - 20 * 10**9 < found.start_ns <= found.end_ns <= before_ns
     (offer,) = found.topics[1].offered_qos
@@ -75,7 +75,7 @@ def test_all_topics_but_hidden_ones(world, record):
     world.until(lambda: '/seen' in node.recording.progress().messages)
     world.run(1.2)
     node.trigger_deactivate()
-    names = {topic.name for topic in bags.describe(node.recording.path).topics}
+    names = {topic.name for topic in bags.read_contents(node.recording.path).topics}
     assert {'/seen', '/diagnostics'} <= names
     assert '/_hidden' not in names
 
@@ -88,7 +88,7 @@ def test_what_is_kept_for_latecomers_is_recorded(world, record):
     world.until(lambda: node.recording.progress().messages)
     node.trigger_deactivate()
     assert texts(node.recording.path, '/description') == ['a robot']
-    (topic,) = bags.describe(node.recording.path).topics
+    (topic,) = bags.read_contents(node.recording.path).topics
     assert topic.offered_qos[0].durability is QosDurability.TRANSIENT_LOCAL
 
 
@@ -127,7 +127,7 @@ def test_files_are_split_and_the_time_ends_it(world, record):
         out.publish(String(data=str(said)))
         said += 1
         world.run(0.02)
-    found = bags.describe(node.recording.path)
+    found = bags.read_contents(node.recording.path)
     assert found.complete
     assert node.recording.progress().files >= 4
     assert texts(node.recording.path, '/text')[:20] == [str(number) for number in range(20)]
@@ -205,7 +205,7 @@ def test_the_default_name_is_that_of_ros2_bag(record, tmp_path, monkeypatch):
     node = record(output='')
     node.trigger_deactivate()
     assert node.recording.path.match('rosbag2_????_??_??-??_??_??')
-    assert bags.describe(node.recording.path).topics == ()
+    assert bags.read_contents(node.recording.path).topics == ()
 
 
 def test_requests_match_all_offers():

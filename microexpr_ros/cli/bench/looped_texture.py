@@ -70,9 +70,8 @@ class LoopedTexture(Recording):
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
         piece = self.piece
         for i in range(self.repeats):
-            t = piece.t + i * self._span_us * 1000
             self.fraction = (i + 1) / self.repeats
-            yield Events(t, piece.x, piece.y, piece.p), Triggers.empty()
+            yield piece.shifted(i * self._span_us * 1000), Triggers.empty()
 
 
 def _observe_texture(sensor: SensorParameters, rng: np.random.Generator) -> Events:
@@ -85,7 +84,7 @@ def _observe_texture(sensor: SensorParameters, rng: np.random.Generator) -> Even
             sensor, state, _illuminate(texture, i * _STEP_PX), i * _STEP_NS
         )
         seen.append(events)
-    return Events(*(np.concatenate([getattr(part, name) for part in seen]) for name in 'txyp'))
+    return Events.concatenate(seen)
 
 
 def _make_texture(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from microexpr_ros.bags import EVENTS_TOPIC
 from microexpr_ros.cli import output
 from microexpr_ros.cli.bench import replay_steps
 from microexpr_ros.cli.bench.looped_texture import LoopedTexture
@@ -25,6 +24,7 @@ from microexpr_ros.events import codecs
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.ros import environment
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
+from microexpr_ros.topics import EVENTS_TOPIC
 
 app = make_app()
 

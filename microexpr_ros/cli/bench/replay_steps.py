@@ -103,7 +103,7 @@ def find_longest(folder: Path) -> KnownBag:
     Raises:
         MicroexprError: There is none.
     """
-    found = [bags.describe(path) for path in sorted(folder.glob('*.db3'))]
+    found = [bags.read_contents(path) for path in sorted(folder.glob('*.db3'))]
     if not found:
         raise MicroexprError(f'{folder} has no recordings (*.db3): leave out --data')
     longest = max(found, key=lambda bag: bag.end_ns - bag.start_ns)

@@ -20,7 +20,7 @@ from microexpr_ros.cli import output
 from microexpr_ros.cli.bench.machine import read_machine
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.output import JsonOption
-from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.synthesis.dataset import clip as clips
 from microexpr_ros.synthesis.sensors import event_sensor
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS, SensorParameters

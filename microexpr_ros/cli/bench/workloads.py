@@ -16,7 +16,7 @@ from microexpr_ros.cli.bench.checksum import sum_columns
 from microexpr_ros.cli.bench.streams import Stream
 from microexpr_ros.events import codecs
 from microexpr_ros.events.events import Events, Triggers
-from microexpr_ros.events.histogram import GRID, accumulate
+from microexpr_ros.events.grid import GRID, accumulate
 from microexpr_ros.events.region import Region
 
 OURS: Final = 'microexpr'

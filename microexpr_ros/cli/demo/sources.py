@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from microexpr_ros import __version__, bags
-from microexpr_ros.bags import EVENTS_TOPIC, BagWriter
+from microexpr_ros.bags import BagWriter
+from microexpr_ros.cli.demo import real_face
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events import sample
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files import open_recording, parse_sensor
-from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.events.packets import packetize
-
-FRAMES_TOPIC: Final = '/rgb_camera/image_raw'
+from microexpr_ros.topics import EVENTS_TOPIC, FRAMES_TOPIC, RGB_CAMERA
 
 Progress = Callable[[str, float], object]
 
@@ -39,6 +38,17 @@ class Source:
     frames_topic: str | None
     title: str
     seconds: float
+
+
+def cache_folder() -> Path:
+    """Return where downloads and what is made of them are kept between runs.
+
+    MICROEXPR_CACHE names it; otherwise it is microexpr_ros in the user's cache folder.
+    """
+    given = os.environ.get('MICROEXPR_CACHE')
+    if given:
+        return Path(given)
+    return Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache')) / 'microexpr_ros'
 
 
 def prepare_source(
@@ -81,11 +91,11 @@ def prepare_source(
 
 def prepare_real_face(progress: Progress) -> Source:
     """Return the recording of a real face, downloaded and converted the first time."""
-    folder = sample.cache_folder()
-    bag = folder / f'{sample.PACKAGE}-{sample.VERSION}-face'
+    folder = cache_folder()
+    bag = folder / f'{real_face.PACKAGE}-{real_face.VERSION}-face'
     if not bags.is_bag(bag):
         progress('downloading the recording', 0.0)
-        recording = open_recording(sample.fetch(folder), sensor=sample.SENSOR)
+        recording = open_recording(real_face.download(folder), sensor=real_face.SENSOR)
         convert_recording(
             recording, bag, on_progress=lambda done: progress('converting the recording', done)
         )
@@ -100,7 +110,7 @@ def prepare_synthetic_face(seconds: float, progress: Progress, seed: int = 7) ->
     sensor = SENSORS['davis346']
     slices = max(round(seconds * 100), 100)
     epoch_ns = 1_700_000_000_000_000_000
-    bag = sample.cache_folder() / f'synthetic-{__version__}-{seed}-{slices}'
+    bag = cache_folder() / f'synthetic-{__version__}-{seed}-{slices}'
     if not bags.is_bag(bag):
         bag.parent.mkdir(parents=True, exist_ok=True)
         with BagWriter(bag) as writer:
@@ -109,7 +119,7 @@ def prepare_synthetic_face(seconds: float, progress: Progress, seed: int = 7) ->
                 for chunk in stream(seed, 'davis346', slices * SLICE_NS):
                     progress('making a synthetic face', chunk.end_ns / (slices * SLICE_NS))
                     for time_ns, pixels in chunk.frames:
-                        writer.write_image(FRAMES_TOPIC, pixels, epoch_ns + time_ns, 'rgb_camera')
+                        writer.write_image(FRAMES_TOPIC, pixels, epoch_ns + time_ns, RGB_CAMERA)
                     if len(chunk.events):
                         yield chunk.events, Triggers.empty()
 
@@ -148,7 +158,7 @@ def inspect_bag(path: Path, title: str) -> Source:
     Raises:
         MicroexprError: it is no bag, or has no topic of event packets.
     """
-    bag = bags.describe(path)
+    bag = bags.read_contents(path)
     events_topic = bags.find_topic(bag, bags.EVENT_PACKET)
     images = [topic.name for topic in bag.topics if topic.type == bags.IMAGE]
     return Source(

@@ -1,4 +1,4 @@
-"""Live event cameras, whatever library reads them, behind one protocol."""
+"""Live event cameras: one interface for all libraries that read them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,31 @@ from microexpr_ros.events.cameras.camera import (
     CameraLostError,
 )
 from microexpr_ros.events.cameras.connection import Connection
-from microexpr_ros.events.cameras.settings import CameraSettings
+from microexpr_ros.events.cameras.file_camera import FileCamera
+from microexpr_ros.events.cameras.order import in_order
+from microexpr_ros.events.cameras.settings import (
+    TRIGGER_MODES,
+    CameraSettings,
+    parse_biases,
+    parse_roi,
+    read_bias_file,
+)
 
 __all__ = [
     'DRIVERS',
+    'TRIGGER_MODES',
     'Batch',
     'Camera',
     'CameraAbsentError',
     'CameraLostError',
     'CameraSettings',
     'Connection',
+    'FileCamera',
+    'in_order',
     'open_camera',
+    'parse_biases',
+    'parse_roi',
+    'read_bias_file',
 ]
 
 DRIVERS: Final = {'neuromorphic': 'neuromorphic-drivers', 'inivation': 'dv-processing'}

@@ -1,4 +1,4 @@
-"""What every camera does: it is read in batches, it may be lost, it is closed."""
+"""The interface of cameras: they are read in batches, may be lost, and are closed."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
 
 class CameraAbsentError(MicroexprError):
-    """The camera is not there, or cannot be opened now; it is worth trying again."""
+    """The camera is not connected, or cannot be opened now; trying again can help."""
 
 
 class CameraLostError(MicroexprError):
-    """The camera was there and no longer answers."""
+    """The camera was open and no longer answers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """What a camera sent since it was read before.
+    """Data that a camera sent since it was last read.
 
     Attributes:
         events: in order of time.
         triggers: in order of time.
         frames: in order of time.
-        arrival_ns: host time at which the newest of it had arrived, ns since 1970.
-        lost: times that something was lost before it came here: overflows of the camera's and
-            the driver's buffers; of a recording, events that lie outside the sensor.
-        lag_ns: how long the oldest of it waited for being read, or how far behind its time a
-            camera is that is not real.
+        arrival_ns: host time at which the newest data had arrived, ns since 1970.
+        lost: number of overflows of the buffers of camera and driver, each of which lost data; of
+            a recording, the number of events outside the sensor.
+        lag_ns: how long the oldest data waited to be read; of a recording or a simulated camera,
+            how late the data is.
     """
 
     events: Events = field(default_factory=Events.empty)
@@ -46,7 +46,7 @@ class Batch:
 
     @property
     def newest_ns(self) -> int | None:
-        """Sensor time of the newest of it, None if there is nothing."""
+        """Sensor time of the newest data, None if there is none."""
         return max(
             (
                 *(int(part.t[-1]) for part in (self.events, self.triggers) if len(part)),
@@ -58,8 +58,8 @@ class Batch:
     def host_ns(self, t_ns: int) -> int:
         """Return the host time at which data of a sensor time in this batch had arrived.
 
-        Nothing arrives before it happens: what is older than the newest arrived as much
-        earlier, so that several packets of one batch agree on the offset of the clocks.
+        Data that is older than the newest is taken to have arrived earlier by the same time, so
+        that all packets of a batch give the same offset of the clocks.
         """
         newest_ns = self.newest_ns
         return self.arrival_ns - (0 if newest_ns is None else newest_ns - t_ns)
@@ -69,11 +69,11 @@ class Camera(ABC):
     """A camera that is connected. Read it from one thread.
 
     Attributes:
-        model: what it is, for people.
+        model: its name, for people.
         serial: its serial number.
         height: rows of the sensor.
         width: columns of the sensor.
-        ended: whether nothing more will come, as at the end of a recording.
+        ended: whether it will send nothing more, as at the end of a recording.
     """
 
     model: str
@@ -84,10 +84,10 @@ class Camera(ABC):
 
     @abstractmethod
     def read(self, timeout_s: float) -> Batch:
-        """Return what has come since the last call; wait for it, but not longer than told.
+        """Return the data since the last call; wait for it up to a time.
 
         Times are on the sensor's clock. They do not decrease from batch to batch, unless the
-        sensor errs or its clock is set back; `in_order` takes care of that.
+        sensor is faulty or its clock is set back; `in_order` handles both.
 
         Raises:
             CameraLostError: The camera no longer answers.
@@ -95,7 +95,7 @@ class Camera(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the camera; closing it again does nothing."""
+        """Release the camera; closing it again does nothing."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""A camera that may come late, go and come back."""
+"""Reading a camera that may be connected late, lost and connected again."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _READ_TIMEOUT_S: Final = 0.1
 
 
 class Connection:
-    """Wait for a camera, read it while it is there, and wait for it again.
+    """Waits for a camera, reads it while it is connected, and waits for it again.
 
     Args:
-        open_camera: opens it; raises CameraAbsentError while it is not there.
-        stopping: ends everything once it is set.
-        interval_ns: how often the camera is read. What comes in between is read at once, so
-            that packets become as long as they may and no longer.
-        retry_s: how long to wait before an absent or lost camera is looked for again.
-        waiting: is given the reason whenever the camera was found absent or lost.
+        open_camera: opens it; raises CameraAbsentError while it is not connected.
+        stopping: ends all loops once it is set.
+        interval_ns: time between two reads, the duration of a packet: all data since the last
+            read is read at once.
+        retry_s: time until an absent or lost camera is looked for again.
+        waiting: called with the error whenever the camera is absent or lost.
 
     Attributes:
         camera: the camera, None while there is none.
-        connects: how often one was opened.
+        connects: number of times that it was opened.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Connection:
         self._waiting = waiting
 
     def cameras(self) -> Iterator[Camera]:
-        """Yield the camera each time it has come; go on when it is lost or has ended."""
+        """Yield the camera each time it is opened, until it has ended or `stopping` is set."""
         while not self._stopping.is_set():
             try:
                 camera = self._open()
@@ -68,12 +68,12 @@ class Connection:
             self._stopping.wait(self._retry_s)
 
     def streams(self) -> Iterator[Iterator[Batch]]:
-        """Yield the batches of the present camera, apart where its clock was set back."""
+        """Yield streams of batches of the open camera; a new one where its clock was set back."""
         for _, numbered in groupby(in_order(self.batches()), key=itemgetter(0)):
             yield (batch for _, batch in numbered)
 
     def batches(self) -> Iterator[Batch]:
-        """Yield what the present camera sends, until it is lost or has ended."""
+        """Yield the batches of the open camera until it is lost or has ended."""
         camera = self.camera
         due_s = time.monotonic()
         while camera is not None and not camera.ended and not self._stopping.is_set():
@@ -83,7 +83,7 @@ class Connection:
             except CameraLostError as error:
                 self._waiting(error)
                 return
-            # What is late already is not made later.
+            # Data that is late already is read without a pause.
             wait_s = 0.0 if batch.lag_ns / 1e9 > self._interval_s else self._interval_s
             due_s = max(due_s + wait_s, time.monotonic())
             self._stopping.wait(due_s - time.monotonic())

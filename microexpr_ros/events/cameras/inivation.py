@@ -25,10 +25,11 @@ _EDGES: Final = {
     dv.TriggerType.EXTERNAL_SIGNAL_FALLING_EDGE: 0,
     dv.TriggerType.EXTERNAL_SIGNAL_PULSE: 1,
 }
-"""Edge by kind of trigger; the camera's other triggers, such as those of its own frames, do not
-come from outside."""
+"""Edge by type of trigger; the other types, such as those of the camera's own frames, are not
+signals on the trigger input."""
 
-# More than comes between two reads; a source that is faster than this is read in turns.
+# More stores than usually come between two reads; the rest is left for the next read, so that a
+# fast stream does not keep the others waiting.
 _MOST_AT_ONCE: Final = 64
 
 
@@ -127,10 +128,10 @@ def _part_of(source: Any, current: Any, index: int) -> Callable[[int], None]:
 
 
 class InivationCamera(Camera):
-    """A source of events of the library: a camera, or what else has its interface."""
+    """A camera that the library has opened, or another of its sources of events."""
 
     def __init__(self, source: Any) -> None:
-        # The library joins model and serial number by an underscore.
+        # The library's name is model and serial number, joined by an underscore.
         self.model, _, self.serial = str(source.getCameraName()).rpartition('_')
         self.width, self.height = map(int, source.getEventResolution())
         self._source: Any = source
@@ -138,7 +139,7 @@ class InivationCamera(Camera):
         self._has_frames = bool(source.isFrameStreamAvailable())
 
     def read(self, timeout_s: float) -> Batch:
-        """Return all that has come, as told by `Camera`."""
+        """Return the data since the last call; see `Camera.read`."""
         deadline_s = time.monotonic() + timeout_s
         while True:
             try:
@@ -175,7 +176,7 @@ class InivationCamera(Camera):
         )
 
     def close(self) -> None:
-        """Let go of the camera."""
+        """Release the camera."""
         self._source = None
 
 
@@ -198,7 +199,7 @@ def to_events(store: dv.EventStore) -> Events:
 
 
 def to_triggers(triggers: list[dv.Trigger]) -> Triggers:
-    """Turn the triggers of the camera's input, with times in us, into triggers of channel 0."""
+    """Turn triggers of the camera's input, with times in us, into triggers of channel 0."""
     outside = [trigger for trigger in triggers if trigger.type in _EDGES]
     return Triggers(
         np.array([trigger.timestamp for trigger in outside], np.int64) * 1000,
@@ -208,7 +209,7 @@ def to_triggers(triggers: list[dv.Trigger]) -> Triggers:
 
 
 def to_frame(frame: dv.Frame) -> Frame:
-    """Turn a frame, which the library dates at the begin of its exposure, into ours."""
+    """Turn a frame, whose timestamp is the start of its exposure, into one of ours."""
     pixels = np.array(frame.image, np.uint8)
     exposure_us = frame.exposure // timedelta(microseconds=1)
     # The library has OpenCV's order of colours.
@@ -219,7 +220,7 @@ def to_frame(frame: dv.Frame) -> Frame:
 
 
 def _reason(error: RuntimeError) -> str:
-    """Return what an error of the library says, without the stack that it adds."""
+    """Return the message of an error of the library, without the stack trace in it."""
     lines = str(error).splitlines()
-    said = [line.removeprefix('RuntimeError: ') for line in lines if line.startswith('Runtime')]
-    return said[0] if said else lines[0] if lines else 'no reason given'
+    reasons = [line.removeprefix('RuntimeError: ') for line in lines if line.startswith('Runtime')]
+    return next(iter(reasons + lines), 'no reason given')

@@ -45,7 +45,7 @@ def open_camera(settings: CameraSettings) -> NeuromorphicCamera:
         device = nd.open(
             configuration(name, settings, {}),
             serial=serial,
-            # All that has come at once; without a timeout, a silent camera would block.
+            # All waiting data at once; without a timeout, a silent camera would block.
             iterator_timeout=_TIMEOUT_S,
             iterator_maximum_raw_packets=0,
         )
@@ -53,7 +53,7 @@ def open_camera(settings: CameraSettings) -> NeuromorphicCamera:
         raise CameraAbsentError(f'{name.value} {serial} cannot be opened: {error}') from None
     camera = NeuromorphicCamera(device)
     try:
-        # The range of its biases is known only to the open camera.
+        # Only an open camera gives the ranges of its biases.
         bounds = asdict(device.biases_bounds())
         require_biases(
             settings.biases,
@@ -89,11 +89,11 @@ def _find(serial: str) -> tuple[nd.Name, str | None]:
 
 
 def configuration(name: nd.Name, settings: CameraSettings, biases: Mapping[str, int]) -> Any:
-    """Return what the library sends to a camera.
+    """Return the configuration that the library sends to a camera.
 
     Args:
         name: The camera.
-        settings: How it is set up, but for its biases.
+        settings: Its settings; their biases are ignored.
         biases: Value by name, in the camera's range; the others keep their default.
 
     Raises:
@@ -133,7 +133,7 @@ def _mask(made: Any, roi: Region, properties: Any) -> None:
 
 
 class NeuromorphicCamera(Camera):
-    """A camera that the library has opened, with an iterator that waits for a short time."""
+    """A camera that the library has opened with a short timeout of its iterator."""
 
     def __init__(self, device: Any) -> None:
         self.model = str(device.name().value)
@@ -143,7 +143,7 @@ class NeuromorphicCamera(Camera):
         self._device: Any = device
 
     def read(self, timeout_s: float) -> Batch:
-        """Return all that has come, as told by `Camera`."""
+        """Return the data since the last call; see `Camera.read`."""
         deadline_s = time.monotonic() + timeout_s
         while True:
             try:
@@ -154,7 +154,7 @@ class NeuromorphicCamera(Camera):
                 return to_batch(packet, time.time_ns(), status.delay() or 0.0)
 
     def close(self) -> None:
-        """Let go of the camera."""
+        """Release the camera."""
         if self._device is not None:
             self._device.close()
             self._device = None
@@ -165,9 +165,9 @@ def to_batch(packet: Any, arrival_ns: int, delay_s: float) -> Batch:
 
     Args:
         packet: With the fields of the library's Davis346Packet, DvxplorerPacket or Evt3Packet;
-            None if there is nothing.
-        arrival_ns: Host time.
-        delay_s: How long its first data waited.
+            None if there is no data.
+        arrival_ns: Host time of arrival.
+        delay_s: How long the oldest data waited.
     """
     if packet is None:
         return Batch(arrival_ns=arrival_ns)
@@ -200,7 +200,7 @@ def to_events(table: NDArray[Any]) -> Events:
 def to_triggers(table: NDArray[Any]) -> Triggers:
     """Turn a table with columns t (us), id and rising (or polarity) into triggers.
 
-    The DAVIS tells pulses by a polarity of 2; a pulse counts as a rising edge.
+    The DAVIS marks pulses by a polarity of 2; a pulse counts as a rising edge.
     """
     edge = table['rising' if 'rising' in (table.dtype.names or ()) else 'polarity']
     return Triggers(
@@ -211,7 +211,7 @@ def to_triggers(table: NDArray[Any]) -> Triggers:
 
 
 def to_frame(frame: Any) -> Frame:
-    """Turn a frame of 16-bit pixels into one of 8 bits, dated in the middle of its exposure."""
+    """Turn a frame of 16-bit pixels into one of 8 bits, at the middle of its exposure."""
     exposure = (frame.exposure_start_t, frame.exposure_end_t)
     start_us, end_us = (frame.start_t, frame.t) if None in exposure else exposure
     return Frame((start_us + end_us) * 500, (frame.pixels >> 8).astype(np.uint8))

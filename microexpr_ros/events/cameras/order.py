@@ -1,4 +1,4 @@
-"""Order in time: a sensor's clock may step back, a stream of packets must not."""
+"""Order in time: a sensor's clock may step back, the times of packets must not."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.events.cameras.camera import Batch
-from microexpr_ros.events.events import Triggers
 
 MAX_BACK_NS: Final = 40_000_000
-"""A longer step back is a clock that was set back, not data that is out of order. The decoder of
-EVT3 draws the line there too."""
+"""A larger step back means that the clock was set back, not that data is out of order; the limit
+is that of the EVT3 decoder."""
 
 _NEVER_NS: Final = -(1 << 62)
 
@@ -22,9 +21,9 @@ _NEVER_NS: Final = -(1 << 62)
 def in_order(batches: Iterable[Batch]) -> Iterator[tuple[int, Batch]]:
     """Yield batches whose times do not decrease, each with how often the clock was set back.
 
-    Events and triggers that are out of order by up to MAX_BACK_NS are dated like the newest
-    before them, as decoders do: nothing is dropped. After a longer step back, also amid a
-    batch, time begins anew and the number is one more.
+    Events and triggers that are out of order by up to MAX_BACK_NS get the newest time before
+    them, as in decoders; none is dropped. A larger step back, also within a batch, starts a new
+    count of time and increases the number.
     """
     number, newest_ns = 0, _NEVER_NS
     for batch in batches:
@@ -32,31 +31,24 @@ def in_order(batches: Iterable[Batch]) -> Iterator[tuple[int, Batch]]:
         while True:
             i = _find_restart(rest.events.t, newest_ns)
             j = _find_restart(rest.triggers.t, newest_ns)
-            part = _part(rest, slice(i), slice(j))
-            events = replace(part.events, t=_hold(part.events.t, newest_ns))
-            triggers = replace(part.triggers, t=_hold(part.triggers.t, newest_ns))
-            yield number, replace(part, events=events, triggers=triggers)
+            events, triggers = rest.events[:i], rest.triggers[:j]
+            events = replace(events, t=_hold(events.t, newest_ns))
+            triggers = replace(triggers, t=_hold(triggers.t, newest_ns))
+            yield number, replace(rest, events=events, triggers=triggers)
             if i == len(rest.events) and j == len(rest.triggers):
                 break
-            rest = replace(_part(rest, slice(i, None), slice(j, None)), frames=(), lost=0)
+            rest = replace(
+                rest, events=rest.events[i:], triggers=rest.triggers[j:], frames=(), lost=0
+            )
             number, newest_ns = number + 1, _NEVER_NS
         newest_ns = int(np.concatenate((events.t, triggers.t)).max(initial=newest_ns))
 
 
 def _find_restart(times: NDArray[np.int64], newest_ns: int) -> int:
-    """Return the index of the first time that is too far back, their number if there is none."""
+    """Return the index of the first time that is too far back; the length if there is none."""
     back = np.flatnonzero(times < _hold(times, newest_ns) - MAX_BACK_NS)
     return int(back[0]) if len(back) else len(times)
 
 
 def _hold(times: NDArray[np.int64], newest_ns: int) -> NDArray[np.int64]:
     return np.maximum.accumulate(np.maximum(times, newest_ns))
-
-
-def _part(batch: Batch, events: slice, triggers: slice) -> Batch:
-    t, channel, edge = batch.triggers.t, batch.triggers.id, batch.triggers.edge
-    return replace(
-        batch,
-        events=batch.events[events],
-        triggers=Triggers(t[triggers], channel[triggers], edge[triggers]),
-    )

@@ -18,14 +18,14 @@ TRIGGER_MODES: Final = ('disabled', 'external')
 
 @dataclass(frozen=True, slots=True)
 class CameraSettings:
-    """Which camera, and how it is set up. What a camera does not have is refused, not ignored.
+    """Which camera, and how it is set up. Settings that a camera lacks are refused, not ignored.
 
     Attributes:
         serial: serial number; empty for the first camera found.
         biases: value by name; the names are the camera's own.
         roi: the only part of the sensor that sends events, None for all of it.
         trigger_in_mode: one of TRIGGER_MODES.
-        interval_ns: how often data is wanted at least, where the camera can choose.
+        interval_ns: longest time between two deliveries of data, where the camera can be set.
     """
 
     serial: str = ''
@@ -46,7 +46,7 @@ def parse_roi(numbers: Sequence[int]) -> Region | None:
     """Return a region given as x, y, width and height; None if there are no numbers.
 
     Raises:
-        MicroexprError: There are more or fewer, or they are no rectangle on a sensor.
+        MicroexprError: There are more or fewer numbers, or they are not a rectangle on a sensor.
     """
     if not numbers:
         return None
@@ -89,7 +89,7 @@ def read_bias_file(path: Path) -> dict[str, int]:
         value, _, name = line.partition('%')
         if not name.strip():
             raise MicroexprError(f'bias_file {path}: line {line!r} is not VALUE % NAME')
-        # The vendor's names begin with a word that the camera's registers do without.
+        # Files of the vendor prefix the names of the registers with bias_.
         name = name.strip().removeprefix('bias_')
         biases[name] = _to_value(value, f'bias_file {path}: line {line!r} is not VALUE % NAME')
     return biases
@@ -122,7 +122,7 @@ def require_roi(roi: Region, height: int, width: int) -> None:
     """Refuse a region that reaches over the sensor's edge.
 
     Raises:
-        MicroexprError: It does.
+        MicroexprError: The region reaches over the edge.
     """
     if roi.x + roi.width > width or roi.y + roi.height > height:
         raise MicroexprError(

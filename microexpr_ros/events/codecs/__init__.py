@@ -1,6 +1,6 @@
 """The encodings of event packets, found by name.
 
-A decoder follows one stream; an encoder makes packets that any decoder may start with.
+A decoder follows one stream; an encoder makes packets at any of which a decoder may start.
 
 Example:
     >>> import numpy as np
@@ -28,7 +28,7 @@ from microexpr_ros.events.codecs.libcaer_cmp import LibcaerCmpDecoder, LibcaerCm
 from microexpr_ros.events.codecs.mono import MonoDecoder, MonoEncoder
 from microexpr_ros.events.codecs.trigger import TriggerDecoder, TriggerEncoder
 from microexpr_ros.events.events import Events
-from microexpr_ros.events.histogram import GRID, accumulate
+from microexpr_ros.events.grid import GRID, accumulate
 from microexpr_ros.events.region import Region
 
 __all__ = [
@@ -58,7 +58,7 @@ ENCODINGS: Final = tuple(_DECODERS)
 """Names of the encodings, as in event_camera_msgs/EventPacket."""
 
 EVENT_ENCODINGS: Final = tuple(name for name in ENCODINGS if name != TriggerDecoder.encoding)
-"""Those that tell events; the other tells triggers alone."""
+"""Encodings that have events; the other one has only triggers."""
 
 
 def decoder(encoding: str, height: int, width: int) -> Decoder:

@@ -1,4 +1,4 @@
-"""What all encodings of event packets have in common."""
+"""Base classes of decoders and encoders, and checks that they share."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ WORD_64: Final[np.dtype[Any]] = np.dtype('<u8')
 class Decoder(ABC):
     """Decodes the packets of one camera, in the order in which they were sent.
 
-    What must be remembered from packet to packet is kept in the object: use one decoder per
-    stream, and a new one when the stream starts again.
+    A decoder keeps state from packet to packet: use one decoder per stream, and a new one when
+    the stream starts again.
 
     Attributes:
         height: rows of the sensor.
@@ -41,7 +41,7 @@ class Decoder(ABC):
     def __init__(self, height: int, width: int) -> None:
         self.height = height
         self.width = width
-        # An array, for the kernels to count in.
+        # An array, because kernels count in it.
         self._counts = np.zeros(_COUNTS, np.int64)
 
     @property
@@ -69,8 +69,8 @@ class Decoder(ABC):
                 ignore it.
 
         Returns:
-            The packet's events and triggers. Whatever the bytes are, every event lies on the
-            sensor; nothing is raised.
+            The packet's events and triggers. Damaged bytes raise no error, and every event lies
+            on the sensor.
         """
 
     def _words(self, payload: Buffer, dtype: np.dtype[Any], size: int) -> NDArray[Any]:
@@ -79,7 +79,7 @@ class Decoder(ABC):
         Args:
             payload: Any contiguous buffer of bytes.
             dtype: Type of the words.
-            size: Bytes of the smallest unit, a multiple of the word's.
+            size: Bytes of the smallest unit, a multiple of the size of a word.
 
         Returns:
             The words, read-only and aligned.
@@ -92,8 +92,8 @@ class Decoder(ABC):
         words = np.frombuffer(view, dtype)
         if not words.flags.aligned:
             words = words.copy()
-        # Kernels are compiled once, for read-only input: numba takes writable arrays as another
-        # type.
+        # Read-only and writable arrays are different types to numba: kernels are compiled once,
+        # for read-only words.
         words.setflags(write=False)
         return words
 
@@ -129,7 +129,7 @@ class Encoder(ABC):
             The packet's time base in ns, and its bytes.
 
         Raises:
-            MicroexprError: Something does not fit the sensor or the encoding.
+            MicroexprError: The events or triggers do not fit the sensor or the encoding.
         """
 
     def _check_events(self, events: Events) -> None:

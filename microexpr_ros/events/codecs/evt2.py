@@ -20,19 +20,19 @@ from microexpr_ros.events.kernel import Integer, kernel
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-# The upper four bits of a word say what it is.
+# Types of words, in their upper four bits.
 _OFF: Final = 0x0
 _ON: Final = 0x1
 _TIME_HIGH: Final = 0x8
 _EXT_TRIGGER: Final = 0xA
-# E and F carry the vendor's own data; what is left is garbage or padding.
+# E and F carry the vendor's own data; the remaining codes are garbage or padding.
 _UNDEFINED: Final = 0xFFFF & ~(1 << _OFF | 1 << _ON | 1 << _TIME_HIGH | 1 << _EXT_TRIGGER | 0xC000)
 
 _LOOP_HIGH: Final = 1 << 28
-# A camera may repeat a TIME_HIGH that it already left; only a longer way back is a new loop.
+# A camera may repeat an earlier TIME_HIGH; only a larger step back is a new loop of its clock.
 _BACKWARD_HIGH: Final = 640
 
-# What a decoder remembers, as indices of an array that its kernel updates.
+# State of a decoder, as indices of an array that its kernel updates.
 _HIGH: Final = 0  # TIME_HIGH including loops, -1 before the first
 _NEWEST_NS: Final = 1
 _STATE_SIZE: Final = 2
@@ -42,7 +42,7 @@ class Evt2Decoder(Decoder):
     """Decodes EVT2: the clock is the sensor's own, in steps of 1 us, unwrapped after 4.8 h.
 
     Times never decrease: where a sensor steps back by a few ms, its newest time is held.
-    No EventPacket is encoded like this, so it is not among `codecs.ENCODINGS`.
+    EventPackets never have this encoding, so it is not among `codecs.ENCODINGS`.
     """
 
     encoding = 'evt2'
@@ -53,7 +53,7 @@ class Evt2Decoder(Decoder):
         self._state[_HIGH] = -1
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
-        """Decode one packet, as told by `Decoder`."""
+        """Decode one packet; see `Decoder.decode`."""
         words = self._words(payload, WORD_32, 4)
         t, x, y, p, trigger_t, trigger = _decode(
             words, self.height, self.width, self._state, self._counts
@@ -80,7 +80,7 @@ def _decode(
     triggers = 0
     for i in range(len(words)):
         triggers += words[i] >> 28 == _EXT_TRIGGER
-    # The last place takes what is written but not kept.
+    # The last place takes events that are not kept.
     t, p = np.empty(len(words) + 1, np.int64), np.empty(len(words) + 1, np.uint8)
     x, y = np.empty(len(words) + 1, np.uint16), np.empty(len(words) + 1, np.uint16)
     trigger_t, trigger = np.empty(triggers, np.int64), np.empty(triggers, np.uint32)

@@ -23,7 +23,7 @@ from microexpr_ros.events.kernel import Integer, kernel
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-# The upper four bits of a word say what it is.
+# Types of words, in their upper four bits.
 _ADDR_Y: Final = 0x0
 _ADDR_X: Final = 0x2
 _VECT_BASE_X: Final = 0x3
@@ -33,7 +33,7 @@ _TIME_LOW: Final = 0x6
 _TIME_HIGH: Final = 0x8
 _EXT_TRIGGER: Final = 0xA
 
-# 7, E and F carry the vendor's own data; what is left is garbage or padding.
+# 7, E and F carry the vendor's own data; the remaining codes are garbage or padding.
 _UNDEFINED: Final = 1 << 0x1 | 1 << 0x9 | 1 << 0xB | 1 << 0xC | 1 << 0xD
 _UNCOMMON: Final = (
     1 << _VECT_BASE_X | 1 << _VECT_12 | 1 << _VECT_8 | 1 << _EXT_TRIGGER | _UNDEFINED
@@ -41,13 +41,13 @@ _UNCOMMON: Final = (
 
 _AXIS_LIMIT: Final = 2048
 _LOOP_HIGH: Final = 1 << 12
-# A camera may repeat a TIME_HIGH that it already left; only a longer way back is a new loop.
+# A camera may repeat an earlier TIME_HIGH; only a larger step back is a new loop of its clock.
 _BACKWARD_HIGH: Final = 10
 _MAX_TRIGGER_ID: Final = 15
 
 _NO_TRIGGERS: Final = Triggers.empty()
 
-# What a decoder remembers, as indices of an array that its kernel updates.
+# State of a decoder, as indices of an array that its kernel updates.
 _HIGH: Final = 0  # TIME_HIGH including loops, -1 before the first
 _LOW: Final = 1  # TIME_LOW, -1 before the first
 _Y: Final = 2
@@ -87,7 +87,7 @@ class Evt3Decoder(Decoder):
         self._state[[_HIGH, _LOW]] = -1
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
-        """Decode one packet, as told by `Decoder`."""
+        """Decode one packet; see `Decoder.decode`."""
         words = self._words(payload, WORD_16, 2)
         t, x, y, p, trigger_t, trigger = _decode(
             words, self.height, self.width, self._state, self._counts
@@ -98,10 +98,10 @@ class Evt3Decoder(Decoder):
 
 
 class Evt3Encoder(Encoder):
-    """Encodes EVT3: times are cut to whole us and told modulo 16.777 s.
+    """Encodes EVT3: times are truncated to whole us and encoded modulo 16.777 s.
 
-    Every packet starts with TIME_HIGH, TIME_LOW and ADDR_Y, so that a decoder may start with
-    any. Gaps of more than 16.777 s between packets are spelt out.
+    Every packet starts with TIME_HIGH, TIME_LOW and ADDR_Y, so that a decoder may start at any
+    packet. Longer gaps between packets are encoded as one loop of the time after the other.
     """
 
     encoding = 'evt3'
@@ -111,7 +111,7 @@ class Evt3Encoder(Encoder):
         self._last_us = -1
 
     def encode(self, events: Events, triggers: Triggers | None = None) -> tuple[int, bytes]:
-        """Encode one packet, as told by `Encoder`."""
+        """Encode one packet; see `Encoder.encode`."""
         self._check_events(events)
         triggers = Triggers.empty() if triggers is None else triggers
         if len(triggers) and int(triggers.id.max()) > _MAX_TRIGGER_ID:
@@ -160,7 +160,7 @@ _Decoded = tuple[
 ]
 
 _BLOCK: Final = 512
-"""Events that are gathered before their columns are filled: they stay in the nearest cache."""
+"""Events that are gathered before their columns are filled: few enough for the L1 cache."""
 
 _X_LANE: Final = 0
 _Y_LANE: Final = 16
@@ -188,10 +188,10 @@ def _decode(
 ) -> _Decoded:
     """Decode a packet in two steps, block by block.
 
-    The first step follows the words. A branch that the processor cannot foresee costs more
-    than all other work on a word, so there is none for the common words: each replaces its
-    lane of one register, and each writes the register as an event, which the next word
-    overwrites unless it was an ADDR_X. The second step turns a block of registers into columns.
+    The first step reads the words. A mispredicted branch takes longer than all other work on a
+    word, so common words have none: each replaces its lane of one register, and each writes the
+    register as an event, which the next word overwrites unless it was an ADDR_X. The second
+    step turns a block of registers into columns.
     """
     events, triggers = _count(words)
     t, p = np.empty(events, np.int64), np.empty(events, np.uint8)
@@ -205,7 +205,7 @@ def _decode(
         if state[_LOW] < 0:
             return t[:0], x[:0], y[:0], p[:0], trigger_t[:0], trigger[:, :0]
 
-    # Everything here is unsigned, which spares a test for negative indices per access.
+    # Everything here is unsigned: numba tests signed indices for negative ones at each access.
     register = np.uint64(state[_Y]) << np.uint64(_Y_LANE) | np.uint64(state[_LOW]) << np.uint64(
         _LOW_LANE
     )
@@ -259,7 +259,8 @@ def _decode(
             without_x = register >> np.uint64(_Y_LANE) << np.uint64(_Y_LANE) | polarity
             if base_x + span <= columns:
                 first, spread = without_x | base_x, _SPREADS[mask]
-                # A fixed number, for vector instructions; the next event overwrites the rest.
+                # A fixed number of turns allows vector instructions; later events overwrite
+                # the surplus.
                 for k in range(span):
                     offset = spread >> np.uint64(4) * np.uint64(k) & np.uint64(15)
                     block[gathered + np.uint64(k)] = first + offset
@@ -300,7 +301,7 @@ def _count(words: _Words) -> tuple[int, int]:
     """Return upper bounds of events and triggers."""
     events: Integer = 0
     triggers: Integer = 0
-    # 16-bit arithmetic all along, which is four times as fast, in parts whose sums fit.
+    # Only 16-bit arithmetic, which is four times as fast, on parts whose sums fit.
     for start in range(0, len(words), 4096):
         some = words[start : start + 4096]
         few_events = few_triggers = np.uint16(0)
@@ -388,7 +389,7 @@ def _fill(
     count = np.int64(gathered)
     high_ns = high * 4_096_000
     t, x, y, p = t[start:], x[start:], y[start:], p[start:]
-    # Differences are collected for their highest bit, which says that one was negative.
+    # The highest bit of the collected differences is set if any of them was negative.
     steps = outside = np.uint64(0)
     # Plain loops without branches: the compiler turns these into vector instructions.
     for i in range(count):
@@ -463,14 +464,14 @@ def _encode(
     i = j = 0
     while i < events or j < triggers:
         is_trigger = j < triggers and (i == events or trigger_t[j] <= t[i])
-        # Unsigned division is the faster one; no time is negative.
+        # Unsigned division is faster, and no time is negative.
         time_ns = np.uint64(trigger_t[j] if is_trigger else t[i])
         time_us = np.int64(time_ns // np.uint64(1000))
         if time_us >> 12 != high:
             n = _write_loops(words, n, high, time_us >> 12)
             high, low = time_us >> 12, time_us & 0xFFF
             n = _write_time(words, n, high, low)
-        # Written in any case and overwritten where nothing changed: there is no telling ahead.
+        # Written always, and overwritten where nothing changed: a branch would be mispredicted.
         words[n] = _TIME_LOW << 12 | time_us & 0xFFF
         n += time_us & 0xFFF != low
         low = time_us & 0xFFF
@@ -484,8 +485,8 @@ def _encode(
         row = np.int64(y[i])
         polarity = np.int64(p[i] & 1) << 11
         end = i + 1
-        # Vectors save words from three events within twelve columns on. One unsigned comparison
-        # tells that; of two, the first would be as likely as not, and slow to foresee.
+        # Vectors save words where three or more events lie within twelve columns. One unsigned
+        # comparison instead of two, of which the first would be mispredicted half of the time.
         is_dense = i + 2 < events and (
             np.uint64(np.int64(x[i + 2]) - np.int64(x[i]) - 1) < np.uint64(11)
         )

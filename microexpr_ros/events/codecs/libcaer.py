@@ -35,7 +35,7 @@ class LibcaerDecoder(Decoder):
     encoding = 'libcaer'
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
-        """Decode one packet, as told by `Decoder`."""
+        """Decode one packet; see `Decoder.decode`."""
         words = self._words(payload, WORD_32, 8)
         t, x, y, p, dropped = _decode(words, time_base, self.height, self.width)
         self._counts[DROPPED] += dropped
@@ -43,7 +43,7 @@ class LibcaerDecoder(Decoder):
 
 
 class LibcaerEncoder(Encoder):
-    """Encodes libcaer: times are cut to whole us; a packet spans up to 2147 s."""
+    """Encodes libcaer: times are truncated to whole us; a packet spans up to 2147 s."""
 
     encoding = 'libcaer'
 
@@ -51,7 +51,7 @@ class LibcaerEncoder(Encoder):
         super().__init__(height, width, _AXIS_LIMIT)
 
     def encode(self, events: Events, triggers: Triggers | None = None) -> tuple[int, bytes]:
-        """Encode one packet, as told by `Encoder`."""
+        """Encode one packet; see `Encoder.encode`."""
         self._refuse_triggers(triggers)
         self._check_events(events)
         base_ns = first_time_ns(events.t) // 1000 * 1000
@@ -95,6 +95,6 @@ def _encode(
     words = np.empty(2 * len(t), np.uint32)
     for i in range(len(t)):
         words[2 * i] = 1 | (p[i] & 1) << 1 | y[i] << 2 | x[i] << 17
-        # Unsigned division is the faster one; no time is before the base.
+        # Unsigned division is faster, and no time is before the base.
         words[2 * i + 1] = np.uint64(t[i] - base_ns) // np.uint64(1000)
     return words

@@ -22,7 +22,7 @@ from microexpr_ros.events.kernel import Integer, kernel
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-# The upper four bits of a word say what it is.
+# Types of words, in their upper four bits.
 _TIME_HIGH: Final = 0x0
 _TIME_LOW: Final = 0x1
 _ADDR_X: Final = 0x2
@@ -34,7 +34,7 @@ _AXIS_LIMIT: Final = 2048
 _SPAN_NS: Final = (1 << 24) * 1000
 _NO_TRIGGERS: Final = Triggers.empty()
 
-# What a decoder remembers, as indices of an array that its kernel updates.
+# State of a decoder, as indices of an array that its kernel updates.
 _X: Final = 0
 _BASE_Y: Final = 1
 _POLARITY: Final = 2  # of vectors, in bit 11
@@ -45,7 +45,7 @@ class LibcaerCmpDecoder(Decoder):
     """Decodes libcaer_cmp: times in steps of 1 us from the packet's time base.
 
     Known faults of the driver that writes it (libcaer_driver): inside a vector the row may be
-    stale, and times are cut to 16 bits. Recommend `encoding:=libcaer` to its users.
+    stale, and times are truncated to 16 bits. Its users should choose `encoding:=libcaer`.
     """
 
     encoding = 'libcaer_cmp'
@@ -55,7 +55,7 @@ class LibcaerCmpDecoder(Decoder):
         self._state = np.zeros(_STATE_SIZE, np.int64)
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
-        """Decode one packet, as told by `Decoder`."""
+        """Decode one packet; see `Decoder.decode`."""
         words = self._words(payload, WORD_16, 2)
         t, x, y, p = _decode(
             words, time_base, self.height, self.width, self._state, self._counts, _LANES
@@ -64,7 +64,7 @@ class LibcaerCmpDecoder(Decoder):
 
 
 class LibcaerCmpEncoder(Encoder):
-    """Encodes libcaer_cmp without vectors: times are cut to whole us; up to 16.7 s a packet."""
+    """Encodes libcaer_cmp without vectors, in whole us; a packet spans up to 16.7 s."""
 
     encoding = 'libcaer_cmp'
 
@@ -72,7 +72,7 @@ class LibcaerCmpEncoder(Encoder):
         super().__init__(height, width, _AXIS_LIMIT)
 
     def encode(self, events: Events, triggers: Triggers | None = None) -> tuple[int, bytes]:
-        """Encode one packet, as told by `Encoder`."""
+        """Encode one packet; see `Encoder.encode`."""
         self._refuse_triggers(triggers)
         self._check_events(events)
         base_ns = first_time_ns(events.t) // 1000 * 1000
@@ -81,7 +81,7 @@ class LibcaerCmpEncoder(Encoder):
 
 
 _BLOCK: Final = 512
-"""Events that are gathered before their columns are filled: they stay in the nearest cache."""
+"""Events that are gathered before their columns are filled: few enough for the L1 cache."""
 
 _Y_LANE: Final = 0
 _X_LANE: Final = 16
@@ -198,7 +198,7 @@ def _fill(
     """Turn registers into columns from an index on; return the index after the last."""
     t, x, y, p = t[start:], x[start:], y[start:], p[start:]
     outside = np.uint64(0)
-    # A plain loop without branches: the compiler turns it into vector instructions.
+    # A plain loop without branches, which the compiler turns into vector instructions.
     for i in range(count):
         column, row = (
             block[i] >> np.uint64(_X_LANE) & np.uint64(0x7FF),
@@ -232,7 +232,7 @@ def _encode(
     high = low = np.int64(0)
     column = np.int64(-1)
     for i in range(len(t)):
-        # Unsigned division is the faster one; no time is before the base.
+        # Unsigned division is faster, and no time is before the base.
         time_us = np.int64(np.uint64(t[i] - base_ns) // np.uint64(1000))
         words[n] = _TIME_HIGH << 12 | time_us >> 12
         n += time_us >> 12 != high

@@ -32,7 +32,7 @@ class MonoDecoder(Decoder):
     encoding = 'mono'
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
-        """Decode one packet, as told by `Decoder`."""
+        """Decode one packet; see `Decoder.decode`."""
         words = self._words(payload, WORD_32, 8)
         t, x, y, p = _decode(words, time_base, self.height, self.width)
         self._counts[DROPPED] += len(words) // 2 - len(t)
@@ -48,7 +48,7 @@ class MonoEncoder(Encoder):
         super().__init__(height, width, _AXIS_LIMIT)
 
     def encode(self, events: Events, triggers: Triggers | None = None) -> tuple[int, bytes]:
-        """Encode one packet, as told by `Encoder`."""
+        """Encode one packet; see `Encoder.encode`."""
         self._refuse_triggers(triggers)
         self._check_events(events)
         base_ns = first_time_ns(events.t)

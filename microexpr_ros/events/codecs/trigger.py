@@ -34,7 +34,7 @@ class TriggerDecoder(Decoder):
     encoding = 'trigger'
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
-        """Decode one packet, as told by `Decoder`."""
+        """Decode one packet; see `Decoder.decode`."""
         words = self._words(payload, WORD_64, 8)
         channel = words >> np.uint64(48) & np.uint64(0x7FFF)
         known = channel <= _MAX_ID
@@ -54,7 +54,7 @@ class TriggerEncoder(Encoder):
         super().__init__(height, width, _AXIS_LIMIT)
 
     def encode(self, events: Events, triggers: Triggers | None = None) -> tuple[int, bytes]:
-        """Encode one packet, as told by `Encoder`."""
+        """Encode one packet; see `Encoder.encode`."""
         if len(events):
             raise MicroexprError('trigger cannot encode events: choose evt3, libcaer or mono')
         if triggers is None or len(triggers) == 0:

@@ -1,4 +1,4 @@
-"""Recordings of events in files, read in pieces."""
+"""Recordings: files of events in any of several formats, read in pieces."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def open_recording(
         return RawRecording(path, sensor)
     if suffix in ('.npy', '.npz'):
         return ArrayRecording(path, sensor, time_unit)
-    # What follows loads a library that is of no other use.
+    # The remaining formats load a library each, which is imported only for its files.
     if suffix == '.bag':
         from microexpr_ros.events.files.ros1 import open_ros1
 
@@ -87,7 +87,7 @@ def parse_sensor(text: str) -> tuple[int, int]:
     """Return the columns and rows of a sensor size such as 640x480.
 
     Raises:
-        MicroexprError: The text is no size.
+        MicroexprError: The text is not a size.
 
     Example:
         >>> parse_sensor('640x480')
@@ -95,16 +95,16 @@ def parse_sensor(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text)
     if match is None:
-        raise MicroexprError(f'{text!r} is no sensor size: give WIDTHxHEIGHT, such as 640x480')
+        raise MicroexprError(f'{text!r} is not a sensor size: give WIDTHxHEIGHT, such as 640x480')
     return int(match[1]), int(match[2])
 
 
 @contextmanager
 def _needing_library(path: Path) -> Iterator[None]:
-    """Tell in one line that a library is not installed."""
+    """Turn a missing library into a MicroexprError that says how to install it."""
     try:
         yield
     except ModuleNotFoundError as error:
         raise MicroexprError(
-            f'{path} is read by a library that is not installed: pip install {error.name}'
+            f'{path} needs a library that is not installed: pip install {error.name}'
         ) from error

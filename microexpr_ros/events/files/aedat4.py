@@ -1,4 +1,4 @@
-"""iniVation's .aedat4 files."""
+"""Recordings in iniVation's .aedat4 files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.files.columns import ColumnRules, Columns, interleave
-from microexpr_ros.events.files.recording import Recording, agree_on_sensor, explained
+from microexpr_ros.events.files.recording import Recording, agree_on_sensor, explain_read_errors
 
 _EVENTS: Final = 'events'
 _TRIGGERS: Final = 'triggers'
@@ -26,7 +26,7 @@ _CUT_OFF: Final = 'bytes_cut_off'
 _RESETS: Final = 'timestamp_resets'
 
 _MAGIC_BYTES: Final = 14
-_INDEX_FIELD: Final = 6  # where the header tells the place of the field with the index's
+_INDEX_FIELD: Final = 6  # offset, in the header's table of fields, of the place of the index
 _PACKET: Final = struct.Struct('<iI')  # stream and size, before each packet
 
 # By type of trigger: a reset of the clock, then edges of the external signal (channel 0), its
@@ -39,20 +39,23 @@ _EDGES: Final = np.array([0, 1, 0, 1, 1, 0, 1, 0, 1, 0], np.uint8)
 class Aedat4Recording(Recording):
     """Events, triggers and frames of a camera in an .aedat4 file.
 
-    Its times count from the Unix epoch, so that is sensor time 0 and `epoch_ns` is 0. The
-    streams of a file may lie far apart: one that is small waits for a full packet. So each is
-    read by itself, and the file once for each.
+    Its times count from the Unix epoch, so `epoch_ns` is 0. Each stream is read by itself, and
+    the file once for each stream: events and triggers of one time may lie far apart in the file,
+    because a stream with little data is only written when a packet is full.
     """
 
     def __init__(self, path: Path, sensor: tuple[int, int] | None = None) -> None:
-        with explained(path):
+        with explain_read_errors(path):
             streams = aedat.Decoder(path).id_to_stream()
             self._packets, cut_off = _count_packets(path)
-        # The lowest number is the camera's own where programs added what they derived.
+        # Of several streams of a kind, the lowest number is the camera's own; programs that
+        # process a recording add theirs.
         self._ids = {streams[i]['type']: i for i in sorted(streams, reverse=True)}
         if _EVENTS not in self._ids:
             kinds = ', '.join(sorted(self._ids)) or 'nothing'
-            raise MicroexprError(f'{path} has no stream of events but {kinds}: record them too')
+            raise MicroexprError(
+                f'{path} has no stream of events, only {kinds}: record the events too'
+            )
         stream = streams[self._ids[_EVENTS]]
         width, height = agree_on_sensor(path, (stream['width'], stream['height']), sensor)
         super().__init__(path, 'AEDAT4', height, width)
@@ -61,16 +64,17 @@ class Aedat4Recording(Recording):
         self.losses[_CUT_OFF] = cut_off
 
     def frames(self) -> Iterator[Frame]:
-        """Iterate over the frames of 8 bits, as told by `Recording`; others count as losses."""
+        """Iterate over the frames of 8 bits; others count as losses."""
         taken = 0
         for frame in self._read_stream(_FRAME):
             pixels = frame['pixels']
             if pixels.dtype == np.uint8 and pixels.shape[2:] in ((), (3,)):
                 taken += 1
                 begin_us, end_us = frame['exposure_begin_t'], frame['exposure_end_t']
-                is_told = end_us >= begin_us > 0
-                yield Frame((begin_us + end_us) * 500 if is_told else frame['t'] * 1000, pixels)
-        # The library passes over those of yet other formats by itself.
+                has_exposure = end_us >= begin_us > 0
+                t_ns = (begin_us + end_us) * 500 if has_exposure else frame['t'] * 1000
+                yield Frame(t_ns, pixels)
+        # The library itself skips frames of further formats.
         self.losses[_OTHER_FRAMES] = self._count(_FRAME) - taken
 
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
@@ -87,17 +91,17 @@ class Aedat4Recording(Recording):
         for part in self._read_stream(_TRIGGERS):
             edges = part[part['source'] != _RESET]
             self.losses[_RESETS] += len(part) - len(edges)
-            with explained(self.path):
+            with explain_read_errors(self.path):
                 channel, edge = _CHANNELS[edges['source']], _EDGES[edges['source']]
             yield Triggers(edges['t'].astype(np.int64) * 1000, channel, edge)
 
     def _read_stream(self, kind: str) -> Iterator[Any]:
         """Iterate over the packets of a stream; there are none if the file has no such stream."""
         left = self._count(kind)
-        with explained(self.path):
+        with explain_read_errors(self.path):
             decoder = aedat.Decoder(self.path)
         while left:
-            with explained(self.path):
+            with explain_read_errors(self.path):
                 packet = next(decoder, None)
             if packet is None:
                 return
@@ -110,7 +114,7 @@ class Aedat4Recording(Recording):
 
 
 def _count_packets(path: Path) -> tuple[Counter[int], int]:
-    """Return how many packets each stream has, and how many bytes at the end are none.
+    """Return the number of packets of each stream, and of bytes at the end that are no packet.
 
     Raises:
         EOFError: The file ends before its last packet.
@@ -119,7 +123,7 @@ def _count_packets(path: Path) -> tuple[Counter[int], int]:
     with path.open('rb', buffering=0) as file:
         file.seek(_MAGIC_BYTES)
         header = file.read(*struct.unpack('<I', file.read(4)))
-        # A FlatBuffers table, which begins with the way back to the places of its fields.
+        # A FlatBuffers table, which begins with the distance back to its table of fields.
         (root,) = struct.unpack_from('<I', header)
         fields = root - struct.unpack_from('<i', header, root)[0]
         (place,) = struct.unpack_from('<H', header, fields + _INDEX_FIELD)

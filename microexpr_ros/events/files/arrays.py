@@ -1,4 +1,4 @@
-"""Events in numpy's .npy and .npz files."""
+"""Recordings in numpy's .npy and .npz files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files.columns import ColumnRules, Columns, choose_unit
-from microexpr_ros.events.files.recording import Recording, agree_on_sensor, explained
+from microexpr_ros.events.files.recording import Recording, agree_on_sensor, explain_read_errors
 
 _BLOCK_ROWS: Final = 1 << 17
 _NAMES: Final = ('t', 'x', 'y', 'p')
@@ -56,7 +56,7 @@ class ArrayRecording(Recording):
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Four columns that are read from their starts, once."""
+    """Four columns of a file that are read once, in blocks."""
 
     rows: int
     blocks: Callable[[], Iterator[Columns]]
@@ -65,7 +65,7 @@ class _Table:
 @contextmanager
 def _open_table(path: Path) -> Iterator[_Table]:
     with ExitStack() as stack:
-        with explained(path):
+        with explain_read_errors(path):
             if path.suffix.lower() == '.npy':
                 if zipfile.is_zipfile(path):
                     raise MicroexprError(f'{path} is an archive: give it the suffix .npz')
@@ -105,7 +105,7 @@ def _open_member(stack: ExitStack, archive: zipfile.ZipFile, name: str) -> IO[by
 
 @dataclass(frozen=True, slots=True)
 class _ArrayReader:
-    """An array that is read from its start, _BLOCK_ROWS rows at a time."""
+    """An array that is read in order, _BLOCK_ROWS rows at a time."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -129,12 +129,12 @@ def _from_member(open_member: Callable[[], IO[bytes]]) -> _ArrayReader:
 def _from_columns(
     open_member: Callable[[], IO[bytes]], shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> _ArrayReader:
-    """Read a table whose columns lie one after the other, each through a file of its own."""
+    """Read an array in Fortran order, each column through an open file of its own."""
     files = []
     for i in range(shape[1]):
         file = open_member()
         _read_npy_header(file)
-        # In steps, for a seek in an archive reads what it passes, up to 16 MB at once.
+        # In steps, because a seek in an archive reads all bytes on the way into memory.
         for row in range(0, i * shape[0], _BLOCK_ROWS):
             rows = min(_BLOCK_ROWS, i * shape[0] - row)
             file.seek(rows * dtype.itemsize, os.SEEK_CUR)
@@ -169,7 +169,7 @@ def _table_of_columns(path: Path, readers: Mapping[str, _ArrayReader]) -> _Table
 
 def _read_columns(path: Path, readers: Mapping[str, _ArrayReader], rows: int) -> Iterator[Columns]:
     for start in range(0, rows, _BLOCK_ROWS):
-        with explained(path):
+        with explain_read_errors(path):
             block = Columns(*(readers[name].read() for name in _NAMES))
         _require_rows(path, block, min(_BLOCK_ROWS, rows - start))
         yield block
@@ -189,7 +189,7 @@ def _table_of_one(path: Path, reader: _ArrayReader) -> _Table:
 def _read_rows(path: Path, reader: _ArrayReader, is_structured: bool) -> Iterator[Columns]:
     rows = reader.shape[0]
     for start in range(0, rows, _BLOCK_ROWS):
-        with explained(path):
+        with explain_read_errors(path):
             part = reader.read()
         if is_structured:
             block = Columns(*(part[name] for name in _NAMES))

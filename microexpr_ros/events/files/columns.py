@@ -1,7 +1,8 @@
-"""Columns of numbers as files hold them, and what they say about events."""
+"""Columns of numbers as files hold them, and turning them into events."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,20 @@ from numpy.typing import NDArray
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Triggers
 
+_LOG: Final = logging.getLogger(__name__)
+
 NS_OF_UNIT: Final[Mapping[str, int]] = {'s': 1_000_000_000, 'us': 1_000, 'ns': 1}
 """Nanoseconds of the units that times may have."""
 
 _LAST_NS: Final = (2**31 - 1) * 1_000_000_000
-"""What a ROS stamp can tell."""
+"""Last time that fits into a ROS stamp."""
+
+_ENOUGH_EVENTS: Final = 1000
+_USUAL_HZ: Final = (1e3, 1e8)
+"""Events per second of a sensor that sees nothing, and of one that sees flicker everywhere."""
+
+_POSSIBLE_HZ: Final = (1.0, 2e9)
+"""Less noise than any sensor has, and more than any sensor reads out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +42,14 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class ColumnRules:
-    """What the columns of a file mean.
+    """How the columns of a file are turned into events.
 
     Attributes:
         path: the file, for errors.
         time_unit: unit of the times, a key of NS_OF_UNIT.
         height: rows of the sensor.
         width: columns of the sensor.
-        advice: what an error says to do where numbers make no events.
+        advice: remedy in errors about numbers that cannot be events.
     """
 
     path: Path
@@ -49,10 +59,10 @@ class ColumnRules:
     advice: str = 'repair the file'
 
     def to_events(self, block: Columns) -> Events:
-        """Return the events that columns tell.
+        """Return the events of some columns.
 
         Raises:
-            MicroexprError: There are numbers that make no events of this sensor.
+            MicroexprError: Some numbers cannot be events of this sensor.
         """
         scale = NS_OF_UNIT[self.time_unit]
         if not np.isfinite(block.t).all():
@@ -95,20 +105,52 @@ class ColumnRules:
 def choose_unit(path: Path, given: str | None, first: Columns | None) -> str:
     """Return the unit of a file's times: the given one, or seconds if they have fractions.
 
+    Args:
+        path: The file, for errors.
+        given: Unit that the user gives; a warning is logged if another one is likelier.
+        first: First events of the file; None if it has none.
+
     Raises:
-        MicroexprError: The unit is not known, or cannot be told.
+        MicroexprError: The unit is unknown, impossible for these events, or neither given nor
+            recognized.
     """
     if given is not None:
         if given not in NS_OF_UNIT:
             raise MicroexprError(
                 f'unknown time unit {given!r}: choose one of {", ".join(NS_OF_UNIT)}'
             )
+        if first is not None:
+            _question_unit(path, given, first.t)
         return given
     if first is not None and first.t.dtype.kind == 'f' and (first.t % 1 != 0).any():
         return 's'
     raise MicroexprError(
         f'the times of {path} may be in any unit: give --time-unit {"|".join(NS_OF_UNIT)}'
     )
+
+
+def _question_unit(path: Path, given: str, times: NDArray[Any]) -> None:
+    """Refuse a unit that makes an impossible rate of events, warn of one that makes an odd rate.
+
+    Where no other unit makes a usual rate, the file is odd and not the unit.
+    """
+    ticks = float(times[-1]) - float(times[0])
+    if len(times) < _ENOUGH_EVENTS or not 0 < ticks < np.inf:
+        return
+    rates_hz = {unit: len(times) / ticks * 1e9 / scale for unit, scale in NS_OF_UNIT.items()}
+    usual = [unit for unit, hz in rates_hz.items() if _USUAL_HZ[0] <= hz <= _USUAL_HZ[1]]
+    if given in usual or not usual:
+        return
+    # Units are a factor of 1000 apart: of two that are usual, the one nearer to the middle.
+    middle = np.log(_USUAL_HZ).mean()
+    likely = min(usual, key=lambda unit: abs(np.log(rates_hz[unit]) - middle))
+    message = (
+        f'the first {len(times)} events of {path} make {rates_hz[given]:.3g} events/s if their '
+        f'times are in {given}, and {rates_hz[likely]:.3g} events/s if they are in {likely}'
+    )
+    if not _POSSIBLE_HZ[0] <= rates_hz[given] <= _POSSIBLE_HZ[1]:
+        raise MicroexprError(f'{message}: give --time-unit {likely}')
+    _LOG.warning('%s: check --time-unit', message)
 
 
 def interleave(
@@ -125,26 +167,12 @@ def interleave(
         due = []
         while waiting is not None and len(piece):
             count = int(np.searchsorted(waiting.t, piece.t[-1], 'right'))
-            due.append(_part(waiting, slice(count)))
+            due.append(waiting[:count])
             if count < len(waiting):
-                waiting = _part(waiting, slice(count, None))
+                waiting = waiting[count:]
                 break
             waiting = next(triggers, None)
-        yield piece, _joined(due)
+        yield piece, Triggers.concatenate(due)
     while waiting is not None:
         yield Events.empty(), waiting
         waiting = next(triggers, None)
-
-
-def _part(triggers: Triggers, index: slice) -> Triggers:
-    return Triggers(triggers.t[index], triggers.id[index], triggers.edge[index])
-
-
-def _joined(parts: list[Triggers]) -> Triggers:
-    if not parts:
-        return Triggers.empty()
-    return Triggers(
-        np.concatenate([part.t for part in parts]),
-        np.concatenate([part.id for part in parts]),
-        np.concatenate([part.edge for part in parts]),
-    )

@@ -16,7 +16,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files.columns import ColumnRules, Columns, choose_unit, interleave
 from microexpr_ros.events.files.raw import sensor_of
-from microexpr_ros.events.files.recording import Recording, agree_on_sensor, explained
+from microexpr_ros.events.files.recording import Recording, agree_on_sensor, explain_read_errors
 
 _BLOCK_ROWS: Final = 1 << 17
 _TRIGGERS: Final = 'EXT_TRIGGER/events'
@@ -24,13 +24,13 @@ _TRIGGERS: Final = 'EXT_TRIGGER/events'
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where the events of a file are.
+    """Names of the datasets with the events of a file.
 
     Attributes:
         name: for people.
         datasets: one with fields t, x, y and p, or one for each of these.
-        time_unit: unit of the times, None if the layout does not tell.
-        signs: other datasets by which it is known.
+        time_unit: unit of the times, None if the layout does not define it.
+        signs: other datasets by which the layout is recognized.
     """
 
     name: str
@@ -57,15 +57,15 @@ _FILTERS: Final = {
     32026: 'blosc2',
     _ECF: 'ECF',
 }
-"""Compressions that the HDF5 library only knows after a plug-in brought them."""
+"""Compressions that the HDF5 library only has through plug-ins."""
 
 
 class Hdf5Recording(Recording):
     """Events in an HDF5 file.
 
-    Known are `CD/events` of Metavision, with its triggers and its sensor; `events/{t,x,y,p}`,
-    which tell us and, as t_offset, the host time of 0 where they are DSEC's; and
-    `events/{ts,xs,ys,ps}`.
+    Three layouts are known: `CD/events` of Metavision, with triggers and sensor;
+    `events/{t,x,y,p}`, which in DSEC's files are in us, with the host time of 0 as t_offset;
+    and `events/{ts,xs,ys,ps}`.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class Hdf5Recording(Recording):
     ) -> None:
         with _open(path) as file:
             layout = _find_layout(path, file)
-            told = sensor_of({key.lower(): str(value) for key, value in file.attrs.items()})
+            stored = sensor_of({key.lower(): str(value) for key, value in file.attrs.items()})
             first = next(_read_columns(path, file, layout), None)
             self.time_unit = layout.time_unit or choose_unit(path, time_unit, first)
-            # DSEC's times are on the clock of its images once this is added.
+            # Added to DSEC's times, it makes those of its images.
             epoch_us = int(file['t_offset'][()]) if layout is _DSEC else 0
-        width, height = agree_on_sensor(path, told, sensor)
+        width, height = agree_on_sensor(path, stored, sensor)
         super().__init__(path, f'HDF5 {layout.name}', height, width, epoch_us * 1000)
 
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
@@ -105,7 +105,9 @@ def _find_layout(path: Path, file: Any) -> _Layout:
             break
     else:
         places = '; '.join(dict.fromkeys(', '.join(known.datasets) for known in _LAYOUTS))
-        raise MicroexprError(f'{path} has no events where they are known to be: {places}')
+        raise MicroexprError(
+            f'{path} has no events in a known layout: convert it to one of {places}'
+        )
     shapes = {file[name].shape for name in layout.datasets}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         raise MicroexprError(f'{path} has columns of the shapes {sorted(shapes)}: repair it')
@@ -138,7 +140,7 @@ def _require_filters(path: Path, dataset: Any) -> None:
 def _read_columns(path: Path, file: Any, layout: _Layout) -> Iterator[Columns]:
     for start in range(0, len(file[layout.datasets[0]]), _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)
-        with explained(path):
+        with explain_read_errors(path):
             parts = [file[dataset][rows] for dataset in layout.datasets]
             if len(parts) == 1:
                 parts = [parts[0][name] for name in 'txyp']
@@ -150,7 +152,7 @@ def _read_triggers(path: Path, file: Any) -> Iterator[Triggers]:
         return
     _require_filters(path, file[_TRIGGERS])
     for start in range(0, len(file[_TRIGGERS]), _BLOCK_ROWS):
-        with explained(path):
+        with explain_read_errors(path):
             part = file[_TRIGGERS][start : start + _BLOCK_ROWS]
             t, channel, edge = part['t'].astype(np.int64) * 1000, part['id'], part['p'] > 0
         yield Triggers(t, channel.astype(np.uint8), edge.astype(np.uint8))
@@ -158,10 +160,10 @@ def _read_triggers(path: Path, file: Any) -> Iterator[Triggers]:
 
 @contextmanager
 def _open(path: Path) -> Iterator[Any]:
-    # Its import brings further compressions.
+    # Importing it registers further compressions.
     with suppress(ImportError):
         importlib.import_module('hdf5plugin')
-    with explained(path):
+    with explain_read_errors(path):
         file = h5py.File(path, 'r')
     with file:
         yield file

@@ -1,4 +1,4 @@
-"""Packets of a recording, decoded onto one clock."""
+"""Decoding the packets of a recording onto one clock, across restarts of the camera."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from microexpr_ros.events.files.recording import losses_of
 RESTARTS: Final = 'restarts_of_the_clock'
 
 _TOLERANCE_NS: Final = 1_000_000_000
-"""Far more than packets are late by, far less than the loop of a sensor's clock."""
+"""Far longer than packets are late, far shorter than the loop of a sensor's clock."""
 
 _GAP_NS: Final = 1_000_000
 
 
 class PacketDecoder:
-    """Decodes packets; where the camera started again in between, the time goes on.
+    """Decodes packets; after a restart of the camera, time goes on from where it was.
 
-    A sensor's clock that begins anew cannot be told from one that loops by the events alone:
-    the packets' stamps tell, which the host gave them on arrival. As much time is left between
-    the pieces as passed by the stamps.
+    By events alone, a restart cannot be distinguished from a loop of the sensor's clock: it is
+    recognized by the stamps that the host gave the packets on arrival. The gap at a restart is
+    as long as that of the stamps.
     """
 
     def __init__(self, encoding: str, height: int, width: int) -> None:
@@ -38,7 +38,7 @@ class PacketDecoder:
 
     @property
     def losses(self) -> dict[str, int]:
-        """How much was left out so far, by reason, and how often the clock began anew."""
+        """Number of items left out so far, by reason, and of restarts of the clock."""
         now = losses_of(self._decoder)
         summed = {reason: self._past[reason] + now[reason] for reason in now}
         return {**summed, RESTARTS: self._restarts}
@@ -59,8 +59,8 @@ class PacketDecoder:
             self._offset_ns = self._newest_ns + passed_ns - first_ns
             self._is_joining = False
         self._first_ns, self._stamp_ns = first_ns, packet.stamp_ns
-        events = Events(events.t + self._offset_ns, events.x, events.y, events.p)
-        triggers = Triggers(triggers.t + self._offset_ns, triggers.id, triggers.edge)
+        events = events.shifted(self._offset_ns)
+        triggers = triggers.shifted(self._offset_ns)
         self._newest_ns = max(int(part.t[-1]) for part in (events, triggers) if len(part))
         return events, triggers
 
@@ -68,14 +68,14 @@ class PacketDecoder:
         if self._first_ns is None:
             return False
         advanced_ns, passed_ns = first_ns - self._first_ns, stamp_ns - self._stamp_ns
-        # Recordings without stamps have the same one everywhere.
-        is_told = passed_ns != 0 and abs(advanced_ns - passed_ns) > _TOLERANCE_NS
-        return is_told or advanced_ns < -_TOLERANCE_NS
+        # A recording without stamps has the same one in all packets.
+        has_jumped = passed_ns != 0 and abs(advanced_ns - passed_ns) > _TOLERANCE_NS
+        return has_jumped or advanced_ns < -_TOLERANCE_NS
 
     def _begin_anew(self, losses: dict[str, int]) -> None:
         self._restarts += 1
         self._is_joining = True
-        # This packet is decoded again, so what was just left out of it does not count.
+        # This packet is decoded again, so its losses must not count twice.
         self._past = {reason: losses[reason] for reason in self._past}
         self._decoder = codecs.decoder(*self._shape)
 

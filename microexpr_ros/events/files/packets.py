@@ -1,7 +1,8 @@
-"""Recordings of event packets, whatever the container."""
+"""Recordings of event packets in any container."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -15,15 +16,18 @@ from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files.packet_decoder import RESTARTS, PacketDecoder
 from microexpr_ros.events.files.recording import Recording, agree_on_sensor
 
+_LOG: Final = logging.getLogger(__name__)
+
 _MISSING: Final = 'packets_missing_in_source'
 _UNENDED: Final = 'files_cut_off'
+_UNLISTED: Final = 'files_not_in_metadata'
 
 
 class PacketRecording(Recording):
     """A topic of event packets in a bag.
 
-    Packets that are missing in the bag, as a gap of their numbers tells, count as losses, and so
-    do restarts of the camera.
+    Missing packets, counted by gaps between packet numbers, are losses, and so are restarts of
+    the camera.
     """
 
     def __init__(
@@ -36,19 +40,19 @@ class PacketRecording(Recording):
         sensor: tuple[int, int] | None = None,
         read_others: Callable[[], Iterator[bags.Message]] = lambda: iter(()),
     ) -> None:
-        """Look at the first packets.
+        """Read the first packets.
 
         Args:
             path: The bag.
             container: Its format, for people.
             topic: Name of the topic.
             read: Iterates over the packets of the topic from the first.
-            messages: How many packets there are.
-            sensor: Columns and rows of the sensor, if they are given.
-            read_others: Iterates over what else is in the bag and can be copied.
+            messages: Number of packets.
+            sensor: Columns and rows of the sensor, if the user gives them.
+            read_others: Iterates over the other messages of the bag that can be copied.
 
         Raises:
-            MicroexprError: There are no packets, or the sensor is another one.
+            MicroexprError: There are no packets, or the given sensor is not theirs.
         """
         self.topic = topic
         self._packets = read
@@ -65,7 +69,7 @@ class PacketRecording(Recording):
         self.losses |= {_MISSING: 0, RESTARTS: 0}
 
     def others(self) -> Iterator[bags.Message]:
-        """Iterate over the other messages, as told by `Recording`."""
+        """Iterate over the other messages; see `Recording.others`."""
         return self._others()
 
     def _find_epoch(self, height: int, width: int) -> int:
@@ -103,13 +107,13 @@ def open_rosbag2(
 
     Args:
         path: Folder, or .mcap or .db3 file.
-        sensor: Columns and rows of the sensor, if they are given.
+        sensor: Columns and rows of the sensor, if the user gives them.
         topic: Topic to take, if there is more than one of event packets.
 
     Raises:
         MicroexprError: There is no such topic, or its packets cannot be read.
     """
-    bag = bags.describe(path)
+    bag = bags.read_contents(path)
     candidates = [t.name for t in bag.topics if t.type == bags.EVENT_PACKET]
     name = bags.find_topic(bag, bags.EVENT_PACKET, topic if len(candidates) > 1 else None)
     messages = sum(t.messages for t in bag.topics if t.name == name)
@@ -124,6 +128,14 @@ def open_rosbag2(
 
     recording = PacketRecording(path, 'rosbag2', name, read, messages, sensor, read_others)
     recording.other_messages = sum(t.messages for t in bag.topics) - messages
-    # A recorder that was killed loses what it had not yet written, and nobody knows how much.
+    # A recorder that was killed lost messages that it had not written, an unknown number.
     recording.losses[_UNENDED] = int(not bag.complete)
+    recording.losses[_UNLISTED] = len(bag.unlisted)
+    if bag.unlisted:
+        _LOG.warning(
+            '%s: metadata.yaml does not name %s, which is not read: remove metadata.yaml to read '
+            'every file',
+            path,
+            ', '.join(bag.unlisted),
+        )
     return recording

@@ -16,7 +16,7 @@ from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files.recording import (
     Recording,
     agree_on_sensor,
-    explained,
+    explain_read_errors,
     losses_of,
 )
 
@@ -26,10 +26,10 @@ _DECODERS: Final[Mapping[str, type[Decoder]]] = {'EVT2': Evt2Decoder, 'EVT3': Ev
 
 
 class RawRecording(Recording):
-    """A Prophesee .raw file: lines of text that start with a percent sign, then words."""
+    """A Prophesee .raw file: header lines that start with a percent sign, then encoded words."""
 
     def __init__(self, path: Path, sensor: tuple[int, int] | None = None) -> None:
-        with explained(path), path.open('rb') as file:
+        with explain_read_errors(path), path.open('rb') as file:
             header, self._start = _read_header(file)
         if not header:
             raise MicroexprError(
@@ -39,13 +39,13 @@ class RawRecording(Recording):
         encoding = _encoding_of(header)
         if encoding not in _DECODERS:
             raise MicroexprError(
-                f'{path} is encoded as {encoding or "nothing that its header names"}, '
+                f'{path} is encoded as {encoding or "an unknown encoding"}, '
                 f'not {" or ".join(_DECODERS)}: export it as EVT3 first'
             )
         self._decoder_type = _DECODERS[encoding]
-        told = sensor_of(header)
-        self._is_sensor_told = told is not None
-        width, height = agree_on_sensor(path, told, sensor)
+        stored = sensor_of(header)
+        self._is_sensor_stored = stored is not None
+        width, height = agree_on_sensor(path, stored, sensor)
         super().__init__(path, f'Prophesee {encoding}', height, width)
 
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
@@ -53,16 +53,16 @@ class RawRecording(Recording):
         size = max(1, self.path.stat().st_size - self._start)
         done = 0
         with ExitStack() as stack:
-            with explained(self.path):
+            with explain_read_errors(self.path):
                 file = stack.enter_context(self.path.open('rb'))
                 file.seek(self._start)
             while True:
-                with explained(self.path):
+                with explain_read_errors(self.path):
                     block = file.read(_BLOCK_BYTES)
                 if not block:
                     return
                 chunk = decoder.decode(block)
-                if decoder.dropped and not self._is_sensor_told:
+                if decoder.dropped and not self._is_sensor_stored:
                     raise MicroexprError(
                         f'{self.path} has events outside a sensor of {self.width} x '
                         f'{self.height} pixels: give the right sensor size'
@@ -74,7 +74,7 @@ class RawRecording(Recording):
 
 
 def sensor_of(header: Mapping[str, str]) -> tuple[int, int] | None:
-    """Return the columns and rows that Prophesee's key-value pairs tell, None if they do not."""
+    """Return the columns and rows in Prophesee's key-value pairs, None if they have none."""
     options = dict(
         option.split('=', 1) for option in header.get('format', '').split(';') if '=' in option
     )
@@ -95,7 +95,7 @@ def _read_header(file: IO[bytes]) -> tuple[dict[str, str], int]:
     while True:
         start = file.tell()
         line = file.readline(_HEADER_LINE_BYTES)
-        # The words may start with a percent sign too, but hardly with a whole line of text.
+        # Words may start with a percent sign by chance, but not with a whole line of text.
         if not (line.startswith(b'%') and line.endswith(b'\n') and line.isascii()):
             return header, start
         key, _, value = line[1:].decode('ascii').strip().partition(' ')

@@ -1,4 +1,4 @@
-"""What recordings of all formats have in common."""
+"""The base class of recordings, and helpers of all formats."""
 
 from __future__ import annotations
 
@@ -7,19 +7,31 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from microexpr_ros.bags import Message
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs.codec import Decoder, find_step_back
 from microexpr_ros.events.events import Events, Frame, Triggers
+from microexpr_ros.topics import EVENT_CAMERA
 
 OUTSIDE_SENSOR: Final = 'outside_sensor'
 UNDATED: Final = 'undated'
 """Reasons for which an event of a recording is left out."""
+
+_MAX_BACK_NS: Final = 1_000_000_000
+"""A larger step back is a clock that was set back: its events are not out of order."""
+
+_FEW: Final = 4
+_MAX_SHARE: Final = 0.1
+"""Times that may be out of order: a few, and this share of all."""
+
+_NEVER_NS: Final = -(1 << 62)
 
 _READ_ERRORS: Final = (
     OSError,
@@ -40,8 +52,9 @@ class Recording(ABC):
         kind: its format, for people.
         height: rows of the sensor.
         width: columns of the sensor.
-        epoch_ns: host time at sensor time 0; 0 if the recording does not say.
-        losses: how much was left out so far, by reason.
+        epoch_ns: host time at sensor time 0; 0 if it is not recorded.
+        losses: number of items left out so far, by reason.
+        held: events and triggers so far whose times were raised, because they were out of order.
         fraction: how much of the recording `chunks` has read, 0 to 1.
         other_messages: number of messages besides the events', in a bag.
         frame_id: coordinate frame of the camera.
@@ -54,9 +67,10 @@ class Recording(ABC):
         self.width = width
         self.epoch_ns = epoch_ns
         self.losses = {OUTSIDE_SENSOR: 0, UNDATED: 0}
+        self.held = 0
         self.fraction = 0.0
         self.other_messages = 0
-        self.frame_id = 'event_camera'
+        self.frame_id = EVENT_CAMERA
 
     @property
     def dropped(self) -> int:
@@ -66,20 +80,19 @@ class Recording(ABC):
     def chunks(self) -> Iterator[tuple[Events, Triggers]]:
         """Iterate over the recording from its start, in pieces of a few MB.
 
+        Times do not decrease: an event or a trigger that is out of order gets the newest time
+        before it, and counts in `held`.
+
         Raises:
-            MicroexprError: The recording is damaged or does not fit the sensor, or its times
-                decrease.
+            MicroexprError: The recording is damaged, does not fit the sensor, or is out of order
+                by more than a second or in more than a tenth of its events.
         """
-        newest = np.empty(0, np.int64)
+        self.held = 0
+        events_order, triggers_order = _TimeOrder(self.path), _TimeOrder(self.path)
         for events, triggers in self._read():
-            for times in (np.append(newest, events.t[:1]), events.t):
-                if step := find_step_back(times):
-                    raise MicroexprError(
-                        f'times in {self.path} decrease from {times[step - 1]} to {times[step]} '
-                        'ns: sort its events by time'
-                    )
-            if len(events):
-                newest = events.t[-1:]
+            events = replace(events, t=events_order.hold(events.t))
+            triggers = replace(triggers, t=triggers_order.hold(triggers.t))
+            self.held = events_order.held + triggers_order.held
             yield events, triggers
 
     def frames(self) -> Iterator[Frame]:
@@ -91,7 +104,7 @@ class Recording(ABC):
         return iter(())
 
     def others(self) -> Iterator[Message]:
-        """Iterate over what else is in a bag and can be copied; other formats have nothing.
+        """Iterate over the other messages of a bag that can be copied; other formats have none.
 
         Raises:
             MicroexprError: The recording is damaged.
@@ -100,11 +113,48 @@ class Recording(ABC):
 
     @abstractmethod
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
-        """Iterate as `chunks` does, in the order of the file."""
+        """Iterate over the pieces of `chunks`, in the order of the file."""
+
+
+class _TimeOrder:
+    """Raises times that are out of order, and counts them.
+
+    Attributes:
+        held: number of times raised so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.held = 0
+        self._path = path
+        self._seen = 0
+        self._newest_ns = _NEVER_NS
+
+    def hold(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return times none of which is less than an earlier one, also of earlier calls.
+
+        Raises:
+            MicroexprError: A time is too far back, or too many are out of order.
+        """
+        if len(times) == 0:
+            return times
+        self._seen += len(times)
+        if times[0] < self._newest_ns or find_step_back(times):
+            held = np.maximum.accumulate(np.maximum(times, self._newest_ns))
+            back_ns = held - times
+            self.held += int(np.count_nonzero(back_ns))
+            if back_ns.max() > _MAX_BACK_NS or self.held > _FEW + _MAX_SHARE * self._seen:
+                worst = int(back_ns.argmax())
+                raise MicroexprError(
+                    f'times in {self._path} decrease from {held[worst]} to {times[worst]} ns: '
+                    'sort its events by time'
+                )
+            times = held
+        self._newest_ns = int(times[-1])
+        return times
 
 
 def losses_of(decoder: Decoder) -> dict[str, int]:
-    """Return what a decoder left out so far, by reason."""
+    """Return how many items a decoder left out so far, by reason."""
     return {
         OUTSIDE_SENSOR: decoder.dropped,
         UNDATED: decoder.undated,
@@ -113,34 +163,34 @@ def losses_of(decoder: Decoder) -> dict[str, int]:
 
 
 def agree_on_sensor(
-    path: Path, told: tuple[int, int] | None, given: tuple[int, int] | None
+    path: Path, stored: tuple[int, int] | None, given: tuple[int, int] | None
 ) -> tuple[int, int]:
-    """Return the columns and rows of the sensor that a file tells or a user gives.
+    """Return the columns and rows of the sensor that are stored in a file or given by the user.
 
     Raises:
-        MicroexprError: Neither does, or they differ.
+        MicroexprError: They are neither stored nor given, or differ.
     """
-    if told is not None and given is not None and told != given:
+    if stored is not None and given is not None and stored != given:
         raise MicroexprError(
-            f'{path} is from a sensor of {told[0]} x {told[1]} pixels, not {given[0]} x '
+            f'{path} is from a sensor of {stored[0]} x {stored[1]} pixels, not {given[0]} x '
             f'{given[1]}: leave out --sensor'
         )
-    agreed = told or given
+    agreed = stored or given
     if agreed is None:
         raise MicroexprError(
-            f'{path} does not say how large its sensor is: give --sensor WIDTHxHEIGHT'
+            f'{path} does not contain its sensor size: give --sensor WIDTHxHEIGHT'
         )
     return agreed
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Tell in one line that a file cannot be read."""
+def explain_read_errors(path: Path) -> Iterator[None]:
+    """Turn errors of reading into a MicroexprError that names the file."""
     try:
         yield
     except _READ_ERRORS as error:
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise MicroexprError(
-            f'cannot read {path} ({reason}): it is damaged or no {path.suffix} file, '
-            'so copy or record it again'
+            f'cannot read {path} ({reason}): it is damaged or not a {path.suffix} '
+            'file: copy or record it again'
         ) from error

@@ -1,4 +1,4 @@
-"""Events in bags of ROS 1."""
+"""Recordings in bags of ROS 1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from rosbags.rosbag1 import Reader
 
 from microexpr_ros.bags.event_packet import EventPacket
-from microexpr_ros.bags.reading import explained_reading
+from microexpr_ros.bags.reading import explain_bag_errors
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files.columns import ColumnRules, Columns
@@ -25,8 +25,8 @@ _ARRAYS: Final = ('dvs_msgs/msg/EventArray', 'prophesee_event_msgs/msg/EventArra
 _EVENT: Final = np.dtype([('x', '<u2'), ('y', '<u2'), ('s', '<u4'), ('ns', '<u4'), ('p', 'u1')])
 _NS: Final = 1_000_000_000
 
-_explained = partial(
-    explained_reading,
+_explain_errors = partial(
+    explain_bag_errors,
     kind='ROS 1 bag',
     remedy='run rosbag reindex if it was cut off, or copy it again',
 )
@@ -41,7 +41,7 @@ def open_ros1(
 
     Args:
         path: A .bag file.
-        sensor: Columns and rows of the sensor, where the bag does not say.
+        sensor: Columns and rows of the sensor, if the bag does not contain them.
         topic: Topic to take, if there is more than one of events.
 
     Raises:
@@ -103,7 +103,7 @@ def _read(path: Path, topic: str, parse: Callable[[bytes], _Message]) -> Iterato
         connections = [c for c in reader.connections if c.topic == topic]
         messages = reader.messages(connections)
         while True:
-            with _explained(path):
+            with _explain_errors(path):
                 item = next(messages, None)
                 message = None if item is None else parse(item[2])
             if message is None:
@@ -112,7 +112,7 @@ def _read(path: Path, topic: str, parse: Callable[[bytes], _Message]) -> Iterato
 
 
 def _to_packet(raw: bytes) -> EventPacket:
-    """Return the packet that serialized bytes of ROS 1 tell."""
+    """Return the packet of a serialized ROS 1 message."""
     stamp_ns, frame_id, start = _header(raw)
     height, width, seq, time_base, size = struct.unpack_from('<2I2QI', raw, start)
     encoding = raw[start + 28 : start + 28 + size].decode()
@@ -141,6 +141,6 @@ def _header(raw: bytes) -> tuple[int, str, int]:
 @contextmanager
 def _open(path: Path) -> Iterator[Reader]:
     with ExitStack() as stack:
-        with _explained(path):
+        with _explain_errors(path):
             reader = stack.enter_context(Reader(path))
         yield reader

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.histogram import GRID
+from microexpr_ros.events.grid import GRID
 
 NOISE_SHARE: Final = 0.005
 """Share of cells and slices with noise."""

@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.histogram import GRID
+from microexpr_ros.events.grid import GRID
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning.data.augmentation import Jitter
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.evaluation.estimators import Estimator
 from microexpr_ros.learning.training.action_units import predict

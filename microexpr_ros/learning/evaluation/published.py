@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.alignment.slices import Slice
-from microexpr_ros.events.histogram import GRID, SLICE_NS
+from microexpr_ros.events.grid import GRID, SLICE_NS
 from microexpr_ros.events.region import Region
 from microexpr_ros.facs import PRESENT
 from microexpr_ros.learning import metrics

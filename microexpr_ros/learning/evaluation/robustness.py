@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.evaluation.clip_scores import score_peaks
 from microexpr_ros.learning.evaluation.estimators import Estimator

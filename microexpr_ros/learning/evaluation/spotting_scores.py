@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.training.calibration import BACKGROUND

@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from microexpr_ros import facs
-from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.augmentation import Augmentation
 from microexpr_ros.learning.data.clips import (

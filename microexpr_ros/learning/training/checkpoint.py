@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from microexpr_ros.atomic import atomic_target
 from microexpr_ros.errors import MicroexprError
 
 
@@ -31,15 +31,14 @@ def write_checkpoint(
         best: state of the best network so far.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
     content = {
         'identity': json.dumps(identity, sort_keys=True),
         'parts': {name: part.state_dict() for name, part in parts.items()},
         'history': history,
         'best': best,
     }
-    torch.save(content, partial)
-    partial.replace(path)
+    with atomic_target(path, replace=True) as hidden:
+        torch.save(content, hidden)
 
 
 def read_checkpoint(

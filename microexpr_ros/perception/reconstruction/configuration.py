@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.histogram import GRID, SLICE_NS
+from microexpr_ros.events.grid import GRID, SLICE_NS
 
 
 @dataclass(frozen=True, slots=True)

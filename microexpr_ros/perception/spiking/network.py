@@ -16,7 +16,7 @@ from norse.torch.functional.leaky_integrator_box import (
 from torch import Tensor, nn
 from torch.nn import functional
 
-from microexpr_ros.events.histogram import GRID, SLICE_NS
+from microexpr_ros.events.grid import GRID, SLICE_NS
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception.folding import fold_batch_norm
 from microexpr_ros.perception.settings import renamed_field

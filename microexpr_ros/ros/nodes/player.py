@@ -12,7 +12,7 @@ from std_srvs.srv import Trigger
 
 from microexpr_ros import bags
 from microexpr_ros.bags.pacing import RATES, Pacer
-from microexpr_ros.bags.playback import Part, Playback
+from microexpr_ros.bags.playback import Playback, PlaybackOptions
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import SECOND_NS, message_type, to_time
@@ -83,12 +83,12 @@ class PlayerNode(MicroexprNode):
         values = self.parameters
         if not values.bag:
             raise MicroexprError('parameter bag is empty; set it to a rosbag2 to play')
-        bag = bags.describe(values.bag)
+        bag = bags.read_contents(values.bag)
         if not bag.complete:
             self.get_logger().warning(f'{bag.path} was not ended; what is there is played')
         known = {topic.name: topic for topic in bag.topics}
         names = list(values.topics) or self._playable(bag)
-        self._part = Part(
+        self._options = PlaybackOptions(
             topics=names,
             start_offset_ns=round(values.start_offset_s * SECOND_NS),
             duration_ns=round(values.playback_duration_s * SECOND_NS),
@@ -110,9 +110,9 @@ class PlayerNode(MicroexprNode):
     def _prepare(self) -> None:
         self._published, self._event_packets, self._state = Rate(), 0, WAITING
         pacer = Pacer(self.parameters.rate, self.parameters.start_paused)
-        self.playback = Playback(self._bag, self._part, pacer)
+        self.playback = Playback(self._bag, self._options, pacer)
 
-    def _playable(self, bag: bags.Bag) -> list[str]:
+    def _playable(self, bag: bags.BagContents) -> list[str]:
         """Return the topics to play when none are named; say which are left out."""
         topics = []
         for topic in bag.topics:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from rclpy.qos import QoSProfile
 
-from microexpr_ros.atomic import explained_writing
+from microexpr_ros.atomic import explain_write_errors
 from microexpr_ros.bags import EVENT_PACKET
 from microexpr_ros.bags.definitions import define
 from microexpr_ros.bags.folder import (
@@ -19,7 +19,7 @@ from microexpr_ros.bags.folder import (
     STORAGES,
     BagFolder,
 )
-from microexpr_ros.bags.recording import CACHE_BYTES, Arrival, Recording
+from microexpr_ros.bags.recorder import CACHE_BYTES, Arrival, BagRecorder
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import SECOND_NS, message_type
@@ -28,13 +28,21 @@ from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
 from microexpr_ros.ros.listening import Reader
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.recorded_qos import adapt_request, to_recorded
+from microexpr_ros.topics import (
+    EVENT_CAMERA_INFO_TOPIC,
+    EVENT_FRAMES_TOPIC,
+    EVENTS_TOPIC,
+    FRAMES_TOPIC,
+    RGB_CAMERA_INFO_TOPIC,
+    relative,
+)
 
 TOPICS = (
-    'event_camera/events',
-    'event_camera/image_raw',
-    'event_camera/camera_info',
-    'rgb_camera/image_raw',
-    'rgb_camera/camera_info',
+    relative(EVENTS_TOPIC),
+    relative(EVENT_FRAMES_TOPIC),
+    relative(EVENT_CAMERA_INFO_TOPIC),
+    relative(FRAMES_TOPIC),
+    relative(RGB_CAMERA_INFO_TOPIC),
     'aligned_events',
     'au_predictions',
     'micro_expressions',
@@ -83,7 +91,7 @@ class RecorderNode(MicroexprNode):
 
     name = 'recorder'
     Parameters: ClassVar[type[NodeParameters]] = RecorderParameters
-    recording: Recording | None = None
+    recording: BagRecorder | None = None
     """The recording; None until it begins."""
 
     def configure(self) -> None:
@@ -101,7 +109,7 @@ class RecorderNode(MicroexprNode):
         """Begin a bag and look for topics."""
         values = self.parameters
         path = Path(values.output or f'{datetime.now():rosbag2_%Y_%m_%d-%H_%M_%S}')
-        with explained_writing(path):
+        with explain_write_errors(path):
             bag = BagFolder(
                 path,
                 values.storage,
@@ -109,7 +117,7 @@ class RecorderNode(MicroexprNode):
                 values.max_bag_size,
                 round(values.max_bag_duration_s * SECOND_NS),
             )
-        self.recording = Recording(bag, values.max_cache_size)
+        self.recording = BagRecorder(bag, values.max_cache_size)
         self._rate, self._told_lost = Rate(), 0
         self._heard: dict[str, Reader | None] = {}
         self._teardown.append(self._end)

@@ -8,11 +8,11 @@ from typing import ClassVar
 from event_camera_msgs.msg import EventPacket
 from sensor_msgs.msg import Image
 
-from microexpr_ros.alignment.frames import Frame
 from microexpr_ros.alignment.synchronizer import AlignedSlice, Synchronizer, SynchronizerOptions
 from microexpr_ros.bags.event_packet import SequenceGaps
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs import Decoder, decoder, warm_up
+from microexpr_ros.events.events import Frame
 from microexpr_ros.events.region import Region
 from microexpr_ros.msg import AlignedEvents
 from microexpr_ros.ros import qos
@@ -20,6 +20,7 @@ from microexpr_ros.ros.conversions import aligned_to_message, image_to_pixels, t
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
 from microexpr_ros.ros.parameters import parameter
+from microexpr_ros.topics import EVENTS_TOPIC, FRAMES_TOPIC, relative
 
 DEFAULTS = SynchronizerOptions()
 
@@ -82,8 +83,8 @@ class SynchronizerNode(MicroexprNode):
         self._gaps, self._lost, self._told = SequenceGaps(), 0, 0
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
         self.listen(
-            (EventPacket, 'event_camera/events', self._on_packet, qos.EVENTS),
-            (Image, 'rgb_camera/image_raw', self._on_image, qos.FRAMES),
+            (EventPacket, relative(EVENTS_TOPIC), self._on_packet, qos.EVENTS),
+            (Image, relative(FRAMES_TOPIC), self._on_image, qos.FRAMES),
             silent=self._on_silence,
             silence_ns=max(self._options.patience_ns, 1_000_000),
         )

@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 
 from microexpr_ros import facs
-from microexpr_ros.atomic import appearing
-from microexpr_ros.bags import EVENT_PACKET, EVENTS_TOPIC, IMAGE, BagWriter, Message
+from microexpr_ros.atomic import atomic_target
+from microexpr_ros.bags import EVENT_PACKET, IMAGE, BagWriter, Message
 from microexpr_ros.bags.serialization import serialize_image, serialize_packet
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Triggers
@@ -58,14 +58,19 @@ from microexpr_ros.synthesis.world import scene, shift
 from microexpr_ros.synthesis.world.labels import LANDMARKS, label
 from microexpr_ros.synthesis.world.renderer import Camera
 from microexpr_ros.synthesis.world.scene import Scene
+from microexpr_ros.topics import (
+    EVENT_CAMERA,
+    EVENT_CAMERA_INFO_TOPIC,
+    EVENTS_TOPIC,
+    FRAMES_TOPIC,
+    RGB_CAMERA,
+    RGB_CAMERA_INFO_TOPIC,
+)
 
 EPOCH_NS: Final = 1_700_000_000_000_000_000
 """ROS time at sensor time 0."""
 
-FRAMES_TOPIC: Final = '/rgb_camera/image_raw'
 
-_EVENT_CAMERA: Final = 'event_camera'
-_RGB_CAMERA: Final = 'rgb_camera'
 _INFO_NS: Final = 100_000_000
 _BLUR_PX: Final = 0.4
 
@@ -206,16 +211,16 @@ def record(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
     # Whole pictures of a large sensor are too many to keep.
     film = shift.film(view, take.course, take.parameters, rng, recipe.step_px)
     first = next(film)
-    events = scene.join([sample.events for sample in film])
+    events = Events.concatenate([sample.events for sample in film])
     exposed = replace(frame_sensor.settle(first.picture), readout_ns=readout_ns)
     frames = shoot(view, take.course, exposed, frame_sensor.draw_clock(rng), rng)
     messages = [
         *_event_messages(events, camera, take.course.duration_ns),
         *_frame_messages(frames, camera),
-        *unit_messages(take.course, EPOCH_NS, _EVENT_CAMERA),
-        *expression_messages(take.course, EPOCH_NS, _EVENT_CAMERA),
+        *unit_messages(take.course, EPOCH_NS, EVENT_CAMERA),
+        *expression_messages(take.course, EPOCH_NS, EVENT_CAMERA),
     ]
-    with appearing(path) as hidden:
+    with atomic_target(path) as hidden:
         hidden.mkdir()
         arrays = _label_arrays(recipe, index, take, view, frames, len(events))
         np.savez_compressed(hidden / 'labels.npz', allow_pickle=False, **arrays)
@@ -229,7 +234,7 @@ def _event_messages(events: Events, camera: Camera, duration_ns: int) -> Iterato
         [(events, Triggers.empty())],
         camera.height,
         camera.width,
-        frame_id=_EVENT_CAMERA,
+        frame_id=EVENT_CAMERA,
         epoch_ns=EPOCH_NS,
     )
     for packet in packets:
@@ -237,17 +242,15 @@ def _event_messages(events: Events, camera: Camera, duration_ns: int) -> Iterato
         yield Message(EVENTS_TOPIC, EVENT_PACKET, received_ns, serialize_packet(packet))
     for t_ns in range(0, duration_ns, _INFO_NS):
         stamp_ns = EPOCH_NS + t_ns
-        topic = f'/{_EVENT_CAMERA}/camera_info'
-        yield camera_info(camera, topic, stamp_ns, _EVENT_CAMERA, stamp_ns)
+        yield camera_info(camera, EVENT_CAMERA_INFO_TOPIC, stamp_ns, EVENT_CAMERA, stamp_ns)
 
 
 def _frame_messages(frames: Frames, camera: Camera) -> Iterator[Message]:
     for stamp, close, pixels in zip(frames.stamp_ns, frames.close_ns, frames.pixels, strict=True):
         stamp_ns, received_ns = EPOCH_NS + int(stamp), EPOCH_NS + int(close)
-        cdr = serialize_image(pixels, stamp_ns, _RGB_CAMERA)
+        cdr = serialize_image(pixels, stamp_ns, RGB_CAMERA)
         yield Message(FRAMES_TOPIC, IMAGE, received_ns, cdr)
-        topic = f'/{_RGB_CAMERA}/camera_info'
-        yield camera_info(camera, topic, stamp_ns, _RGB_CAMERA, received_ns)
+        yield camera_info(camera, RGB_CAMERA_INFO_TOPIC, stamp_ns, RGB_CAMERA, received_ns)
 
 
 def _label_arrays(

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros import __version__, facs
-from microexpr_ros.synthesis.dataset.storage import atomic, write_json, write_text
+from microexpr_ros.atomic import atomic_target
+from microexpr_ros.synthesis.dataset.storage import write_json, write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,8 +92,8 @@ def write(
             np.hstack(pictures[start : start + _ROW])
             for start in range(0, len(pictures) // _ROW * _ROW, _ROW)
         ] or [np.hstack(pictures)]
-        with atomic(index.folder / 'faces.png') as temporary:
-            cv2.imwrite(str(temporary), np.vstack(rows))
+        with atomic_target(index.folder / 'faces.png', replace=True) as hidden:
+            cv2.imwrite(str(hidden), np.vstack(rows))
 
 
 def write_overview(root: Path) -> None:
@@ -274,9 +275,9 @@ def _draw(path: Path, content: dict[str, Any], histograms: list[Histogram]) -> N
         axis.set_title(title)
     for histogram, axis in zip(histograms, list(figure.axes)[4:], strict=True):
         _draw_histogram(axis, histogram)
-    with atomic(path) as temporary:
+    with atomic_target(path, replace=True) as hidden:
         # Without the name of the program, equal data give equal bytes.
-        FigureCanvasAgg(figure).print_figure(temporary, dpi=80, metadata={'Software': None})
+        FigureCanvasAgg(figure).print_figure(hidden, dpi=80, metadata={'Software': None})
 
 
 def _draw_histogram(axis: Axes, histogram: Histogram) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.histogram import GRID, SLICE_NS, accumulate
+from microexpr_ros.events.events import Events
+from microexpr_ros.events.grid import GRID, SLICE_NS, accumulate
 from microexpr_ros.events.region import Region
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Clip:
 
     Attributes:
         counts: uint8 [T, 2, 128, 128], events of each slice of 10 ms, OFF then ON, binned by
-            events.histogram.accumulate.
+            events.grid.accumulate.
         pixels_per_cell: sensor pixels per grid cell.
         sides: float32 [T, 18, 2], ground truth at the end of each slice, 0-1, in the order of
             facs.CODES, on the subject's left and right.
@@ -227,7 +228,7 @@ def make_clip(recipe: Recipe, index: int) -> Clip:
     import cv2
 
     from microexpr_ros.synthesis.sensors import frame_sensor
-    from microexpr_ros.synthesis.world import scene, shift
+    from microexpr_ros.synthesis.world import shift
 
     take = draw_take(recipe, index)
     person, light, course = take.view.person, take.view.light, take.course
@@ -241,7 +242,7 @@ def make_clip(recipe: Recipe, index: int) -> Clip:
     reel = _Reel(np.array(times, np.int64), np.stack(small).astype(np.float32))
 
     height, width = sample.picture.shape
-    events = scene.join(parts)
+    events = Events.concatenate(parts)
     counts = np.zeros((slices, 2, GRID, GRID), np.uint8)
     cuts = np.searchsorted(events.t, np.arange(slices + 1) * SLICE_NS)
     for number in range(slices):

@@ -28,8 +28,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.atomic import atomic_target
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.jobs import Share, run
 from microexpr_ros.synthesis.dataset import card
 from microexpr_ros.synthesis.dataset.clip import (
@@ -44,7 +45,6 @@ from microexpr_ros.synthesis.dataset.clip import (
 )
 from microexpr_ros.synthesis.dataset.storage import (
     CHECKSUMS,
-    atomic,
     damaged,
     vouched,
     write_checksums,
@@ -328,8 +328,8 @@ def _make_shard(path: Path, recipe: Recipe, numbers: range) -> list[dict[str, An
         f'{clip.index:06d}-{name}': getattr(clip, name) for clip in clips for name in _ARRAYS
     }
     arrays['metadata'] = np.frombuffer(json.dumps(metadata).encode(), np.uint8)
-    with atomic(path) as temporary, temporary.open('wb') as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    with atomic_target(path, replace=True) as hidden:
+        np.savez_compressed(hidden, allow_pickle=False, **arrays)
     return metadata
 
 

@@ -89,7 +89,7 @@ def _tile(recipe: Recipe, number: int) -> NDArray[np.uint8]:
     view = scene.build_scene(rng, person, light, _camera(_SIDE), np.zeros(3), 0.3)
     parameters = _draw_sensor(rng, recipe)
     samples = list(shift.film(view, motion.single(code, _MICRO, _RISE_NS), parameters, rng))
-    events = scene.join([sample.events for sample in samples])
+    events = Events.concatenate([sample.events for sample in samples])
     white = frame_sensor.settle(samples[0].picture).white_lux
     full = motion.single(code, _FULL, _RISE_NS).channels(np.array([_RISE_NS]))[0]
     still = shift.still(view, 0)
@@ -108,7 +108,7 @@ def _film(recipe: Recipe, number: int) -> list[NDArray[np.uint8]]:
     view = scene.build_scene(rng, person, light, _camera(_VIDEO_SIDE), np.zeros(3), 0.3)
     course = motion.draw_story(rng, _VIDEO_NS)
     samples = list(shift.film(view, course, _draw_sensor(rng, recipe), rng))
-    events = scene.join([sample.events for sample in samples])
+    events = Events.concatenate([sample.events for sample in samples])
     camera = frame_sensor.settle(samples[0].picture)
     frames = shoot(view, course, camera, FrameClock(), rng)
     period_ns = int(1e9 / camera.rate_hz)

@@ -1,38 +1,23 @@
-"""Files that are whole or not there, and how damage to them is found."""
+"""Text and JSON files, and the checksums by which damaged files are found."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
+
+from microexpr_ros.atomic import atomic_target
 
 CHECKSUMS: Final = 'SHA256SUMS'
 """File beside those that it vouches for, in the format of `sha256sum`."""
 
 
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Write to a neighbour and rename it, so that nobody ever reads half a file."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.stem}-', suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a text file."""
-    with atomic(path) as temporary:
-        temporary.write_text(text, 'utf-8')
+    with atomic_target(path, replace=True) as hidden:
+        hidden.write_text(text, 'utf-8')
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

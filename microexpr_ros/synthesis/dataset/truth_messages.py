@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from microexpr_ros import facs
 from microexpr_ros.bags import Message, typestore
 from microexpr_ros.bags.serialization import serialize
-from microexpr_ros.events.histogram import SLICE_NS
+from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.synthesis.world.labels import Movement, movements
 from microexpr_ros.synthesis.world.motion import Motion
 from microexpr_ros.synthesis.world.renderer import Camera

@@ -207,7 +207,7 @@ class SimulatedCamera(Camera):
                 if isinstance(message, int):
                     self._began_ns = message
                     continue
-                self._events = scene.join([self._events, message.events])
+                self._events = Events.concatenate([self._events, message.events])
                 self._frames += message.frames
                 self._end_ns = message.end_ns
                 self._skipped += message.skipped

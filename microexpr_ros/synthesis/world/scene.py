@@ -442,7 +442,7 @@ def stream(
         ready.append(sample.events)
         while start_ns + chunk_ns <= sample.t_ns:
             end_ns = start_ns + chunk_ns
-            together = join(ready)
+            together = Events.concatenate(ready)
             cut = int(np.searchsorted(together.t, end_ns, 'left'))
             ready = [together[cut:]]
             yield StreamChunk(
@@ -500,19 +500,7 @@ def sense(
         picture = (before + share * (after - before)) * np.float32(gain)
         events, state = event_sensor.step(parameters, state, picture, int(t))
         parts.append(events)
-    return join(parts), state
-
-
-def join(parts: list[Events]) -> Events:
-    """Put pieces that follow each other together."""
-    if not parts:
-        return Events.empty()
-    return Events(
-        np.concatenate([part.t for part in parts]),
-        np.concatenate([part.x for part in parts]),
-        np.concatenate([part.y for part in parts]),
-        np.concatenate([part.p for part in parts]),
-    )
+    return Events.concatenate(parts), state
 
 
 def full_view(parameters: SensorParameters) -> tuple[Camera, tuple[int, int, int, int]]:

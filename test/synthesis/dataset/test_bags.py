@@ -10,9 +10,9 @@ import pytest
 from fake_clips import needs_face
 
 from microexpr_ros import bags, facs
-from microexpr_ros.alignment.synchronizer import Frame, Synchronizer
+from microexpr_ros.alignment.synchronizer import Synchronizer
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.events import Events
+from microexpr_ros.events.events import Events, Frame
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.jobs import Share
 from microexpr_ros.synthesis.dataset import bags as recording
@@ -58,7 +58,7 @@ def ns(stamp):
 
 def test_the_bag_has_all_topics_in_order(folder, truth):
     duration_ns = int(truth['t_ns'][-1])
-    bag = bags.describe(folder / 'bag')
+    bag = bags.read_contents(folder / 'bag')
     assert bag.complete
     counts = {topic.name: topic.messages for topic in bag.topics}
     frames = len(truth['frame_open_ns'])

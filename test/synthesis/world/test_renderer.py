@@ -3,6 +3,7 @@ import importlib.util
 import numpy as np
 import pytest
 
+from microexpr_ros.events.events import Events
 from microexpr_ros.synthesis.person import face
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS, SensorParameters
 from microexpr_ros.synthesis.world import renderer
@@ -193,7 +194,7 @@ def test_events_of_a_unit_lie_where_it_moves(view):
     for code in (2, 12):
         course = motion.single(code, 0.4, 200_000_000)
         samples = list(scene.film(view, course, noiseless(), np.random.default_rng(0)))
-        events = scene.join([sample.events for sample in samples])
+        events = Events.concatenate([sample.events for sample in samples])
         assert len(events) > 50
         rows[code] = np.median(events.y)
     # Brows above the middle of the face, the mouth below.

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.events import Events
 from microexpr_ros.synthesis.dataset.clip import (
     LIVE,
     SPLITS,
@@ -104,7 +105,7 @@ def test_only_a_moving_light_makes_events_on_a_face_at_rest():
     def film(light):
         rng = np.random.default_rng(0)
         view = scene.build_scene(rng, person, light, camera, np.zeros(3), 0.3)
-        return scene.join([s.events for s in shift.film(view, rest, quiet, rng)])
+        return Events.concatenate([s.events for s in shift.film(view, rest, quiet, rng)])
 
     light = shift.draw_light(np.random.default_rng(3), 'moving')
     assert len(film(light.at(0))) == 0

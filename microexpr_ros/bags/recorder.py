@@ -1,4 +1,4 @@
-"""Recording: messages from a thread that must not wait, to a bag on a disk that may be slow."""
+"""Writing a bag from live messages: their threads never wait, however slow the disk is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 
 from rosbags.interfaces import Qos
 
-from microexpr_ros.atomic import explained_writing
+from microexpr_ros.atomic import explain_write_errors
 from microexpr_ros.bags.byte_queue import ByteQueue
 from microexpr_ros.bags.contents import EVENT_PACKET
 from microexpr_ros.bags.event_packet import SequenceGaps
@@ -22,7 +22,7 @@ from microexpr_ros.bags.serialization import read_sequence_number
 CACHE_BYTES: Final = 100 * 1024 * 1024
 
 _FLUSH_S: Final = 0.5
-"""What is older than this, and the time that writing takes, survives a kill."""
+"""Time between flushes. Messages older than this, plus the time of a write, survive a kill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,16 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a recording is.
+class RecorderProgress:
+    """What a recorder has written and lost so far.
 
     Attributes:
         messages: messages written, by topic.
-        overrun: messages that are lost because the disk was too slow or failed, by topic.
-        lost_packets: event packets that never arrived, as gaps in `seq` tell, by topic.
-        uncountable: topics whose lost packets cannot be told.
+        overrun: messages lost because the disk was too slow or failed, by topic.
+        lost_packets: event packets that never arrived, counted by gaps in `seq`, by topic.
+        uncountable: topics whose lost packets cannot be counted.
         bytes: size of the bag.
-        cached_bytes: size of what waits to be written.
+        cached_bytes: size of the messages that wait to be written.
         files: number of files.
     """
 
@@ -70,23 +70,23 @@ class Progress:
 
     @property
     def lost(self) -> int:
-        """All that is missing."""
+        """Number of all messages that are missing."""
         return sum(self.overrun.values()) + sum(self.lost_packets.values())
 
 
-class Recording:
-    """Writes what arrives to a bag, on a thread of its own.
+class BagRecorder:
+    """Writes messages to a bag, on a thread of its own.
 
     Attributes:
         error: why nothing more can be written, None while it can.
     """
 
     def __init__(self, bag: BagFolder, cache_bytes: int = CACHE_BYTES) -> None:
-        """Begin.
+        """Start the thread.
 
         Args:
             bag: The bag, which is closed at the end.
-            cache_bytes: What may wait to be written at most.
+            cache_bytes: Most bytes that may wait to be written.
         """
         self.error: Exception | None = None
         self._bag = bag
@@ -100,14 +100,14 @@ class Recording:
 
     @property
     def path(self) -> Path:
-        """The bag."""
+        """Folder of the bag."""
         return self._bag.path
 
     def put(self, arrival: Arrival) -> None:
-        """Take in a message; it is counted as lost if the cache is full.
+        """Add a message; it is counted as lost if the cache is full.
 
         Raises:
-            MicroexprError: It is no event packet although its type says so.
+            MicroexprError: A message of the type of event packets is not one.
         """
         if arrival.type == EVENT_PACKET:
             gaps = self._gaps.setdefault(arrival.topic, SequenceGaps())
@@ -116,7 +116,7 @@ class Recording:
             self._overrun[arrival.topic] += 1
 
     def give_up_counting(self, topic: str) -> bool:
-        """Do not count the lost packets of a topic any more, since several publishers number them.
+        """Stop counting the lost packets of a topic: several publishers number its packets.
 
         Returns:
             Whether this is new.
@@ -125,9 +125,9 @@ class Recording:
         self._uncountable.add(topic)
         return new
 
-    def progress(self) -> Progress:
-        """Return how far it is."""
-        return Progress(
+    def progress(self) -> RecorderProgress:
+        """Return what has been written and lost so far."""
+        return RecorderProgress(
             messages=dict(self._messages),
             overrun=dict(self._overrun),
             lost_packets={
@@ -142,10 +142,10 @@ class Recording:
         )
 
     def close(self) -> None:
-        """Write what waits, and end the bag."""
+        """Write the waiting messages and end the bag."""
         self._queue.close()
         self._thread.join()
-        # None of these unless there was an error.
+        # Both are empty unless there was an error.
         unwritten = self._messages - self._bag.kept
         while (arrival := self._queue.get()) is not None:
             self._overrun[arrival.topic] += 1
@@ -154,7 +154,7 @@ class Recording:
 
     def _run(self) -> None:
         try:
-            with explained_writing(self._bag.path):
+            with explain_write_errors(self._bag.path):
                 self._write()
                 self._bag.close()
         except Exception as error:

