@@ -2,12 +2,12 @@
 
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_clips import needs_face
+from fake_clips import fake_metadata, needs_face
 
 from microexpr_ros import bags, facs
 from microexpr_ros.alignment.synchronizer import Frame, Synchronizer
@@ -16,8 +16,14 @@ from microexpr_ros.events.events import Events
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.jobs import Share
 from microexpr_ros.synthesis.dataset import bags as recording
-from microexpr_ros.synthesis.dataset.bags import EPOCH_NS, record, record_split
-from microexpr_ros.synthesis.dataset.clip import Recipe, draw_take
+from microexpr_ros.synthesis.dataset.bags import (
+    EPOCH_NS,
+    RecordingMetadata,
+    record,
+    record_split,
+)
+from microexpr_ros.synthesis.dataset.recipe import Recipe
+from microexpr_ros.synthesis.dataset.take import sample_take
 from microexpr_ros.synthesis.sensors import event_sensor
 
 pytestmark = needs_face
@@ -94,15 +100,17 @@ def test_the_events_are_read_as_those_of_any_recording(folder, truth):
 
 
 def test_it_is_the_take_of_the_clip_with_the_same_number(truth, small):
-    take = draw_take(RECIPE, 0)
+    take = sample_take(RECIPE, 0)
     metadata = json.loads(truth['metadata'].tobytes())
-    assert metadata['identity'] == take.view.person.identity.number
-    assert metadata['light'] == take.view.light.name == 'bright'
+    assert metadata['identity'] == take.scene.person.identity.number
+    assert metadata['light'] == take.scene.light.name == 'bright'
     assert (metadata['split'], metadata['seed'], metadata['index']) == ('test', 1, 0)
-    assert metadata['onset_ns'] == take.course.onset_ns
-    wanted = take.course.intensity(truth['t_ns'])
+    assert metadata['onset_ns'] == take.motion.onset_ns
+    wanted = take.motion.intensity(truth['t_ns'])
     np.testing.assert_allclose(truth['intensity'].max(axis=2), wanted)
-    np.testing.assert_array_equal(truth['unit_code'], [bump.code for bump in take.course.bumps])
+    np.testing.assert_array_equal(
+        truth['unit_code'], [one.code for one in take.motion.activations]
+    )
 
 
 def test_units_are_published_as_the_classifier_does(folder, truth):
@@ -186,9 +194,10 @@ def test_recordings_are_made_once_and_shared_out(tmp_path, monkeypatch):
     def pretend(path, recipe, index, readout_ns):
         made.append(index)
         path.mkdir()
-        told = {'dominant': 0, 'distractors': [], 'identity': 0, 'skin': '', 'light': 'dim'}
-        told |= {'sensor': 'vga', 'duration_ns': 10**9, 'events': 5}
-        text = np.frombuffer(json.dumps(told).encode(), np.uint8)
+        metadata = RecordingMetadata(
+            **asdict(fake_metadata(recipe, index)), split='test', duration_ns=10**9, events=5
+        )
+        text = np.frombuffer(json.dumps(metadata.to_json()).encode(), np.uint8)
         np.savez(path / 'labels.npz', metadata=text)
 
     monkeypatch.setattr(recording, 'record', pretend)
@@ -231,7 +240,7 @@ def test_a_whole_split_has_a_card_and_checksums_that_find_damage(folder, small):
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(MicroexprError, match=r'clip-000000/labels\.npz'):
         recording.check_split(root, 'test')
-    # The same command mends it, byte by byte.
+    # The same command repairs it, byte by byte.
     record_split(root, RECIPE, 1, readout_ns=8_000_000)
     assert path.read_bytes() == whole
     assert recording.check_split(root, 'test') == (folder.parent, 1)

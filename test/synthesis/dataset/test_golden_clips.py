@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from fake_clips import needs_face
 
-from microexpr_ros.synthesis.dataset.clip import GENERATOR, SPLITS, Recipe, make_clip
+from microexpr_ros.synthesis.dataset.generate import make_clip
+from microexpr_ros.synthesis.dataset.recipe import GENERATOR, Recipe
+from microexpr_ros.synthesis.dataset.splits import SPLITS
 
 GOLDEN = Path(__file__).with_name('golden_clips.json')
 SEED = 1
@@ -30,7 +32,7 @@ def digest(clip):
         array = np.ascontiguousarray(getattr(clip, name))
         hashed.update(f'{name}{array.dtype}{array.shape}'.encode())
         hashed.update(array.tobytes())
-    hashed.update(json.dumps(clip.metadata, sort_keys=True).encode())
+    hashed.update(json.dumps(clip.metadata.to_json(), sort_keys=True).encode())
     return hashed.hexdigest()[:16]
 
 

@@ -11,16 +11,11 @@ import pytest
 from fake_clips import digest, lean_clip, needs_face
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.synthesis.dataset import index as dataset
-from microexpr_ros.synthesis.dataset.index import (
-    Recipe,
-    Share,
-    check,
-    generate,
-    read_clip,
-    read_clips,
-    read_index,
-)
+from microexpr_ros.jobs import Share
+from microexpr_ros.synthesis.dataset import generate as making
+from microexpr_ros.synthesis.dataset.generate import generate
+from microexpr_ros.synthesis.dataset.index import check, read_clip, read_clips, read_index
+from microexpr_ros.synthesis.dataset.recipe import Recipe
 
 CLIPS = 28
 
@@ -28,7 +23,7 @@ CLIPS = 28
 @pytest.fixture(scope='module')
 def original(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dataset, 'make_clip', lean_clip)
+        patch.setattr(making, 'make_clip', lean_clip)
         root = tmp_path_factory.mktemp('original')
         generate(root, Recipe(), CLIPS)
     return root
@@ -48,7 +43,7 @@ def made(monkeypatch):
         numbers.append(index)
         return lean_clip(recipe, index)
 
-    monkeypatch.setattr(dataset, 'make_clip', make)
+    monkeypatch.setattr(making, 'make_clip', make)
     return numbers
 
 
@@ -75,7 +70,7 @@ def test_jobs_at_the_same_time_end_in_the_bytes_of_one(tmp_path, whole):
 @pytest.mark.usefixtures('made')
 def test_an_index_that_is_older_than_a_shard_does_not_stay(tmp_path, monkeypatch, whole):
     root = tmp_path / 'shared'
-    write, others = dataset.write_json, []
+    write, others = making.write_json, []
 
     def slow(path, content):
         # The last job ends between what this one saw and what it writes of it.
@@ -84,7 +79,7 @@ def test_an_index_that_is_older_than_a_shard_does_not_stay(tmp_path, monkeypatch
             generate(root, Recipe(), CLIPS, share=Share(2, 2))
         write(path, content)
 
-    monkeypatch.setattr(dataset, 'write_json', slow)
+    monkeypatch.setattr(making, 'write_json', slow)
     assert generate(root, Recipe(), CLIPS, share=Share(1, 2)).complete
     assert others
     assert digest(root / 'train') == whole
@@ -119,7 +114,7 @@ def test_what_is_whole_is_left_alone(tmp_path):
     assert subprocess.run(command, cwd=tmp_path / 'whole/train', check=False).returncode == 0
 
 
-def test_a_flipped_bit_is_found_and_mended(tmp_path, made, whole):
+def test_a_flipped_bit_is_found_and_repaired(tmp_path, made, whole):
     shard = tmp_path / 'whole/train/shard-00002.npz'
     content = bytearray(shard.read_bytes())
     # Half way: in the arrays, where the metadata still read well.
@@ -136,7 +131,7 @@ def test_a_flipped_bit_is_found_and_mended(tmp_path, made, whole):
 
 
 @pytest.mark.usefixtures('whole', 'made')
-def test_what_is_missing_is_told(tmp_path):
+def test_what_is_missing_is_an_error(tmp_path):
     folder = tmp_path / 'whole/train'
     index = read_index(tmp_path / 'whole', 'train')
     (folder / 'shard-00002.npz').unlink()
@@ -192,7 +187,7 @@ def test_the_card_says_what_was_made(tmp_path, whole):
 @needs_face
 @pytest.mark.slow
 def test_one_process_two_workers_and_three_shards_give_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, 'SHARD_CLIPS', 1)
+    monkeypatch.setattr(making, 'SHARD_CLIPS', 1)
     recipe = Recipe('shift', 5)
     generate(tmp_path / 'one', recipe, 3)
     generate(tmp_path / 'two', recipe, 3, workers=2)
