@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from microexpr_ros.synthesis.dataset.clip import STEP_PX
+from microexpr_ros.synthesis.world.sampling import STEP_PX
 
 if TYPE_CHECKING:
-    from microexpr_ros.synthesis.dataset.clip import Recipe
+    from microexpr_ros.synthesis.dataset.recipe import Recipe
 
 
 def synth(
@@ -79,10 +79,11 @@ def synth(
     """Make a split of synthetic clips, or go on with one that was interrupted."""
     from microexpr_ros.errors import MicroexprError
     from microexpr_ros.jobs import Share
-    from microexpr_ros.synthesis.dataset import index as dataset
+    from microexpr_ros.synthesis.dataset.recipe import Recipe, check_order
+    from microexpr_ros.synthesis.dataset.splits import SPLITS
 
-    if split not in dataset.SPLITS:
-        raise MicroexprError(f'--split {split!r} is unknown: choose {", ".join(dataset.SPLITS)}')
+    if split not in SPLITS:
+        raise MicroexprError(f'--split {split!r} is unknown: choose {", ".join(SPLITS)}')
     if preview and (bags or check):
         raise MicroexprError('--preview goes with neither --bags nor --check: leave one out')
     if rolling_shutter_ms is not None and not bags:
@@ -100,12 +101,14 @@ def synth(
         typer.echo(json.dumps(summary) if as_json else f'{folder} is whole and undamaged')
         return
     if check:
-        index = dataset.check(out, split)
+        from microexpr_ros.synthesis.dataset.index import check as check_clips
+
+        index = check_clips(out, split)
         summary = {'folder': str(index.folder), 'clips': len(index), 'recipe': index.recipe}
         typer.echo(json.dumps(summary) if as_json else f'{index.folder} is whole and undamaged')
         return
-    recipe = dataset.Recipe(split, seed, sensor, light, _photographs(skin_dir, split), step_px)
-    dataset.check_order(recipe, clips, workers)
+    recipe = Recipe(split, seed, sensor, light, _photographs(skin_dir, split), step_px)
+    check_order(recipe, clips, workers)
     share = Share.parse(shard)
     if preview:
         _preview(out, recipe, as_json)
@@ -116,11 +119,13 @@ def synth(
         with _progress(split, clips) as report:
             folder = record_split(out, recipe, clips, workers, report, share, readout_ns)
         made = sum(share.has(number) for number in range(clips))
-        summary = {'folder': str(folder), 'recordings': made, 'recipe': dataset.describe(recipe)}
+        summary = {'folder': str(folder), 'recordings': made, 'recipe': recipe.to_json()}
         typer.echo(json.dumps(summary) if as_json else f'{made} of {clips} recordings in {folder}')
     else:
+        from microexpr_ros.synthesis.dataset.generate import generate
+
         with _progress(split, clips) as report:
-            index = dataset.generate(out, recipe, clips, workers, report, share)
+            index = generate(out, recipe, clips, workers, report, share)
         summary = {
             'folder': str(index.folder),
             'clips': len(index),

@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from microexpr_ros.synthesis.dataset import clip as clips
+from microexpr_ros.synthesis.dataset import generate as clips
 from microexpr_ros.synthesis.sensors import event_sensor
 
 # The package names the command as the module is named.

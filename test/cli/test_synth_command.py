@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from microexpr_ros.cli.synth import synth
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.synthesis.dataset import index as dataset
+from microexpr_ros.synthesis.dataset import generate as dataset
+from microexpr_ros.synthesis.dataset.index import read_index
 
 app = typer.Typer()
 app.command()(synth)
@@ -20,7 +21,7 @@ def test_json_stands_alone_on_stdout(tmp_path, monkeypatch):
     result = CliRunner().invoke(app, ['--out', str(tmp_path), '--clips', '2', '--json'])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)['clips'] == 2
-    assert len(dataset.read_index(tmp_path, 'train')) == 2
+    assert len(read_index(tmp_path, 'train')) == 2
 
 
 @pytest.mark.parametrize(

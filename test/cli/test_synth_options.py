@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from microexpr_ros import bags
 from microexpr_ros.cli.synth import synth
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.synthesis.dataset import index as dataset
+from microexpr_ros.synthesis.dataset import generate as dataset
 
 app = typer.Typer()
 app.command()(synth)

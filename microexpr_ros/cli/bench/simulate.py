@@ -207,7 +207,7 @@ def _peer(
 ) -> Callable[[], tuple[float, int]]:
     import numpy as np
 
-    from microexpr_ros.synthesis.sensors.frame_sensor import encode
+    from microexpr_ros.synthesis.sensors.frame_camera import encode
 
     eventcv: Any = import_module('eventcv')
     frames = encode(np.asarray(pictures / _WHITE_LUX, np.float32))
@@ -236,7 +236,8 @@ def _clip_seconds() -> float | None:
     if find_spec('anny') is None:
         return None
     from microexpr_ros.events.histogram import SLICE_NS
-    from microexpr_ros.synthesis.dataset.clip import Recipe, make_clip
+    from microexpr_ros.synthesis.dataset.generate import make_clip
+    from microexpr_ros.synthesis.dataset.recipe import Recipe
 
     # Compiles and reads the face model, for another person.
     make_clip(Recipe(), _CLIPS)
