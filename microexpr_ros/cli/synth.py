@@ -94,14 +94,14 @@ def synth(
     if out.exists() and not out.is_dir():
         raise MicroexprError(f'--out {out} is a file: give a folder')
     if check and bags:
-        from microexpr_ros.synthesis.dataset.bags import check_split
+        from microexpr_ros.synthesis.dataset.bags import check_recordings
 
-        folder, count = check_split(out, split)
+        folder, count = check_recordings(out, split)
         summary = {'folder': str(folder), 'recordings': count}
         typer.echo(json.dumps(summary) if as_json else f'{folder} is whole and undamaged')
         return
     if check:
-        from microexpr_ros.synthesis.dataset.index import check as check_clips
+        from microexpr_ros.synthesis.dataset.index import check_clips
 
         index = check_clips(out, split)
         summary = {'folder': str(index.folder), 'clips': len(index), 'recipe': index.recipe}
@@ -113,19 +113,19 @@ def synth(
     if preview:
         _preview(out, recipe, as_json)
     elif bags:
-        from microexpr_ros.synthesis.dataset.bags import readout_of, record_split
+        from microexpr_ros.synthesis.dataset.bags import generate_recordings, readout_of
 
         readout_ns = readout_of(rolling_shutter_ms or 0.0)
         with _progress(split, clips) as report:
-            folder = record_split(out, recipe, clips, workers, report, share, readout_ns)
+            folder = generate_recordings(out, recipe, clips, workers, report, share, readout_ns)
         made = sum(share.has(number) for number in range(clips))
         summary = {'folder': str(folder), 'recordings': made, 'recipe': recipe.to_json()}
         typer.echo(json.dumps(summary) if as_json else f'{made} of {clips} recordings in {folder}')
     else:
-        from microexpr_ros.synthesis.dataset.generate import generate
+        from microexpr_ros.synthesis.dataset.generate import generate_clips
 
         with _progress(split, clips) as report:
-            index = generate(out, recipe, clips, workers, report, share)
+            index = generate_clips(out, recipe, clips, workers, report, share)
         summary = {
             'folder': str(index.folder),
             'clips': len(index),

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from microexpr_ros.cli.synth import synth
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.synthesis.dataset import generate as dataset
+from microexpr_ros.synthesis.dataset import generate as making
 from microexpr_ros.synthesis.dataset.index import read_index
 
 app = typer.Typer()
@@ -17,7 +17,7 @@ app.command()(synth)
 
 
 def test_json_stands_alone_on_stdout(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, 'make_clip', fake_clip)
+    monkeypatch.setattr(making, 'make_clip', fake_clip)
     result = CliRunner().invoke(app, ['--out', str(tmp_path), '--clips', '2', '--json'])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)['clips'] == 2

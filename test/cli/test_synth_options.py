@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from microexpr_ros import bags
 from microexpr_ros.cli.synth import synth
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.synthesis.dataset import generate as dataset
+from microexpr_ros.synthesis.dataset import generate as making
 
 app = typer.Typer()
 app.command()(synth)
@@ -20,7 +20,7 @@ app.command()(synth)
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, 'make_clip', lean_clip)
+    monkeypatch.setattr(making, 'make_clip', lean_clip)
 
     def invoke(*options):
         result = CliRunner().invoke(app, ['--out', str(tmp_path), *options])

@@ -77,7 +77,7 @@ def real(progress: Progress) -> Source:
 def synthetic(seconds: float, progress: Progress, seed: int = 7) -> Source:
     """Return a made face, with frames, made once."""
     from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
-    from microexpr_ros.synthesis.sensors.stream import stream
+    from microexpr_ros.synthesis.sensors.streaming import stream
 
     sensor = SENSORS['davis346']
     slices = max(round(seconds * 100), 100)

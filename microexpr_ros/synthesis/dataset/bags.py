@@ -49,7 +49,7 @@ from microexpr_ros.synthesis.dataset.truth_messages import (
     unit_messages,
 )
 from microexpr_ros.synthesis.sensors import frame_camera
-from microexpr_ros.synthesis.sensors.film import film, join
+from microexpr_ros.synthesis.sensors.filming import film, join
 from microexpr_ros.synthesis.sensors.frame_camera import (
     FrameCamera,
     TakenFrames,
@@ -109,7 +109,7 @@ _METADATA: Final = (
 """Keys of a recording's metadata, in the order of the file."""
 
 
-def record_split(
+def generate_recordings(
     root: Path,
     recipe: Recipe,
     clips: int,
@@ -150,7 +150,7 @@ def record_split(
     share = share or Share()
     own = [number for number in range(clips) if share.has(number)]
     todo = {
-        number: partial(record, path, recipe, number, readout_ns)
+        number: partial(make_recording, path, recipe, number, readout_ns)
         for number in own
         if not (path := folder / f'clip-{number:06d}').is_dir()
     }
@@ -187,7 +187,7 @@ def readout_of(rolling_shutter_ms: float) -> int:
     return round(rolling_shutter_ms * 1e6)
 
 
-def check_split(root: Path, split: str) -> tuple[Path, int]:
+def check_recordings(root: Path, split: str) -> tuple[Path, int]:
     """Return where a split's recordings are and how many, after checking that none is damaged.
 
     Raises:
@@ -225,7 +225,7 @@ def _read_metadata(path: Path) -> RecordingMetadata:
         ) from error
 
 
-def record(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
+def make_recording(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
     """Make one recording; it appears as a whole or not at all.
 
     Args:

@@ -50,7 +50,7 @@ from microexpr_ros.synthesis.dataset.splits import SPLITS
 from microexpr_ros.synthesis.dataset.storage import atomic, write_json
 from microexpr_ros.synthesis.dataset.take import Take, sample_take
 from microexpr_ros.synthesis.sensors import frame_camera
-from microexpr_ros.synthesis.sensors.film import RenderedFrames, film, join
+from microexpr_ros.synthesis.sensors.filming import RenderedFrames, film, join
 from microexpr_ros.synthesis.sensors.frame_camera import FrameCamera
 
 SHARD_CLIPS: Final = 12
@@ -64,7 +64,7 @@ _EXPOSURE_MOMENTS: Final = 5
 _Shards = dict[Path, list[ClipMetadata]]
 
 
-def generate(
+def generate_clips(
     root: Path,
     recipe: Recipe,
     clips: int,

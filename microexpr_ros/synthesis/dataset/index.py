@@ -72,7 +72,7 @@ class Index:
         return tuple(entry.clip for entry in self.entries)
 
 
-def check(root: Path, split: str) -> Index:
+def check_clips(root: Path, split: str) -> Index:
     """Return what a split has, after checking that all of it is there and undamaged.
 
     Raises:

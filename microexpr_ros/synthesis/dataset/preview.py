@@ -19,7 +19,7 @@ from microexpr_ros.synthesis.person.person import Person, make_person
 from microexpr_ros.synthesis.person.ranges import PERSONS
 from microexpr_ros.synthesis.person.template import FACE_HEIGHT
 from microexpr_ros.synthesis.sensors import frame_camera
-from microexpr_ros.synthesis.sensors.film import film, join
+from microexpr_ros.synthesis.sensors.filming import film, join
 from microexpr_ros.synthesis.sensors.frame_camera import FrameCamera, FrameClock, take_frames
 from microexpr_ros.synthesis.world.light import Light
 from microexpr_ros.synthesis.world.motion import single

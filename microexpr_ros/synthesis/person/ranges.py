@@ -16,5 +16,5 @@ FIRST_PERSON: Final = {
     'calm': 5_000_000,
     'live': 6_000_000,
 }
-"""A data set's split, the long takes of `sensors.stream`, or the simulated camera, to its first
+"""A data set's split, the long takes of `sensors.streaming`, or the simulated camera, to its first
 person and skin."""

@@ -28,7 +28,7 @@ from microexpr_ros.synthesis.person.person import make_person
 from microexpr_ros.synthesis.person.ranges import FIRST_PERSON, PERSONS
 from microexpr_ros.synthesis.sensors import frame_camera
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
-from microexpr_ros.synthesis.sensors.film import RenderedFrames, join, sense
+from microexpr_ros.synthesis.sensors.filming import RenderedFrames, join, sense
 from microexpr_ros.synthesis.world.light import ROOM_LIGHTS
 from microexpr_ros.synthesis.world.motion import Motion, delayed
 from microexpr_ros.synthesis.world.motion_sampling import sample_story

@@ -19,8 +19,8 @@ from microexpr_ros.synthesis.dataset import bags as recording
 from microexpr_ros.synthesis.dataset.bags import (
     EPOCH_NS,
     RecordingMetadata,
-    record,
-    record_split,
+    generate_recordings,
+    make_recording,
 )
 from microexpr_ros.synthesis.dataset.recipe import Recipe
 from microexpr_ros.synthesis.dataset.take import sample_take
@@ -43,7 +43,7 @@ def small():
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory, small):
     root = tmp_path_factory.mktemp('data')
-    return record_split(root, RECIPE, 1, readout_ns=8_000_000) / 'clip-000000'
+    return generate_recordings(root, RECIPE, 1, readout_ns=8_000_000) / 'clip-000000'
 
 
 @pytest.fixture(scope='module')
@@ -200,23 +200,23 @@ def test_recordings_are_made_once_and_shared_out(tmp_path, monkeypatch):
         text = np.frombuffer(json.dumps(metadata.to_json()).encode(), np.uint8)
         np.savez(path / 'labels.npz', metadata=text)
 
-    monkeypatch.setattr(recording, 'record', pretend)
+    monkeypatch.setattr(recording, 'make_recording', pretend)
     seen = []
-    record_split(tmp_path, RECIPE, 5, share=Share(2, 2), progress=lambda *n: seen.append(n))
+    generate_recordings(tmp_path, RECIPE, 5, share=Share(2, 2), progress=lambda *n: seen.append(n))
     assert made == [1, 3]
     assert seen == [(0, 2), (1, 2), (2, 2)]
-    record_split(tmp_path, RECIPE, 5)
+    generate_recordings(tmp_path, RECIPE, 5)
     assert made == [1, 3, 0, 2, 4]
     with pytest.raises(MicroexprError, match='seed 1 instead of 2'):
-        record_split(tmp_path, replace(RECIPE, seed=2), 5)
+        generate_recordings(tmp_path, replace(RECIPE, seed=2), 5)
     with pytest.raises(MicroexprError, match='readout_ns 0 instead of 5000000'):
-        record_split(tmp_path, RECIPE, 5, readout_ns=5_000_000)
+        generate_recordings(tmp_path, RECIPE, 5, readout_ns=5_000_000)
     with pytest.raises(MicroexprError, match='--rolling-shutter-ms 40'):
-        record_split(tmp_path, RECIPE, 5, readout_ns=40_000_000)
+        generate_recordings(tmp_path, RECIPE, 5, readout_ns=40_000_000)
 
 
 def test_the_same_number_gives_the_same_recording(folder, truth, tmp_path, small):
-    record(tmp_path / 'again', RECIPE, 0, 8_000_000)
+    make_recording(tmp_path / 'again', RECIPE, 0, 8_000_000)
     with np.load(tmp_path / 'again/labels.npz', allow_pickle=False) as again:
         assert set(again) == set(truth)
         for name in truth:
@@ -231,7 +231,7 @@ def test_the_same_number_gives_the_same_recording(folder, truth, tmp_path, small
 
 def test_a_whole_split_has_a_card_and_checksums_that_find_damage(folder, small):
     root = folder.parents[2]
-    assert recording.check_split(root, 'test') == (folder.parent, 1)
+    assert recording.check_recordings(root, 'test') == (folder.parent, 1)
     card = json.loads((folder.parent / 'card.json').read_text())
     assert card['clips'] == 1
     assert card['sensors'] == {'davis346': 1}
@@ -239,13 +239,13 @@ def test_a_whole_split_has_a_card_and_checksums_that_find_damage(folder, small):
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(MicroexprError, match=r'clip-000000/labels\.npz'):
-        recording.check_split(root, 'test')
+        recording.check_recordings(root, 'test')
     # The same command repairs it, byte by byte.
-    record_split(root, RECIPE, 1, readout_ns=8_000_000)
+    generate_recordings(root, RECIPE, 1, readout_ns=8_000_000)
     assert path.read_bytes() == whole
-    assert recording.check_split(root, 'test') == (folder.parent, 1)
+    assert recording.check_recordings(root, 'test') == (folder.parent, 1)
     with pytest.raises(MicroexprError, match='microexpr synth --bags'):
-        recording.check_split(root, 'train')
+        recording.check_recordings(root, 'train')
 
 
 def test_the_schema_names_every_array_and_topic(folder, truth):

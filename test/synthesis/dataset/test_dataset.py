@@ -11,8 +11,8 @@ from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.synthesis.dataset import generate as making
 from microexpr_ros.synthesis.dataset.clip import Clip
-from microexpr_ros.synthesis.dataset.generate import generate
-from microexpr_ros.synthesis.dataset.index import check, read_clip, read_index
+from microexpr_ros.synthesis.dataset.generate import generate_clips
+from microexpr_ros.synthesis.dataset.index import check_clips, read_clip, read_index
 from microexpr_ros.synthesis.dataset.recipe import Recipe
 from microexpr_ros.synthesis.dataset.splits import SPLITS
 
@@ -39,7 +39,7 @@ def same(first, second):
 @pytest.mark.usefixtures('fast')
 def test_what_is_written_is_read(tmp_path):
     recipe = Recipe('val', 3)
-    index = generate(tmp_path, recipe, 14)
+    index = generate_clips(tmp_path, recipe, 14)
     assert index.complete
     assert len(index) == 14
     assert [entry.shard for entry in index.entries[11:13]] == [
@@ -64,7 +64,7 @@ def test_the_schema_names_every_array_and_value():
 
 
 def test_an_interrupted_run_goes_on_and_ends_in_the_same_bytes(tmp_path, fast):
-    generate(tmp_path / 'a', Recipe(), 30)
+    generate_clips(tmp_path / 'a', Recipe(), 30)
     whole = digest(tmp_path / 'a/train')
 
     def interrupt(done, _):
@@ -72,42 +72,42 @@ def test_an_interrupted_run_goes_on_and_ends_in_the_same_bytes(tmp_path, fast):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        generate(tmp_path / 'b', Recipe(), 30, progress=interrupt)
+        generate_clips(tmp_path / 'b', Recipe(), 30, progress=interrupt)
     partial = read_index(tmp_path / 'b', 'train')
     assert not partial.complete
     assert len(partial) == 24
     (tmp_path / 'b/train/shard-00000.npz').write_bytes(b'half a file')
     fast.clear()
-    generate(tmp_path / 'b', Recipe(), 30)
+    generate_clips(tmp_path / 'b', Recipe(), 30)
     assert sorted(fast) == [*range(12), *range(24, 30)]
     assert digest(tmp_path / 'b/train') == whole
 
 
 def test_a_split_can_grow(tmp_path, fast):
-    generate(tmp_path, Recipe(), 5)
+    generate_clips(tmp_path, Recipe(), 5)
     fast.clear()
-    assert len(generate(tmp_path, Recipe(), 13)) == 13
+    assert len(generate_clips(tmp_path, Recipe(), 13)) == 13
     assert fast == list(range(13))
     fast.clear()
-    generate(tmp_path, Recipe(), 13)
+    generate_clips(tmp_path, Recipe(), 13)
     assert fast == []
 
 
 @pytest.mark.usefixtures('fast')
 def test_another_recipe_is_refused(tmp_path):
-    generate(tmp_path, Recipe(seed=1), 2)
+    generate_clips(tmp_path, Recipe(seed=1), 2)
     with pytest.raises(MicroexprError, match='seed 1 instead of 2'):
-        generate(tmp_path, Recipe(seed=2), 2)
+        generate_clips(tmp_path, Recipe(seed=2), 2)
 
 
 def test_a_split_that_shrinks_has_the_card_and_checksums_of_what_is_left(tmp_path, fast):
     recipe = Recipe('val', 3)
-    generate(tmp_path, recipe, 24)
-    index = generate(tmp_path, recipe, 12)
-    assert len(check(tmp_path, 'val')) == len(index) == 12
+    generate_clips(tmp_path, recipe, 24)
+    index = generate_clips(tmp_path, recipe, 12)
+    assert len(check_clips(tmp_path, 'val')) == len(index) == 12
     assert json.loads((tmp_path / 'val/card.json').read_text())['clips'] == 12
     (tmp_path / 'val/shard-00001.npz').unlink()
-    check(tmp_path, 'val')
+    check_clips(tmp_path, 'val')
 
 
 def test_images_that_were_shared_out_anew_are_refused(tmp_path, fast):
@@ -116,10 +116,10 @@ def test_images_that_were_shared_out_anew_are_refused(tmp_path, fast):
         path = tmp_path / f'{number}.png'
         path.write_bytes(bytes([number]))
         paths.append(path)
-    generate(tmp_path / 'data', Recipe('train', photographs=tuple(paths[:2])), 1)
-    generate(tmp_path / 'data', Recipe('val', photographs=(paths[2],)), 1)
+    generate_clips(tmp_path / 'data', Recipe('train', photographs=tuple(paths[:2])), 1)
+    generate_clips(tmp_path / 'data', Recipe('val', photographs=(paths[2],)), 1)
     with pytest.raises(MicroexprError, match=r'1\.png would be in the splits train and test'):
-        generate(tmp_path / 'data', Recipe('test', photographs=(paths[1],)), 1)
+        generate_clips(tmp_path / 'data', Recipe('test', photographs=(paths[1],)), 1)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_images_that_were_shared_out_anew_are_refused(tmp_path, fast):
 )
 def test_options_without_sense_are_refused(tmp_path, recipe, clips, workers, word):
     with pytest.raises(MicroexprError, match=f'--{word}'):
-        generate(tmp_path, recipe, clips, workers)
+        generate_clips(tmp_path, recipe, clips, workers)
 
 
 def test_a_missing_split_says_how_to_make_it(tmp_path):
@@ -147,7 +147,7 @@ def test_a_missing_split_says_how_to_make_it(tmp_path):
 
 @pytest.mark.usefixtures('fast')
 def test_another_layout_is_refused(tmp_path):
-    generate(tmp_path, Recipe(), 1)
+    generate_clips(tmp_path, Recipe(), 1)
     path = tmp_path / 'train/index.json'
     path.write_text(json.dumps(json.loads(path.read_text()) | {'version': 99}))
     with pytest.raises(MicroexprError, match='layout 99'):
@@ -220,6 +220,6 @@ def test_a_coarser_clip_shows_the_same_with_nearly_as_many_events(clip):
 @pytest.mark.slow
 def test_workers_do_not_change_a_byte(tmp_path, monkeypatch):
     monkeypatch.setattr(making, 'SHARD_CLIPS', 1)
-    generate(tmp_path / 'a', Recipe(), 3, workers=1)
-    generate(tmp_path / 'b', Recipe(), 3, workers=2)
+    generate_clips(tmp_path / 'a', Recipe(), 3, workers=1)
+    generate_clips(tmp_path / 'b', Recipe(), 3, workers=2)
     assert digest(tmp_path / 'a/train') == digest(tmp_path / 'b/train')

@@ -3,7 +3,7 @@ import pytest
 from fake_clips import needs_face
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.synthesis.sensors.stream import stream
+from microexpr_ros.synthesis.sensors.streaming import stream
 
 
 @needs_face

@@ -14,7 +14,7 @@ from microexpr_ros.events.events import Events
 from microexpr_ros.synthesis.person.person import make_person
 from microexpr_ros.synthesis.person.ranges import FIRST_PERSON, PERSONS
 from microexpr_ros.synthesis.sensors import frame_camera
-from microexpr_ros.synthesis.sensors.film import film, join
+from microexpr_ros.synthesis.sensors.filming import film, join
 from microexpr_ros.synthesis.sensors.frame_camera import FrameCamera
 from microexpr_ros.synthesis.sensors.models import sample_sensor
 from microexpr_ros.synthesis.world.light import ROOM_LIGHTS

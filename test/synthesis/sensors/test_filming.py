@@ -7,7 +7,7 @@ from fake_clips import needs_face
 from microexpr_ros.synthesis.person.person import make_person
 from microexpr_ros.synthesis.person.template import FACE_HEIGHT
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS, SensorParameters
-from microexpr_ros.synthesis.sensors.film import RenderedFrames, film, join
+from microexpr_ros.synthesis.sensors.filming import RenderedFrames, film, join
 from microexpr_ros.synthesis.sensors.frame_camera import FrameCamera, FrameClock, take_frames
 from microexpr_ros.synthesis.world.light import ROOM_LIGHTS, SHIFTED_LIGHTS
 from microexpr_ros.synthesis.world.motion import single
