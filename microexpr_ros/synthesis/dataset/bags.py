@@ -1,9 +1,9 @@
-"""Takes as recordings: a rosbag2 of both cameras, and the truth beside it.
+"""Takes as recordings: a rosbag2 of both cameras, and a file with the ground truth.
 
 A recording shows the same person, light and motion as the clip of the same recipe and
 number, but the whole picture of the event sensor instead of the face region. Each is a folder
 `OUT/SPLIT/bags/clip-NNNNNN` with `bag`, a rosbag2 whose time is EPOCH_NS + the event sensor's,
-and `labels.npz`; docs/data.md says what is in them.
+and `labels.npz`; docs/data.md describes both.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def generate_recordings(
     Args:
         root: Folder of the data set.
         recipe: What decides the clips.
-        clips: How many recordings the split shall have.
+        clips: How many recordings the split should have.
         workers: Processes.
         progress: Called with the recordings that are there and all, both of the share.
         share: Make this part of them only; None for all.
@@ -242,7 +242,7 @@ def make_recording(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) 
     parameters, region = take.sensor.parameters, take.scene
     camera = full_camera(parameters.width, parameters.height)
     scene = build_scene(rng, region.person, region.light, camera, region.turn, _BLUR_PX)
-    # Whole pictures of a large sensor are too many to keep.
+    # The samples of a large sensor do not fit into memory: only their events are kept.
     samples = film(scene, take.motion, parameters, rng, recipe.step_px)
     first = next(samples)
     events = join([sample.events for sample in samples])

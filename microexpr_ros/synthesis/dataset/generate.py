@@ -5,9 +5,9 @@ shared out (on processors of one kind: others round the last bit otherwise). Per
 different splits come from ranges of numbers that do not overlap, whatever the seed.
 
 Several jobs may fill one folder, each with its share. All that they have in common is made from
-the shards that are there, and the job that finds all of them ends the data set. Jobs without a
-common disk fill folders of their own, whose shards are then copied together: the same command
-without a share finds them, makes what is missing, and ends the data set.
+the shards that are there, and the job that finds all of them completes the data set. Jobs without
+a common disk fill folders of their own, whose shards are then copied together: the same command
+without a share finds them, makes what is missing, and completes the data set.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def generate_clips(
     Args:
         root: Folder of the data set; the split's folder is made in it.
         recipe: What decides the clips.
-        clips: How many clips the split shall have.
+        clips: How many clips the split should have.
         workers: Processes.
         progress: Called with the clips that are there and all clips, both of the share.
         share: Make this part of the split only; None for all of it.
@@ -214,7 +214,7 @@ def _take_frames(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Return the frames of a take and the slice in which each was complete."""
     period_ns = int(1e9 / camera.rate_hz)
-    # The frame camera's phase against the slices is anything.
+    # Frames and slices are not synchronized: the phase between them is random.
     first_ns = camera.exposure_ns + int(take.rng.integers(period_ns))
     close_ns = np.arange(first_ns, take.motion.duration_ns, period_ns, dtype=np.int64)
     frames = np.empty((len(close_ns), GRID, GRID), np.uint8)
@@ -246,8 +246,8 @@ def _publish(folder: Path, recipe: dict[str, Any], jobs: dict[Path, range]) -> _
     found = _survey(jobs, recipe['seed'], {})
     while True:
         _write_index(folder, recipe, found, complete=len(found) == len(jobs))
-        # Another job may have ended a shard, and its index be hidden by this older one. Every
-        # job looks again after it wrote, so the index that stays has all shards.
+        # Another job may have added a shard and an index that this older one just replaced.
+        # Every job surveys again after it wrote, so the last index has all shards.
         now = _survey(jobs, recipe['seed'], found)
         if now.keys() == found.keys():
             break

@@ -50,8 +50,8 @@ class Split:
 
     Attributes:
         name: of its folder.
-        subject: what its card says that it shows.
-        about: what its card says about it besides.
+        subject: what it shows, a part of its data card.
+        about: what a user has to know of it, another part of the card.
         lights: kinds of light.
         biases: sets of biases of the sensors; none for the models' own.
         sample_motion: what its persons do.
@@ -87,9 +87,9 @@ _SHIFT: Final = Split(
     sample_motion=_shifted_motion,
     wears_photographs=False,
 )
-# Measures how networks fare where nothing is as in their training. There are no macro-expressions;
-# blinks and talking are as elsewhere. A unit below 0.05 counts as absent where intensities are
-# graded, and as present in the name of the clip's dominant unit.
+"""For how networks fare where nothing is as in their training. There are no macro-expressions;
+blinks and talking are as in the other splits. A unit below 0.05 counts as absent where intensities
+are graded, and as present in the name of the clip's dominant unit."""
 
 _CALM: Final = Split(
     'calm',

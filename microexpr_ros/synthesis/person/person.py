@@ -20,16 +20,16 @@ from microexpr_ros.synthesis.person.wrinkles import Wrinkles, on_chart, sample_w
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Person:
-    """Someone to look at.
+    """A person, ready to be rendered.
 
     Attributes:
-        identity: Their head.
-        rig: How it moves.
+        identity: The head at rest.
+        rig: How the head moves.
         ambient: float32 [V], occlusion of the surroundings at rest, 0-1.
-        skin_name: What it is painted with.
-        wrinkles: How its lines deepen.
+        skin_name: Name of the skin.
+        wrinkles: The lines of the skin, and which units deepen them.
         relief: Those lines as a texture, see renderer.Surface.
-        luma: Texture with one channel, what both cameras see.
+        luma: Texture with one channel, linear luminance: all that event cameras see.
         colour: Texture with linear RGB.
     """
 

@@ -1,7 +1,7 @@
 """A simulated camera: the synthetic face in real time, for ever.
 
 The face is rendered in a process of its own, a little ahead of its time, so that neither the
-renderer's bursts nor Python's lock disturb who reads the camera. It ends with its reader.
+renderer's bursts nor Python's lock disturb the reader. It ends with its reader.
 """
 
 from __future__ import annotations
@@ -227,8 +227,8 @@ class SimulatedCamera(Camera):
             raise CameraLostError(f'{self.model} {self.serial} is gone') from None
 
     def _release(self) -> Batch:
-        """Return what is not in the future any more."""
-        # Asking the pipe costs more than all the rest: do so when little is left.
+        """Return the events and frames whose time has come."""
+        # Polling the pipe is slow: do it only when little is left to be read.
         if self._now_ns() + _LEAD_NS // 2 > self._end_ns:
             self._receive()
         if self._began_ns is None:
@@ -248,7 +248,7 @@ class SimulatedCamera(Camera):
         )
 
     def unplug(self) -> None:
-        """Pull the plug: whoever reads will find the camera lost."""
+        """Kill the process, as if the camera were unplugged: the next read finds it lost."""
         self._process.kill()
         self._process.wait()
 
@@ -269,8 +269,8 @@ def main() -> None:
 
     try:
         for piece in film_live(settings, now_ns):
-            # The clock starts with the lead, when all is loaded. Both processes tell time by
-            # the machine's one monotonic clock.
+            # The clock starts when the first lead is rendered. Both processes read the
+            # machine's monotonic clock.
             if began_ns is None and piece.end_ns > _LEAD_NS:
                 began_ns = time.monotonic_ns()
                 sender.send(began_ns)

@@ -135,12 +135,12 @@ class Motion:
         activations: the units' movements.
         gaze: saccades in order of time.
         head: six waves: rotation about x, y, z (rad), translation along x, y, z (dm).
-        turns: what the head does beside its waves.
+        turns: nods and turns, added to the head's waves.
         camera: two waves: how its shaking moves the picture along columns and rows, of its width.
         dominant: FACS code of the main unit, 0 for none.
         onset_ns, apex_ns, offset_ns: of the main unit, 0 for none.
         amplitude: intensity of the main unit at its apex.
-        distractors: names of what else goes on.
+        distractors: names of other movements, see `dataset.clip.TakeMetadata`.
     """
 
     duration_ns: int
@@ -234,6 +234,6 @@ def _rise_and_fall(
 
 
 def _minimum_jerk(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the minimum-jerk course from 0 to 1 (Flash and Hogan 1985)."""
+    """Return the minimum-jerk path from 0 to 1 (Flash and Hogan 1985)."""
     x = np.clip(x, 0, 1)
     return np.asarray(x**3 * (10 - 15 * x + 6 * x * x), np.float64)
