@@ -262,6 +262,7 @@ def _bars(counts: dict[str, int]) -> list[str]:
 
 
 def _draw_figure(path: Path, content: dict[str, Any], histograms: list[Histogram]) -> None:
+    # Matplotlib is slow to import, and only the end of a data set needs it.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
