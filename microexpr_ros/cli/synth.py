@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from microexpr_ros.synthesis.world.sampling import STEP_PX
+from microexpr_ros.synthesis.world.timing import STEP_PX
 
 if TYPE_CHECKING:
     from microexpr_ros.synthesis.dataset.recipe import Recipe

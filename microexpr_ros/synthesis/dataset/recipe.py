@@ -10,7 +10,7 @@ from typing import Any, Final
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.synthesis.dataset.splits import SPLITS
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
-from microexpr_ros.synthesis.world.sampling import STEP_PX
+from microexpr_ros.synthesis.world.timing import STEP_PX
 
 GENERATOR: Final = '0.3'
 """Changes whenever the same seed gives other clips; a data set is never mixed from two."""

@@ -14,8 +14,8 @@ from microexpr_ros.synthesis.sensors import event_sensor
 from microexpr_ros.synthesis.sensors.event_sensor import SensorParameters, SensorState
 from microexpr_ros.synthesis.world.light import Light
 from microexpr_ros.synthesis.world.motion import Motion
-from microexpr_ros.synthesis.world.sampling import STEP_PX, sample_times
 from microexpr_ros.synthesis.world.scene import Scene
+from microexpr_ros.synthesis.world.timing import STEP_PX, render_times
 
 _FLICKER_STEP_NS: Final = 1_250_000
 
@@ -72,7 +72,7 @@ def film(
         rng: Random numbers, for the pixels' mismatch.
         step_px: Farthest that anything moves between two samples, px.
     """
-    instants = motion.instants(sample_times(scene, motion, step_px=step_px))
+    instants = motion.instants(render_times(scene, motion, step_px=step_px))
     pictures = ((instant.t_ns, scene.radiance(instant)) for instant in instants)
     return sense(pictures, parameters, scene.light, rng)
 

@@ -32,8 +32,8 @@ from microexpr_ros.synthesis.sensors.filming import RenderedFrames, join, sense
 from microexpr_ros.synthesis.world.light import ROOM_LIGHTS
 from microexpr_ros.synthesis.world.motion import Motion, delayed
 from microexpr_ros.synthesis.world.motion_sampling import sample_story
-from microexpr_ros.synthesis.world.sampling import sample_times
 from microexpr_ros.synthesis.world.scene import Scene, sample_full_scene
+from microexpr_ros.synthesis.world.timing import render_times
 
 STEP_PX: Final = 0.8
 """Farthest that anything moves between two rendered samples, px: twice that of the data sets,
@@ -140,7 +140,7 @@ class _LivePictures:
             end_ns = start_ns + _PLAN_NS
             if start_ns and start_ns % _STORY_NS == 0:
                 motion = extend_motion(motion, start_ns, self._rng)
-            times = sample_times(self._scene, motion, start_ns, end_ns, STEP_PX)
+            times = render_times(self._scene, motion, start_ns, end_ns, STEP_PX)
             # The end of one plan is the begin of the next.
             times = times[1 if start_ns else 0 :]
             for instant in motion.instants(times):

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     )
     from microexpr_ros.synthesis.world.motion_sampling import sample_story as sample_story
     from microexpr_ros.synthesis.world.renderer import PinholeCamera as PinholeCamera
-    from microexpr_ros.synthesis.world.sampling import STEP_PX as STEP_PX
-    from microexpr_ros.synthesis.world.sampling import sample_times as sample_times
     from microexpr_ros.synthesis.world.scene import Scene as Scene
     from microexpr_ros.synthesis.world.scene import build_scene as build_scene
     from microexpr_ros.synthesis.world.scene import sample_full_scene as sample_full_scene
     from microexpr_ros.synthesis.world.scene import sample_region_scene as sample_region_scene
+    from microexpr_ros.synthesis.world.timing import STEP_PX as STEP_PX
+    from microexpr_ros.synthesis.world.timing import render_times as render_times
 
 _MODULES: Final = {
     'Labels': 'labels',
@@ -55,8 +55,8 @@ _MODULES: Final = {
     'sample_shifted_clip': 'motion_sampling',
     'sample_story': 'motion_sampling',
     'PinholeCamera': 'renderer',
-    'STEP_PX': 'sampling',
-    'sample_times': 'sampling',
+    'STEP_PX': 'timing',
+    'render_times': 'timing',
     'Scene': 'scene',
     'build_scene': 'scene',
     'sample_full_scene': 'scene',

@@ -21,8 +21,8 @@ from microexpr_ros.synthesis.sensors.live_camera import (
 )
 from microexpr_ros.synthesis.world.light import ROOM_LIGHTS
 from microexpr_ros.synthesis.world.motion_sampling import sample_story
-from microexpr_ros.synthesis.world.sampling import sample_times
 from microexpr_ros.synthesis.world.scene import build_scene, full_camera
+from microexpr_ros.synthesis.world.timing import render_times
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec('anny') is None, reason='the face model (anny) is not installed'
@@ -119,8 +119,8 @@ def test_a_later_part_of_a_motion_is_sampled_as_finely_as_asked():
         0.4,
     )
     motion = sample_story(rng, 4_000 * MS)
-    fine = sample_times(scene, motion, 1_000 * MS, 3_000 * MS, step_px=0.2)
-    coarse = sample_times(scene, motion, 1_000 * MS, 3_000 * MS, step_px=0.8)
+    fine = render_times(scene, motion, 1_000 * MS, 3_000 * MS, step_px=0.2)
+    coarse = render_times(scene, motion, 1_000 * MS, 3_000 * MS, step_px=0.8)
     for times in (fine, coarse):
         assert (times[0], times[-1]) == (1_000 * MS, 3_000 * MS)
         assert (np.diff(times) > 0).all()

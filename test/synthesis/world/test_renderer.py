@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fake_clips import needs_face
@@ -8,11 +10,11 @@ from microexpr_ros.synthesis.person.person import make_person
 from microexpr_ros.synthesis.person.template import FACE_CENTRE, FACE_HEIGHT
 from microexpr_ros.synthesis.person.texture import build_texture
 from microexpr_ros.synthesis.world import renderer
-from microexpr_ros.synthesis.world.light import ROOM_LIGHTS, Lamp
+from microexpr_ros.synthesis.world.light import ROOM_LIGHTS, SHIFTED_LIGHTS, Lamp
 from microexpr_ros.synthesis.world.motion import Instant, single
 from microexpr_ros.synthesis.world.renderer import Head, PinholeCamera, Surface
-from microexpr_ros.synthesis.world.sampling import sample_times
 from microexpr_ros.synthesis.world.scene import build_scene
+from microexpr_ros.synthesis.world.timing import render_times
 
 BIG = np.array([[-9, -9, 0], [9, -9, 0], [9, 9, 0], [-9, 9, 0]], np.float32)
 SQUARE = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
@@ -189,12 +191,20 @@ def test_the_face_is_upright_with_eyes_darker_than_cheeks(scene):
 
 @needs_face
 def test_samples_are_close_enough_for_straight_lines(scene):
-    still = sample_times(scene, single(12, 0.0, 400_000_000))
-    small = sample_times(scene, single(12, 0.2, 400_000_000))
-    large = sample_times(scene, single(12, 1.0, 400_000_000))
+    still = render_times(scene, single(12, 0.0, 400_000_000))
+    small = render_times(scene, single(12, 0.2, 400_000_000))
+    large = render_times(scene, single(12, 1.0, 400_000_000))
     assert len(still) < len(small) < len(large)
     for times in (still, small, large):
         assert times[0] == 0
         assert times[-1] == 400_000_000
         assert (np.diff(times) > 0).all()
         assert (times % 1000 == 0).all()
+
+
+@needs_face
+def test_a_moving_light_is_sampled_closely_enough_wherever_a_film_begins(scene):
+    light = SHIFTED_LIGHTS.sample(np.random.default_rng(3), 'moving')
+    times = render_times(replace(scene, light=light), single(12, 0.0, 400_000_000), 100_000_000)
+    assert (times[0], times[-1]) == (100_000_000, 400_000_000)
+    assert np.diff(times).max() <= 8_000_000

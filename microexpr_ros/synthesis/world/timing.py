@@ -1,4 +1,4 @@
-"""At which times a scene is rendered: as often as what moves in it asks for."""
+"""At which times a scene is rendered: as often as its motion and its light need it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST_STEP_NS: Final = 40_000_000
 _GRID_NS: Final = 4_000_000
 
 
-def sample_times(
+def render_times(
     scene: Scene,
     motion: Motion,
     start_ns: int = 0,
@@ -32,7 +32,7 @@ def sample_times(
     """Return times, int64 ns, between which nothing in the picture moves over `step_px`.
 
     The times begin with `start_ns`, end with `end_ns` (the motion's duration if it is not
-    given) and are whole microseconds.
+    given), are whole microseconds, and as close as the scene's light needs them.
     """
     end_ns = motion.duration_ns if end_ns is None else end_ns
     grid = np.arange(start_ns, end_ns + _GRID_NS, _GRID_NS, dtype=np.int64)
