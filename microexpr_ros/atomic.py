@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import sqlite3
@@ -10,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from microexpr_ros.errors import MicroexprError
 
@@ -100,3 +102,14 @@ def _locked_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(locked, ignore_errors=True)
     finally:
         os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, in UTF-8, in place of one that may be there."""
+    with atomic_target(path, replace=True) as hidden:
+        hidden.write_text(text, 'utf-8')
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file, in place of one that may be there."""
+    write_text(path, json.dumps(content, indent=1) + '\n')

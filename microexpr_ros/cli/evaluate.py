@@ -107,5 +107,5 @@ def _labels(data: Path, split: str) -> NDArray[np.int64]:
     from microexpr_ros.facs import CODES
     from microexpr_ros.synthesis.dataset.index import read_index
 
-    codes = [int(clip['dominant']) for clip in read_index(data, split).clips]
+    codes = [clip.dominant for clip in read_index(data, split).clips]
     return np.array([CODES.index(c) if c else len(CODES) for c in codes], np.int64)

@@ -12,8 +12,8 @@ from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.jobs import Share
-from microexpr_ros.synthesis.dataset import index as dataset
-from microexpr_ros.synthesis.dataset.index import Recipe
+from microexpr_ros.synthesis.dataset.recipe import Recipe, check_order
+from microexpr_ros.synthesis.dataset.splits import SPLITS
 
 app = make_app()
 
@@ -88,8 +88,8 @@ def synth(
 
     A split that was interrupted is continued.
     """
-    if split not in dataset.SPLITS:
-        raise MicroexprError(f'--split {split!r} is unknown: choose {", ".join(dataset.SPLITS)}')
+    if split not in SPLITS:
+        raise MicroexprError(f'--split {split!r} is unknown: choose {", ".join(SPLITS)}')
     if preview and (bags or check):
         raise MicroexprError('--preview goes with neither --bags nor --check: leave one out')
     if rolling_shutter_ms is not None and not bags:
@@ -103,7 +103,7 @@ def synth(
         _check(out, split, bags, as_json)
         return
     recipe = Recipe(split, seed, sensor, light, _photographs(skin_dir, split), step_px)
-    dataset.check_order(recipe, clips, workers)
+    check_order(recipe, clips, workers)
     share = Share.parse(shard)
     if preview:
         _preview(out, recipe, as_json)
@@ -125,12 +125,14 @@ def _photographs(folder: Path | None, split: str) -> tuple[Path, ...]:
 
 def _check(out: Path, split: str, bags: bool, as_json: bool) -> None:
     if bags:
-        from microexpr_ros.synthesis.dataset.bags import check_split
+        from microexpr_ros.synthesis.dataset.bags import check_recordings
 
-        folder, count = check_split(out, split)
+        folder, count = check_recordings(out, split)
         summary: dict[str, object] = {'folder': str(folder), 'recordings': count}
     else:
-        index = dataset.check(out, split)
+        from microexpr_ros.synthesis.dataset.index import check_clips
+
+        index = check_clips(out, split)
         folder = index.folder
         summary = {'folder': str(folder), 'clips': len(index), 'recipe': index.recipe}
     if as_json:
@@ -159,16 +161,14 @@ def _record(
     rolling_shutter_ms: float,
     as_json: bool,
 ) -> None:
-    from microexpr_ros.synthesis.dataset.bags import readout_of, record_split
+    from microexpr_ros.synthesis.dataset.bags import generate_recordings, readout_of
 
     readout_ns = readout_of(rolling_shutter_ms)
     with output.progress_bar(recipe.split) as bar:
-        folder = record_split(out, recipe, clips, workers, bar.update, share, readout_ns)
+        folder = generate_recordings(out, recipe, clips, workers, bar.update, share, readout_ns)
     made = sum(share.has(number) for number in range(clips))
     if as_json:
-        output.print_json(
-            {'folder': str(folder), 'recordings': made, 'recipe': dataset.describe(recipe)}
-        )
+        output.print_json({'folder': str(folder), 'recordings': made, 'recipe': recipe.to_json()})
     else:
         output.print_text(f'{made} of {clips} recordings in {folder}')
 
@@ -176,8 +176,10 @@ def _record(
 def _generate(
     out: Path, recipe: Recipe, clips: int, workers: int, share: Share, as_json: bool
 ) -> None:
+    from microexpr_ros.synthesis.dataset.generate import generate_clips
+
     with output.progress_bar(recipe.split) as bar:
-        index = dataset.generate(out, recipe, clips, workers, bar.update, share)
+        index = generate_clips(out, recipe, clips, workers, bar.update, share)
     if as_json:
         output.print_json(
             {

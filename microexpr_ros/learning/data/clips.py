@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,8 @@ from microexpr_ros.events.grid import GRID
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning.data.augmentation import Jitter
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
-from microexpr_ros.synthesis.dataset.index import Clip, Index, read_clip, read_index
+from microexpr_ros.synthesis.dataset.clip import Clip
+from microexpr_ros.synthesis.dataset.index import Index, read_clip, read_index
 
 CHANGE_GAIN: Final = 20.0
 """Scales the change between frames to the magnitude of the frames."""
@@ -65,18 +66,17 @@ def make_sparse(clip: Clip, images: bool = True, targets: bool = True) -> Sparse
     """
     flat = clip.counts.reshape(len(clip.counts), -1)
     slices, cells = np.nonzero(flat)
-    values = {name: getattr(clip, name) for name in clip.__slots__}
-    values['counts'] = np.zeros((0, 2, GRID, GRID), np.uint8)
     nothing = np.zeros((0, GRID, GRID), np.uint8)
-    if not images:
-        values['frames'] = nothing
-    if not (images and targets):
-        values['target'] = nothing
     return SparseClip(
         cells.astype(np.uint16),
         flat[slices, cells],
         np.searchsorted(slices, np.arange(len(flat) + 1)).astype(np.int64),
-        Clip(**values),
+        replace(
+            clip,
+            counts=np.zeros((0, 2, GRID, GRID), np.uint8),
+            frames=clip.frames if images else nothing,
+            target=clip.target if images and targets else nothing,
+        ),
     )
 
 

@@ -16,7 +16,7 @@ from microexpr_ros.learning.evaluation.resampling import interval, resampled
 from microexpr_ros.learning.evaluation.spotting_scores import false_alarm, spot
 from microexpr_ros.learning.training.calibration import HEAD
 from microexpr_ros.perception.classifier import ActionUnitClassifier
-from microexpr_ros.synthesis.dataset.index import Clip
+from microexpr_ros.synthesis.dataset.clip import Clip
 
 KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     'neutral': (),

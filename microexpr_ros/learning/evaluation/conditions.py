@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from microexpr_ros.learning.training.calibration import HEAD
-from microexpr_ros.synthesis.dataset.index import Clip
+from microexpr_ros.synthesis.dataset.clip import Clip
 
 AMPLITUDES: Final = (0.15, 0.25, 0.35, 1.0)
 """Upper bounds of groups of the dominant unit's amplitude; the last are macro-expressions."""

@@ -1,9 +1,9 @@
-"""Takes as recordings: a rosbag2 of both cameras, and the truth beside it.
+"""Takes as recordings: a rosbag2 of both cameras, and a file with the ground truth.
 
 A recording shows the same person, light and motion as the clip of the same recipe and
 number, but the whole picture of the event sensor instead of the face region. Each is a folder
 `OUT/SPLIT/bags/clip-NNNNNN` with `bag`, a rosbag2 whose time is EPOCH_NS + the event sensor's,
-and `labels.npz`; docs/data.md says what is in them.
+and `labels.npz`; docs/data.md describes both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from microexpr_ros import facs
-from microexpr_ros.atomic import atomic_target
+from microexpr_ros.atomic import atomic_target, write_json
 from microexpr_ros.bags import EVENT_PACKET, IMAGE, BagWriter, Message
 from microexpr_ros.bags.serialization import serialize_image, serialize_packet
 from microexpr_ros.errors import MicroexprError
@@ -30,34 +30,34 @@ from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.packets import PACKET_NS, packetize
 from microexpr_ros.jobs import Share, run
 from microexpr_ros.synthesis.dataset import card
-from microexpr_ros.synthesis.dataset.clip import SPLITS, Recipe, Take, draw_take
-from microexpr_ros.synthesis.dataset.index import (
-    Index,
-    check_order,
-    describe,
-    refuse_mixture,
-    refuse_shared_images,
-)
-from microexpr_ros.synthesis.dataset.storage import (
+from microexpr_ros.synthesis.dataset.checksums import (
     CHECKSUMS,
-    damaged,
-    vouched,
+    damaged_files,
+    listed_files,
     write_checksums,
-    write_json,
 )
+from microexpr_ros.synthesis.dataset.clip import TakeMetadata
+from microexpr_ros.synthesis.dataset.generate import refuse_mixture, refuse_shared_images
+from microexpr_ros.synthesis.dataset.recipe import Recipe, check_order
+from microexpr_ros.synthesis.dataset.splits import SPLITS
+from microexpr_ros.synthesis.dataset.take import Take, sample_take
 from microexpr_ros.synthesis.dataset.truth_messages import (
     camera_info,
     camera_matrix,
     expression_messages,
     unit_messages,
 )
-from microexpr_ros.synthesis.sensors import frame_sensor
-from microexpr_ros.synthesis.sensors.frame_camera import Frames, shoot
-from microexpr_ros.synthesis.sensors.frame_sensor import FrameSensor
-from microexpr_ros.synthesis.world import scene, shift
+from microexpr_ros.synthesis.sensors import frame_camera
+from microexpr_ros.synthesis.sensors.filming import film
+from microexpr_ros.synthesis.sensors.frame_camera import (
+    FrameCamera,
+    TakenFrames,
+    sample_clock,
+    take_frames,
+)
 from microexpr_ros.synthesis.world.labels import LANDMARKS, label
-from microexpr_ros.synthesis.world.renderer import Camera
-from microexpr_ros.synthesis.world.scene import Scene
+from microexpr_ros.synthesis.world.renderer import PinholeCamera
+from microexpr_ros.synthesis.world.scene import Scene, build_scene, full_camera
 from microexpr_ros.topics import (
     EVENT_CAMERA,
     EVENT_CAMERA_INFO_TOPIC,
@@ -75,7 +75,45 @@ _INFO_NS: Final = 100_000_000
 _BLUR_PX: Final = 0.4
 
 
-def record_split(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingMetadata(TakeMetadata):
+    """What a recording shows.
+
+    Attributes:
+        split: name of its split.
+        duration_ns: its length.
+        events: events of the sensor's whole picture.
+    """
+
+    split: str
+    duration_ns: int
+    events: int
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> RecordingMetadata:
+        """Read what `to_json` made.
+
+        Raises:
+            KeyError: A value is missing.
+        """
+        values = {name: content[name] for name in _METADATA}
+        return cls(**{**values, 'distractors': tuple(values['distractors'])})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the metadata as JSON."""
+        values = {name: getattr(self, name) for name in _METADATA}
+        return {**values, 'distractors': list(self.distractors)}
+
+
+_METADATA: Final = (
+    *('split', 'seed', 'index', 'identity', 'skin', 'light', 'sensor'),
+    *('dominant', 'onset_ns', 'apex_ns', 'offset_ns', 'amplitude', 'distractors'),
+    *('duration_ns', 'events'),
+)
+"""Keys of a recording's metadata, in the order of the file."""
+
+
+def generate_recordings(
     root: Path,
     recipe: Recipe,
     clips: int,
@@ -89,7 +127,7 @@ def record_split(
     Args:
         root: Folder of the data set.
         recipe: What decides the clips.
-        clips: How many recordings the split shall have.
+        clips: How many recordings the split should have.
         workers: Processes.
         progress: Called with the recordings that are there and all, both of the share.
         share: Make this part of them only; None for all.
@@ -99,24 +137,24 @@ def record_split(
         The folder that holds them.
 
     Raises:
-        MicroexprError: An option has no sense, or the folder holds another recipe's recordings.
+        MicroexprError: An option is invalid, or the folder holds another recipe's recordings.
     """
     check_order(recipe, clips, workers)
     readout_of(readout_ns * 1e-6)
     folder = root / recipe.split / 'bags'
     folder.mkdir(parents=True, exist_ok=True)
-    description = {**describe(recipe), 'readout_ns': readout_ns}
-    refuse_shared_images(root, description)
-    told = folder / 'recipe.json'
-    if told.is_file():
-        refuse_mixture(folder, json.loads(told.read_text()), description)
-    write_json(told, description)
-    for name in {path.split('/')[0] for path in damaged(folder)}:
+    described = {**recipe.to_json(), 'readout_ns': readout_ns}
+    refuse_shared_images(root, described)
+    recipe_file = folder / 'recipe.json'
+    if recipe_file.is_file():
+        refuse_mixture(folder, json.loads(recipe_file.read_text()), described)
+    write_json(recipe_file, described)
+    for name in {path.split('/')[0] for path in damaged_files(folder)}:
         shutil.rmtree(folder / name, ignore_errors=True)
     share = share or Share()
     own = [number for number in range(clips) if share.has(number)]
     todo = {
-        number: partial(record, path, recipe, number, readout_ns)
+        number: partial(make_recording, path, recipe, number, readout_ns)
         for number in own
         if not (path := folder / f'clip-{number:06d}').is_dir()
     }
@@ -133,7 +171,7 @@ def record_split(
     if todo:
         (folder / CHECKSUMS).unlink(missing_ok=True)
     run(todo, workers, report)
-    _publish(folder, description, clips)
+    _publish(folder, described, clips)
     return folder
 
 
@@ -143,7 +181,7 @@ def readout_of(rolling_shutter_ms: float) -> int:
     Raises:
         MicroexprError: It is not within a frame.
     """
-    period_ms = 1e3 / FrameSensor().rate_hz
+    period_ms = 1e3 / FrameCamera().rate_hz
     # Not a number is not within anything.
     if not 0 <= rolling_shutter_ms < period_ms:
         raise MicroexprError(
@@ -153,7 +191,7 @@ def readout_of(rolling_shutter_ms: float) -> int:
     return round(rolling_shutter_ms * 1e6)
 
 
-def check_split(root: Path, split: str) -> tuple[Path, int]:
+def check_recordings(root: Path, split: str) -> tuple[Path, int]:
     """Return where a split's recordings are and how many, after checking that none is damaged.
 
     Raises:
@@ -163,36 +201,35 @@ def check_split(root: Path, split: str) -> tuple[Path, int]:
     again = 'make it again with the `microexpr synth --bags` command that made it'
     if not (folder / CHECKSUMS).is_file():
         raise MicroexprError(f'{folder} has no {CHECKSUMS}, so it is not complete: {again}')
-    if names := damaged(folder):
+    if names := damaged_files(folder):
         raise MicroexprError(f'{", ".join(names)} in {folder} are damaged: {again}')
-    return folder, len({path.split('/')[0] for path in vouched(folder)})
+    return folder, len({path.split('/')[0] for path in listed_files(folder)})
 
 
-def _publish(folder: Path, description: dict[str, Any], clips: int) -> None:
+def _publish(folder: Path, recipe: dict[str, Any], clips: int) -> None:
     """Write card and checksums as soon as all recordings are there, whoever made them."""
     paths = [folder / f'clip-{number:06d}' for number in range(clips)]
     files = sorted(file for path in paths for file in path.rglob('*') if file.is_file())
     names = [str(file.relative_to(folder)) for file in files]
-    if vouched(folder) == names or not all(path.is_dir() for path in paths):
+    if listed_files(folder) == names or not all(path.is_dir() for path in paths):
         return
     metadata = [_read_metadata(path / 'labels.npz') for path in paths]
-    index = Index(folder, True, description, tuple(metadata))
-    card.write(index, ((clip['duration_ns'] * 1e-9, clip['events']) for clip in metadata))
+    sizes = ((recording.duration_ns * 1e-9, recording.events) for recording in metadata)
+    card.write(folder, recipe, metadata, sizes)
     write_checksums(folder, names)
 
 
-def _read_metadata(path: Path) -> dict[str, Any]:
+def _read_metadata(path: Path) -> RecordingMetadata:
     try:
         with np.load(path, allow_pickle=False) as labels:
-            found: dict[str, Any] = json.loads(labels['metadata'].tobytes())
-            return found
+            return RecordingMetadata.from_json(json.loads(labels['metadata'].tobytes()))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise MicroexprError(
             f'cannot read {path} ({error}): delete {path.parent} and run the same command again'
         ) from error
 
 
-def record(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
+def make_recording(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
     """Make one recording; it appears as a whole or not at all.
 
     Args:
@@ -203,33 +240,40 @@ def record(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
     """
     # As many processes as cores each make one.
     cv2.setNumThreads(1)
-    take = draw_take(recipe, index)
-    rng = np.random.default_rng([recipe.seed, SPLITS[recipe.split], index, 3])
-    camera, _ = scene.full_view(take.parameters)
-    region = take.view
-    view = scene.build_scene(rng, region.person, region.light, camera, region.turn, _BLUR_PX)
-    # Whole pictures of a large sensor are too many to keep.
-    film = shift.film(view, take.course, take.parameters, rng, recipe.step_px)
-    first = next(film)
-    events = Events.concatenate([sample.events for sample in film])
-    exposed = replace(frame_sensor.settle(first.picture), readout_ns=readout_ns)
-    frames = shoot(view, take.course, exposed, frame_sensor.draw_clock(rng), rng)
+    take = sample_take(recipe, index)
+    first_person = SPLITS[recipe.split].first_person
+    rng = np.random.default_rng([recipe.seed, first_person, index, 3])
+    parameters, region = take.sensor.parameters, take.scene
+    camera = full_camera(parameters.width, parameters.height)
+    scene = build_scene(rng, region.person, region.light, camera, region.turn, _BLUR_PX)
+    # The samples of a large sensor do not fit into memory: only their events are kept.
+    samples = film(scene, take.motion, parameters, rng, recipe.step_px)
+    first = next(samples)
+    events = Events.concatenate([sample.events for sample in samples])
+    exposed = replace(frame_camera.auto_expose(first.picture), readout_ns=readout_ns)
+    frames = take_frames(scene, take.motion, exposed, sample_clock(rng), rng)
+    metadata = RecordingMetadata(
+        **asdict(take.metadata),
+        split=recipe.split,
+        duration_ns=take.motion.duration_ns,
+        events=len(events),
+    )
     messages = [
-        *_event_messages(events, camera, take.course.duration_ns),
+        *_event_messages(events, camera, take.motion.duration_ns),
         *_frame_messages(frames, camera),
-        *unit_messages(take.course, EPOCH_NS, EVENT_CAMERA),
-        *expression_messages(take.course, EPOCH_NS, EVENT_CAMERA),
+        *unit_messages(take.motion, EPOCH_NS, EVENT_CAMERA),
+        *expression_messages(take.motion, EPOCH_NS, EVENT_CAMERA),
     ]
     with atomic_target(path) as hidden:
         hidden.mkdir()
-        arrays = _label_arrays(recipe, index, take, view, frames, len(events))
+        arrays = _label_arrays(metadata, take, scene, frames)
         np.savez_compressed(hidden / 'labels.npz', allow_pickle=False, **arrays)
         with BagWriter(hidden / 'bag') as writer:
             for message in sorted(messages, key=lambda message: message.time_ns):
                 writer.write_serialized(message.topic, message.type, message.cdr, message.time_ns)
 
 
-def _event_messages(events: Events, camera: Camera, duration_ns: int) -> Iterator[Message]:
+def _event_messages(events: Events, camera: PinholeCamera, duration_ns: int) -> Iterator[Message]:
     packets = packetize(
         [(events, Triggers.empty())],
         camera.height,
@@ -245,7 +289,7 @@ def _event_messages(events: Events, camera: Camera, duration_ns: int) -> Iterato
         yield camera_info(camera, EVENT_CAMERA_INFO_TOPIC, stamp_ns, EVENT_CAMERA, stamp_ns)
 
 
-def _frame_messages(frames: Frames, camera: Camera) -> Iterator[Message]:
+def _frame_messages(frames: TakenFrames, camera: PinholeCamera) -> Iterator[Message]:
     for stamp, close, pixels in zip(frames.stamp_ns, frames.close_ns, frames.pixels, strict=True):
         stamp_ns, received_ns = EPOCH_NS + int(stamp), EPOCH_NS + int(close)
         cdr = serialize_image(pixels, stamp_ns, RGB_CAMERA)
@@ -254,28 +298,10 @@ def _frame_messages(frames: Frames, camera: Camera) -> Iterator[Message]:
 
 
 def _label_arrays(
-    recipe: Recipe, index: int, take: Take, view: Scene, frames: Frames, events: int
+    metadata: RecordingMetadata, take: Take, scene: Scene, frames: TakenFrames
 ) -> dict[str, Any]:
-    """Return labels.npz as the module describes it."""
-    course, bumps = take.course, take.course.bumps
-    labels, clock = label(view, course), frames.clock
-    metadata = {
-        'split': recipe.split,
-        'seed': recipe.seed,
-        'index': index,
-        'identity': view.person.identity.number,
-        'skin': view.person.skin_name,
-        'light': view.light.name,
-        'sensor': take.sensor,
-        'dominant': course.dominant,
-        'onset_ns': course.onset_ns,
-        'apex_ns': course.apex_ns,
-        'offset_ns': course.offset_ns,
-        'amplitude': course.amplitude,
-        'distractors': list(course.distractors),
-        'duration_ns': course.duration_ns,
-        'events': events,
-    }
+    """Return the arrays of labels.npz, see docs/data.md."""
+    labels, activations = label(scene, take.motion), take.motion.activations
     times = ('onset_ns', 'apex_ns', 'release_ns', 'offset_ns')
     return {
         't_ns': labels.t_ns,
@@ -285,17 +311,20 @@ def _label_arrays(
         'landmarks': labels.landmarks,
         'landmark_vertices': np.array(LANDMARKS),
         'codes': np.array(facs.CODES),
-        'unit_code': np.array([bump.code for bump in bumps], np.int64),
-        **{f'unit_{n}': np.array([getattr(bump, n) for bump in bumps], np.int64) for n in times},
-        'unit_amplitude': np.array([bump.amplitude for bump in bumps]),
-        'unit_left': np.array([bump.left for bump in bumps]),
-        'unit_right': np.array([bump.right for bump in bumps]),
+        'unit_code': np.array([one.code for one in activations], np.int64),
+        **{
+            f'unit_{n}': np.array([getattr(one, n) for one in activations], np.int64)
+            for n in times
+        },
+        'unit_amplitude': np.array([one.amplitude for one in activations]),
+        'unit_left': np.array([one.left for one in activations]),
+        'unit_right': np.array([one.right for one in activations]),
         'frame_open_ns': frames.open_ns,
         'frame_close_ns': frames.close_ns,
         'frame_stamp_ns': frames.stamp_ns,
         'readout_ns': np.array(frames.camera.readout_ns),
-        **{f'clock_{name}': np.array(value) for name, value in asdict(clock).items()},
-        'camera_matrix': camera_matrix(view.camera),
+        **{f'clock_{name}': np.array(value) for name, value in asdict(frames.clock).items()},
+        'camera_matrix': camera_matrix(scene.camera),
         'epoch_ns': np.array(EPOCH_NS),
-        'metadata': np.frombuffer(json.dumps(metadata).encode(), np.uint8),
+        'metadata': np.frombuffer(json.dumps(metadata.to_json()).encode(), np.uint8),
     }

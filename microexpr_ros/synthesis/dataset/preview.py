@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,14 +13,19 @@ from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events
 from microexpr_ros.synthesis.dataset import card
-from microexpr_ros.synthesis.dataset.clip import SPLITS, Recipe
-from microexpr_ros.synthesis.person.face import FACE_HEIGHT
-from microexpr_ros.synthesis.sensors import event_sensor, frame_sensor
-from microexpr_ros.synthesis.sensors.event_sensor import SensorParameters
-from microexpr_ros.synthesis.sensors.frame_camera import shoot
-from microexpr_ros.synthesis.sensors.frame_sensor import FrameClock
-from microexpr_ros.synthesis.world import motion, renderer, scene, shift
-from microexpr_ros.synthesis.world.scene import Light, Person
+from microexpr_ros.synthesis.dataset.recipe import Recipe
+from microexpr_ros.synthesis.dataset.splits import SPLITS, Split
+from microexpr_ros.synthesis.person.person import Person, make_person
+from microexpr_ros.synthesis.person.ranges import PERSONS
+from microexpr_ros.synthesis.person.template import FACE_HEIGHT
+from microexpr_ros.synthesis.sensors import frame_camera
+from microexpr_ros.synthesis.sensors.filming import film
+from microexpr_ros.synthesis.sensors.frame_camera import FrameCamera, FrameClock, take_frames
+from microexpr_ros.synthesis.world.light import Light
+from microexpr_ros.synthesis.world.motion import single
+from microexpr_ros.synthesis.world.motion_sampling import sample_story
+from microexpr_ros.synthesis.world.renderer import PinholeCamera
+from microexpr_ros.synthesis.world.scene import Scene, build_scene
 
 _SIDE = 240
 _COLUMNS = 3
@@ -40,7 +46,7 @@ def write_contact_sheet(path: Path, recipe: Recipe) -> Path:
     The face shows the unit at intensity 1; the events are those of a micro-expression's rise
     to 0.3 in 200 ms, ON in blue and OFF in red.
     """
-    tiles = [_tile(recipe, number) for number in range(len(facs.CODES))]
+    tiles = [_draw_tile(recipe, number) for number in range(len(facs.CODES))]
     rows = [np.hstack(tiles[start : start + _COLUMNS]) for start in range(0, len(tiles), _COLUMNS)]
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), np.vstack(rows))
@@ -56,10 +62,10 @@ def write_video(path: Path, recipe: Recipe) -> Path:
     Raises:
         MicroexprError: The file cannot be written.
     """
-    takes = [_film(recipe, number) for number in range(_VIDEO_PERSONS)]
+    takes = [_film_person(recipe, number) for number in range(_VIDEO_PERSONS)]
     path.parent.mkdir(parents=True, exist_ok=True)
     size = 2 * _VIDEO_SIDE * _VIDEO_COLUMNS, _VIDEO_SIDE * _VIDEO_PERSONS // _VIDEO_COLUMNS
-    rate_hz = frame_sensor.FrameSensor().rate_hz / _SLOWER
+    rate_hz = FrameCamera().rate_hz / _SLOWER
     video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), rate_hz, size)
     if not video.isOpened():
         raise MicroexprError(f'cannot write {path}: check disk and name')
@@ -74,87 +80,86 @@ def write_video(path: Path, recipe: Recipe) -> Path:
     return path
 
 
-def picture(events: Events, width: int, height: int) -> NDArray[np.uint8]:
+def draw_events(events: Events, width: int, height: int) -> NDArray[np.uint8]:
     """Draw events, uint8 [height, width, 3] BGR: blue where ON prevails, red where OFF does."""
     balance = np.zeros((height, width), np.int32)
     np.add.at(balance, (events.y, events.x), 2 * events.p.astype(np.int32) - 1)
-    return card.picture(balance)
+    return card.draw_balance(balance)
 
 
-def _tile(recipe: Recipe, number: int) -> NDArray[np.uint8]:
+def _draw_tile(recipe: Recipe, number: int) -> NDArray[np.uint8]:
     code = facs.CODES[number]
-    rng = np.random.default_rng([recipe.seed, SPLITS[recipe.split], number, 0x9E])
-    person = _draw_person(rng, recipe, number)
-    light = _draw_light(rng, recipe, number)
-    view = scene.build_scene(rng, person, light, _camera(_SIDE), np.zeros(3), 0.3)
-    parameters = _draw_sensor(rng, recipe)
-    samples = list(shift.film(view, motion.single(code, _MICRO, _RISE_NS), parameters, rng))
+    split = SPLITS[recipe.split]
+    rng = np.random.default_rng([recipe.seed, split.first_person, number, 0x9E])
+    scene = _sample_scene(rng, recipe, split, number, _SIDE)
+    parameters = split.sample_sensor(rng, recipe.sensor).parameters
+    samples = list(film(scene, single(code, _MICRO, _RISE_NS), parameters, rng))
     events = Events.concatenate([sample.events for sample in samples])
-    white = frame_sensor.settle(samples[0].picture).white_lux
-    full = motion.single(code, _FULL, _RISE_NS).channels(np.array([_RISE_NS]))[0]
-    still = shift.still(view, 0)
-    radiance = still.radiance(full, np.zeros(6), np.zeros(2), colour=True)
-    colours = frame_sensor.encode(radiance / np.float32(white))
-    text = f'AU{code} {light.name} {len(events)} events'
-    left = _write(cv2.cvtColor(colours, cv2.COLOR_RGB2BGR), text)
-    return np.hstack([left, picture(events, _SIDE, _SIDE)]).astype(np.uint8)
+    white = frame_camera.auto_expose(samples[0].picture).white_lux
+    full = single(code, _FULL, _RISE_NS).instants(np.array([_RISE_NS]))[0]
+    # The lamps are where the events began.
+    radiance = scene.radiance(replace(full, t_ns=0), colour=True)
+    colours = frame_camera.encode(radiance / np.float32(white))
+    text = f'AU{code} {scene.light.name} {len(events)} events'
+    left = _draw_text(cv2.cvtColor(colours, cv2.COLOR_RGB2BGR), text)
+    return np.hstack([left, draw_events(events, _SIDE, _SIDE)]).astype(np.uint8)
 
 
-def _film(recipe: Recipe, number: int) -> list[NDArray[np.uint8]]:
+def _film_person(recipe: Recipe, number: int) -> list[NDArray[np.uint8]]:
     """Return the pictures of one person's part of the video, RGB beside events."""
-    rng = np.random.default_rng([recipe.seed, SPLITS[recipe.split], number, 0x71])
-    person = _draw_person(rng, recipe, number)
-    light = _draw_light(rng, recipe, number)
-    view = scene.build_scene(rng, person, light, _camera(_VIDEO_SIDE), np.zeros(3), 0.3)
-    course = motion.draw_story(rng, _VIDEO_NS)
-    samples = list(shift.film(view, course, _draw_sensor(rng, recipe), rng))
+    split = SPLITS[recipe.split]
+    rng = np.random.default_rng([recipe.seed, split.first_person, number, 0x71])
+    scene = _sample_scene(rng, recipe, split, number, _VIDEO_SIDE)
+    motion = sample_story(rng, _VIDEO_NS)
+    parameters = split.sample_sensor(rng, recipe.sensor).parameters
+    samples = list(film(scene, motion, parameters, rng))
     events = Events.concatenate([sample.events for sample in samples])
-    camera = frame_sensor.settle(samples[0].picture)
-    frames = shoot(view, course, camera, FrameClock(), rng)
+    camera = frame_camera.auto_expose(samples[0].picture)
+    frames = take_frames(scene, motion, camera, FrameClock(), rng)
     period_ns = int(1e9 / camera.rate_hz)
     out = []
     for close, pixels in zip(frames.close_ns, frames.pixels, strict=True):
-        levels = course.intensity(np.array([close]))[0]
+        levels = motion.intensity(np.array([close]))[0]
         units = [
             f'AU{code} {level:.2f}'
             for code, level in zip(facs.CODES, levels, strict=True)
             if level >= 0.05
         ]
-        left = _write(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), ' '.join([light.name, *units]))
+        left = _draw_text(
+            cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), ' '.join([scene.light.name, *units])
+        )
         first, last = np.searchsorted(events.t, (close - period_ns, close))
-        right = picture(events[int(first) : int(last)], _VIDEO_SIDE, _VIDEO_SIDE)
+        right = draw_events(events[int(first) : int(last)], _VIDEO_SIDE, _VIDEO_SIDE)
         out.append(np.hstack([left, right]).astype(np.uint8))
     return out
 
 
-def _draw_person(rng: np.random.Generator, recipe: Recipe, number: int) -> Person:
-    person, painted = (SPLITS[recipe.split] + int(n) for n in rng.integers(1_000_000, size=2))
+def _sample_scene(
+    rng: np.random.Generator, recipe: Recipe, split: Split, number: int, side: int
+) -> Scene:
+    """Sample a person in a light, before a camera with a square picture."""
+    person = _sample_person(rng, recipe, split, number)
+    light = _sample_light(rng, recipe, split, number)
+    camera = PinholeCamera(side, side, side * 0.8 / FACE_HEIGHT * 8.0, 8.0, (side / 2, side / 2))
+    return build_scene(rng, person, light, camera, np.zeros(3), 0.3)
+
+
+def _sample_person(rng: np.random.Generator, recipe: Recipe, split: Split, number: int) -> Person:
+    person, painted = (split.first_person + int(n) for n in rng.integers(PERSONS, size=2))
     photograph = None
     if recipe.photographs and number % 2:
         photograph = recipe.photographs[rng.integers(len(recipe.photographs))]
-    return scene.make_person(person, painted, photograph)
+    return make_person(person, painted, photograph)
 
 
-def _draw_light(rng: np.random.Generator, recipe: Recipe, number: int) -> Light:
-    """Draw the light that was asked for, or one of those of the split in turn."""
-    shifted = recipe.split == 'shift'
-    names = shift.LIGHTS if shifted else scene.LIGHTS
+def _sample_light(rng: np.random.Generator, recipe: Recipe, split: Split, number: int) -> Light:
+    """Sample the light that was asked for, or each kind of the split in turn."""
+    names = split.lights.names
     name = names[number % len(names)] if recipe.light == 'random' else recipe.light
-    return shift.draw_light(rng, name) if shifted else scene.draw_light(rng, name)
+    return split.lights.sample(rng, name)
 
 
-def _draw_sensor(rng: np.random.Generator, recipe: Recipe) -> SensorParameters:
-    model = scene.draw_sensor(rng, recipe.sensor)
-    if recipe.split == 'shift':
-        return shift.SENSORS[shift.draw_bias(rng, model)]
-    return event_sensor.SENSORS[model]
-
-
-def _camera(side: int) -> renderer.Camera:
-    return renderer.Camera(side, side, side * 0.8 / FACE_HEIGHT * 8.0, 8.0, (side / 2, side / 2))
-
-
-def _write(pixels: cv2.typing.MatLike, text: str) -> NDArray[np.uint8]:
+def _draw_text(pixels: cv2.typing.MatLike, text: str) -> NDArray[np.uint8]:
     """Return a picture with text along its top, darkened so that it can be read."""
     out = np.array(pixels, np.uint8)
     out[:_LINE_PX] //= 2

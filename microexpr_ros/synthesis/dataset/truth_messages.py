@@ -14,7 +14,7 @@ from microexpr_ros.bags.serialization import serialize
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.synthesis.world.labels import Movement, movements
 from microexpr_ros.synthesis.world.motion import Motion
-from microexpr_ros.synthesis.world.renderer import Camera
+from microexpr_ros.synthesis.world.renderer import PinholeCamera
 
 UNITS_TOPIC: Final = '/ground_truth/action_units'
 EXPRESSIONS_TOPIC: Final = '/ground_truth/micro_expressions'
@@ -28,17 +28,17 @@ _OK: Final = 0
 _SECOND_NS: Final = 1_000_000_000
 
 
-def unit_messages(course: Motion, epoch_ns: int, frame_id: str) -> Iterator[Message]:
+def unit_messages(motion: Motion, epoch_ns: int, frame_id: str) -> Iterator[Message]:
     """Yield the units' intensities, on both sides, at the end of each slice.
 
     Args:
-        course: What moves.
+        motion: What moves.
         epoch_ns: ROS time at the begin of the take.
         frame_id: Coordinate frame of the event camera.
     """
     types = typestore().types
-    ends = np.arange(SLICE_NS, course.duration_ns + 1, SLICE_NS, dtype=np.int64)
-    for end, sides in zip(ends.tolist(), course.sides(ends).tolist(), strict=True):
+    ends = np.arange(SLICE_NS, motion.duration_ns + 1, SLICE_NS, dtype=np.int64)
+    for end, sides in zip(ends.tolist(), motion.sides(ends).tolist(), strict=True):
         units = [
             types[_UNIT](
                 code=code,
@@ -62,16 +62,18 @@ def unit_messages(course: Motion, epoch_ns: int, frame_id: str) -> Iterator[Mess
         yield Message(UNITS_TOPIC, _UNITS, epoch_ns + end, serialize(message, _UNITS))
 
 
-def expression_messages(course: Motion, epoch_ns: int, frame_id: str) -> Iterator[Message]:
-    """Yield what moves, each when it is over, or at the end of the take; arguments as above."""
-    for movement in movements(course):
-        received_ns = epoch_ns + min(movement.offset_ns, course.duration_ns)
+def expression_messages(motion: Motion, epoch_ns: int, frame_id: str) -> Iterator[Message]:
+    """Yield each movement when it is over, or at the end of the take; see `unit_messages`."""
+    for movement in movements(motion):
+        received_ns = epoch_ns + min(movement.offset_ns, motion.duration_ns)
         message = _expression(movement, epoch_ns, frame_id)
         yield Message(EXPRESSIONS_TOPIC, _EXPRESSION, received_ns, serialize(message, _EXPRESSION))
 
 
-def camera_info(camera: Camera, topic: str, stamp_ns: int, frame_id: str, time_ns: int) -> Message:
-    """Return what a camera without distortion says of itself.
+def camera_info(
+    camera: PinholeCamera, topic: str, stamp_ns: int, frame_id: str, time_ns: int
+) -> Message:
+    """Return the camera_info of a camera without distortion.
 
     Args:
         camera: The camera.
@@ -100,7 +102,7 @@ def camera_info(camera: Camera, topic: str, stamp_ns: int, frame_id: str, time_n
     return Message(topic, _CAMERA_INFO, time_ns, serialize(message, _CAMERA_INFO))
 
 
-def camera_matrix(camera: Camera) -> NDArray[np.float64]:
+def camera_matrix(camera: PinholeCamera) -> NDArray[np.float64]:
     """Return the intrinsic matrix as ROS counts, the first pixel's middle at 0."""
     column, row = camera.centre
     focal = camera.focal_px

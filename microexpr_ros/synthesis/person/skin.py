@@ -23,12 +23,12 @@ from microexpr_ros.synthesis.person.face import (
     PATCH_COLUMNS,
     PATCHES,
     FaceModel,
-    Identity,
     Material,
     chart_positions,
     cut_chart,
 )
 from microexpr_ros.synthesis.person.hair import Style
+from microexpr_ros.synthesis.person.identity import Identity
 
 LUMA: Final = np.array([0.2126, 0.7152, 0.0722], np.float32)
 """Linear RGB to luminance (ITU-R BT.709)."""

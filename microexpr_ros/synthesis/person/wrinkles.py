@@ -191,8 +191,10 @@ class Wrinkles:
         return np.asarray(_DEEPEST * np.tanh(total / _DEEPEST), np.float32)
 
 
-def draw_wrinkles(rng: np.random.Generator, template: NDArray[np.float32], age: float) -> Wrinkles:
-    """Draw a person's lines.
+def sample_wrinkles(
+    rng: np.random.Generator, template: NDArray[np.float32], age: float
+) -> Wrinkles:
+    """Sample a person's lines.
 
     Args:
         rng: Draws where exactly the lines run, how wide they are and how deep they get.

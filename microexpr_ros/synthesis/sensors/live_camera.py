@@ -1,7 +1,7 @@
-"""A camera that is not there: the synthetic face in real time, for ever.
+"""A simulated camera: the synthetic face in real time, for ever.
 
 The face is rendered in a process of its own, a little ahead of its time, so that neither the
-renderer's bursts nor Python's lock disturb who reads the camera. It ends with its reader.
+renderer's bursts nor Python's lock disturb the reader. It ends with its reader.
 """
 
 from __future__ import annotations
@@ -24,12 +24,16 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.cameras.camera import Batch, Camera, CameraLostError
 from microexpr_ros.events.events import Events, Frame
 from microexpr_ros.events.packets import PACKET_NS
-from microexpr_ros.synthesis.dataset.clip import LIVE
-from microexpr_ros.synthesis.sensors import frame_sensor
+from microexpr_ros.synthesis.person.person import make_person
+from microexpr_ros.synthesis.person.ranges import FIRST_PERSON, PERSONS
+from microexpr_ros.synthesis.sensors import frame_camera
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
-from microexpr_ros.synthesis.world import motion, scene
-from microexpr_ros.synthesis.world.motion import Motion
-from microexpr_ros.synthesis.world.scene import Scene
+from microexpr_ros.synthesis.sensors.filming import RenderedFrames, sense
+from microexpr_ros.synthesis.world.light import ROOM_LIGHTS
+from microexpr_ros.synthesis.world.motion import Motion, delayed
+from microexpr_ros.synthesis.world.motion_sampling import sample_story
+from microexpr_ros.synthesis.world.scene import Scene, sample_full_scene
+from microexpr_ros.synthesis.world.timing import render_times
 
 STEP_PX: Final = 0.8
 """Farthest that anything moves between two rendered samples, px: twice that of the data sets,
@@ -48,7 +52,7 @@ class SimulationSettings:
 
     Attributes:
         seed: decides on everything: person, light, and what the face does.
-        light: one of scene.LIGHTS; flicker costs several times as much.
+        light: a kind of light.ROOM_LIGHTS; flicker takes several times as long.
         width: columns of the sensor, px.
         height: rows of the sensor, px.
     """
@@ -76,81 +80,89 @@ class Piece:
     skipped: int = 0
 
 
-def film(settings: SimulationSettings, now_ns: Callable[[], int]) -> Iterator[Piece]:
+def film_live(settings: SimulationSettings, now_ns: Callable[[], int]) -> Iterator[Piece]:
     """Yield what the camera sees, from time 0 on, for ever.
 
     Args:
         settings: What it sees.
-        now_ns: Tells the camera's time. Samples of the scene that are older are left out: the
+        now_ns: Returns the camera's time. Samples of the scene that are older are left out: the
             clock never waits for the renderer, motion gets coarser instead.
 
     Raises:
         MicroexprError: The light is unknown, or the face model is not installed.
     """
     rng = np.random.default_rng([settings.seed, 0x11FE])
-    light = scene.draw_light(rng, settings.light)
-    number = LIVE + int(rng.integers(1_000_000))
-    person = scene.make_person(number, number)
+    light = ROOM_LIGHTS.sample(rng, settings.light)
+    number = FIRST_PERSON['live'] + int(rng.integers(PERSONS))
+    person = make_person(number, number)
     parameters = replace(SENSORS['davis346'], width=settings.width, height=settings.height)
-    camera, _ = scene.full_view(parameters)
-    turn = np.clip(rng.normal(0, 1, 3), -2, 2) * np.deg2rad([2, 4, 1.5])
-    view = scene.build_scene(rng, person, light, camera, turn, 0.4)
-    samples = _samples(view, rng, now_ns)
-    _, before, _ = next(samples)
-    state = scene.settle_sensor(parameters, light, before, rng)
-    shutter = frame_sensor.settle(before)
-    middle_ns = shutter.exposure_ns // 2
-    start_ns = 0
+    scene = sample_full_scene(rng, person, light, parameters.width, parameters.height)
+    pictures = _LivePictures(scene, rng, now_ns)
+    samples = sense(pictures, parameters, light, rng)
+    before = next(samples)
+    camera = frame_camera.auto_expose(before.picture)
+    middle_ns = camera.exposure_ns // 2
     yield Piece(0, Events.empty())
-    for end_ns, after, skipped in samples:
-        events, state = scene.sense(parameters, state, light, before, after, start_ns, end_ns)
+    for after in samples:
+        rendered = RenderedFrames(
+            np.array([before.t_ns, after.t_ns]), np.stack([before.picture, after.picture])
+        )
         frames = []
-        while middle_ns <= end_ns:
-            # Motion during the exposure is left out; what is rendered anyway has to do.
-            share = np.float32((middle_ns - start_ns) / (end_ns - start_ns))
-            picture = before + share * (after - before)
-            frame = Frame(middle_ns, frame_sensor.expose(shutter, picture, rng))
-            frames.append((middle_ns + shutter.exposure_ns // 2, frame))
-            middle_ns += int(1e9 / shutter.rate_hz)
-        yield Piece(end_ns, events, tuple(frames), skipped)
-        start_ns, before = end_ns, after
+        while middle_ns <= after.t_ns:
+            # In real time only what is rendered for the events can be shown: the picture in the
+            # middle of the exposure stands for all of it.
+            frame = Frame(middle_ns, frame_camera.expose(camera, rendered.at(middle_ns), rng))
+            frames.append((middle_ns + camera.exposure_ns // 2, frame))
+            middle_ns += int(1e9 / camera.rate_hz)
+        yield Piece(after.t_ns, after.events, tuple(frames), pictures.skipped)
+        before = after
 
 
-def _samples(
-    view: Scene, rng: np.random.Generator, now_ns: Callable[[], int]
-) -> Iterator[tuple[int, NDArray[np.float32], int]]:
-    """Yield time and radiance of samples, and how many were left out before each."""
-    course = motion.draw_story(rng, _STORY_NS)
-    skipped = 0
-    start_ns = 0
-    while True:
-        end_ns = start_ns + _PLAN_NS
-        if start_ns and start_ns % _STORY_NS == 0:
-            course = go_on(course, start_ns, rng)
-        times = scene.sample_times(view, course, start_ns, end_ns, STEP_PX)
-        # The end of one plan is the begin of the next.
-        times = times[1 if start_ns else 0 :]
-        channels, pose, shift = course.channels(times), course.pose(times), course.shift(times)
-        for k, t_ns in enumerate(times.tolist()):
-            if 0 < t_ns < min(now_ns(), end_ns):
-                skipped += 1
-                continue
-            yield t_ns, view.radiance(channels[k], pose[k], shift[k]), skipped
-            skipped = 0
-        start_ns = end_ns
+class _LivePictures:
+    """Renders a scene for ever, but leaves out samples whose time has passed.
+
+    Attributes:
+        skipped: how many were left out just before the newest.
+    """
+
+    def __init__(self, scene: Scene, rng: np.random.Generator, now_ns: Callable[[], int]) -> None:
+        self._scene = scene
+        self._rng = rng
+        self._now_ns = now_ns
+        self.skipped = 0
+
+    def __iter__(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Yield time and radiance without flicker, float32 [height, width], lux."""
+        motion = sample_story(self._rng, _STORY_NS)
+        skipped = 0
+        start_ns = 0
+        while True:
+            end_ns = start_ns + _PLAN_NS
+            if start_ns and start_ns % _STORY_NS == 0:
+                motion = extend_motion(motion, start_ns, self._rng)
+            times = render_times(self._scene, motion, start_ns, end_ns, STEP_PX)
+            # The end of one plan is the begin of the next.
+            times = times[1 if start_ns else 0 :]
+            for instant in motion.instants(times):
+                if 0 < instant.t_ns < min(self._now_ns(), end_ns):
+                    skipped += 1
+                    continue
+                self.skipped, skipped = skipped, 0
+                yield instant.t_ns, self._scene.radiance(instant)
+            start_ns = end_ns
 
 
-def go_on(course: Motion, start_ns: int, rng: np.random.Generator) -> Motion:
-    """Return a course that follows another without a jump.
+def extend_motion(motion: Motion, start_ns: int, rng: np.random.Generator) -> Motion:
+    """Return a motion that follows another without a jump.
 
     What has begun goes on, the head sways as it did, and a new story begins.
     """
-    story = motion.draw_story(rng, _STORY_NS)
-    bumps = [bump for bump in course.bumps if bump.offset_ns > start_ns]
-    bumps += [motion.delayed(bump, start_ns) for bump in story.bumps]
-    # The first look of a story is where the eyes have been before; here they have been elsewhere.
-    gaze = [replace(look, t_ns=look.t_ns + start_ns) for look in story.gaze[1:]]
-    return replace(course, bumps=tuple(bumps), gaze=(*course.gaze[-2:], *gaze))
+    story = sample_story(rng, _STORY_NS)
+    activations = [one for one in motion.activations if one.offset_ns > start_ns]
+    activations += [delayed(one, start_ns) for one in story.activations]
+    # A story's first gaze is the one before its begin; here the eyes come from the other motion.
+    gaze = [replace(one, t_ns=one.t_ns + start_ns) for one in story.gaze[1:]]
+    return replace(motion, activations=tuple(activations), gaze=(*motion.gaze[-2:], *gaze))
 
 
 class SimulatedCamera(Camera):
@@ -187,7 +199,7 @@ class SimulatedCamera(Camera):
             )
 
     def read(self, timeout_s: float) -> Batch:
-        """Return what has happened, as told by `Camera`; nothing while the face is made."""
+        """Return what has happened, as `Camera.read` does; nothing while the face is made."""
         deadline_s = time.monotonic() + timeout_s
         while True:
             batch = self._release()
@@ -215,8 +227,8 @@ class SimulatedCamera(Camera):
             raise CameraLostError(f'{self.model} {self.serial} is gone') from None
 
     def _release(self) -> Batch:
-        """Return what is not in the future any more."""
-        # Asking the pipe costs more than all the rest: do so when little is left.
+        """Return the events and frames whose time has come."""
+        # Polling the pipe is slow: do it only when little is left to be read.
         if self._now_ns() + _LEAD_NS // 2 > self._end_ns:
             self._receive()
         if self._began_ns is None:
@@ -236,7 +248,7 @@ class SimulatedCamera(Camera):
         )
 
     def unplug(self) -> None:
-        """Pull the plug: whoever reads will find the camera lost."""
+        """Kill the process, as if the camera were unplugged: the next read finds it lost."""
         self._process.kill()
         self._process.wait()
 
@@ -256,9 +268,9 @@ def main() -> None:
         return 0 if began_ns is None else time.monotonic_ns() - began_ns
 
     try:
-        for piece in film(settings, now_ns):
-            # The clock starts with the lead, when all is loaded. Both processes tell time by
-            # the machine's one monotonic clock.
+        for piece in film_live(settings, now_ns):
+            # The clock starts when the first lead is rendered. Both processes read the
+            # machine's monotonic clock.
             if began_ns is None and piece.end_ns > _LEAD_NS:
                 began_ns = time.monotonic_ns()
                 sender.send(began_ns)

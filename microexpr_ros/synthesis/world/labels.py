@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros import facs
-from microexpr_ros.synthesis.world import renderer, scene
-from microexpr_ros.synthesis.world.motion import Bump, Motion
+from microexpr_ros.synthesis.person.rig import place_head
+from microexpr_ros.synthesis.world import renderer
+from microexpr_ros.synthesis.world.motion import TOGETHER_NS, Motion, UnitActivation
 from microexpr_ros.synthesis.world.scene import Scene
-from microexpr_ros.synthesis.world.shift import TOGETHER_NS
 
 RATE_HZ: Final = 1000
 
@@ -80,70 +80,70 @@ class Movement:
         return facs.is_micro(self.offset_ns - self.onset_ns)
 
 
-def label(view: Scene, course: Motion) -> Labels:
+def label(scene: Scene, motion: Motion) -> Labels:
     """Return the ground truth of a take."""
-    t_ns = np.arange(0, course.duration_ns + 1, 10**9 // RATE_HZ, dtype=np.int64)
-    channels, pose = course.channels(t_ns), course.pose(t_ns)
-    landmarks = project(view, channels, pose, course.shift(t_ns))
+    t_ns = np.arange(0, motion.duration_ns + 1, 10**9 // RATE_HZ, dtype=np.int64)
+    channels, pose = motion.channels(t_ns), motion.pose(t_ns)
+    landmarks = project(scene, channels, pose, motion.shake(t_ns))
     low, high = landmarks.min(axis=1), landmarks.max(axis=1)
     metres = 0.1 * pose[:, 3:]
     return Labels(
         t_ns,
-        course.sides(t_ns),
-        np.concatenate([view.turn + pose[:, :3], metres], axis=1),
+        motion.sides(t_ns),
+        np.concatenate([scene.turn + pose[:, :3], metres], axis=1),
         np.concatenate([low, high - low], axis=1),
         landmarks,
     )
 
 
 def project(
-    view: Scene,
+    scene: Scene,
     channels: NDArray[np.float32],
     pose: NDArray[np.float64],
-    shift: NDArray[np.float64],
+    shake: NDArray[np.float64],
 ) -> NDArray[np.float32]:
     """Return where the landmarks are in the picture, float32 [T, 68, 2], px.
 
     Args:
-        view: Person and camera.
+        scene: Person and camera.
         channels: float32 [T, C], values of the rig's channels.
         pose: float64 [T, 6], rotation (rad) and translation (dm) from rest.
-        shift: float64 [T, 2], of the picture, in widths.
+        shake: float64 [T, 2], by which the camera's shaking moves the picture, of its width.
     """
-    rig, chosen = view.person.rig, np.array(LANDMARKS)
+    rig, chosen = scene.person.rig, np.array(LANDMARKS)
     basis = rig.basis.reshape(len(rig.basis), -1, 3)[:, chosen].reshape(len(rig.basis), -1)
     few = replace(rig, rest=rig.rest[chosen], basis=basis, neck=rig.neck[chosen])
-    moves = np.concatenate([shift * view.camera.width, np.ones((len(shift), 1))], axis=1)
+    shake_px = (shake * scene.camera.width).astype(np.float32)
     return np.stack(
         [
             renderer.project(
-                scene.placed(few.pose(values), few, view.turn, at),
-                view.camera,
-                move.astype(np.float32),
+                place_head(few.pose(values), few, scene.turn, at),
+                scene.camera,
+                moved_px,
             )[:, :2]
-            for values, at, move in zip(channels, pose, moves, strict=True)
+            for values, at, moved_px in zip(channels, pose, shake_px, strict=True)
         ]
     )
 
 
-def movements(course: Motion) -> list[Movement]:
+def movements(motion: Motion) -> list[Movement]:
     """Return what moves in a take, in order of onsets: expressions, blinks and syllables."""
-    bumps = sorted(course.bumps, key=lambda bump: bump.onset_ns)
-    onsets = np.array([bump.onset_ns for bump in bumps], np.int64)
+    activations = sorted(motion.activations, key=lambda activation: activation.onset_ns)
+    onsets = np.array([activation.onset_ns for activation in activations], np.int64)
     group = np.cumsum(np.diff(onsets, prepend=onsets[:1]) > TOGETHER_NS)
-    numbered = zip(group.tolist(), bumps, strict=True)
+    numbered = zip(group.tolist(), activations, strict=True)
     return [
-        _together([bump for _, bump in members])
+        _together([activation for _, activation in members])
         for _, members in groupby(numbered, key=lambda pair: pair[0])
     ]
 
 
-def _together(bumps: list[Bump]) -> Movement:
-    strongest = max(bumps, key=lambda bump: bump.amplitude)
+def _together(activations: list[UnitActivation]) -> Movement:
+    strongest = max(activations, key=lambda activation: activation.amplitude)
     return Movement(
-        tuple(sorted({bump.code for bump in bumps})),
-        min(bump.onset_ns for bump in bumps),
+        tuple(sorted({activation.code for activation in activations})),
+        min(activation.onset_ns for activation in activations),
         strongest.apex_ns,
-        max(bump.offset_ns for bump in bumps),
+        max(activation.offset_ns for activation in activations),
         strongest.amplitude,
     )

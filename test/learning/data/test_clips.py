@@ -336,7 +336,7 @@ def _spread(seed):
 
 
 def _plain():
-    from microexpr_ros.synthesis.dataset.index import Clip
+    from microexpr_ros.synthesis.dataset.clip import Clip
 
     nothing = np.zeros((0, 128, 128), np.uint8)
     none = np.zeros(0, np.int32)

@@ -2,12 +2,12 @@
 
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_clips import needs_face
+from fake_clips import fake_metadata, needs_face
 
 from microexpr_ros import bags, facs
 from microexpr_ros.alignment.synchronizer import Synchronizer
@@ -16,8 +16,14 @@ from microexpr_ros.events.events import Events, Frame
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.jobs import Share
 from microexpr_ros.synthesis.dataset import bags as recording
-from microexpr_ros.synthesis.dataset.bags import EPOCH_NS, record, record_split
-from microexpr_ros.synthesis.dataset.clip import Recipe, draw_take
+from microexpr_ros.synthesis.dataset.bags import (
+    EPOCH_NS,
+    RecordingMetadata,
+    generate_recordings,
+    make_recording,
+)
+from microexpr_ros.synthesis.dataset.recipe import Recipe
+from microexpr_ros.synthesis.dataset.take import sample_take
 from microexpr_ros.synthesis.sensors import event_sensor
 
 pytestmark = needs_face
@@ -37,7 +43,7 @@ def small():
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory, small):
     root = tmp_path_factory.mktemp('data')
-    return record_split(root, RECIPE, 1, readout_ns=8_000_000) / 'clip-000000'
+    return generate_recordings(root, RECIPE, 1, readout_ns=8_000_000) / 'clip-000000'
 
 
 @pytest.fixture(scope='module')
@@ -94,15 +100,17 @@ def test_the_events_are_read_as_those_of_any_recording(folder, truth):
 
 
 def test_it_is_the_take_of_the_clip_with_the_same_number(truth, small):
-    take = draw_take(RECIPE, 0)
+    take = sample_take(RECIPE, 0)
     metadata = json.loads(truth['metadata'].tobytes())
-    assert metadata['identity'] == take.view.person.identity.number
-    assert metadata['light'] == take.view.light.name == 'bright'
+    assert metadata['identity'] == take.scene.person.identity.number
+    assert metadata['light'] == take.scene.light.name == 'bright'
     assert (metadata['split'], metadata['seed'], metadata['index']) == ('test', 1, 0)
-    assert metadata['onset_ns'] == take.course.onset_ns
-    wanted = take.course.intensity(truth['t_ns'])
+    assert metadata['onset_ns'] == take.motion.onset_ns
+    wanted = take.motion.intensity(truth['t_ns'])
     np.testing.assert_allclose(truth['intensity'].max(axis=2), wanted)
-    np.testing.assert_array_equal(truth['unit_code'], [bump.code for bump in take.course.bumps])
+    np.testing.assert_array_equal(
+        truth['unit_code'], [one.code for one in take.motion.activations]
+    )
 
 
 def test_units_are_published_as_the_classifier_does(folder, truth):
@@ -186,28 +194,29 @@ def test_recordings_are_made_once_and_shared_out(tmp_path, monkeypatch):
     def pretend(path, recipe, index, readout_ns):
         made.append(index)
         path.mkdir()
-        told = {'dominant': 0, 'distractors': [], 'identity': 0, 'skin': '', 'light': 'dim'}
-        told |= {'sensor': 'vga', 'duration_ns': 10**9, 'events': 5}
-        text = np.frombuffer(json.dumps(told).encode(), np.uint8)
+        metadata = RecordingMetadata(
+            **asdict(fake_metadata(recipe, index)), split='test', duration_ns=10**9, events=5
+        )
+        text = np.frombuffer(json.dumps(metadata.to_json()).encode(), np.uint8)
         np.savez(path / 'labels.npz', metadata=text)
 
-    monkeypatch.setattr(recording, 'record', pretend)
+    monkeypatch.setattr(recording, 'make_recording', pretend)
     seen = []
-    record_split(tmp_path, RECIPE, 5, share=Share(2, 2), progress=lambda *n: seen.append(n))
+    generate_recordings(tmp_path, RECIPE, 5, share=Share(2, 2), progress=lambda *n: seen.append(n))
     assert made == [1, 3]
     assert seen == [(0, 2), (1, 2), (2, 2)]
-    record_split(tmp_path, RECIPE, 5)
+    generate_recordings(tmp_path, RECIPE, 5)
     assert made == [1, 3, 0, 2, 4]
     with pytest.raises(MicroexprError, match='seed 1 instead of 2'):
-        record_split(tmp_path, replace(RECIPE, seed=2), 5)
+        generate_recordings(tmp_path, replace(RECIPE, seed=2), 5)
     with pytest.raises(MicroexprError, match='readout_ns 0 instead of 5000000'):
-        record_split(tmp_path, RECIPE, 5, readout_ns=5_000_000)
+        generate_recordings(tmp_path, RECIPE, 5, readout_ns=5_000_000)
     with pytest.raises(MicroexprError, match='--rolling-shutter-ms 40'):
-        record_split(tmp_path, RECIPE, 5, readout_ns=40_000_000)
+        generate_recordings(tmp_path, RECIPE, 5, readout_ns=40_000_000)
 
 
 def test_the_same_number_gives_the_same_recording(folder, truth, tmp_path, small):
-    record(tmp_path / 'again', RECIPE, 0, 8_000_000)
+    make_recording(tmp_path / 'again', RECIPE, 0, 8_000_000)
     with np.load(tmp_path / 'again/labels.npz', allow_pickle=False) as again:
         assert set(again) == set(truth)
         for name in truth:
@@ -222,7 +231,7 @@ def test_the_same_number_gives_the_same_recording(folder, truth, tmp_path, small
 
 def test_a_whole_split_has_a_card_and_checksums_that_find_damage(folder, small):
     root = folder.parents[2]
-    assert recording.check_split(root, 'test') == (folder.parent, 1)
+    assert recording.check_recordings(root, 'test') == (folder.parent, 1)
     card = json.loads((folder.parent / 'card.json').read_text())
     assert card['clips'] == 1
     assert card['sensors'] == {'davis346': 1}
@@ -230,13 +239,13 @@ def test_a_whole_split_has_a_card_and_checksums_that_find_damage(folder, small):
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(MicroexprError, match=r'clip-000000/labels\.npz'):
-        recording.check_split(root, 'test')
-    # The same command mends it, byte by byte.
-    record_split(root, RECIPE, 1, readout_ns=8_000_000)
+        recording.check_recordings(root, 'test')
+    # The same command repairs it, byte by byte.
+    generate_recordings(root, RECIPE, 1, readout_ns=8_000_000)
     assert path.read_bytes() == whole
-    assert recording.check_split(root, 'test') == (folder.parent, 1)
+    assert recording.check_recordings(root, 'test') == (folder.parent, 1)
     with pytest.raises(MicroexprError, match='microexpr synth --bags'):
-        recording.check_split(root, 'train')
+        recording.check_recordings(root, 'train')
 
 
 def test_the_schema_names_every_array_and_topic(folder, truth):

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,12 @@ from fake_clips import digest, fake_clip, needs_face
 
 from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.synthesis.dataset import index as dataset
-from microexpr_ros.synthesis.dataset.index import Clip, Recipe, generate, read_clip, read_index
+from microexpr_ros.synthesis.dataset import generate as making
+from microexpr_ros.synthesis.dataset.clip import Clip
+from microexpr_ros.synthesis.dataset.generate import generate_clips
+from microexpr_ros.synthesis.dataset.index import check_clips, read_clip, read_index
+from microexpr_ros.synthesis.dataset.recipe import Recipe
+from microexpr_ros.synthesis.dataset.splits import SPLITS
 
 
 @pytest.fixture
@@ -20,7 +25,7 @@ def fast(monkeypatch):
         calls.append(index)
         return fake_clip(recipe, index)
 
-    monkeypatch.setattr(dataset, 'make_clip', make)
+    monkeypatch.setattr(making, 'make_clip', make)
     return calls
 
 
@@ -34,10 +39,13 @@ def same(first, second):
 @pytest.mark.usefixtures('fast')
 def test_what_is_written_is_read(tmp_path):
     recipe = Recipe('val', 3)
-    index = generate(tmp_path, recipe, 14)
+    index = generate_clips(tmp_path, recipe, 14)
     assert index.complete
     assert len(index) == 14
-    assert [clip['shard'] for clip in index.clips[11:13]] == ['shard-00000.npz', 'shard-00001.npz']
+    assert [entry.shard for entry in index.entries[11:13]] == [
+        'shard-00000.npz',
+        'shard-00001.npz',
+    ]
     for number in (0, 11, 13):
         same(read_clip(index, number), fake_clip(recipe, number))
     assert (
@@ -50,13 +58,13 @@ def test_the_schema_names_every_array_and_value():
     schema = (Path(__file__).parents[3] / 'docs/data.md').read_text('utf-8')
     rows = [row.split('|')[1] for row in schema.splitlines() if row.startswith('| `')]
     named = {name for row in rows for name in re.findall('`([a-z_]+)`', row)}
-    assert {*Clip.__slots__} <= named
-    for split in dataset.SPLITS:
+    assert {field.name for field in fields(Clip)} <= named
+    for split in SPLITS:
         assert f'| `{split}` |' in schema
 
 
 def test_an_interrupted_run_goes_on_and_ends_in_the_same_bytes(tmp_path, fast):
-    generate(tmp_path / 'a', Recipe(), 30)
+    generate_clips(tmp_path / 'a', Recipe(), 30)
     whole = digest(tmp_path / 'a/train')
 
     def interrupt(done, _):
@@ -64,42 +72,42 @@ def test_an_interrupted_run_goes_on_and_ends_in_the_same_bytes(tmp_path, fast):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        generate(tmp_path / 'b', Recipe(), 30, progress=interrupt)
+        generate_clips(tmp_path / 'b', Recipe(), 30, progress=interrupt)
     partial = read_index(tmp_path / 'b', 'train')
     assert not partial.complete
     assert len(partial) == 24
     (tmp_path / 'b/train/shard-00000.npz').write_bytes(b'half a file')
     fast.clear()
-    generate(tmp_path / 'b', Recipe(), 30)
+    generate_clips(tmp_path / 'b', Recipe(), 30)
     assert sorted(fast) == [*range(12), *range(24, 30)]
     assert digest(tmp_path / 'b/train') == whole
 
 
 def test_a_split_can_grow(tmp_path, fast):
-    generate(tmp_path, Recipe(), 5)
+    generate_clips(tmp_path, Recipe(), 5)
     fast.clear()
-    assert len(generate(tmp_path, Recipe(), 13)) == 13
+    assert len(generate_clips(tmp_path, Recipe(), 13)) == 13
     assert fast == list(range(13))
     fast.clear()
-    generate(tmp_path, Recipe(), 13)
+    generate_clips(tmp_path, Recipe(), 13)
     assert fast == []
 
 
 @pytest.mark.usefixtures('fast')
 def test_another_recipe_is_refused(tmp_path):
-    generate(tmp_path, Recipe(seed=1), 2)
+    generate_clips(tmp_path, Recipe(seed=1), 2)
     with pytest.raises(MicroexprError, match='seed 1 instead of 2'):
-        generate(tmp_path, Recipe(seed=2), 2)
+        generate_clips(tmp_path, Recipe(seed=2), 2)
 
 
 def test_a_split_that_shrinks_has_the_card_and_checksums_of_what_is_left(tmp_path, fast):
     recipe = Recipe('val', 3)
-    generate(tmp_path, recipe, 24)
-    index = generate(tmp_path, recipe, 12)
-    assert len(dataset.check(tmp_path, 'val')) == len(index) == 12
+    generate_clips(tmp_path, recipe, 24)
+    index = generate_clips(tmp_path, recipe, 12)
+    assert len(check_clips(tmp_path, 'val')) == len(index) == 12
     assert json.loads((tmp_path / 'val/card.json').read_text())['clips'] == 12
     (tmp_path / 'val/shard-00001.npz').unlink()
-    dataset.check(tmp_path, 'val')
+    check_clips(tmp_path, 'val')
 
 
 def test_images_that_were_shared_out_anew_are_refused(tmp_path, fast):
@@ -108,10 +116,10 @@ def test_images_that_were_shared_out_anew_are_refused(tmp_path, fast):
         path = tmp_path / f'{number}.png'
         path.write_bytes(bytes([number]))
         paths.append(path)
-    generate(tmp_path / 'data', Recipe('train', photographs=tuple(paths[:2])), 1)
-    generate(tmp_path / 'data', Recipe('val', photographs=(paths[2],)), 1)
+    generate_clips(tmp_path / 'data', Recipe('train', photographs=tuple(paths[:2])), 1)
+    generate_clips(tmp_path / 'data', Recipe('val', photographs=(paths[2],)), 1)
     with pytest.raises(MicroexprError, match=r'1\.png would be in the splits train and test'):
-        generate(tmp_path / 'data', Recipe('test', photographs=(paths[1],)), 1)
+        generate_clips(tmp_path / 'data', Recipe('test', photographs=(paths[1],)), 1)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +137,7 @@ def test_images_that_were_shared_out_anew_are_refused(tmp_path, fast):
 )
 def test_options_without_sense_are_refused(tmp_path, recipe, clips, workers, word):
     with pytest.raises(MicroexprError, match=f'--{word}'):
-        generate(tmp_path, recipe, clips, workers)
+        generate_clips(tmp_path, recipe, clips, workers)
 
 
 def test_a_missing_split_says_how_to_make_it(tmp_path):
@@ -139,7 +147,7 @@ def test_a_missing_split_says_how_to_make_it(tmp_path):
 
 @pytest.mark.usefixtures('fast')
 def test_another_layout_is_refused(tmp_path):
-    generate(tmp_path, Recipe(), 1)
+    generate_clips(tmp_path, Recipe(), 1)
     path = tmp_path / 'train/index.json'
     path.write_text(json.dumps(json.loads(path.read_text()) | {'version': 99}))
     with pytest.raises(MicroexprError, match='layout 99'):
@@ -163,7 +171,7 @@ def test_photographs_are_in_one_split_only(tmp_path):
 
 @pytest.fixture(scope='module')
 def clip():
-    return dataset.make_clip(Recipe('test', 4, 'davis346', 'bright'), 1)
+    return making.make_clip(Recipe('test', 4, 'davis346', 'bright'), 1)
 
 
 @needs_face
@@ -193,14 +201,14 @@ def test_frames_and_targets_show_the_same_face(clip):
 @needs_face
 def test_a_clip_depends_on_its_recipe_and_number_alone(clip):
     # Another clip between them, of another person: nothing is left over from it.
-    other = dataset.make_clip(Recipe('test', 4, 'davis346', 'bright'), 7)
-    same(dataset.make_clip(Recipe('test', 4, 'davis346', 'bright'), 1), clip)
+    other = making.make_clip(Recipe('test', 4, 'davis346', 'bright'), 7)
+    same(making.make_clip(Recipe('test', 4, 'davis346', 'bright'), 1), clip)
     assert other.identity != clip.identity
 
 
 @needs_face
 def test_a_coarser_clip_shows_the_same_with_nearly_as_many_events(clip):
-    coarse = dataset.make_clip(Recipe('test', 4, 'davis346', 'bright', step_px=1.0), 1)
+    coarse = making.make_clip(Recipe('test', 4, 'davis346', 'bright', step_px=1.0), 1)
     np.testing.assert_array_equal(coarse.sides, clip.sides)
     assert (coarse.identity, coarse.dominant) == (clip.identity, clip.dominant)
     assert 0.8 < coarse.counts.sum() / clip.counts.sum() < 1.05
@@ -211,27 +219,7 @@ def test_a_coarser_clip_shows_the_same_with_nearly_as_many_events(clip):
 @needs_face
 @pytest.mark.slow
 def test_workers_do_not_change_a_byte(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, 'SHARD_CLIPS', 1)
-    generate(tmp_path / 'a', Recipe(), 3, workers=1)
-    generate(tmp_path / 'b', Recipe(), 3, workers=2)
+    monkeypatch.setattr(making, 'SHARD_CLIPS', 1)
+    generate_clips(tmp_path / 'a', Recipe(), 3, workers=1)
+    generate_clips(tmp_path / 'b', Recipe(), 3, workers=2)
     assert digest(tmp_path / 'a/train') == digest(tmp_path / 'b/train')
-
-
-@needs_face
-def test_a_stream_follows_on_without_gaps():
-    from microexpr_ros.synthesis.world.scene import stream
-
-    chunks = list(stream(1, 'davis346', 100_000_000))
-    assert [chunk.start_ns for chunk in chunks] == list(range(0, 100_000_000, 10_000_000))
-    for chunk in chunks:
-        assert chunk.end_ns == chunk.start_ns + 10_000_000
-        if len(chunk.events):
-            assert chunk.start_ns <= chunk.events.t[0]
-            assert chunk.events.t[-1] < chunk.end_ns
-            assert (np.diff(chunk.events.t) >= 0).all()
-    frames = [frame for chunk in chunks for frame in chunk.frames]
-    assert len(frames) == 3
-    assert frames[0][1].shape == (260, 346, 3)
-    assert frames[0][1].dtype == np.uint8
-    with pytest.raises(MicroexprError, match='multiple'):
-        next(stream(1, 'davis346', 15_000_000))

@@ -11,16 +11,11 @@ import pytest
 from fake_clips import digest, lean_clip, needs_face
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.synthesis.dataset import index as dataset
-from microexpr_ros.synthesis.dataset.index import (
-    Recipe,
-    Share,
-    check,
-    generate,
-    read_clip,
-    read_clips,
-    read_index,
-)
+from microexpr_ros.jobs import Share
+from microexpr_ros.synthesis.dataset import generate as making
+from microexpr_ros.synthesis.dataset.generate import generate_clips
+from microexpr_ros.synthesis.dataset.index import check_clips, read_clip, read_clips, read_index
+from microexpr_ros.synthesis.dataset.recipe import Recipe
 
 CLIPS = 28
 
@@ -28,9 +23,9 @@ CLIPS = 28
 @pytest.fixture(scope='module')
 def original(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dataset, 'make_clip', lean_clip)
+        patch.setattr(making, 'make_clip', lean_clip)
         root = tmp_path_factory.mktemp('original')
-        generate(root, Recipe(), CLIPS)
+        generate_clips(root, Recipe(), CLIPS)
     return root
 
 
@@ -48,14 +43,14 @@ def made(monkeypatch):
         numbers.append(index)
         return lean_clip(recipe, index)
 
-    monkeypatch.setattr(dataset, 'make_clip', make)
+    monkeypatch.setattr(making, 'make_clip', make)
     return numbers
 
 
 def test_jobs_that_share_a_folder_end_in_the_bytes_of_one(tmp_path, made, whole):
     root = tmp_path / 'shared'
     for part in (3, 1, 2):
-        index = generate(root, Recipe(), CLIPS, share=Share(part, 3))
+        index = generate_clips(root, Recipe(), CLIPS, share=Share(part, 3))
         assert index.complete == (part == 2)
     assert sorted(made) == list(range(CLIPS))
     assert digest(root / 'train') == whole
@@ -66,7 +61,8 @@ def test_jobs_at_the_same_time_end_in_the_bytes_of_one(tmp_path, whole):
     root = tmp_path / 'shared'
     with ThreadPoolExecutor(4) as pool:
         jobs = [
-            pool.submit(generate, root, Recipe(), CLIPS, share=Share(n, 4)) for n in range(1, 5)
+            pool.submit(generate_clips, root, Recipe(), CLIPS, share=Share(n, 4))
+            for n in range(1, 5)
         ]
     assert any(job.result().complete for job in jobs)
     assert digest(root / 'train') == whole
@@ -75,36 +71,36 @@ def test_jobs_at_the_same_time_end_in_the_bytes_of_one(tmp_path, whole):
 @pytest.mark.usefixtures('made')
 def test_an_index_that_is_older_than_a_shard_does_not_stay(tmp_path, monkeypatch, whole):
     root = tmp_path / 'shared'
-    write, others = dataset.write_json, []
+    write, others = making.write_json, []
 
     def slow(path, content):
         # The last job ends between what this one saw and what it writes of it.
         if content.get('clips') and not others:
             others.append(2)
-            generate(root, Recipe(), CLIPS, share=Share(2, 2))
+            generate_clips(root, Recipe(), CLIPS, share=Share(2, 2))
         write(path, content)
 
-    monkeypatch.setattr(dataset, 'write_json', slow)
-    assert generate(root, Recipe(), CLIPS, share=Share(1, 2)).complete
+    monkeypatch.setattr(making, 'write_json', slow)
+    assert generate_clips(root, Recipe(), CLIPS, share=Share(1, 2)).complete
     assert others
     assert digest(root / 'train') == whole
 
 
 def test_copies_are_joined_by_copying(tmp_path, made, whole):
     for part in (1, 2):
-        generate(tmp_path / f'copy{part}', Recipe(), CLIPS, share=Share(part, 2))
+        generate_clips(tmp_path / f'copy{part}', Recipe(), CLIPS, share=Share(part, 2))
     shutil.copytree(tmp_path / 'copy1', tmp_path / 'copy2', dirs_exist_ok=True)
     made.clear()
-    assert generate(tmp_path / 'copy2', Recipe(), CLIPS).complete
+    assert generate_clips(tmp_path / 'copy2', Recipe(), CLIPS).complete
     assert made == []
     assert digest(tmp_path / 'copy2/train') == whole
 
 
 def test_a_shard_of_another_seed_is_made_again(tmp_path, made, whole):
-    generate(tmp_path / 'other', Recipe(seed=1), CLIPS)
+    generate_clips(tmp_path / 'other', Recipe(seed=1), CLIPS)
     shutil.copy(tmp_path / 'other/train/shard-00001.npz', tmp_path / 'whole/train')
     made.clear()
-    generate(tmp_path / 'whole', Recipe(), CLIPS)
+    generate_clips(tmp_path / 'whole', Recipe(), CLIPS)
     assert made == list(range(12, 24))
     assert digest(tmp_path / 'whole/train') == whole
 
@@ -112,44 +108,44 @@ def test_a_shard_of_another_seed_is_made_again(tmp_path, made, whole):
 @pytest.mark.usefixtures('whole')
 def test_what_is_whole_is_left_alone(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / 'whole/train').glob('s*')}
-    generate(tmp_path / 'whole', Recipe(), CLIPS)
+    generate_clips(tmp_path / 'whole', Recipe(), CLIPS)
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert len(check(tmp_path / 'whole', 'train')) == CLIPS
+    assert len(check_clips(tmp_path / 'whole', 'train')) == CLIPS
     command = ['sha256sum', '--check', '--quiet', 'SHA256SUMS']
     assert subprocess.run(command, cwd=tmp_path / 'whole/train', check=False).returncode == 0
 
 
-def test_a_flipped_bit_is_found_and_mended(tmp_path, made, whole):
+def test_a_flipped_bit_is_found_and_repaired(tmp_path, made, whole):
     shard = tmp_path / 'whole/train/shard-00002.npz'
     content = bytearray(shard.read_bytes())
     # Half way: in the arrays, where the metadata still read well.
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
     with pytest.raises(MicroexprError, match=r'shard-00002\.npz in .* damaged'):
-        check(tmp_path / 'whole', 'train')
+        check_clips(tmp_path / 'whole', 'train')
     index = read_index(tmp_path / 'whole', 'train')
     with pytest.raises(MicroexprError, match=r'cannot read clip \d+ from .*shard-00002\.npz'):
         list(read_clips(index))
-    generate(tmp_path / 'whole', Recipe(), CLIPS)
+    generate_clips(tmp_path / 'whole', Recipe(), CLIPS)
     assert made == list(range(24, CLIPS))
     assert digest(tmp_path / 'whole/train') == whole
 
 
 @pytest.mark.usefixtures('whole', 'made')
-def test_what_is_missing_is_told(tmp_path):
+def test_what_is_missing_is_an_error(tmp_path):
     folder = tmp_path / 'whole/train'
     index = read_index(tmp_path / 'whole', 'train')
     (folder / 'shard-00002.npz').unlink()
     with pytest.raises(MicroexprError, match='shard-00002'):
-        check(tmp_path / 'whole', 'train')
+        check_clips(tmp_path / 'whole', 'train')
     with pytest.raises(MicroexprError, match='No such file'):
         read_clip(index, CLIPS - 1)
     (folder / 'SHA256SUMS').unlink()
     with pytest.raises(MicroexprError, match='has no SHA256SUMS'):
-        check(tmp_path / 'whole', 'train')
-    generate(tmp_path / 'part', Recipe(), CLIPS, share=Share(1, 2))
+        check_clips(tmp_path / 'whole', 'train')
+    generate_clips(tmp_path / 'part', Recipe(), CLIPS, share=Share(1, 2))
     with pytest.raises(MicroexprError, match='incomplete'):
-        check(tmp_path / 'part', 'train')
+        check_clips(tmp_path / 'part', 'train')
 
 
 @pytest.mark.usefixtures('made')
@@ -157,7 +153,7 @@ def test_a_data_set_without_checksums_is_read_and_gets_them(tmp_path, whole):
     for name in ('SHA256SUMS', 'card.md', 'card.png'):
         (tmp_path / 'whole/train' / name).unlink()
     assert read_clip(read_index(tmp_path / 'whole', 'train'), 0).index == 0
-    generate(tmp_path / 'whole', Recipe(), CLIPS)
+    generate_clips(tmp_path / 'whole', Recipe(), CLIPS)
     assert digest(tmp_path / 'whole/train') == whole
 
 
@@ -192,12 +188,12 @@ def test_the_card_says_what_was_made(tmp_path, whole):
 @needs_face
 @pytest.mark.slow
 def test_one_process_two_workers_and_three_shards_give_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, 'SHARD_CLIPS', 1)
+    monkeypatch.setattr(making, 'SHARD_CLIPS', 1)
     recipe = Recipe('shift', 5)
-    generate(tmp_path / 'one', recipe, 3)
-    generate(tmp_path / 'two', recipe, 3, workers=2)
+    generate_clips(tmp_path / 'one', recipe, 3)
+    generate_clips(tmp_path / 'two', recipe, 3, workers=2)
     for part in (1, 2, 3):
-        generate(tmp_path / 'three', recipe, 3, share=Share(part, 3))
+        generate_clips(tmp_path / 'three', recipe, 3, share=Share(part, 3))
     one = digest(tmp_path / 'one/shift')
     assert len(one) == 9
     assert one == digest(tmp_path / 'two/shift') == digest(tmp_path / 'three/shift')

@@ -5,8 +5,11 @@ import pytest
 
 from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.synthesis.person import channels as face_channels
 from microexpr_ros.synthesis.person import face
 from microexpr_ros.synthesis.person.face import Material
+from microexpr_ros.synthesis.person.identity import sample_identity
+from microexpr_ros.synthesis.person.rig import build_rig
 
 if importlib.util.find_spec('anny') is None:
     pytest.skip('the face model (anny) is not installed', allow_module_level=True)
@@ -19,7 +22,7 @@ def model():
 
 @pytest.fixture(scope='module')
 def rig(model):
-    return face.rig(model, face.draw_identity(model, 7))
+    return build_rig(model, sample_identity(model, 7))
 
 
 def displacement(rig, code, left=1.0, right=1.0):
@@ -48,8 +51,8 @@ def test_the_model_has_all_parts_and_its_atlas_is_in_range(model):
 
 
 def test_every_part_of_the_table_exists(model):
-    assert tuple(face.UNITS) == facs.CODES
-    for parts in face.UNITS.values():
+    assert tuple(face_channels.UNITS) == facs.CODES
+    for parts in face_channels.UNITS.values():
         for unit in parts:
             names = [unit.replace('*', side) for side in ('Left', 'Right')]
             assert unit == 'browInnerUp*' or all(name in model.units for name in names)
@@ -94,7 +97,7 @@ def test_lip_corners_pull_outwards_in_12_and_20(rig):
 
 
 def test_one_sided_units_stay_on_their_side(rig):
-    for code in face.PAIRED:
+    for code in face_channels.PAIRED:
         left = np.linalg.norm(displacement(rig, code, right=0.0), axis=1)
         outer = np.abs(rig.rest[:, 0]) > 0.3
         on_left = rig.rest[:, 0] > 0
@@ -103,12 +106,12 @@ def test_one_sided_units_stay_on_their_side(rig):
 
 def test_halves_of_units_without_sides_add_up_to_the_whole(model, rig):
     whole = displacement(rig, 26)
-    mobility = face.draw_identity(model, 7).mobility[facs.CODES.index(26)]
+    mobility = sample_identity(model, 7).mobility[facs.CODES.index(26)]
     np.testing.assert_allclose(whole, 0.5 * mobility * model.units['jawOpen'], atol=1e-5)
 
 
 def test_identities_differ_and_repeat(model):
-    first, again, other = (face.draw_identity(model, n) for n in (3, 3, 4))
+    first, again, other = (sample_identity(model, n) for n in (3, 3, 4))
     np.testing.assert_array_equal(first.vertices, again.vertices)
     assert np.abs(first.vertices - other.vertices).max() > 0.05
     assert sum(first.ancestry) == pytest.approx(1)

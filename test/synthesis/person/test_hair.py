@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from microexpr_ros.synthesis.person.hair import Hair, Style, cover, draw_hair, stand_off
+from microexpr_ros.synthesis.person.hair import Hair, Style, cover, sample_hair, stand_off
 
 CROWN, FOREHEAD, NAPE, EAR = (
     np.array(point, np.float32)
@@ -43,7 +43,7 @@ def test_a_receding_hairline_shows_the_temples():
 def test_all_styles_occur_and_women_are_not_bald():
     rng = np.random.default_rng(0)
     men, women = (
-        Counter(draw_hair(rng, male, 0.5).style for _ in range(500)) for male in (1.0, 0.0)
+        Counter(sample_hair(rng, male, 0.5).style for _ in range(500)) for male in (1.0, 0.0)
     )
     assert set(men) == set(Style)
     assert set(women) == set(Style) - {Style.BALD}

@@ -5,7 +5,7 @@ import pytest
 
 from microexpr_ros import facs
 from microexpr_ros.synthesis.person import face, wrinkles
-from microexpr_ros.synthesis.person.wrinkles import FOLDS, Fold, draw_wrinkles, on_chart
+from microexpr_ros.synthesis.person.wrinkles import FOLDS, Fold, on_chart, sample_wrinkles
 
 if importlib.util.find_spec('anny') is None:
     pytest.skip('the face model (anny) is not installed', allow_module_level=True)
@@ -17,7 +17,7 @@ def template():
 
 
 def drawn(template, age=0.0, seed=0):
-    return draw_wrinkles(np.random.default_rng(seed), template, age)
+    return sample_wrinkles(np.random.default_rng(seed), template, age)
 
 
 def channels(**units):
@@ -70,7 +70,7 @@ def test_the_slope_is_the_derivative_of_a_furrow_of_the_depth_given(template, mo
     across = Fold((((-0.3, 7.5), (0.0, 7.5), (0.3, 7.5)),), 0.03, 0.01, {4: 1.0})
     monkeypatch.setattr(wrinkles, 'FOLDS', {'one': across})
     rng = np.random.default_rng(0)
-    lines = draw_wrinkles(rng, template, 0.0)
+    lines = sample_wrinkles(rng, template, 0.0)
     x = np.zeros((1, 401), np.float32)
     y = np.linspace(7.3, 7.7, 401, dtype=np.float32)[None]
     relief = on_chart(lines, np.stack([x, y, np.full_like(x, 2.0)], axis=-1))[0]

@@ -38,16 +38,16 @@ def picture(logarithm, shape):
     return np.exp(np.broadcast_to(logarithm, shape)).astype(np.float32)
 
 
-def run(parameters, course, times_ns, shape=(1, 1), seed=0):
-    """Events under a logarithm of course(t in s), each pixel having just sent one."""
+def run(parameters, logarithm_at, times_ns, shape=(1, 1), seed=0):
+    """Events under a logarithm of logarithm_at(t in s), each pixel having just sent one."""
     state = start(
-        parameters, picture(course(times_ns[0] * 1e-9), shape), times_ns[0],
+        parameters, picture(logarithm_at(times_ns[0] * 1e-9), shape), times_ns[0],
         np.random.default_rng(seed),
     )  # fmt: skip
     state = replace(state, reference=state.filtered.copy())
     parts = []
     for t in times_ns[1:]:
-        events, state = step(parameters, state, picture(course(t * 1e-9), shape), int(t))
+        events, state = step(parameters, state, picture(logarithm_at(t * 1e-9), shape), int(t))
         parts.append(events)
     return Events(*(np.concatenate([getattr(part, name) for part in parts]) for name in 'txyp'))
 
@@ -76,13 +76,13 @@ def test_an_edge_makes_a_front_of_events_that_moves_with_it(contrast, polarity):
     """A box-filtered edge moves a pixel per ms to the right; darker or brighter behind it."""
     width, steps = 12, 14
 
-    def course(t):
+    def logarithm_at(t):
         covered = np.clip(t * 1000 - np.arange(width), 0, 1)
         return np.log(1 + (contrast - 1) * covered)
 
     # Sampled as finely as the edge bends the logarithm.
     times = np.arange(0, steps * 1000 + 1, 10) * 1000
-    events = run(IDEAL, course, times, (3, width))
+    events = run(IDEAL, logarithm_at, times, (3, width))
     assert (events.p == polarity).all()
     # Every pixel passes floor(|log contrast| / theta) levels, in order.
     count = int(np.floor(abs(np.log(contrast)) / THETA))

@@ -27,13 +27,13 @@ def altered(**changes):
     return SensorParameters(**({name: getattr(IDEAL, name) for name in names} | changes))
 
 
-def run(parameters, course, times_ns, shape=(4, 5), seed=0):
-    """Events of a uniform picture whose logarithm is course(t in s)."""
-    picture = np.full(shape, np.exp(course(times_ns[0] * 1e-9)), np.float32)
+def run(parameters, logarithm_at, times_ns, shape=(4, 5), seed=0):
+    """Events of a uniform picture whose logarithm is logarithm_at(t in s)."""
+    picture = np.full(shape, np.exp(logarithm_at(times_ns[0] * 1e-9)), np.float32)
     state = start(parameters, picture, times_ns[0], np.random.default_rng(seed))
     parts = []
     for t in times_ns[1:]:
-        picture = np.full(shape, np.exp(course(t * 1e-9)), np.float32)
+        picture = np.full(shape, np.exp(logarithm_at(t * 1e-9)), np.float32)
         events, state = step(parameters, state, picture, t)
         parts.append(events)
     return parts
@@ -162,13 +162,13 @@ def test_events_are_ordered_and_inside_interval_and_picture(levels, name, seed):
 
 
 def test_one_long_interval_equals_many_short_ones_of_the_same_line():
-    def course(t):
+    def logarithm_at(t):
         return 2 + 1.5 * t
 
     # The corner is constant above corner_lux; below, it would follow each interval's mean.
     parameters = altered(corner_hz=50.0, corner_lux=1e-6)
-    long = run(parameters, course, [0, 400_000_000], (3, 3))
-    short = run(parameters, course, list(range(0, 400_000_001, 20_000_000)), (3, 3))
+    long = run(parameters, logarithm_at, [0, 400_000_000], (3, 3))
+    short = run(parameters, logarithm_at, list(range(0, 400_000_001, 20_000_000)), (3, 3))
     assert count(long) == count(short)
     together = np.concatenate([events.t for events in short])
     # Bends of the low-pass below 0.01 are cut straight: that much level, in time at this slope.

@@ -12,10 +12,17 @@ import pytest
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.cameras import CameraLostError
-from microexpr_ros.synthesis.sensors import live_camera as simulated_camera
-from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
-from microexpr_ros.synthesis.sensors.live_camera import SimulatedCamera, SimulationSettings, film
-from microexpr_ros.synthesis.world import motion, scene
+from microexpr_ros.synthesis.person.person import make_person
+from microexpr_ros.synthesis.sensors.live_camera import (
+    SimulatedCamera,
+    SimulationSettings,
+    extend_motion,
+    film_live,
+)
+from microexpr_ros.synthesis.world.light import ROOM_LIGHTS
+from microexpr_ros.synthesis.world.motion_sampling import sample_story
+from microexpr_ros.synthesis.world.scene import build_scene, full_camera
+from microexpr_ros.synthesis.world.timing import render_times
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec('anny') is None, reason='the face model (anny) is not installed'
@@ -30,7 +37,7 @@ def never_late():
 
 
 def shoot(settings, until_ns, now_ns=never_late):
-    return list(takewhile(lambda piece: piece.end_ns <= until_ns, film(settings, now_ns)))
+    return list(takewhile(lambda piece: piece.end_ns <= until_ns, film_live(settings, now_ns)))
 
 
 @pytest.fixture(scope='module')
@@ -90,30 +97,30 @@ def test_what_is_too_late_is_left_out_and_counted(pieces):
 def test_one_story_goes_over_into_the_next():
     rng = np.random.default_rng(5)
     joint_ns = 20_000_000_000
-    course = motion.draw_story(rng, joint_ns)
-    after = simulated_camera.go_on(course, joint_ns, rng)
+    motion = sample_story(rng, joint_ns)
+    after = extend_motion(motion, joint_ns, rng)
     times = np.array([joint_ns - MS, joint_ns, joint_ns + MS])
-    np.testing.assert_allclose(course.channels(times[:2]), after.channels(times[:2]), atol=1e-6)
+    np.testing.assert_allclose(motion.channels(times[:2]), after.channels(times[:2]), atol=1e-6)
     # Nothing is faster than a saccade, which takes 30 ms or more: 0.1 in a millisecond.
     assert np.abs(np.diff(after.channels(times), axis=0)).max() < 0.1
-    np.testing.assert_array_equal(course.pose(times), after.pose(times))
+    np.testing.assert_array_equal(motion.pose(times), after.pose(times))
     later = after.channels(joint_ns + np.arange(0, 20_000, 10) * MS)
     assert later[:, : 2 * 17].max() > 0.1
 
 
-def test_a_later_part_of_a_course_is_sampled_as_finely_as_asked():
+def test_a_later_part_of_a_motion_is_sampled_as_finely_as_asked():
     rng = np.random.default_rng(6)
-    view = scene.build_scene(
+    scene = build_scene(
         rng,
-        scene.make_person(4_000_000, 1),
-        scene.draw_light(rng, 'bright'),
-        scene.full_view(SENSORS['davis346'])[0],
+        make_person(4_000_000, 1),
+        ROOM_LIGHTS.sample(rng, 'bright'),
+        full_camera(346, 260),
         np.zeros(3),
         0.4,
     )
-    course = motion.draw_story(rng, 4_000 * MS)
-    fine = scene.sample_times(view, course, 1_000 * MS, 3_000 * MS, step_px=0.2)
-    coarse = scene.sample_times(view, course, 1_000 * MS, 3_000 * MS, step_px=0.8)
+    motion = sample_story(rng, 4_000 * MS)
+    fine = render_times(scene, motion, 1_000 * MS, 3_000 * MS, step_px=0.2)
+    coarse = render_times(scene, motion, 1_000 * MS, 3_000 * MS, step_px=0.8)
     for times in (fine, coarse):
         assert (times[0], times[-1]) == (1_000 * MS, 3_000 * MS)
         assert (np.diff(times) > 0).all()
@@ -122,7 +129,7 @@ def test_a_later_part_of_a_course_is_sampled_as_finely_as_asked():
     assert len(fine) > 1.5 * len(coarse)
 
 
-def test_an_unknown_light_is_told_to_the_reader():
+def test_an_unknown_light_is_an_error_of_the_reader():
     with (
         SimulatedCamera(SimulationSettings(light='neon')) as camera,
         pytest.raises(MicroexprError, match="unknown light 'neon'"),

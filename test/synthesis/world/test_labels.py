@@ -8,25 +8,31 @@ from hypothesis import strategies as st
 from microexpr_ros import facs
 from microexpr_ros.synthesis.dataset.truth_messages import camera_matrix
 from microexpr_ros.synthesis.person import face
-from microexpr_ros.synthesis.world import labels, motion, scene
-from microexpr_ros.synthesis.world.motion import Bump
-from microexpr_ros.synthesis.world.renderer import Camera
+from microexpr_ros.synthesis.person.channels import CHANNELS
+from microexpr_ros.synthesis.person.person import make_person
+from microexpr_ros.synthesis.person.template import FACE_CENTRE
+from microexpr_ros.synthesis.world import labels
+from microexpr_ros.synthesis.world.light import ROOM_LIGHTS
+from microexpr_ros.synthesis.world.motion import Motion, UnitActivation, Wave, single
+from microexpr_ros.synthesis.world.motion_sampling import sample_clip
+from microexpr_ros.synthesis.world.renderer import PinholeCamera
+from microexpr_ros.synthesis.world.scene import build_scene
 
 SECOND = 1_000_000_000
-CAMERA = Camera(200, 160, 500.0, 8.0, (100, 80))
+CAMERA = PinholeCamera(200, 160, 500.0, 8.0, (100, 80))
 
 
-def course_of(*bumps, duration_ns=SECOND):
-    rest = motion.single(4, 0.0, duration_ns)
-    return motion.Motion(duration_ns, bumps, (), rest.head, (), rest.camera)
+def motion_of(*activations, duration_ns=SECOND):
+    rest = single(4, 0.0, duration_ns)
+    return Motion(duration_ns, activations, (), rest.head, (), rest.camera)
 
 
 @pytest.fixture(scope='module')
-def view():
-    person = scene.make_person(4_100_001, 4_100_001)
+def scene():
+    person = make_person(4_100_001, 4_100_001)
     rng = np.random.default_rng(0)
-    light = scene.draw_light(rng, 'bright')
-    return scene.build_scene(rng, person, light, CAMERA, np.array([0.0, 0.1, 0.0]), 0.3)
+    light = ROOM_LIGHTS.sample(rng, 'bright')
+    return build_scene(rng, person, light, CAMERA, np.array([0.0, 0.1, 0.0]), 0.3)
 
 
 @needs_face
@@ -52,9 +58,9 @@ def test_landmarks_are_on_the_skin_and_mirror_each_other():
 
 
 @needs_face
-def test_landmarks_follow_the_mesh_that_is_drawn(view):
-    course = course_of(Bump(26, 0, SECOND // 2, SECOND, 2 * SECOND, 1.0))
-    truth = labels.label(view, course)
+def test_landmarks_follow_the_mesh_that_is_drawn(scene):
+    motion = motion_of(UnitActivation(26, 0, SECOND // 2, SECOND, 2 * SECOND, 1.0))
+    truth = labels.label(scene, motion)
     assert truth.landmarks.shape == (1001, 68, 2)
     jaw = truth.landmarks[:, 8, 1]
     assert jaw[500] - jaw[0] > 5
@@ -65,15 +71,14 @@ def test_landmarks_follow_the_mesh_that_is_drawn(view):
 
 
 @needs_face
-def test_a_lid_lies_where_the_picture_changes_when_it_closes(view):
+def test_a_lid_lies_where_the_picture_changes_when_it_closes(scene):
     """The picture, rendered apart from the labels, darkens or brightens between the lids."""
-    blink = motion.single(45, 1.0, SECOND)
+    blink = single(45, 1.0, SECOND)
     times = np.array([0, SECOND])
-    channels, pose, shift = blink.channels(times), blink.pose(times), blink.shift(times)
-    before, after = (view.radiance(channels[k], pose[k], shift[k]) for k in range(2))
+    before, after = (scene.radiance(instant) for instant in blink.instants(times))
     changed = np.abs(after - before) > 0.1 * before.max()
     rows, columns = np.nonzero(changed)
-    eyes = labels.label(view, blink).landmarks[0, 36:48]
+    eyes = labels.label(scene, blink).landmarks[0, 36:48]
     for eye in (eyes[:6], eyes[6:]):
         low, high = eye.min(axis=0) - 3, eye.max(axis=0) + 3
         inside = (columns >= low[0]) & (columns < high[0]) & (rows >= low[1]) & (rows < high[1])
@@ -83,24 +88,24 @@ def test_a_lid_lies_where_the_picture_changes_when_it_closes(view):
 
 
 @needs_face
-def test_a_shift_of_the_picture_shifts_the_landmarks(view):
-    channels, pose = np.zeros((2, motion.CHANNELS), np.float32), np.zeros((2, 6))
-    shift = np.array([[0, 0], [0.02, -0.01]])
-    first, second = labels.project(view, channels, pose, shift)
+def test_a_shake_of_the_camera_moves_the_landmarks(scene):
+    channels, pose = np.zeros((2, CHANNELS), np.float32), np.zeros((2, 6))
+    shake = np.array([[0, 0], [0.02, -0.01]])
+    first, second = labels.project(scene, channels, pose, shake)
     np.testing.assert_allclose(second - first, np.tile([4.0, -2.0], (68, 1)), atol=1e-3)
 
 
 @needs_face
-def test_the_head_that_a_solver_finds_in_the_landmarks_is_the_one_of_the_labels(view):
+def test_the_head_that_a_solver_finds_in_the_landmarks_is_the_one_of_the_labels(scene):
     """OpenCV knows the 3D points at rest and the camera's matrix, and nothing else of ours."""
     rng = np.random.default_rng(1)
-    waves = [motion.Wave(np.array([a]), np.array([0.7]), rng.uniform(0, 6, 1)) for a in
+    waves = [Wave(np.array([a]), np.array([0.7]), rng.uniform(0, 6, 1)) for a in
              (0.1, 0.15, 0.08, 0.2, 0.3, 0.4)]  # fmt: skip
-    still = course_of()
-    truth = labels.label(view, motion.Motion(SECOND, (), (), tuple(waves), (), still.camera))
-    rig, chosen = view.person.rig, np.array(labels.LANDMARKS)
+    still = motion_of()
+    truth = labels.label(scene, Motion(SECOND, (), (), tuple(waves), (), still.camera))
+    rig, chosen = scene.person.rig, np.array(labels.LANDMARKS)
     chosen, stiff = chosen[rig.neck[chosen] == 1], rig.neck[chosen] == 1
-    joint = np.array(face.FACE_CENTRE) - [0, 0.92, 0.9]
+    joint = np.array(FACE_CENTRE) - [0, 0.92, 0.9]
     points = (rig.rest[chosen] - joint).astype(np.float64)
     # OpenCV's camera looks along z, with y down.
     flip = np.diag([1.0, -1.0, -1.0])
@@ -120,9 +125,9 @@ def test_the_head_that_a_solver_finds_in_the_landmarks_is_the_one_of_the_labels(
 
 
 @needs_face
-def test_units_and_pose_are_those_of_the_course(view):
-    course = course_of(Bump(12, 0, SECOND // 2, SECOND, 2 * SECOND, 0.3, 1.0, 0.25))
-    truth = labels.label(view, course)
+def test_units_and_pose_are_those_of_the_motion(scene):
+    motion = motion_of(UnitActivation(12, 0, SECOND // 2, SECOND, 2 * SECOND, 0.3, 1.0, 0.25))
+    truth = labels.label(scene, motion)
     unit = facs.CODES.index(12)
     np.testing.assert_array_equal(np.diff(truth.t_ns), 1_000_000)
     assert truth.intensity[-1, unit] == pytest.approx([0.3, 0.075])
@@ -132,25 +137,30 @@ def test_units_and_pose_are_those_of_the_course(view):
 
 
 def test_units_that_begin_together_are_one_movement():
-    both = Bump(6, 100, 300, 400, 500, 0.2), Bump(12, 20_000_100, 30_000_000, 1, 2 * 10**8, 0.3)
-    late = Bump(45, 10**9, 11 * 10**8, 12 * 10**8, 17 * 10**8, 1.0)
-    first, second = labels.movements(course_of(late, *both))
+    both = (
+        UnitActivation(6, 100, 300, 400, 500, 0.2),
+        UnitActivation(12, 20_000_100, 30_000_000, 1, 2 * 10**8, 0.3),
+    )
+    late = UnitActivation(45, 10**9, 11 * 10**8, 12 * 10**8, 17 * 10**8, 1.0)
+    first, second = labels.movements(motion_of(late, *both))
     assert first.codes == (6, 12)
     assert (first.onset_ns, first.apex_ns, first.offset_ns) == (100, 30_000_000, 2 * 10**8)
     assert first.peak == 0.3
     assert first.micro
     assert second.codes == (45,)
     assert not second.micro
-    assert labels.movements(course_of()) == []
+    assert labels.movements(motion_of()) == []
 
 
 @given(seed=st.integers(0, 10**6))
 def test_every_unit_that_moves_is_in_a_movement(seed):
-    course = motion.draw_clip(np.random.default_rng(seed), SECOND)
-    moves = labels.movements(course)
-    assert {c for move in moves for c in move.codes} == {bump.code for bump in course.bumps}
+    motion = sample_clip(np.random.default_rng(seed), SECOND)
+    moves = labels.movements(motion)
+    assert {c for move in moves for c in move.codes} == {
+        activation.code for activation in motion.activations
+    }
     assert all(move.onset_ns <= move.apex_ns <= move.offset_ns for move in moves)
-    if course.dominant:
+    if motion.dominant:
         assert any(
-            course.dominant in move.codes and move.onset_ns <= course.onset_ns for move in moves
+            motion.dominant in move.codes and move.onset_ns <= motion.onset_ns for move in moves
         )

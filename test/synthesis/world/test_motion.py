@@ -6,76 +6,87 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microexpr_ros import facs
-from microexpr_ros.synthesis.world import motion
+from microexpr_ros.synthesis.person.channels import CHANNELS, GAZE
 from microexpr_ros.synthesis.world.motion import (
-    CALM,
-    Bump,
+    Gaze,
     HeadTurn,
-    draw_calm,
-    draw_clip,
-    draw_story,
+    Motion,
+    UnitActivation,
+    Wave,
     single,
+)
+from microexpr_ros.synthesis.world.motion_sampling import (
+    CALM,
+    sample_calm,
+    sample_clip,
+    sample_shifted_clip,
+    sample_story,
 )
 
 SECOND = 1_000_000_000
 
 
-def test_a_bump_rises_holds_and_falls():
-    bump = Bump(12, 100, 200, 300, 400, 0.5)
-    levels = bump.level(np.array([0, 100, 150, 200, 250, 300, 350, 400, 500]))
+def test_an_activation_rises_holds_and_falls():
+    activation = UnitActivation(12, 100, 200, 300, 400, 0.5)
+    levels = activation.level(np.array([0, 100, 150, 200, 250, 300, 350, 400, 500]))
     np.testing.assert_allclose(levels, [0, 0, 0.25, 0.5, 0.5, 0.5, 0.25, 0, 0], atol=1e-12)
 
 
 def test_channels_hold_both_sides_and_intensity_the_stronger():
-    course = single(4, 0.8, SECOND)
-    (bump,) = course.bumps
-    uneven = Bump(4, bump.onset_ns, bump.apex_ns, bump.release_ns, bump.offset_ns, 0.8, 1.0, 0.25)
-    course = motion.Motion(SECOND, (uneven,), (), course.head, (), course.camera)
+    motion = single(4, 0.8, SECOND)
+    (activation,) = motion.activations
+    uneven = UnitActivation(
+        4,
+        activation.onset_ns,
+        activation.apex_ns,
+        activation.release_ns,
+        activation.offset_ns,
+        0.8,
+        1.0,
+        0.25,
+    )
+    motion = Motion(SECOND, (uneven,), (), motion.head, (), motion.camera)
     at = 2 * facs.CODES.index(4)
-    values = course.channels(np.array([SECOND]))[0]
+    values = motion.channels(np.array([SECOND]))[0]
     assert values[at : at + 2] == pytest.approx([0.8, 0.2])
-    assert course.intensity(np.array([SECOND]))[0, at // 2] == pytest.approx(0.8)
+    assert motion.intensity(np.array([SECOND]))[0, at // 2] == pytest.approx(0.8)
 
 
 def test_both_eyes_look_the_same_way():
     none = single(4, 0.0, SECOND)
-    look = motion.Gaze(0, 1000, 0.6, -0.3)
-    course = motion.Motion(SECOND, (), (look,), none.head, (), none.camera)
-    gaze = dict(zip(motion_gaze(), course.channels(np.array([2000]))[0, -8:], strict=True))
+    look = Gaze(0, 1000, 0.6, -0.3)
+    motion = Motion(SECOND, (), (look,), none.head, (), none.camera)
+    gaze = dict(zip(GAZE, motion.channels(np.array([2000]))[0, -8:], strict=True))
     assert gaze['eyeLookOutLeft'] == gaze['eyeLookInRight'] == pytest.approx(0.6)
     assert gaze['eyeLookDownLeft'] == gaze['eyeLookDownRight'] == pytest.approx(0.3)
     assert gaze['eyeLookInLeft'] == gaze['eyeLookUpLeft'] == 0
-
-
-def motion_gaze():
-    from microexpr_ros.synthesis.person.face import GAZE
-
-    return GAZE
 
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**6), slices=st.integers(80, 120))
 def test_clips_are_bounded_and_consistent(seed, slices):
     duration = slices * 10_000_000
-    course = draw_clip(np.random.default_rng(seed), duration)
+    motion = sample_clip(np.random.default_rng(seed), duration)
     times = np.arange(0, duration + 1, 5_000_000)
-    channels, intensity = course.channels(times), course.intensity(times)
-    assert channels.shape == (len(times), motion.CHANNELS)
+    channels, intensity = motion.channels(times), motion.intensity(times)
+    assert channels.shape == (len(times), CHANNELS)
     assert channels.min() >= 0
     assert channels.max() <= 1
-    assert (intensity.max(axis=0) > 0).sum() == len({bump.code for bump in course.bumps})
-    if course.dominant:
-        assert 0 <= course.onset_ns < course.apex_ns < course.offset_ns <= duration
-        level = intensity[:, facs.CODES.index(course.dominant)]
-        peak = level[np.searchsorted(times, course.apex_ns)]
-        assert peak == pytest.approx(course.amplitude, abs=0.1)
+    assert (intensity.max(axis=0) > 0).sum() == len(
+        {activation.code for activation in motion.activations}
+    )
+    if motion.dominant:
+        assert 0 <= motion.onset_ns < motion.apex_ns < motion.offset_ns <= duration
+        level = intensity[:, facs.CODES.index(motion.dominant)]
+        peak = level[np.searchsorted(times, motion.apex_ns)]
+        assert peak == pytest.approx(motion.amplitude, abs=0.1)
     else:
-        assert (course.onset_ns, course.apex_ns, course.offset_ns) == (0, 0, 0)
+        assert (motion.onset_ns, motion.apex_ns, motion.offset_ns) == (0, 0, 0)
 
 
 def test_every_unit_is_often_enough_dominant_and_micro_is_micro():
     rng = np.random.default_rng(0)
-    clips = [draw_clip(rng, SECOND) for _ in range(3000)]
+    clips = [sample_clip(rng, SECOND) for _ in range(3000)]
     dominant = Counter(clip.dominant for clip in clips)
     assert min(dominant[code] for code in facs.CODES) > 40
     assert dominant[4] > 2 * dominant[18]
@@ -87,13 +98,17 @@ def test_every_unit_is_often_enough_dominant_and_micro_is_micro():
     assert 280 < np.median(durations) < 410
     rise = np.array([clip.apex_ns - clip.onset_ns for clip in micro]) / 1e6
     assert 130 < np.median(rise) < 210
-    units = [len({bump.code for bump in clip.bumps}) for clip in micro if not clip.distractors]
+    units = [
+        len({activation.code for activation in clip.activations})
+        for clip in micro
+        if not clip.distractors
+    ]
     assert 1.25 < np.mean(units) < 1.73
 
 
 def test_a_story_goes_on_to_its_end():
-    course = draw_story(np.random.default_rng(1), 20 * SECOND)
-    active = course.intensity(np.arange(0, 20 * SECOND, SECOND // 50)).max(axis=1) > 0.03
+    motion = sample_story(np.random.default_rng(1), 20 * SECOND)
+    active = motion.intensity(np.arange(0, 20 * SECOND, SECOND // 50)).max(axis=1) > 0.03
     assert 0.2 < active.mean() < 0.95
     assert active[-250:].any()
 
@@ -101,17 +116,17 @@ def test_a_story_goes_on_to_its_end():
 def test_a_turn_of_the_head_adds_to_its_sway_and_comes_back():
     rest = single(4, 0.0, SECOND)
     turn = HeadTurn(1, 100, 200, 300, 400, 0.3)
-    wave = motion.Wave(np.array([0.1]), np.array([0.0]), np.array([np.pi / 2]))
+    wave = Wave(np.array([0.1]), np.array([0.0]), np.array([np.pi / 2]))
     head = (rest.head[0], wave, *rest.head[2:])
-    course = motion.Motion(SECOND, (), (), head, (turn,), rest.camera)
-    pose = course.pose(np.array([0, 150, 250, 500]))
+    motion = Motion(SECOND, (), (), head, (turn,), rest.camera)
+    pose = motion.pose(np.array([0, 150, 250, 500]))
     np.testing.assert_allclose(pose[:, 1], [0.1, 0.25, 0.4, 0.1])
     np.testing.assert_array_equal(np.delete(pose, 1, axis=1), 0)
 
 
 def test_all_distractors_occur_and_everybody_breathes():
     rng = np.random.default_rng(3)
-    clips = [draw_clip(rng, SECOND) for _ in range(600)]
+    clips = [sample_clip(rng, SECOND) for _ in range(600)]
     seen = Counter(name for clip in clips for name in clip.distractors)
     assert set(seen) == {'blink', 'gaze', 'talk', 'sway', 'nod', 'turn', 'shake'}
     assert all(
@@ -125,10 +140,10 @@ def test_all_distractors_occur_and_everybody_breathes():
 
 @pytest.mark.parametrize('kind', CALM)
 def test_calm_takes_have_no_expression_and_what_their_kind_says(kind):
-    course = draw_calm(np.random.default_rng(5), 5 * SECOND, kind)
-    moved = {bump.code for bump in course.bumps}
-    assert course.dominant == 0
-    turned = np.abs(np.rad2deg(course.pose(np.arange(0, 5 * SECOND, SECOND // 100))[:, :3])).max()
+    motion = sample_calm(np.random.default_rng(5), 5 * SECOND, kind)
+    moved = {activation.code for activation in motion.activations}
+    assert motion.dominant == 0
+    turned = np.abs(np.rad2deg(motion.pose(np.arange(0, 5 * SECOND, SECOND // 100))[:, :3])).max()
     expected = {
         'neutral': (set(), set()),
         'talk': ({25, 26}, {10, 18, 20, 24}),
@@ -138,3 +153,19 @@ def test_calm_takes_have_no_expression_and_what_their_kind_says(kind):
     always, perhaps = expected[kind]
     assert always <= moved <= always | perhaps
     assert (turned > 3) == (kind == 'head')
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 10**6), slices=st.integers(80, 120))
+def test_expressions_are_fainter_or_stronger_than_elsewhere_and_as_short(seed, slices):
+    duration = slices * 10_000_000
+    motion = sample_shifted_clip(np.random.default_rng(seed), duration)
+    assert facs.is_micro(motion.offset_ns - motion.onset_ns)
+    if motion.dominant not in (0, 45):
+        assert 0.03 <= motion.amplitude < 0.05 or 0.35 <= motion.amplitude < 0.5
+        times = np.arange(motion.onset_ns, motion.offset_ns, 1_000_000)
+        channels = motion.channels(times)
+        unit = facs.CODES.index(motion.dominant)
+        if motion.dominant not in (25, 26):
+            peak = channels[:, 2 * unit : 2 * unit + 2].max()
+            assert peak == pytest.approx(motion.amplitude, rel=1e-3)

@@ -1,43 +1,31 @@
-"""Text and JSON files, and the checksums by which damaged files are found."""
+"""Checksums of a folder's files, by which damage to them is found."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from microexpr_ros.atomic import atomic_target
+from microexpr_ros.atomic import write_text
 
 CHECKSUMS: Final = 'SHA256SUMS'
-"""File beside those that it vouches for, in the format of `sha256sum`."""
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file."""
-    with atomic_target(path, replace=True) as hidden:
-        hidden.write_text(text, 'utf-8')
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file."""
-    write_text(path, json.dumps(content, indent=1) + '\n')
+"""File beside those whose checksums it lists, in the format of `sha256sum`."""
 
 
 def write_checksums(folder: Path, names: Iterable[str]) -> None:
-    """Write what the files of a folder have to be from now on."""
+    """Write the checksums of files of a folder, as they are now."""
     lines = [f'{_digest(folder / name)}  {name}\n' for name in names]
     write_text(folder / CHECKSUMS, ''.join(lines))
 
 
-def vouched(folder: Path) -> list[str]:
-    """Return the files that a folder's checksums name; none if it has no checksums."""
+def listed_files(folder: Path) -> list[str]:
+    """Return the files that a folder's checksums list; none if it has no checksums."""
     return [name for name, _ in _read_checksums(folder)]
 
 
-def damaged(folder: Path) -> list[str]:
-    """Return the files that are not what the folder's checksums say, or are not there."""
+def damaged_files(folder: Path) -> list[str]:
+    """Return the files that are missing or differ from the folder's checksums."""
     return [
         name
         for name, digest in _read_checksums(folder)

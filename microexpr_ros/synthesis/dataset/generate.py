@@ -1,0 +1,295 @@
+"""Making data sets of synthetic clips, see `index` for what they are.
+
+A clip depends on the recipe and its number alone, so the bytes are the same however the work is
+shared out (on processors of one kind: others round the last bit otherwise). Persons and skins of
+different splits come from ranges of numbers that do not overlap, whatever the seed.
+
+Several jobs may fill one folder, each with its share. All that they have in common is made from
+the shards that are there, and the job that finds all of them completes the data set. Jobs without
+a common disk fill folders of their own, whose shards are then copied together: the same command
+without a share finds them, makes what is missing, and completes the data set.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.atomic import atomic_target, write_json
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.events import Events
+from microexpr_ros.events.grid import GRID, SLICE_NS, accumulate
+from microexpr_ros.events.region import Region
+from microexpr_ros.jobs import Share, run
+from microexpr_ros.synthesis.dataset import card
+from microexpr_ros.synthesis.dataset.checksums import (
+    CHECKSUMS,
+    damaged_files,
+    listed_files,
+    write_checksums,
+)
+from microexpr_ros.synthesis.dataset.clip import ARRAYS, Clip, ClipMetadata
+from microexpr_ros.synthesis.dataset.index import (
+    VERSION,
+    Index,
+    IndexEntry,
+    read_clip,
+    read_clips,
+    read_index,
+)
+from microexpr_ros.synthesis.dataset.recipe import Recipe, check_order
+from microexpr_ros.synthesis.dataset.splits import SPLITS
+from microexpr_ros.synthesis.dataset.take import Take, sample_take
+from microexpr_ros.synthesis.sensors import frame_camera
+from microexpr_ros.synthesis.sensors.filming import RenderedFrames, film
+from microexpr_ros.synthesis.sensors.frame_camera import FrameCamera
+
+SHARD_CLIPS: Final = 12
+
+TARGET_EVERY: Final = 4
+"""Slices from one ground-truth picture to the next."""
+
+_EXPOSURE_MOMENTS: Final = 5
+"""Moments of an exposure whose mean a frame shows."""
+
+_Shards = dict[Path, list[ClipMetadata]]
+
+
+def generate_clips(
+    root: Path,
+    recipe: Recipe,
+    clips: int,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+    share: Share | None = None,
+) -> Index:
+    """Make a split, or go on with one that was interrupted or is to grow.
+
+    Args:
+        root: Folder of the data set; the split's folder is made in it.
+        recipe: What decides the clips.
+        clips: How many clips the split should have.
+        workers: Processes.
+        progress: Called with the clips that are there and all clips, both of the share.
+        share: Make this part of the split only; None for all of it.
+
+    Raises:
+        MicroexprError: An option is invalid, the folder holds another recipe's clips, or
+            another split wears the same images.
+    """
+    check_order(recipe, clips, workers)
+    share = share or Share()
+    folder = root / recipe.split
+    folder.mkdir(parents=True, exist_ok=True)
+    described = recipe.to_json()
+    refuse_shared_images(root, described)
+    if (folder / 'index.json').is_file():
+        refuse_mixture(folder, read_index(root, recipe.split).recipe, described)
+    for name in damaged_files(folder):
+        (folder / name).unlink(missing_ok=True)
+    jobs = {
+        folder / f'shard-{number:05d}.npz': range(
+            number * SHARD_CLIPS, min((number + 1) * SHARD_CLIPS, clips)
+        )
+        for number in range(-(-clips // SHARD_CLIPS))
+    }
+    # The recipe stands on disk before the first shard, so that no later run mixes another in.
+    found = _publish(folder, described, jobs)
+    own = {path: numbers for n, (path, numbers) in enumerate(jobs.items()) if share.has(n)}
+    todo = {
+        path: partial(_make_shard, path, recipe, numbers)
+        for path, numbers in own.items()
+        if path not in found
+    }
+    total = sum(map(len, own.values()))
+    made = total - sum(len(own[path]) for path in todo)
+
+    def report(path: Path, metadata: list[ClipMetadata]) -> None:
+        nonlocal made
+        made += len(metadata)
+        if progress is not None:
+            progress(made, total)
+
+    if progress is not None:
+        progress(made, total)
+    if todo:
+        (folder / CHECKSUMS).unlink(missing_ok=True)
+        try:
+            run(todo, workers, report)
+        finally:
+            _publish(folder, described, jobs)
+    return read_index(root, recipe.split)
+
+
+def refuse_shared_images(root: Path, recipe: dict[str, Any]) -> None:
+    """Check that no image of a recipe is worn in another split of the data set.
+
+    Raises:
+        MicroexprError: The images were shared out anew, as some came or went in between.
+    """
+    own = set(recipe['photographs'].values())
+    for split in SPLITS:
+        for path in (root / split / 'index.json', root / split / 'bags' / 'recipe.json'):
+            if split == recipe['split'] or not path.is_file():
+                continue
+            content = json.loads(path.read_text())
+            theirs = content.get('recipe', content).get('photographs', {})
+            both = [name for name, digest in theirs.items() if digest in own]
+            if both:
+                raise MicroexprError(
+                    f'{", ".join(both)} would be in the splits {split} and {recipe["split"]}: '
+                    'make all splits with the same --skin-dir, without copies in it'
+                )
+
+
+def refuse_mixture(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Check that what a folder holds was made by the recipe that is wanted.
+
+    Raises:
+        MicroexprError: It was made by another one.
+    """
+    names = [name for name in wanted if found.get(name) != wanted[name]]
+    if names:
+        difference = ', '.join(
+            f'{name} {found.get(name)!r} instead of {wanted[name]!r}' for name in names
+        )
+        raise MicroexprError(
+            f'{folder} holds clips of another recipe ({difference}): '
+            'choose another --out or delete it'
+        )
+
+
+def make_clip(recipe: Recipe, index: int) -> Clip:
+    """Make one clip; about a second."""
+    take = sample_take(recipe, index)
+    slices = take.motion.duration_ns // SLICE_NS
+    times, pictures, parts = [], [], []
+    for sample in film(take.scene, take.motion, take.sensor.parameters, take.rng, recipe.step_px):
+        times.append(sample.t_ns)
+        pictures.append(cv2.resize(sample.picture, (GRID, GRID), interpolation=cv2.INTER_AREA))
+        parts.append(sample.events)
+    rendered = RenderedFrames(np.array(times, np.int64), np.stack(pictures).astype(np.float32))
+
+    height, width = sample.picture.shape
+    camera = frame_camera.auto_expose(rendered.pictures[0])
+    frames, frame_slice = _take_frames(take, camera, rendered)
+    target_slice = np.arange(TARGET_EVERY - 1, slices, TARGET_EVERY, dtype=np.int32)
+    sharp = np.stack([rendered.at(int(t)) for t in _slice_ends(target_slice)])
+    return Clip(
+        **asdict(take.metadata),
+        pixels_per_cell=width * height / GRID**2,
+        counts=_count_events(Events.concatenate(parts), width, height, slices),
+        sides=take.motion.sides(_slice_ends(np.arange(slices))),
+        frames=frames,
+        frame_slice=frame_slice,
+        target=frame_camera.encode(np.asarray(sharp / camera.white_lux, np.float32)),
+        target_slice=target_slice,
+    )
+
+
+def _slice_ends(slices: NDArray[np.signedinteger]) -> NDArray[np.int64]:
+    return (slices.astype(np.int64) + 1) * SLICE_NS
+
+
+def _count_events(events: Events, width: int, height: int, slices: int) -> NDArray[np.uint8]:
+    counts = np.zeros((slices, 2, GRID, GRID), np.uint8)
+    cuts = np.searchsorted(events.t, np.arange(slices + 1) * SLICE_NS)
+    for number in range(slices):
+        inside = events[int(cuts[number]) : int(cuts[number + 1])]
+        accumulate(inside, Region(0, 0, width, height), counts[number])
+    return counts
+
+
+def _take_frames(
+    take: Take, camera: FrameCamera, rendered: RenderedFrames
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Return the frames of a take and the slice in which each was complete."""
+    period_ns = int(1e9 / camera.rate_hz)
+    # Frames and slices are not synchronized: the phase between them is random.
+    first_ns = camera.exposure_ns + int(take.rng.integers(period_ns))
+    close_ns = np.arange(first_ns, take.motion.duration_ns, period_ns, dtype=np.int64)
+    frames = np.empty((len(close_ns), GRID, GRID), np.uint8)
+    for k, close in enumerate(close_ns.tolist()):
+        open_ns = close - camera.exposure_ns
+        times = frame_camera.exposure_times(camera, open_ns, _EXPOSURE_MOMENTS)
+        flicker = frame_camera.exposure_times(camera, open_ns, frame_camera.GAIN_MOMENTS)
+        gain = take.scene.light.gain(flicker).mean()
+        mean = frame_camera.average([rendered.at(t) for t in times.tolist()], gain)
+        frames[k] = frame_camera.expose(camera, mean, take.rng)
+    return frames, (close_ns // SLICE_NS).astype(np.int32)
+
+
+def _make_shard(path: Path, recipe: Recipe, numbers: range) -> list[ClipMetadata]:
+    # As many processes as cores each make one.
+    cv2.setNumThreads(1)
+    clips = [make_clip(recipe, number) for number in numbers]
+    metadata = [clip.metadata for clip in clips]
+    arrays = {f'{clip.index:06d}-{name}': getattr(clip, name) for clip in clips for name in ARRAYS}
+    text = json.dumps([one.to_json() for one in metadata])
+    arrays['metadata'] = np.frombuffer(text.encode(), np.uint8)
+    with atomic_target(path, replace=True) as hidden:
+        np.savez_compressed(hidden, allow_pickle=False, **arrays)
+    return metadata
+
+
+def _publish(folder: Path, recipe: dict[str, Any], jobs: dict[Path, range]) -> _Shards:
+    """Write what follows from the shards that are there, and return their metadata."""
+    found = _survey(jobs, recipe['seed'], {})
+    while True:
+        _write_index(folder, recipe, found, complete=len(found) == len(jobs))
+        # Another job may have added a shard and an index that this older one just replaced.
+        # Every job surveys again after it wrote, so the last index has all shards.
+        now = _survey(jobs, recipe['seed'], found)
+        if now.keys() == found.keys():
+            break
+        found = now
+    names = [path.name for path in found]
+    if len(found) == len(jobs) and listed_files(folder) != names:
+        index = read_index(folder.parent, folder.name)
+        sizes = (
+            (len(clip.counts) * SLICE_NS * 1e-9, int(clip.counts.sum(dtype=np.int64)))
+            for clip in read_clips(index)
+        )
+        first = [read_clip(index, number) for number in range(min(len(index), SHARD_CLIPS))]
+        card.write(folder, recipe, index.clips, sizes, [card.draw_clip(clip) for clip in first])
+        card.write_overview(folder.parent)
+        write_checksums(folder, names)
+    return found
+
+
+def _survey(jobs: dict[Path, range], seed: int, known: _Shards) -> _Shards:
+    """Return the metadata of the shards that hold the right clips, without reading known ones."""
+    found = {}
+    for path, numbers in jobs.items():
+        metadata = known.get(path) or _read_metadata(path)
+        if [(clip.index, clip.seed) for clip in metadata] == [(n, seed) for n in numbers]:
+            found[path] = metadata
+    return found
+
+
+def _read_metadata(path: Path) -> list[ClipMetadata]:
+    if not path.is_file():
+        return []
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            content = json.loads(archive['metadata'].tobytes())
+            return [ClipMetadata.from_json(clip) for clip in content]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        # A shard that cannot be read is made again.
+        return []
+
+
+def _write_index(folder: Path, recipe: dict[str, Any], found: _Shards, complete: bool) -> None:
+    entries = [IndexEntry(clip, path.name) for path in found for clip in found[path]]
+    clips = [entry.to_json() for entry in entries]
+    content = {'version': VERSION, 'recipe': recipe, 'complete': complete, 'clips': clips}
+    write_json(folder / 'index.json', content)

@@ -1,0 +1,97 @@
+"""What decides the clips of a split."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.synthesis.dataset.splits import SPLITS
+from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
+from microexpr_ros.synthesis.world.timing import STEP_PX
+
+GENERATOR: Final = '0.3'
+"""Changes whenever the same seed gives other clips; a data set is never mixed from two."""
+
+MAX_CLIPS: Final = 1_000_000
+"""Most clips of a split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What decides a split's clips.
+
+    Attributes:
+        split: train, val, test, shift or calm.
+        seed: any whole number from 0.
+        sensor: davis346, vga, hd or random.
+        light: bright, dim, side, flicker or random; in the split shift night, flicker120,
+            moving or random.
+        photographs: skins in the mesh's UV map that half of the persons wear; none: all skins
+            are procedural.
+        step_px: farthest that anything moves between two rendered samples, px, up to 1. At 1 a
+            clip takes half the time that it takes at `STEP_PX`, and has slightly fewer events.
+    """
+
+    split: str = 'train'
+    seed: int = 0
+    sensor: str = 'random'
+    light: str = 'random'
+    photographs: tuple[Path, ...] = ()
+    step_px: float = STEP_PX
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as JSON, with the version of the generator.
+
+        Photographs are given by name and hash, as paths differ from machine to machine.
+        """
+        photographs = {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            for path in self.photographs
+        }
+        return {**asdict(self), 'generator': GENERATOR, 'photographs': photographs}
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Check that a recipe can be made.
+
+    Raises:
+        MicroexprError: An option is invalid.
+    """
+    _check_choice('split', recipe.split, tuple(SPLITS))
+    split = SPLITS[recipe.split]
+    _check_choice('sensor', recipe.sensor, (*SENSORS, 'random'))
+    _check_choice('light', recipe.light, (*split.lights.names, 'random'))
+    if not 0.1 <= recipe.step_px <= 1:
+        raise MicroexprError(
+            f'--step-px {recipe.step_px:g} must be 0.1 to 1: farther apart, samples are not '
+            'joined by straight lines'
+        )
+    if recipe.seed < 0:
+        raise MicroexprError(f'--seed {recipe.seed} is too small: give at least 0')
+    if recipe.photographs and not split.wears_photographs:
+        raise MicroexprError(
+            f'--skin-dir with {len(recipe.photographs)} images does not go with --split '
+            f'{recipe.split}, as every image belongs to another split: leave it out'
+        )
+
+
+def check_order(recipe: Recipe, clips: int, workers: int) -> None:
+    """Check a recipe, how many clips of it are wanted, and by how many processes.
+
+    Raises:
+        MicroexprError: An option is invalid.
+    """
+    check_recipe(recipe)
+    for name, number in (('clips', clips), ('workers', workers)):
+        if number < 1:
+            raise MicroexprError(f'--{name} {number} is too small: give at least 1')
+    if clips > MAX_CLIPS:
+        raise MicroexprError(f'--clips {clips} is too many: a split has at most {MAX_CLIPS}')
+
+
+def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise MicroexprError(f'--{name} {value!r} is unknown: choose {", ".join(allowed)}')
