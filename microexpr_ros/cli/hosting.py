@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from microexpr_ros.ros.lifecycle import MicroexprNode
 
-Node = TypeVar('Node', bound='MicroexprNode')
+Node = TypeVar('Node', bound='MicroexprNode[Any]')
 
 
 def host(
@@ -32,14 +32,14 @@ def host(
     from rich.live import Live
     from rich.text import Text
 
-    from microexpr_ros.ros.lifecycle import serve
-    from microexpr_ros.ros.listening import Listener
     from microexpr_ros.ros.parameters import overrides
+    from microexpr_ros.ros.process import run_nodes
+    from microexpr_ros.ros.subscriptions import SubscriptionThread
 
     hosted: list[Node] = []
 
-    def make(listener: Listener) -> list[Node]:
-        hosted.append(kind(listener, parameter_overrides=overrides(parameters)))
+    def make(thread: SubscriptionThread) -> list[Node]:
+        hosted.append(kind(thread, parameter_overrides=overrides(parameters)))
         return hosted
 
     def line() -> Text:
@@ -56,7 +56,7 @@ def host(
         redirect_stderr=False,
     ):
         try:
-            serve(make, list(args))
+            run_nodes(make, list(args))
         except SystemExit as end:
             code = end.code
     return (hosted[0] if hosted else None), code

@@ -65,7 +65,7 @@ class World:
     def close(self):
         for node in self.nodes:
             node.stop()
-            node.listener.close()
+            node.subscription_thread.close()
         self.executor.shutdown()
         for node in self.nodes:
             node.destroy_node()

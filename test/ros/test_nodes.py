@@ -222,14 +222,14 @@ def test_reset_clears_the_state(world):
 def test_a_stall_loses_no_slice(world):
     classifier = world.add(ActionUnitClassifierNode, autostart=False)
     synchronizer = world.add(SynchronizerNode, autostart=False, region=REGION)
-    synchronizer.listener = classifier.listener
+    synchronizer.subscription_thread = classifier.subscription_thread
     for node in (classifier, synchronizer):
         assert node.trigger_configure().name == 'SUCCESS'
         assert node.trigger_activate().name == 'SUCCESS'
     units = collect(world, ActionUnitArray, 'au_predictions', qos.RESULTS)
     packets = [packet_to_message(packet) for packet in some_packets(1900)]
     more = feed(world, [])
-    with classifier.listener.lock:
+    with classifier.subscription_thread.lock:
         more(packets)
     world.until(lambda: synchronizer.diagnose().values.get('slices', 0) >= 189)
     world.until(lambda: classifier.diagnose().values.get('slices', 0) >= 189)

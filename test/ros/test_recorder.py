@@ -166,7 +166,7 @@ def test_bursts_are_recorded_as_a_whole(world, record):
     late = publisher(world, '/late', QoSProfile(depth=1000))
     node = record(topics=['/early', '/late'])
     world.until(lambda: late.get_subscription_count() > 0)
-    with node.listener.lock:  # Nobody takes what comes meanwhile.
+    with node.subscription_thread.lock:  # Nobody takes what comes meanwhile.
         for number in range(900):
             late.publish(String(data=str(number)))
     world.until(lambda: node.recording.progress().messages == {'/early': 1500, '/late': 900})

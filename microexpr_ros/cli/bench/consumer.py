@@ -23,7 +23,7 @@ from microexpr_ros.events import codecs
 from microexpr_ros.events.events import Events
 from microexpr_ros.ros import environment, qos
 from microexpr_ros.ros.conversions import to_ns
-from microexpr_ros.ros.listening import Listener
+from microexpr_ros.ros.subscriptions import SubscriptionThread
 
 _QUIET_NS: Final = 1_000_000_000
 
@@ -98,9 +98,9 @@ def main(topic: str) -> None:
     environment.prepare()
     codecs.compile_kernels()
     sum_columns(Events.empty())
-    consumer, listener, context = Consumer(), Listener(), Context()
+    consumer, thread, context = Consumer(), SubscriptionThread(), Context()
     context.init()
-    reader = listener.subscribe(
+    subscriptions = thread.subscribe(
         rclpy.create_node('consumer', context=context),
         (
             (EventPacket, topic, consumer.take_packet, qos.EVENTS),
@@ -111,8 +111,8 @@ def main(topic: str) -> None:
     sys.stdin.read()
     while time.monotonic_ns() - (consumer.arrivals_ns or [0])[-1] < _QUIET_NS:
         time.sleep(0.1)
-    listener.unsubscribe(reader)
-    listener.close()
+    thread.unsubscribe(subscriptions)
+    thread.close()
     context.try_shutdown()
     print(json.dumps(consumer.report()))
 

@@ -11,14 +11,15 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.context import Context
 from sensor_msgs.msg import Image
 
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
 from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
-from microexpr_ros.ros import qos
+from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import to_ns
 from microexpr_ros.ros.estimates import message_to_estimate
-from microexpr_ros.ros.listening import Listener
+from microexpr_ros.ros.subscriptions import SubscriptionThread
 
 
 @dataclass
@@ -60,19 +61,19 @@ class Observer:
     def __init__(self, draw: Callable[[Any], None]) -> None:
         self.seen = Observation()
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._context = rclpy.Context()
+        self._context = Context()
         self._context.init()
         self._node = rclpy.create_node('microexpr_demo', context=self._context)
         self._error: Exception | None = None
-        self._listener = Listener()
-        self._reader = self._listener.subscribe(
+        self._thread = SubscriptionThread()
+        self._subscriptions = self._thread.subscribe(
             self._node,
             (
-                (AlignedEvents, 'aligned_events', self._on_slice, qos.SLICES),
-                (ActionUnitArray, 'au_predictions', self._on_units, qos.RESULTS),
-                (MicroExpression, 'micro_expressions', self._on_expression, qos.RESULTS),
-                (Image, 'reconstruction/image', self._on_image, qos.RESULTS),
-                (DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.RESULTS),
+                (AlignedEvents, topics.ALIGNED_EVENTS, self._on_slice, qos.SLICES),
+                (ActionUnitArray, topics.ACTION_UNITS, self._on_units, qos.RESULTS),
+                (MicroExpression, topics.MICRO_EXPRESSIONS, self._on_expression, qos.RESULTS),
+                (Image, topics.RECONSTRUCTION, self._on_image, qos.RESULTS),
+                (DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, qos.RESULTS),
             ),
             self._failed,
         )
@@ -82,8 +83,8 @@ class Observer:
     def close(self) -> Observation:
         """Stop listening, finish drawing and return what was seen."""
         time.sleep(0.2)
-        self._listener.unsubscribe(self._reader)
-        self._listener.close()
+        self._thread.unsubscribe(self._subscriptions)
+        self._thread.close()
         self._node.destroy_node()
         self._context.try_shutdown()
         self._queue.put(None)

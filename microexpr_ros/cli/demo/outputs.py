@@ -125,13 +125,15 @@ def write_timeline(path: Path, seen: Observation, title: str) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     rows = len(facs.CODES)
-    axes.fill_between(time_s, -depth - 0.6, rows, where=moving, color='#e3e6ea', lw=0)
+    axes.fill_between(time_s, -depth - 0.6, rows, where=moving.tolist(), color='#e3e6ea', lw=0)
     for row, code in enumerate(facs.CODES):
         base = rows - 1 - row
         trace = base + 0.95 * np.minimum(intensity[:, row] / FULL_ROW, 1.0)
         axes.axhline(base, color='#c3c8cf', lw=0.5)
         axes.plot(time_s, trace, color='#35618f', lw=0.9)
-        axes.fill_between(time_s, base, trace, where=active[:, row], color='#f2a33a', lw=0)
+        axes.fill_between(
+            time_s, base, trace, where=active[:, row].tolist(), color='#f2a33a', lw=0
+        )
         _label(axes, base + 0.1, f'{code}  {facs.NAMES[code]}')
     for expression, lane in zip(seen.expressions, lanes, strict=True):
         onset_s, offset_s = ((stamp_ns - start_ns) / 1e9 for stamp_ns in _span(expression))

@@ -1,17 +1,18 @@
-"""Process `pipeline`: any set of the nodes in one process, for robots with few cores."""
+"""Node `pipeline`: hosts any of the other nodes in one process, for robots with few cores."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros.diagnostics import Diagnosis
-from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, serve
-from microexpr_ros.ros.listening import Listener
+from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
+from microexpr_ros.ros.process import run_nodes
+from microexpr_ros.ros.subscriptions import SubscriptionThread
 
 NODES = {
     'event_camera': 'EventCameraNode',
@@ -36,11 +37,11 @@ class PipelineParameters(NodeParameters):
     )
 
 
-class PipelineNode(MicroexprNode):
+class PipelineNode(MicroexprNode[PipelineParameters]):
     """Decide which nodes the process hosts."""
 
     name = 'pipeline'
-    Parameters: ClassVar[type[NodeParameters]] = PipelineParameters
+    Parameters = PipelineParameters
 
     def configure(self) -> None:
         """Check the names."""
@@ -52,29 +53,29 @@ class PipelineNode(MicroexprNode):
             )
 
     def diagnose(self) -> Diagnosis:
-        """Tell which nodes are hosted."""
+        """Return which nodes are hosted."""
         return Diagnosis(values={'nodes': ', '.join(self.parameters.nodes)})
 
 
-def make(name: str, listener: Listener) -> MicroexprNode:
-    """Make one of the hosted nodes; they share the thread that takes the data."""
+def make_node(name: str, thread: SubscriptionThread) -> MicroexprNode[Any]:
+    """Make one of the hosted nodes."""
     module = importlib.import_module(f'microexpr_ros.ros.nodes.{name}')
-    node: MicroexprNode = getattr(module, NODES[name])(listener)
+    node: MicroexprNode[Any] = getattr(module, NODES[name])(thread)
     return node
 
 
-def make_all(listener: Listener) -> Iterator[MicroexprNode]:
-    """Make the node that decides, and then those that it names."""
-    host = PipelineNode(listener)
+def make_nodes(thread: SubscriptionThread) -> Iterator[MicroexprNode[Any]]:
+    """Make the host, and then the nodes that its parameters name."""
+    host = PipelineNode(thread)
     yield host
-    # Sinks before sources, so that nothing is sent before it can be heard.
+    # Sinks before sources, so that no first message is lost.
     for name in sorted(host.parameters.nodes, key=list(NODES).index, reverse=True):
-        yield make(name, listener)
+        yield make_node(name, thread)
 
 
 def main() -> None:
     """Run the process."""
-    serve(make_all)
+    run_nodes(make_nodes)
 
 
 if __name__ == '__main__':
