@@ -104,7 +104,9 @@ def _play(
 
     from microexpr_ros.cli.demo.observer import Observer
     from microexpr_ros.cli.demo.outputs import Video, live_table
+    from microexpr_ros.ros.process import interrupt_once
 
+    interrupt_once()
     video = Video(scratch / 'demo.mp4')
     observer = Observer(video.show)
     with (scratch / 'pipeline.log').open('w+') as log:
@@ -129,8 +131,8 @@ def _play(
             if process.poll() is None:
                 process.terminate()
                 process.wait()
-        seen = observer.close()
-        video.close()
+            seen = observer.close()
+            video.close()
         log.seek(0)
         lines = log.read().splitlines()
     if process.returncode:
