@@ -83,7 +83,8 @@ def interrupt_once() -> None:
     """
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)
+        # Not SIG_IGN: Python complains about a signal that arrives while it sets that.
+        signal.signal(number, lambda *_: None)
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)

@@ -29,7 +29,7 @@ class Scene:
     def __init__(self, world, **parameters):
         self.world = world
         self.node = world.add(ActionUnitClassifierNode, **parameters)
-        tester = world.plain()
+        tester = world.tester
         self.units, self.raw, self.stale = [], [], []
         for topic, seen in (('au_predictions', self.units), ('au_predictions/raw', self.raw)):
             tester.create_subscription(

@@ -22,13 +22,6 @@ from microexpr_ros.ros.nodes.synchronizer import SynchronizerNode
 MS = 1_000_000
 
 
-def collect(world, kind, topic, profile):
-    received = []
-    node = world.plain(f'listener_{len(world.executor.get_nodes())}')
-    subscription = node.create_subscription(kind, topic, received.append, profile)
-    return received, lambda: node.destroy_subscription(subscription)
-
-
 class CounterCamera(Camera):
     """Sends an event each 0.1 ms of real time and a frame each 10 ms; fails when told to."""
 
@@ -83,8 +76,8 @@ def usb(monkeypatch):
 
 def test_what_the_camera_sees_is_published(world, usb):
     usb.append(CounterCamera())
-    packets, _ = collect(world, EventPacketMessage, 'event_camera/events', qos.EVENTS)
-    images, _ = collect(world, Image, 'event_camera/image_raw', qos.FRAMES)
+    packets = world.collect(EventPacketMessage, 'event_camera/events', qos.EVENTS)
+    images = world.collect(Image, 'event_camera/image_raw', qos.FRAMES)
     node = world.add(EventCameraNode, frame_id='face_camera')
     node.start()
     world.until(lambda: len(packets) > 60 and len(images) > 10)
@@ -127,7 +120,7 @@ def test_nothing_is_encoded_while_nobody_listens(world, usb, monkeypatch):
     assert not pieces
     assert node.diagnose().message == 'nobody listens'
     assert node.diagnose().values['events'] > 0
-    packets, leave = collect(world, EventPacketMessage, 'event_camera/events', qos.EVENTS)
+    packets = world.collect(EventPacketMessage, 'event_camera/events', qos.EVENTS)
     world.until(lambda: len(packets) > 10)
     # Whoever comes late can decode from the first packet on.
     late = decoder('evt3', 48, 64)
@@ -135,7 +128,7 @@ def test_nothing_is_encoded_while_nobody_listens(world, usb, monkeypatch):
     assert len(events) > 0
     assert late.undated == 0
     assert packets[0].seq == 0
-    leave()
+    packets.stop()
     world.until(lambda: node.diagnose().message == 'nobody listens')
     world.run(0.1)
     encoded = len(pieces)
@@ -146,7 +139,7 @@ def test_nothing_is_encoded_while_nobody_listens(world, usb, monkeypatch):
 def test_a_camera_is_waited_for_and_a_lost_one_too(world, usb):
     node = world.add(EventCameraNode)
     node.start()
-    packets, _ = collect(world, EventPacketMessage, 'event_camera/events', qos.EVENTS)
+    packets = world.collect(EventPacketMessage, 'event_camera/events', qos.EVENTS)
     world.run(0.2)
     diagnosis = node.diagnose()
     assert (diagnosis.level, diagnosis.message) == (WARN, 'waiting for the camera')
@@ -168,7 +161,7 @@ def test_a_camera_is_waited_for_and_a_lost_one_too(world, usb):
 def test_slices_go_on_after_a_camera_was_plugged_in_again(world, usb):
     region = [0, 0, 64, 48]
     world.add(SynchronizerNode, region=region).start()
-    slices, _ = collect(world, AlignedEvents, 'aligned_events', qos.SLICES)
+    slices = world.collect(AlignedEvents, 'aligned_events', qos.SLICES)
     node = world.add(EventCameraNode)
     node.start()
     first, second = CounterCamera(), CounterCamera()
@@ -194,7 +187,7 @@ def test_a_camera_goes_on_when_its_clock_is_set_back(world, usb):
     camera.began_ns -= 100 * 1000 * MS
     camera.sent, camera.frames = 1_000_000, 10_000
     usb.append(camera)
-    packets, _ = collect(world, EventPacketMessage, 'event_camera/events', qos.EVENTS)
+    packets = world.collect(EventPacketMessage, 'event_camera/events', qos.EVENTS)
     node = world.add(EventCameraNode)
     node.start()
     world.until(lambda: len(packets) > 20)
@@ -248,7 +241,7 @@ def test_a_recording_stands_in_for_a_camera(world, tmp_path):
     table['x'], table['y'] = random.integers(0, 640, 4000), random.integers(0, 480, 4000)
     path = tmp_path / 'face.npy'
     np.save(path, table)
-    packets, _ = collect(world, EventPacketMessage, 'event_camera/events', qos.EVENTS)
+    packets = world.collect(EventPacketMessage, 'event_camera/events', qos.EVENTS)
     node = world.add(EventCameraNode, path=str(path), sensor='640x480', time_unit='s')
     node.start()
     world.until(lambda: len(packets) > 120)
@@ -308,8 +301,8 @@ def test_a_live_camera_that_is_not_connected_is_waited_for(world, driver, librar
     importlib.util.find_spec('anny') is None, reason='the face model (anny) is not installed'
 )
 def test_the_simulated_face_needs_no_camera(world):
-    packets, _ = collect(world, EventPacketMessage, 'event_camera/events', qos.EVENTS)
-    images, _ = collect(world, Image, 'event_camera/image_raw', qos.FRAMES)
+    packets = world.collect(EventPacketMessage, 'event_camera/events', qos.EVENTS)
+    images = world.collect(Image, 'event_camera/image_raw', qos.FRAMES)
     node = world.add(EventCameraNode, driver='simulated', seed=2)
     node.start()
     world.until(lambda: len(packets) > 100 and len(images) > 10, seconds=60)
