@@ -9,7 +9,7 @@ from sensor_msgs.msg import Image
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.cameras import Batch, Camera, CameraAbsentError, CameraLostError
-from microexpr_ros.events.codecs import decoder
+from microexpr_ros.events.codecs import decoder, warm_up
 from microexpr_ros.events.events import Events, Frame
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.cameras import EventCameraParameters, opener
@@ -62,6 +62,8 @@ class CounterCamera(Camera):
 @pytest.fixture
 def usb(monkeypatch):
     """The cameras that are connected, one after the other; None for a time without one."""
+    # Before their clocks run: a busy machine takes seconds to load the kernels.
+    warm_up().join()
     found = []
 
     def open_camera():
