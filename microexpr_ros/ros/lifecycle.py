@@ -223,9 +223,9 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         self.on_teardown(end)
 
     def on_teardown(self, action: Callable[[], object]) -> None:
-        """Do something when what is being set up now is taken down, last come first served.
+        """Register what to do when the node is taken down, in reverse order of registration.
 
-        That is at cleanup for what `configure` sets up, at deactivation for the rest.
+        Registered in `configure`, it is done at cleanup; registered later, at deactivation.
         """
         stack = self._until_deactivation if self._configured else self._until_cleanup
         stack.callback(action)

@@ -23,7 +23,7 @@ MS = 1_000_000
 
 
 class CounterCamera(Camera):
-    """Sends an event each 0.1 ms of real time and a frame each 10 ms; fails when told to."""
+    """Sends an event each 0.1 ms of real time and a frame each 10 ms; fails once it is `gone`."""
 
     def __init__(self):
         self.model, self.serial, self.height, self.width = 'counter', '12', 48, 64

@@ -38,7 +38,7 @@ def some_events(duration_ms, rate_per_ms=20, seed=0):
     random = np.random.default_rng(seed)
     count = duration_ms * rate_per_ms
     return Events(
-        # EVT3 tells whole microseconds.
+        # EVT3 has whole microseconds.
         np.sort(random.integers(0, duration_ms * 1000, count)) * 1000,
         random.integers(100, 356, count).astype(np.uint16),
         random.integers(50, 306, count).astype(np.uint16),

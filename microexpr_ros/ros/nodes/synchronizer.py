@@ -89,7 +89,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         )
 
     def _on_silence(self) -> None:
-        # While packets come, they tell the time; only silence is measured by the clock.
+        # The packets carry the time; only while none arrive, the node's clock is used.
         if self._synchronizer is not None:
             for aligned in self._synchronizer.advance(self.get_clock().now().nanoseconds):
                 self._publish(aligned)
@@ -129,7 +129,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._publisher.publish(aligned_to_message(aligned, self._frame_id, self._lost))
 
     def diagnose(self) -> Diagnosis:
-        """Tell rates, losses and how well the clocks are tied."""
+        """Return rates, losses and how well the sensor's clock is known."""
         if self._synchronizer is None or self._decoder is None:
             return Diagnosis(WARN, 'waiting for event packets')
         clock = self._synchronizer.clock.estimate
