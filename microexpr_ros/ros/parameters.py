@@ -37,6 +37,7 @@ ARRAYS = {
 
 
 def parameter(
+    # As with dataclasses.field: its type is that of the default, which mypy cannot express.
     default: Any,
     description: str,
     *,

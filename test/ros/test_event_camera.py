@@ -120,7 +120,7 @@ def test_nothing_is_encoded_while_nobody_listens(world, usb, monkeypatch):
     node.start()
     world.until(lambda: camera.reads > 100)
     assert not pieces
-    assert node.diagnose().message == 'nobody listens'
+    assert node.diagnose().message == 'nobody subscribes'
     assert node.diagnose().values['events'] > 0
     packets = world.collect(EventPacketMessage, 'event_camera/events', qos.EVENTS)
     world.until(lambda: len(packets) > 10)
@@ -131,7 +131,7 @@ def test_nothing_is_encoded_while_nobody_listens(world, usb, monkeypatch):
     assert late.undated == 0
     assert packets[0].seq == 0
     packets.stop()
-    world.until(lambda: node.diagnose().message == 'nobody listens')
+    world.until(lambda: node.diagnose().message == 'nobody subscribes')
     world.run(0.1)
     encoded = len(pieces)
     world.run(0.1)
@@ -207,7 +207,7 @@ def test_a_camera_goes_on_when_its_clock_is_set_back(world, usb):
     assert np.ptp(stamps) < 20 * 1000 * MS
 
 
-def test_losses_and_delays_are_told(world, usb):
+def test_losses_and_delays_are_warnings(world, usb):
     camera = CounterCamera()
     usb.append(camera)
     node = world.add(EventCameraNode)
@@ -218,7 +218,7 @@ def test_losses_and_delays_are_told(world, usb):
     world.run(0.05)
     diagnosis = node.diagnose()
     assert diagnosis.level == WARN
-    assert diagnosis.message == 'something was lost before it came here'
+    assert diagnosis.message == 'the camera lost data'
     assert diagnosis.values['lost'] == 3
     assert node.diagnose().level == OK
     camera.lag_ns = 700 * MS

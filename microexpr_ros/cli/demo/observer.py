@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeAlias
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -29,11 +29,11 @@ class Observation:
     Attributes:
         estimates: one per message on `au_predictions` but the STALE ones, in order.
         arrivals_ns: steady time at which each estimate came.
-        latencies_ns: what each estimate says of its latency; 0 if unknown.
+        latencies_ns: latency that each estimate reports; 0 if unknown.
         expressions: messages on `micro_expressions`.
         slices: number of messages on `aligned_events`.
         events: events of all slices inside the region.
-        lost_packets: as the last slice tells.
+        lost_packets: number in the last slice.
         images: number of messages on `reconstruction/image`.
         diagnostics: last values of each node, by node and name.
         model: name of the network.
@@ -51,16 +51,20 @@ class Observation:
     model: str = ''
 
 
+Item: TypeAlias = AlignedEvents | ActionUnitEstimate | Image
+"""What the demo draws."""
+
+
 class Observer:
-    """Listen to the pipeline until it is closed.
+    """Subscribe to what the pipeline publishes, until it is closed.
 
     Args:
         draw: called on a thread of its own with every slice, estimate and image, in order.
     """
 
-    def __init__(self, draw: Callable[[Any], None]) -> None:
+    def __init__(self, draw: Callable[[Item], None]) -> None:
         self.seen = Observation()
-        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self._context = Context()
         self._context.init()
         self._node = rclpy.create_node('microexpr_demo', context=self._context)
@@ -81,7 +85,7 @@ class Observer:
         self._drawer.start()
 
     def close(self) -> Observation:
-        """Stop listening, finish drawing and return what was seen."""
+        """Unsubscribe, finish drawing and return what was seen."""
         time.sleep(0.2)
         self._thread.unsubscribe(self._subscriptions)
         self._thread.close()
@@ -96,7 +100,7 @@ class Observer:
     def _failed(self, error: Exception) -> None:
         self._error = error
 
-    def _draw(self, draw: Callable[[Any], None]) -> None:
+    def _draw(self, draw: Callable[[Item], None]) -> None:
         while (item := self._queue.get()) is not None:
             draw(item)
 

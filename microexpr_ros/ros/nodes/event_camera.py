@@ -135,11 +135,11 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
         elif camera is None:
             level, message = WARN, 'waiting for the camera'
         elif is_losing:
-            level, message = WARN, 'something was lost before it came here'
+            level, message = WARN, 'the camera lost data'
         elif lag_ns > MAX_LAG_NS:
             level, message = WARN, f'the camera is {lag_ns / 1e9:.1f} s late'
         else:
-            level, message = OK, 'sending' if self._has_subscribers else 'nobody listens'
+            level, message = OK, 'sending' if self._has_subscribers else 'nobody subscribes'
         return Diagnosis(
             level,
             message,
