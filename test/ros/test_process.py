@@ -73,6 +73,28 @@ def test_further_interrupts_do_not_disturb_the_end(start, tmp_path, command, pau
     assert bags.describe(path).complete
 
 
+PIPELINE = 'from microexpr_ros.ros.nodes.pipeline import main; main()'
+
+
+@pytest.mark.parametrize('autostart', ['true', 'false'])
+def test_the_pipeline_hosts_the_nodes_that_it_names(start, world, autostart):
+    given = ('-p', 'pipeline:nodes:=[overlay]', '-p', f'pipeline:autostart:={autostart}')
+    process = start(PIPELINE, '--ros-args', *given)
+    world.until(lambda: 'overlay' in world.tester.get_node_names() or process.poll(), seconds=60)
+    process.send_signal(signal.SIGINT)
+    _, log = process.communicate(timeout=30)
+    assert process.returncode == 0, log
+
+
+@pytest.mark.parametrize('autostart', ['true', 'false'])
+def test_a_pipeline_without_such_a_node_says_which_there_are(start, autostart):
+    given = ('-p', 'nodes:=[overlay, camera]', '-p', f'autostart:={autostart}')
+    process = start(PIPELINE, '--ros-args', *given)
+    out, log = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert 'nodes: camera cannot be hosted; choose from event_camera, ' in out + log
+
+
 DEFECT = """
     from microexpr_ros.ros import MicroexprNode, NodeParameters, run_node
 

@@ -10,7 +10,7 @@ from typing import Any
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros.diagnostics import Diagnosis
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
-from microexpr_ros.ros.parameters import parameter
+from microexpr_ros.ros.parameters import parameter, read
 from microexpr_ros.ros.process import run_nodes
 from microexpr_ros.ros.subscriptions import SubscriptionThread
 
@@ -45,12 +45,24 @@ class PipelineNode(MicroexprNode[PipelineParameters]):
 
     def configure(self) -> None:
         """Check the names."""
-        unknown = [name for name in self.parameters.nodes if name not in NODES]
-        if unknown or not self.parameters.nodes:
+        self.choose_nodes()
+
+    def choose_nodes(self) -> list[str]:
+        """Return the nodes to host, sinks before sources, so that no first message is lost.
+
+        The node need not be configured for it: a lifecycle manager may do so later.
+
+        Raises:
+            MicroexprError: there is no such node, or none is named.
+        """
+        names = read(self, PipelineParameters).nodes
+        unknown = [name for name in names if name not in NODES]
+        if unknown or not names:
             raise MicroexprError(
                 f'nodes: {", ".join(unknown) or "none"} cannot be hosted; choose from '
                 f'{", ".join(NODES)}'
             )
+        return sorted(names, key=list(NODES).index, reverse=True)
 
     def diagnose(self) -> Diagnosis:
         """Return which nodes are hosted."""
@@ -68,8 +80,12 @@ def make_nodes(thread: SubscriptionThread) -> Iterator[MicroexprNode[Any]]:
     """Make the host, and then the nodes that its parameters name."""
     host = PipelineNode(thread)
     yield host
-    # Sinks before sources, so that no first message is lost.
-    for name in sorted(host.parameters.nodes, key=list(NODES).index, reverse=True):
+    try:
+        names = host.choose_nodes()
+    except MicroexprError as error:
+        host.fail(error)
+        raise
+    for name in names:
         yield make_node(name, thread)
 
 
