@@ -20,6 +20,7 @@ from microexpr_ros.ros.process import run_node
 
 WAITING = 'waiting for subscribers'
 PLAYING = 'playing'
+PAUSED = 'paused'
 ENDED = 'the bag has ended'
 STOPPED = 'stopped'
 
@@ -79,7 +80,7 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
     def state(self) -> str:
         """What the player is doing, in a few words."""
         paused = self.playback is not None and self.playback.pacer.paused
-        return 'paused' if self._state == PLAYING and paused else self._state
+        return PAUSED if self._state == PLAYING and paused else self._state
 
     def _play(self, playback: Playback) -> None:
         try:
