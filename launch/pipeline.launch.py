@@ -1,4 +1,4 @@
-"""Start the pipeline: live or from a recording, in one process or one per node."""
+"""Start the pipeline: live or from a recording, in one process or in a process per node."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ CONFIG = Path(get_package_share_directory(PACKAGE)) / 'config'
 
 ARGUMENTS = {
     'composed': ('true', 'true: all nodes in one process; false: a process per node'),
-    'bag': ('', 'rosbag2 to play instead of the cameras'),
-    'rate': ('1.0', 'speed of the bag'),
-    'loop': ('false', 'play the bag again at its end'),
-    'driver': ('', 'event camera that the event camera node reads: simulated, neuromorphic or '
-               'inivation; empty: none, or another driver publishes event_camera/events'),
-    'events': ('', 'recording of events that the event camera node plays instead'),
-    'rgb': ('', 'camera number, /dev/video... or video file for the RGB camera node; '
-            'event_camera: the frames of the event camera, as a DAVIS and the simulated one have; '
-            'empty: none, or another driver publishes rgb_camera/image_raw'),
-    'overlay': ('false', 'publish a picture of everything on overlay/image'),
-    'rviz': ('false', 'start RViz with the overlay'),
+    'bag': ('', 'rosbag2 to play in place of the cameras'),
+    'rate': ('1.0', 'speed at which the bag is played; 1 is that of the recording'),
+    'loop': ('false', 'true: play the bag again at its end'),
+    'driver': ('', 'driver of the event camera: simulated, neuromorphic or inivation; '
+               'empty: no event camera node; another package may publish event_camera/events'),
+    'events': ('', 'recording of events to play in place of an event camera'),
+    'rgb': ('', 'RGB camera: its number, /dev/video... or a video file; event_camera: use the '
+            'frames of the event camera (DAVIS or simulated); empty: no RGB camera node; another '
+            'package may publish rgb_camera/image_raw'),
+    'overlay': ('false', 'true: publish events, reconstruction and Action Units in one picture '
+                'on overlay/image'),
+    'rviz': ('false', 'true: start RViz, and the overlay that it shows'),
     'params': (str(CONFIG / 'pipeline.yaml'), 'parameter file'),
     'namespace': ('', 'namespace of all nodes'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
 }  # fmt: skip
 DRIVERS = ('simulated', 'neuromorphic', 'inivation')
 SAME_SENSOR = 'event_camera'
-"""Value of `rgb` with which the event camera's frames stand in for those of an RGB camera."""
+"""Value of `rgb` with which the event camera's frames replace those of an RGB camera."""
 
 FLAGS = ('composed', 'loop', 'overlay', 'rviz')
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
@@ -52,8 +53,7 @@ def read_arguments(context: LaunchContext) -> dict[str, Any]:
     """Return the arguments, flags as bool and the rate as float.
 
     Raises:
-        RuntimeError: a value is none of those allowed, the parameter file is not there, or two
-            sources of events were named.
+        RuntimeError: a value is not allowed, or the parameter file does not exist.
     """
     given: dict[str, Any] = {
         name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS
@@ -68,7 +68,7 @@ def read_arguments(context: LaunchContext) -> dict[str, Any]:
         raise RuntimeError(f'rate:={given["rate"]} is not a number') from None
     if given['log_level'].lower() not in LOG_LEVELS:
         raise RuntimeError(f'log_level:={given["log_level"]} is none of {", ".join(LOG_LEVELS)}')
-    # Of a missing file, Node only warns, and the nodes would run with other parameters.
+    # Node only warns of a missing file, and the nodes would run with other parameters.
     if not Path(given['params']).is_file():
         raise RuntimeError(f'params:={given["params"]} is not a file')
     if given['driver'] not in ('', *DRIVERS):
@@ -76,6 +76,15 @@ def read_arguments(context: LaunchContext) -> dict[str, Any]:
             f'driver:={given["driver"]} is none of {", ".join(DRIVERS)}; '
             'for a recording give events:=PATH'
         )
+    return given
+
+
+def require_one_source(given: dict[str, Any]) -> None:
+    """Refuse two sources of events, or of frames.
+
+    Raises:
+        RuntimeError: the arguments name two.
+    """
     if given['driver'] and given['events']:
         raise RuntimeError('events:= plays a recording; leave out driver:=')
     has_rgb_camera = given['rgb'] not in ('', SAME_SENSOR)
@@ -83,7 +92,6 @@ def read_arguments(context: LaunchContext) -> dict[str, Any]:
         raise RuntimeError(
             'bag:= plays its own events and frames; leave out driver:=, events:= and rgb:='
         )
-    return given
 
 
 def choose_nodes(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -100,8 +108,8 @@ def choose_nodes(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
     nodes |= {'synchronizer': {}, 'au_classifier': {}, 'reconstructor': {}}
     if given['overlay'] or given['rviz']:
         nodes['overlay'] = {}
-    # With a bag, time is the recording's. Only the synchronizer asks for the time: the other
-    # nodes carry the slices' stamps on, and following a clock is not free.
+    # With a bag, the time is that of the recording. Only the synchronizer needs it: the other
+    # nodes copy the stamps of the slices, and a subscription to /clock takes processor time.
     nodes['synchronizer']['use_sim_time'] = bool(given['bag'])
     return nodes
 
@@ -109,7 +117,7 @@ def choose_nodes(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def write_parameters(nodes: dict[str, dict[str, Any]]) -> str:
     """Write parameters by node to a file that is deleted with the launch; return its path.
 
-    It is a file because `-p NODE:NAME:=VALUE` finds no node inside a namespace.
+    It is a file because `-p NODE:NAME:=VALUE` does not reach nodes inside a namespace.
     """
     by_node = {
         f'/**/{name}': {'ros__parameters': values} for name, values in nodes.items() if values
@@ -117,7 +125,7 @@ def write_parameters(nodes: dict[str, dict[str, Any]]) -> str:
     with NamedTemporaryFile(
         'w', encoding='utf-8', prefix='microexpr_ros_', suffix='.yaml', delete=False
     ) as file:
-        # JSON is YAML with all texts quoted: camera "0" stays a text.
+        # JSON is YAML in which all texts are quoted: camera "0" stays a text.
         json.dump(by_node, file, ensure_ascii=False)
     atexit.register(Path(file.name).unlink, missing_ok=True)
     return file.name
@@ -127,7 +135,7 @@ def end(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
     """End the launch with the first process that ends.
 
     Raises:
-        RuntimeError: the process failed; so that the launch fails too.
+        RuntimeError: the process failed; this makes the launch fail, too.
     """
     if context.is_shutdown:
         return None
@@ -139,18 +147,20 @@ def end(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
 def start(context: LaunchContext) -> list[Node]:
     """Return the actions for the arguments given."""
     given = read_arguments(context)
+    require_one_source(given)
     nodes = choose_nodes(given)
     if given['composed']:
         executables = ['pipeline']
         nodes['pipeline'] = {'nodes': list(nodes)}
     else:
         executables = list(nodes)
-    # The last file wins.
+    # Of two files, the last one wins.
     parameters = [given['params'], write_parameters(nodes)]
-    # A bag has absolute names; inside a namespace, its player must publish inside too.
+    # A bag has absolute names, but inside a namespace the player must publish inside it, too.
     renamed = [(f'/{topic}', topic) for topic in INPUTS] if given['bag'] else []
     if given['rgb'] == SAME_SENSOR:
-        # The first rule that fits wins. A bag may hold both topics, so only who reads is told.
+        # The first rule that matches wins. Only the subscriber's topic is renamed, because a bag
+        # may hold both topics.
         renamed.insert(0, (f'synchronizer:{FRAMES}', EVENT_FRAMES))
     actions = [
         Node(

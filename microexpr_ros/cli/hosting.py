@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 from rich.text import Text
 
 from microexpr_ros.cli.output import live_view
-from microexpr_ros.ros.lifecycle import MicroexprNode, serve
-from microexpr_ros.ros.listening import Listener
+from microexpr_ros.ros.lifecycle import MicroexprNode
 from microexpr_ros.ros.parameters import overrides
+from microexpr_ros.ros.process import run_nodes
+from microexpr_ros.ros.subscriptions import SubscriptionThread
 
-Node = TypeVar('Node', bound=MicroexprNode)
+Node = TypeVar('Node', bound=MicroexprNode[Any])
 
 
 def host(
@@ -39,8 +40,8 @@ def host(
     os.environ.setdefault('RCUTILS_COLORIZED_OUTPUT', str(int(sys.stderr.isatty())))
     hosted: list[Node] = []
 
-    def make(listener: Listener) -> list[Node]:
-        hosted.append(kind(listener, parameter_overrides=overrides(parameters)))
+    def make(thread: SubscriptionThread) -> list[Node]:
+        hosted.append(kind(thread, parameter_overrides=overrides(parameters)))
         return hosted
 
     def render() -> Text:
@@ -50,7 +51,7 @@ def host(
     code: Any = 0
     with live_view(render):
         try:
-            serve(make, list(args))
+            run_nodes(make, list(args))
         except SystemExit as end:
             code = end.code
     return (hosted[0] if hosted else None), code

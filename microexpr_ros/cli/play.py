@@ -15,7 +15,8 @@ from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.hosting import host
 from microexpr_ros.cli.keyboard import DOWN, RIGHT, SPACE, UP, pressed_keys
 from microexpr_ros.cli.output import JsonOption
-from microexpr_ros.ros.nodes.player import PlayerNode, PlayerParameters
+from microexpr_ros.ros.nodes.player import PlayerNode
+from microexpr_ros.ros.playback import PlayerParameters
 
 app = make_app()
 

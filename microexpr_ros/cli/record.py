@@ -14,7 +14,8 @@ from microexpr_ros.cli.bag_options import BagCommand
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.hosting import host
 from microexpr_ros.cli.output import JsonOption
-from microexpr_ros.ros.nodes.recorder import RecorderNode, RecorderParameters
+from microexpr_ros.ros.nodes.recorder import RecorderNode
+from microexpr_ros.ros.recording import RecorderParameters
 
 app = make_app()
 

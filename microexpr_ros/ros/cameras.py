@@ -1,4 +1,4 @@
-"""What the event camera node asks for, and the camera that it gets."""
+"""Parameters of the event camera node, and how to open the camera that they name."""
 
 from __future__ import annotations
 
@@ -34,33 +34,36 @@ USED = {
 
 @dataclass(frozen=True)
 class EventCameraParameters(NodeParameters):
-    """Parameters of the event camera; where ROS drivers have the same one, so is its name."""
+    """Parameters of the event camera, with the names that other ROS drivers use."""
 
     driver: str = parameter('file', 'where events come from', choices=tuple(USED))
     path: str = parameter('', f'file: recording, {KNOWN_FORMATS}')
     time_unit: str = parameter(
         '',
-        'file: unit of the times of an array; empty: the file says',
+        'file: unit of the times in an array; empty: as the file states',
         choices=('', 's', 'us', 'ns'),
     )
-    sensor: str = parameter('', 'file: sensor size WIDTHxHEIGHT; empty: the file says')
+    sensor: str = parameter('', 'file: sensor size WIDTHxHEIGHT; empty: as the file states')
     rate: float = parameter(
         1.0, 'file: speed; 1 is that of the recording', minimum=0.01, maximum=100.0
     )
-    loop: bool = parameter(True, 'file: begin again at the end, as a camera never ends')
+    loop: bool = parameter(True, 'file: play again at the end, as a camera never ends')
     seed: int = parameter(
-        0, 'simulated: which person, and what the face does', minimum=0, maximum=2**31 - 1
+        0,
+        'simulated: number of the person and its motion',
+        minimum=0,
+        maximum=2**31 - 1,
     )
     serial: str = parameter('', 'live: serial number of the camera; empty: the first one found')
     bias_file: str = parameter('', 'live: file with a line VALUE % NAME for each bias')
     biases: tuple[str, ...] = parameter(
-        (), 'live: biases NAME=VALUE, over those of bias_file', element=str
+        (), 'live: biases NAME=VALUE, which override those of bias_file', element=str
     )
     roi: tuple[int, ...] = parameter(
         (), 'live: part of the sensor [x, y, width, height]; empty: all', element=int
     )
     trigger_in_mode: str = parameter(
-        'disabled', 'live: what the trigger input listens to', choices=TRIGGER_MODES
+        'disabled', 'live: source of the trigger input', choices=TRIGGER_MODES
     )
     frame_id: str = parameter('event_camera', 'TF frame of the sensor')
     encoding: str = parameter('evt3', 'encoding of the packets', choices=EVENT_ENCODINGS)
@@ -73,10 +76,10 @@ class EventCameraParameters(NodeParameters):
 
 
 def require_used(given: EventCameraParameters) -> None:
-    """Refuse parameters that the driver would ignore.
+    """Refuse parameters that the driver does not use.
 
     Raises:
-        MicroexprError: One has another value than its default.
+        MicroexprError: One of them has another value than its default.
     """
     others = {name for names in USED.values() for name in names} - set(USED[given.driver])
     for field in fields(given):
@@ -88,10 +91,10 @@ def require_used(given: EventCameraParameters) -> None:
 
 
 def opener(given: EventCameraParameters) -> Callable[[], Camera]:
-    """Return what opens the camera that the parameters ask for.
+    """Return a function that opens the camera that the parameters name.
 
     Raises:
-        MicroexprError: A parameter makes no sense; what only the camera knows is checked later.
+        MicroexprError: A parameter is invalid; what depends on the camera is checked later.
     """
     require_used(given)
     interval_ns = round(given.event_message_time_threshold * 1e9)
@@ -105,7 +108,7 @@ def opener(given: EventCameraParameters) -> Callable[[], Camera]:
         )
         return lambda: FileCamera(recording, given.rate, given.loop, interval_ns)
     if given.driver == 'simulated':
-        # Here, because the other drivers need no renderer.
+        # Here, because it loads the renderer, which the other drivers do not need.
         from microexpr_ros.synthesis.sensors.live_camera import SimulatedCamera, SimulationSettings
 
         return lambda: SimulatedCamera(SimulationSettings(given.seed), interval_ns)

@@ -193,7 +193,7 @@ def message_to_aligned(message: AlignedEvents) -> AlignedSlice:
     )
 
 
-def message_type(name: str) -> Any:
+def message_type(name: str) -> type[Any]:
     """Return the class of a message type such as `sensor_msgs/msg/Image`.
 
     Raises:
@@ -201,8 +201,9 @@ def message_type(name: str) -> Any:
     """
     package, _, kind = name.partition('/msg/')
     try:
-        return getattr(importlib.import_module(f'{package}.msg'), kind)
+        found: type[Any] = getattr(importlib.import_module(f'{package}.msg'), kind)
     except (ImportError, AttributeError):
         raise MicroexprError(
             f'message type {name} is not installed; install {package} or leave its topics out'
         ) from None
+    return found

@@ -1,4 +1,4 @@
-"""What a node tells about itself once a second."""
+"""Diagnostics that every node publishes once a second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ERROR = DiagnosticStatus.ERROR
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The state of a node.
+    """How a node is doing.
 
     Attributes:
         level: OK, WARN or ERROR of this module.
@@ -30,11 +30,11 @@ class Diagnosis:
 
 
 class Rate:
-    """Count things and tell how many came per second since the last question."""
+    """Count things, and measure their rate between calls of `hz`."""
 
     def __init__(self) -> None:
         self.total = 0
-        self._asked = (0, time.monotonic())
+        self._last = (0, time.monotonic())
 
     def add(self, number: int = 1) -> None:
         """Count some more."""
@@ -42,9 +42,9 @@ class Rate:
 
     def hz(self) -> float:
         """Return the rate since the last call, per second of wall time."""
-        total, then = self._asked
-        self._asked = (self.total, now) = (self.total, time.monotonic())
-        return (self.total - total) / max(now - then, 1e-9)
+        now = self.total, time.monotonic()
+        (before, then_s), self._last = self._last, now
+        return (now[0] - before) / max(now[1] - then_s, 1e-9)
 
 
 class Latency:
@@ -71,7 +71,7 @@ class Latency:
 
 
 def to_message(name: str, stamp: object, diagnosis: Diagnosis) -> DiagnosticArray:
-    """Return a diagnosis as ROS tools read it."""
+    """Return a diagnosis as a message."""
     status = DiagnosticStatus(
         level=diagnosis.level,
         name=name,

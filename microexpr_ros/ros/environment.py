@@ -1,4 +1,4 @@
-"""What must be set before `rclpy.init()`."""
+"""Environment variables that must be set before `rclpy.init()`."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def share(package: str = 'microexpr_ros') -> Path:
 
 
 def prepare() -> None:
-    """Let rclpy find the environment it is installed in, and large messages pass.
+    """Let rclpy find its installation, and let large messages pass.
 
     With its default transport Fast DDS loses best-effort messages of about a megabyte; the
-    profile widens its shared-memory segment. What the user has set is kept.
+    profile enlarges its shared-memory segment. Variables that the user has set stay as they are.
     """
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)
     os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE', str(share() / PROFILE))
 
 
 def keep_on_loopback() -> None:
-    """Let no packet leave the machine, unless the user chose a discovery range."""
+    """Keep all packets on this machine, unless the user has set a discovery range."""
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')

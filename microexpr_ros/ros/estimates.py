@@ -1,6 +1,6 @@
-"""What the networks find, to messages and back.
+"""Estimates and detected expressions to messages and back.
 
-Apart from `conversions`, so that nodes without a network need not load one's libraries.
+Apart from `conversions`, so that nodes without a network do not load its libraries.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from microexpr_ros.ros.conversions import to_duration, to_ns, to_time
 def estimate_to_message(
     estimate: ActionUnitEstimate, source: AlignedEvents, model: str, latency_ns: int
 ) -> ActionUnitArray:
-    """Return an estimate as a message, for the face and moment of the slice it came from."""
+    """Return an estimate as a message, with the face and the header of its slice."""
     message = ActionUnitArray(
         face_id=source.face_id,
         state=int(estimate.status),
@@ -54,7 +54,7 @@ def message_to_estimate(message: ActionUnitArray) -> ActionUnitEstimate:
     """Return the estimate that a message carries.
 
     Raises:
-        MicroexprError: its units or its state are not those of this version.
+        MicroexprError: its units or its status are not those of this version.
     """
     codes = tuple(unit.code for unit in message.units)
     if codes != facs.CODES or message.state not in set(Status):

@@ -1,29 +1,40 @@
-"""The node that all our nodes are: lifecycle, parameters, diagnostics, a way to start alone."""
+"""The base class of our nodes: lifecycle, parameters, diagnostics, what ends with the node."""
 
 from __future__ import annotations
 
-import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.logging import get_logger
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
+from std_srvs.srv import Trigger
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.ros import environment
+from microexpr_ros.ros import topics
 from microexpr_ros.ros.diagnostics import ERROR, Diagnosis, to_message
-from microexpr_ros.ros.listening import IDLE_NS, Listener, Reader, Topic
 from microexpr_ros.ros.parameters import declare, parameter, read
+from microexpr_ros.ros.subscriptions import (
+    MAX_WAIT_NS,
+    SubscriptionSet,
+    SubscriptionThread,
+    TopicCallback,
+)
+
+Answer: TypeAlias = tuple[bool, str]
+"""What a service answers: whether it succeeded, and a line for a person."""
 
 
 @dataclass(frozen=True)
@@ -35,107 +46,162 @@ class NodeParameters:
     )
 
 
-class MicroexprNode(LifecycleNode):
-    """A lifecycle node whose subclass says what to do at each transition.
+Values = TypeVar('Values', bound=NodeParameters)
 
-    Subclasses set `Parameters` and override `configure`, `activate` and `diagnose`. What
-    `listen`, `every` and `stream` make while the node is activated is taken down when it is
-    deactivated, so that an inactive node neither listens nor works. A MicroexprError
-    from `configure` or `activate` fails the transition with its message in the log.
+
+class MicroexprNode(LifecycleNode, Generic[Values]):
+    """A lifecycle node whose subclass defines what happens at each transition.
+
+    Subclasses set `name` and `Parameters` and override `configure`, `activate` and `diagnose`.
+    What they create in `configure` lives until the node is cleaned up, what they create later
+    until it is deactivated: an inactive node neither listens nor works. A MicroexprError from
+    `configure` or `activate` fails the transition with its message in the log.
 
     Args:
-        listener: takes the messages; nodes in one process share it.
+        subscription_thread: runs the callbacks of subscriptions; nodes in one process share it.
         kwargs: as of rclpy's node.
 
     Attributes:
-        error: why the node could not start, None if it could.
-        malformed: messages that were reported and skipped.
-        failed: whether a defect ended the node.
+        parameters: as they were when the node was configured; the defaults before.
+        error: why the node could not start or had to end; None if neither is the case.
+        malformed: number of messages that were reported and skipped.
+        failed: whether the process must exit with an error code.
+        stopping: set when the node is deactivated, for the work of `start_thread`.
     """
 
-    Parameters: ClassVar[type[NodeParameters]] = NodeParameters
     name: ClassVar[str]
+    Parameters: type[Values]
 
-    def __init__(self, listener: Listener | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        subscription_thread: SubscriptionThread | None = None,
+        # As rclpy's node takes them, which gives them no types.
+        **kwargs: Any,
+    ) -> None:
         try:
             super().__init__(
                 self.name, automatically_declare_parameters_from_overrides=True, **kwargs
             )
         except ValueError as error:
-            # rclpy cannot tell the type of an empty list in a parameter file.
+            # rclpy cannot infer the type of an empty list in a parameter file.
             get_logger(self.name).error(f'{error}: leave out parameters that are empty')
             raise MicroexprError(f'{self.name}: a parameter has no value') from None
-        self.listener = listener or Listener()
+        self.subscription_thread = subscription_thread or SubscriptionThread()
+        self.parameters = self.Parameters()
         self.error: str | None = None
         self.malformed = 0
         self.failed = False
-        self.parameters: Any = None
+        self.stopping = threading.Event()
         self._configured = False
         self._active = False
-        self._readers: list[Reader] = []
-        self._teardown: list[Callable[[], object]] = []
-        self._unconfigure: list[Callable[[], object]] = []
+        self._subscription_sets: list[SubscriptionSet] = []
+        self._until_cleanup = ExitStack()
+        self._until_deactivation = ExitStack()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         try:
             declare(self, self.Parameters)
         except MicroexprError as error:
             self._report(error)
         self.add_on_set_parameters_callback(self._check_parameters)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self.create_timer(1.0, self._diagnose, clock=self._steady)
+        self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 10)
+        self.create_timer(1.0, self._publish_diagnosis, clock=self._steady)
 
     # For subclasses to override.
 
     def configure(self) -> None:
-        """Load what the node needs, make publishers."""
+        """Load what the node needs and create publishers."""
 
     def activate(self) -> None:
-        """Start to listen and to work."""
+        """Subscribe and start to work."""
 
     def diagnose(self) -> Diagnosis:
-        """Tell how the node is while it is active."""
+        """Return how the node is doing while it is active."""
         return Diagnosis()
 
     # For subclasses to use.
 
-    def advertise(self, kind: type, topic: str, qos: QoSProfile) -> Any:
-        """Make a publisher that lives until the node is cleaned up."""
-        publisher = self.create_lifecycle_publisher(kind, topic, qos)
-        self._unconfigure.append(lambda: self.destroy_lifecycle_publisher(publisher))
+    def get_logger(self) -> RcutilsLogger:
+        """Return the node's logger, to which rclpy gives no type."""
+        logger: RcutilsLogger = super().get_logger()  # type: ignore[no-untyped-call]
+        return logger
+
+    def advertise(self, kind: type[Any], topic: str, qos: QoSProfile) -> LifecyclePublisher:
+        """Create a publisher; it publishes only while the node is active."""
+        publisher: LifecyclePublisher = self.create_lifecycle_publisher(  # type: ignore[no-untyped-call]
+            kind, topic, qos
+        )
+        self.on_teardown(lambda: self.destroy_lifecycle_publisher(publisher))
         return publisher
 
-    def listen(
+    def subscribe(
         self,
-        *topics: Topic,
-        silent: Callable[[], None] | None = None,
-        silence_ns: int = IDLE_NS,
-    ) -> None:
-        """Subscribe to topics until the node is deactivated, on the listener's thread.
+        *callbacks: TopicCallback,
+        on_silence: Callable[[], None] | None = None,
+        silence_ns: int = MAX_WAIT_NS,
+        raw: bool = False,
+    ) -> SubscriptionSet:
+        """Subscribe to topics; the callbacks run on the subscription thread.
+
+        An exception of a callback is reported: a MicroexprError counts the message as malformed,
+        any other exception is a defect and ends the process.
 
         Args:
-            topics: type, name, callback and quality of service of each.
-            silent: called whenever nothing has arrived on the first topic for `silence_ns`.
+            callbacks: message type, topic, callback and quality of service of each; a callback
+                gets the message and the system time in ns at which it was published.
+            on_silence: called each time that nothing has arrived on the first topic for
+                `silence_ns`.
             silence_ns: how long nothing must arrive.
+            raw: whether callbacks get serialized messages, and as a third argument the system
+                time in ns at which the message was received.
         """
-        reader = self.listener.subscribe(self, topics, self._work_failed, silent, silence_ns)
-        self._readers.append(reader)
-        self._teardown.append(self._readers.clear)
-        self._teardown.append(lambda: self.listener.unsubscribe(reader))
+        made = self.subscription_thread.subscribe(
+            self, callbacks, self._handle_callback_error, on_silence, silence_ns, raw
+        )
+        self._subscription_sets.append(made)
+        self.on_teardown(lambda: self.unsubscribe(made))
+        return made
+
+    def unsubscribe(self, subscription_set: SubscriptionSet) -> None:
+        """Destroy what `subscribe` made; without effect the second time."""
+        if subscription_set in self._subscription_sets:
+            self._subscription_sets.remove(subscription_set)
+            self.subscription_thread.unsubscribe(subscription_set)
+
+    def service(self, name: str, answer: Callable[[], Answer | Awaitable[Answer]]) -> None:
+        """Offer a std_srvs/Trigger service, which succeeds only while the node is active.
+
+        Args:
+            name: name of the service.
+            answer: does what the service is for and returns the answer, or an awaitable of it.
+        """
+
+        async def respond(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            response.success, response.message = False, 'the node is not active'
+            if self._active:
+                given = answer()
+                given = await given if isinstance(given, Awaitable) else given
+                response.success, response.message = given
+            return response
+
+        # A group of its own, so that one service that waits does not hold up the others.
+        group = MutuallyExclusiveCallbackGroup()
+        service = self.create_service(Trigger, name, respond, callback_group=group)
+        self.on_teardown(lambda: self.destroy_service(service))
 
     def every(self, period_s: float, callback: Callable[[], None]) -> None:
-        """Call back at a rate of wall time until the node is deactivated."""
+        """Call back at a rate of wall time, on the executor's thread."""
 
         def guarded() -> None:
             try:
                 callback()
             except Exception as error:
-                self._work_failed(error)
+                self._handle_callback_error(error)
 
         timer = self.create_timer(period_s, guarded, clock=self._steady)
-        self._teardown.append(lambda: self.destroy_timer(timer))
+        self.on_teardown(lambda: self.destroy_timer(timer))
 
-    def stream(self, work: Callable[[], None]) -> None:
-        """Work on a thread of its own until the node is deactivated, which sets `stopping`."""
+    def start_thread(self, work: Callable[[], None]) -> None:
+        """Work on a thread of its own, until `stopping` is set."""
 
         def guarded() -> None:
             try:
@@ -143,7 +209,7 @@ class MicroexprNode(LifecycleNode):
             except MicroexprError as error:
                 self._report(error)
             except Exception as error:
-                self._work_failed(error)
+                self._handle_callback_error(error)
 
         self.stopping = threading.Event()
         thread = threading.Thread(target=guarded, daemon=True)
@@ -154,7 +220,23 @@ class MicroexprNode(LifecycleNode):
             if threading.current_thread() is not thread:
                 thread.join()
 
-        self._teardown.append(end)
+        self.on_teardown(end)
+
+    def on_teardown(self, action: Callable[[], object]) -> None:
+        """Register what to do when the node is taken down, in reverse order of registration.
+
+        Registered in `configure`, it is done at cleanup; registered later, at deactivation.
+        """
+        stack = self._until_deactivation if self._configured else self._until_cleanup
+        stack.callback(action)
+
+    def fail(self, error: Exception) -> None:
+        """Report an error after which the process must exit with an error code.
+
+        Of a MicroexprError the log shows the message, of a defect the traceback.
+        """
+        self.failed = True
+        self._report(error)
 
     # The transitions.
 
@@ -165,23 +247,23 @@ class MicroexprNode(LifecycleNode):
             self.parameters = read(self, self.Parameters)
             self.configure()
         except Exception as error:
-            self._transition_failed(error)
-            self._run_all(self._unconfigure)
+            self._report(error)
+            self._until_cleanup.close()
             return TransitionCallbackReturn.FAILURE
         self.error = None
         self._configured = True
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let the publishers publish, then start."""
+        """Enable the publishers, then start."""
         result = super().on_activate(state)
         # Before the work begins, which may report an error of its own.
         self.error = None
         try:
             self.activate()
         except Exception as error:
-            self._transition_failed(error)
-            self._run_all(self._teardown)
+            self._report(error)
+            self._until_deactivation.close()
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
         self._active = True
@@ -193,20 +275,20 @@ class MicroexprNode(LifecycleNode):
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Forget what `configure` made."""
+        """Destroy what `configure` created."""
         self._configured = False
-        self._run_all(self._unconfigure)
+        self._until_cleanup.close()
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End from any state."""
         if self._active:
             self.on_deactivate(state)
-        self._run_all(self._unconfigure)
+        self._until_cleanup.close()
         return super().on_shutdown(state)
 
     def start(self) -> None:
-        """Configure and activate, if the node is to start by itself.
+        """Configure and activate, unless a lifecycle manager does.
 
         Raises:
             MicroexprError: it could not.
@@ -216,42 +298,49 @@ class MicroexprNode(LifecycleNode):
         if not self.get_parameter('autostart').value:
             return
         for transition in (self.trigger_configure, self.trigger_activate):
-            if transition() != TransitionCallbackReturn.SUCCESS:
+            result = transition()  # type: ignore[no-untyped-call]
+            if result != TransitionCallbackReturn.SUCCESS:
                 raise MicroexprError(self.error or f'{self.get_name()} did not start')
 
     def stop(self) -> None:
-        """Take down what the node started while it was activated."""
+        """Take down what the node started since it was activated."""
         self._active = False
-        self._run_all(self._teardown)
+        self._until_deactivation.close()
 
-    def _run_all(self, actions: list[Callable[[], object]]) -> None:
-        while actions:
-            actions.pop()()
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """Set parameters all at once; an unknown name is refused with a reason.
 
-    def _transition_failed(self, error: Exception) -> None:
-        if isinstance(error, MicroexprError):
-            self._report(error)
-            return
-        # rclpy would swallow it; a defect shall show where it is.
+        rclpy raises an exception instead, of which its service makes the reason "[]".
+        """
+        unknown = [given.name for given in parameter_list if not self.has_parameter(given.name)]
+        if unknown:
+            known = ', '.join(sorted(self.get_parameters_by_prefix('')))
+            return SetParametersResult(
+                successful=False,
+                reason=f'unknown parameter {", ".join(unknown)}; {self.get_name()} knows {known}',
+            )
+        return super().set_parameters_atomically(parameter_list)
+
+    def _report(self, error: Exception) -> None:
+        """Log an error and keep it for diagnostics; a defect makes the node fail."""
         self.error = f'{self.get_name()}: {error}'
+        if isinstance(error, MicroexprError):
+            self.get_logger().error(str(error))
+            return
+        # rclpy would swallow the traceback of a transition.
         self.failed = True
         if self.context.ok():
             self.get_logger().fatal(''.join(traceback.format_exception(error)))
 
-    def _report(self, error: MicroexprError) -> None:
-        self.error = f'{self.get_name()}: {error}'
-        self.get_logger().error(str(error))
-
-    def _work_failed(self, error: Exception) -> None:
+    def _handle_callback_error(self, error: Exception) -> None:
         if not self.context.ok():
-            return  # Publishing fails while the process ends; that is no news.
+            return  # While the process ends, every call into ROS may fail.
         if isinstance(error, MicroexprError):
             self.malformed += 1
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             return
-        # A defect: show where, and end rather than run on in an unknown state.
-        self.get_logger().fatal(''.join(traceback.format_exception(error)))
-        self.failed = True
+        # A defect: end rather than go on in an unknown state.
+        self._report(error)
         self.context.try_shutdown()
 
     def _check_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
@@ -264,70 +353,26 @@ class MicroexprNode(LifecycleNode):
             )
         return SetParametersResult(successful=True)
 
-    def _diagnose(self) -> None:
-        if self.error is not None:
-            diagnosis = Diagnosis(ERROR, self.error)
-        elif self._active:
-            diagnosis = self.diagnose()
-            values = {**diagnosis.values, 'malformed_messages': self.malformed}
-            diagnosis = replace(diagnosis, values=values)
-            for problem in (text for reader in self._readers for text in reader.incompatible()):
-                diagnosis = replace(diagnosis, level=ERROR, message=f'incompatible QoS: {problem}')
-                self.get_logger().warning(diagnosis.message, throttle_duration_sec=30.0)
-        else:
-            diagnosis = Diagnosis(message='inactive')
+    def _publish_diagnosis(self) -> None:
         stamp = self.get_clock().now().to_msg()
+        diagnosis = self._diagnose_state()
         self._diagnostics.publish(to_message(self.get_fully_qualified_name(), stamp, diagnosis))
 
-
-def initialize(args: Sequence[str] | None = None) -> None:
-    """Start rclpy; exit with code 2 and one line if its arguments cannot be used."""
-    environment.prepare()
-    try:
-        rclpy.init(args=args)
-    except Exception as error:
-        sys.stderr.write(f'error: {" ".join(str(error).split())}\n')
-        sys.exit(2)
-
-
-def serve(
-    nodes: Callable[[Listener], Iterable[MicroexprNode]], args: Sequence[str] | None = None
-) -> None:
-    """Run nodes in this process until it is interrupted; exit with code 2 if one cannot start.
-
-    Args:
-        nodes: given the listener that they share, makes them one by one; each is started before
-            the next is made.
-        args: command line, None for that of the process.
-    """
-    initialize(args)
-    code = 0
-    listener = Listener()
-    hosted: list[MicroexprNode] = []
-    try:
-        executor = SingleThreadedExecutor()
-        for node in nodes(listener):
-            hosted.append(node)
-            executor.add_node(node)
-            node.start()
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except MicroexprError:
-        code = 2  # Its reason is in the log.
-    except Exception:
-        # Interrupted while it started, when every call into ROS fails: no news.
-        if rclpy.ok():
-            raise
-    finally:
-        for node in reversed(hosted):
-            node.stop()
-        listener.close()
-        code = code or int(any(node.failed for node in hosted))
-        rclpy.try_shutdown()
-    sys.exit(code)
-
-
-def run(kind: type[MicroexprNode]) -> None:
-    """Run one node, as `serve` does."""
-    serve(lambda listener: [kind(listener)])
+    def _diagnose_state(self) -> Diagnosis:
+        if self.error is not None:
+            return Diagnosis(ERROR, self.error)
+        if not self._active:
+            return Diagnosis(message='inactive')
+        diagnosis = self.diagnose()
+        values = {**diagnosis.values, 'malformed_messages': self.malformed}
+        diagnosis = replace(diagnosis, values=values)
+        problems = [
+            problem
+            for one in self._subscription_sets
+            for problem in one.find_incompatible_publishers()
+        ]
+        if problems:
+            message = f'incompatible QoS: {"; ".join(problems)}'
+            self.get_logger().warning(message, throttle_duration_sec=30.0)
+            diagnosis = replace(diagnosis, level=ERROR, message=message)
+        return diagnosis

@@ -1,4 +1,4 @@
-"""The neutral face that estimates are relative to, measured when somebody asks for it."""
+"""The neutral face that estimates are relative to, measured on request."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from microexpr_ros.perception.presence import Presence
 
 
 class NeutralFace:
-    """Follow one face's estimates; everything happens on the thread of the slices.
+    """Make one face's estimates relative to its neutral face, and measure that on request.
+
+    Not thread-safe: all methods are called with the lock of the subscription thread.
 
     Args:
-        presence: the classifier's.
-        slices: how many a measurement takes.
-        wake: lets whoever awaits an answer run.
+        presence: the classifier's rule for active units.
+        slices: number of slices of a measurement.
+        wake: wakes the executor, so that a service that awaits the measurement goes on.
 
     Attributes:
-        neutral: what is taken away from the estimates.
+        neutral: what is subtracted from the estimates.
     """
 
     def __init__(self, presence: Presence, slices: int, wake: Callable[[], None]) -> None:
@@ -33,12 +35,12 @@ class NeutralFace:
         self._wake = wake
         self._active = np.zeros(len(CODES), np.bool_)
         self._estimates: list[ActionUnitEstimate] = []
-        self._answer: Future | None = None
+        self._result: Future | None = None
 
     def take(self, raw: ActionUnitEstimate) -> tuple[ActionUnitEstimate, bool]:
         """Return an estimate relative to the neutral face, and whether that has just changed."""
         changed = False
-        if self._answer is not None:
+        if self._result is not None:
             self._estimates.append(raw)
             if len(self._estimates) == self._slices:
                 changed = self._measure()
@@ -46,37 +48,37 @@ class NeutralFace:
         self._active = estimate.active
         return estimate, changed
 
-    def ask(self) -> Future:
-        """Begin to measure; the answer is whether it went well, and a line for a person."""
-        self.give_up('asked again')
-        self._estimates, self._answer = [], Future()
-        return self._answer
+    def start_measurement(self) -> Future:
+        """Begin to measure; the result is whether it succeeded, and a line for a person."""
+        self.cancel_measurement('asked again')
+        self._estimates, self._result = [], Future()
+        return self._result
 
-    def forget(self) -> None:
-        """Show the estimates as they are."""
+    def cancel_measurement(self, reason: str) -> None:
+        """End a measurement, if one is going on."""
+        self._finish(False, reason)
+
+    def clear_neutral(self) -> None:
+        """Leave the estimates as they are from now on."""
         self.neutral = Neutral.unknown()
-        self.rest()
+        self.deactivate_units()
 
-    def rest(self) -> None:
+    def deactivate_units(self) -> None:
         """Begin with no unit active."""
         self._active = np.zeros(len(CODES), np.bool_)
-
-    def give_up(self, reason: str) -> None:
-        """End a measurement, if one goes on."""
-        self._tell(False, reason)
 
     def _measure(self) -> bool:
         try:
             self.neutral = measure_neutral(self._estimates)
         except MicroexprError as error:
-            self._tell(False, str(error))
+            self._finish(False, str(error))
             return False
-        self.rest()
-        self._tell(True, f'neutral face from {self._slices} slices: {self.neutral}')
+        self.deactivate_units()
+        self._finish(True, f'neutral face from {self._slices} slices: {self.neutral}')
         return True
 
-    def _tell(self, success: bool, text: str) -> None:
-        if self._answer is not None:
-            answer, self._answer = self._answer, None
-            answer.set_result((success, text))
+    def _finish(self, success: bool, text: str) -> None:
+        if self._result is not None:
+            result, self._result = self._result, None
+            result.set_result((success, text))
             self._wake()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -20,8 +20,8 @@ from microexpr_ros.errors import MicroexprError
 
 Values = TypeVar('Values')
 
-# Parameters that every ROS 2 node has.
 STANDARD = ('use_sim_time', 'start_type_description_service', 'qos_overrides')
+"""Parameters that every ROS 2 node has."""
 
 TYPES = {
     bool: ParameterType.PARAMETER_BOOL,
@@ -37,6 +37,7 @@ ARRAYS = {
 
 
 def parameter(
+    # As with dataclasses.field: its type is that of the default, which mypy cannot express.
     default: Any,
     description: str,
     *,
@@ -45,7 +46,7 @@ def parameter(
     choices: Sequence[str] = (),
     element: type | None = None,
 ) -> Any:
-    """Describe one parameter as a dataclass field.
+    """Return a dataclass field that describes one parameter.
 
     Args:
         default: its value where nobody sets it; a tuple for an array.
@@ -67,13 +68,13 @@ def parameter(
     )
 
 
-def describe(field: dataclasses.Field[Any]) -> ParameterDescriptor:
-    """Return a field's ROS descriptor."""
+def to_descriptor(field: dataclasses.Field[Any]) -> ParameterDescriptor:
+    """Return a field as ROS describes a parameter."""
     about = field.metadata
     descriptor = ParameterDescriptor(description=about['description'])
     if about['element'] is not None:
         descriptor.type = ARRAYS[about['element']]
-        # rclpy takes an empty list for one of bytes, and would refuse all others later.
+        # rclpy takes an empty list for a list of bytes, and would refuse all others later.
         descriptor.dynamic_typing = True
     else:
         descriptor.type = TYPES[type(field.default)]
@@ -103,26 +104,17 @@ def declare(node: Node, kind: type[Any]) -> None:
         MicroexprError: a name is unknown, or a value has the wrong type or range.
     """
     fields = {field.name: field for field in dataclasses.fields(kind)}
-    given = node.get_parameters_by_prefix('')
+    # rclpy's annotation is wrong: the values are parameters.
+    given = cast('dict[str, Parameter]', node.get_parameters_by_prefix(''))
     unknown = [name for name in given if name not in fields and name.split('.')[0] not in STANDARD]
     for field in fields.values():
         if node.has_parameter(field.name):
             node.undeclare_parameter(field.name)
-        default = list(field.default) if isinstance(field.default, tuple) else field.default
-        value = given[field.name].value if field.name in given else default
-        # YAML has no floats without a point and no texts of digits alone; both are clear here.
-        if type(field.default) is str and type(value) is int:
-            value = str(value)
-        if isinstance(field.default, float) and isinstance(value, int):
-            value = float(value)
-        if field.metadata['element'] is float and value is not None:
-            value = [float(number) for number in value]
-        if field.metadata['element'] is not None and not value:
-            value = []
+        value = _convert(field, given[field.name].value if field.name in given else field.default)
         _check_type(field, value)
         _check_range(field, value)
         try:
-            node.declare_parameter(field.name, value, describe(field), ignore_override=True)
+            node.declare_parameter(field.name, value, to_descriptor(field), ignore_override=True)
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise MicroexprError(f'parameter {field.name} = {value!r}: {error}') from None
     if unknown:
@@ -130,6 +122,23 @@ def declare(node: Node, kind: type[Any]) -> None:
             f'unknown parameter {", ".join(sorted(unknown))}; '
             f'{node.get_name()} knows {", ".join(sorted(fields))}'
         )
+
+
+def _convert(field: dataclasses.Field[Any], value: Any) -> Any:
+    """Return a value with the type that its field has, where YAML cannot express it.
+
+    YAML reads `1` as an integer where a float is meant, or a text such as a camera number, and has
+    no type for an empty list.
+    """
+    if type(field.default) is str and type(value) is int:
+        return str(value)
+    if isinstance(field.default, float) and isinstance(value, int):
+        return float(value)
+    if field.metadata['element'] is float:
+        return [float(number) for number in value or ()]
+    if field.metadata['element'] is not None:
+        return list(value or ())
+    return value
 
 
 def _check_type(field: dataclasses.Field[Any], value: Any) -> None:

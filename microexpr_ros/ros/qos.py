@@ -1,4 +1,4 @@
-"""Quality of service, named once."""
+"""Quality of service profiles of all topics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FRAMES: Final = QoSProfile(
     reliability=ReliabilityPolicy.BEST_EFFORT,
     durability=DurabilityPolicy.VOLATILE,
 )
-"""Camera images: the newest counts."""
+"""Camera images: only the newest matter."""
 
 SLICES: Final = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
@@ -37,4 +37,4 @@ RESULTS: Final = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.VOLATILE,
 )
-"""What this package finds: reliable, so that every subscriber can match it."""
+"""Results of this package: reliable, which matches every subscriber."""

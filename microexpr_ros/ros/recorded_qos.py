@@ -1,4 +1,4 @@
-"""Quality of service as bags tell it: what publishers offered, and how to match them."""
+"""Quality of service in bags: what publishers offered, and profiles that match it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from microexpr_ros.ros.conversions import SECOND_NS
 
 
 def to_recorded(profile: QoSProfile) -> Qos:
-    """Return a profile as bags hold it; the numbers of the policies are the same."""
+    """Return a profile as bags store it; the numbers of the policies are the same."""
     return Qos(
         QosHistory(int(profile.history)),
         profile.depth,
@@ -38,14 +38,14 @@ def _to_time(duration: Duration) -> QosTime:
 
 
 def adapt_request(offers: Sequence[QoSProfile], depth: int) -> QoSProfile:
-    """Return a profile to listen with that matches all publishers.
+    """Return a profile for a subscription that matches all publishers.
 
-    It asks for what all of them offer: no message may be lost of those who are reliable, and
-    none be missed of those who keep theirs for latecomers, all of which may come at once.
+    It requests the most that all of them offer. If they are reliable and keep their messages for
+    late subscribers, it keeps all messages, because those kept may arrive in one burst.
 
     Args:
         offers: profiles of the publishers.
-        depth: messages to hold, unless all have to be.
+        depth: messages to hold, unless all are kept.
     """
     reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
     kept = all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
@@ -56,11 +56,11 @@ def adapt_request(offers: Sequence[QoSProfile], depth: int) -> QoSProfile:
 
 
 def adapt_offer(recorded: Sequence[Qos], default: QoSProfile) -> QoSProfile:
-    """Return a profile to play with that whoever listened to the recorded publishers matches.
+    """Return a profile for playing that matches every subscriber of the recorded publishers.
 
     Args:
         recorded: profiles of the recorded publishers.
-        default: taken if there are none; its depth is the least.
+        default: returned if there are none; its depth is the minimum.
     """
     if not recorded:
         return default

@@ -1,4 +1,4 @@
-"""What the nodes with a network have in common: slices of one face after the other."""
+"""The input of the nodes that run a network: slices of one face after the other."""
 
 from __future__ import annotations
 
@@ -10,53 +10,53 @@ from microexpr_ros.msg import AlignedEvents
 from microexpr_ros.ros.conversions import message_to_aligned
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Latency, Rate
 
-OLD_NS = 10_000_000_000
-"""An arrival longer ago than this is no latency."""
+LONGEST_LATENCY_NS = 10_000_000_000
+"""An arrival longer ago than this belongs to a recording."""
 
 
 class SliceInput:
-    """Follow the slices that come in: whose face they show, and what was missing between them.
+    """Follow the incoming slices: whose face they show, and which ones are missing.
 
     Attributes:
         face: id of the face of the last slice, empty without one.
-        done: slices that were worked on.
+        done: slices that were processed.
     """
 
     def __init__(self) -> None:
         self.face = ''
         self.done = Rate()
         self._end_ns: int | None = None
-        self._missed = self._told = 0
+        self._missed = self._diagnosed = 0
         self._latency = Latency()
 
     def take(self, message: AlignedEvents) -> tuple[AlignedSlice, bool]:
-        """Return the slice of a message, and whether another face begins with it.
+        """Return the slice of a message, and whether it shows another face than the one before.
 
         Raises:
             MicroexprError: the message is malformed.
         """
         aligned = message_to_aligned(message)
-        another = message.face_id != self.face
-        if self._end_ns is not None and not another:
+        is_new_face = message.face_id != self.face
+        if self._end_ns is not None and not is_new_face:
             self._missed += missed_slices(aligned.slice, self._end_ns)
         self._end_ns = aligned.slice.end_ns
         self.face = message.face_id
-        return aligned, another
+        return aligned, is_new_face
 
     def latency_ns(self, aligned: AlignedSlice) -> int:
-        """Return how long ago the slice's newest packet was published, 0 if unknown, and note it.
+        """Return and count how long ago the slice's newest packet was published.
 
-        Unknown it is for slices of a bag, or of a host with another clock.
+        0 if that is unknown, as for slices of a bag or of a host with another clock.
         """
         latency_ns = time.time_ns() - aligned.newest_arrival_ns
-        if not 0 <= latency_ns < OLD_NS:
+        if not 0 <= latency_ns < LONGEST_LATENCY_NS:
             return 0
         self._latency.add(latency_ns)
         return latency_ns
 
     def diagnose(self, values: dict[str, object]) -> Diagnosis:
-        """Return how the node is, with values of its own."""
-        lagging, self._told = self._missed > self._told, self._missed
+        """Return how the node is doing, with values of its own added."""
+        lagging, self._diagnosed = self._missed > self._diagnosed, self._missed
         if lagging:
             message = 'slices were missed: the machine is too slow'
         else:

@@ -60,7 +60,7 @@ def test_the_version_is_printed():
 
 def test_defaults_are_those_of_the_core():
     pytest.importorskip('rclpy')
-    from microexpr_ros.ros.nodes.player import PlayerParameters
+    from microexpr_ros.ros.playback import PlayerParameters
 
     text = ' '.join(invoke(app, 'play', '-h').stdout.split())
     assert f'[default: {PlayerParameters().wait_for_subscribers_s}]' in text

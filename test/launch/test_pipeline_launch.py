@@ -27,7 +27,7 @@ from microexpr_ros.msg import ActionUnitArray
 from rclpy.executors import SingleThreadedExecutor
 
 from launch import LaunchContext
-from microexpr_ros.ros import environment, qos
+from microexpr_ros.ros import environment, qos, topics
 from microexpr_ros.ros.cameras import USED
 
 environment.keep_on_loopback()
@@ -169,6 +169,10 @@ def test_cameras_leave_the_clock_alone(start, composed):
 
 def test_every_driver_can_be_launched(pipeline):
     assert tuple(driver for driver in USED if driver != 'file') == pipeline.DRIVERS
+
+
+def test_topics_are_named_as_by_the_nodes(pipeline):
+    assert set(pipeline.INPUTS) <= set(topics.RECORDED)
 
 
 @FORMS

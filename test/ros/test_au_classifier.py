@@ -1,4 +1,4 @@
-"""What the running node says of faces, and of their absence."""
+"""The running classifier, with faces and without."""
 
 import numpy as np
 import pytest
@@ -24,12 +24,12 @@ STILL = np.zeros((128, 128))
 
 
 class Scene:
-    """Publishes slices to a running classifier, and collects what it says."""
+    """Publishes slices to a running classifier, and collects its estimates."""
 
     def __init__(self, world, **parameters):
         self.world = world
         self.node = world.add(ActionUnitClassifierNode, **parameters)
-        tester = world.plain()
+        tester = world.tester
         self.units, self.raw, self.stale = [], [], []
         for topic, seen in (('au_predictions', self.units), ('au_predictions/raw', self.raw)):
             tester.create_subscription(
@@ -175,7 +175,7 @@ def calibrate(scene):
 
 
 def is_relative(scene):
-    """Tell whether the two outputs differ, for the last slices."""
+    """Return whether the two outputs differ, for the last slices."""
     scene.show(HEAD, 30)
     pairs = zip(scene.raw[-5:], scene.units[-5:], strict=True)
     return any((intensity(raw) != intensity(shown)).any() for raw, shown in pairs)

@@ -1,4 +1,4 @@
-"""config/pipeline.yaml says what the nodes say."""
+"""config/pipeline.yaml repeats the defaults of the nodes."""
 
 import dataclasses
 import importlib

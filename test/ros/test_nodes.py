@@ -2,20 +2,25 @@ import dataclasses
 
 import numpy as np
 import pytest
-from event_camera_msgs.msg import EventPacket as EventPacketMessage
 from lifecycle_msgs.srv import ChangeState, GetState
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
-from std_srvs.srv import Trigger
 
+from microexpr_ros.alignment.slices import Slice
+from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
 from microexpr_ros.bags import BagWriter
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.packets import packetize
 from microexpr_ros.ros import qos
-from microexpr_ros.ros.conversions import packet_to_message, pixels_to_image, to_ns
+from microexpr_ros.ros.conversions import (
+    aligned_to_message,
+    packet_to_message,
+    pixels_to_image,
+    to_ns,
+)
 from microexpr_ros.ros.nodes.au_classifier import ActionUnitClassifierNode
 from microexpr_ros.ros.nodes.event_camera import EventCameraNode
 from microexpr_ros.ros.nodes.overlay import OverlayNode
@@ -33,7 +38,7 @@ def some_events(duration_ms, rate_per_ms=20, seed=0):
     random = np.random.default_rng(seed)
     count = duration_ms * rate_per_ms
     return Events(
-        # EVT3 tells whole microseconds.
+        # EVT3 has whole microseconds.
         np.sort(random.integers(0, duration_ms * 1000, count)) * 1000,
         random.integers(100, 356, count).astype(np.uint16),
         random.integers(50, 306, count).astype(np.uint16),
@@ -58,34 +63,13 @@ def bag(tmp_path):
     return path
 
 
-def collect(world, kind, topic, profile, node=None):
-    received = []
-    (node or world.plain()).create_subscription(kind, topic, received.append, profile)
-    return received
-
-
-def feed(world, messages):
-    """Return a function that publishes more."""
-    node = world.plain('feeder')
-    publisher = node.create_publisher(EventPacketMessage, 'event_camera/events', qos.EVENTS)
-    world.until(lambda: publisher.get_subscription_count() > 0)
-    world.run(0.2)
-
-    def more(messages):
-        for message in messages:
-            publisher.publish(message)
-
-    more(messages)
-    return more
-
-
 def test_packets_become_slices_without_a_gap(world):
     node = world.add(SynchronizerNode, region=REGION)
     node.start()
-    slices = collect(world, AlignedEvents, 'aligned_events', qos.SLICES)
+    slices = world.collect(AlignedEvents, 'aligned_events', qos.SLICES)
     world.run(0.2)
     packets = some_packets()
-    feed(world, map(packet_to_message, packets))
+    world.feed_packets(map(packet_to_message, packets))
     world.until(lambda: len(slices) >= 29)
     stamps = np.array([to_ns(message.header.stamp) for message in slices])
     np.testing.assert_array_equal(np.diff(stamps), 10 * MS)
@@ -100,12 +84,12 @@ def test_packets_become_slices_without_a_gap(world):
 def test_lost_and_malformed_packets_are_counted_and_skipped(world):
     node = world.add(SynchronizerNode, region=REGION)
     node.start()
-    slices = collect(world, AlignedEvents, 'aligned_events', qos.SLICES)
+    slices = world.collect(AlignedEvents, 'aligned_events', qos.SLICES)
     world.run(0.2)
     packets = some_packets()
     messages = [packet_to_message(packet) for packet in packets[:100] + packets[103:]]
     foreign = packet_to_message(dataclasses.replace(packets[0], encoding='morse'))
-    feed(world, [*messages[:60], foreign, *messages[60:]])
+    world.feed_packets([*messages[:60], foreign, *messages[60:]])
     world.until(lambda: len(slices) >= 28)
     assert node.malformed == 1
     assert slices[-1].lost_packets == 3
@@ -117,7 +101,7 @@ def test_lost_and_malformed_packets_are_counted_and_skipped(world):
 def test_an_inactive_node_does_not_listen(world):
     node = world.add(SynchronizerNode, autostart=False)
     node.start()
-    assert world.plain().count_subscribers('/event_camera/events') == 0
+    assert world.tester.count_subscribers('/event_camera/events') == 0
     assert node.trigger_configure().name == 'SUCCESS'
     assert node.trigger_activate().name == 'SUCCESS'
     world.until(lambda: node.count_subscribers('/event_camera/events') == 1)
@@ -128,31 +112,35 @@ def test_an_inactive_node_does_not_listen(world):
 def test_the_lifecycle_can_be_driven_by_services(world):
     node = world.add(SynchronizerNode)
     node.start()
-    client = world.plain('manager')
-    state = client.create_client(GetState, 'synchronizer/get_state')
-    change = client.create_client(ChangeState, 'synchronizer/change_state')
-    world.until(lambda: state.service_is_ready() and change.service_is_ready())
-    answer = state.call_async(GetState.Request())
-    world.until(answer.done)
-    assert answer.result().current_state.label == 'active'
+    answer = world.call('synchronizer/get_state', GetState)
+    assert answer.current_state.label == 'active'
     request = ChangeState.Request()
     request.transition.label = 'deactivate'
-    answer = change.call_async(request)
-    world.until(answer.done)
-    assert answer.result().success
+    assert world.call('synchronizer/change_state', ChangeState, request).success
+
+
+def set_parameter(world, node, name, value):
+    parameter = Parameter(name, value=value).to_parameter_msg()
+    request = SetParameters.Request(parameters=[parameter])
+    (result,) = world.call(f'{node}/set_parameters', SetParameters, request).results
+    return result
 
 
 def test_an_active_node_refuses_parameters_with_the_reason(world):
     node = world.add(SynchronizerNode)
     node.start()
-    client = world.plain('manager').create_client(SetParameters, 'synchronizer/set_parameters')
-    world.until(client.service_is_ready)
-    value = Parameter('slice_ms', value=20.0).to_parameter_msg()
-    answer = client.call_async(SetParameters.Request(parameters=[value]))
-    world.until(answer.done)
-    (result,) = answer.result().results
+    result = set_parameter(world, 'synchronizer', 'slice_ms', 20.0)
     assert not result.successful
     assert 'deactivate' in result.reason
+
+
+@pytest.mark.parametrize('autostart', [True, False])
+def test_an_unknown_parameter_is_refused_with_the_known_ones(world, autostart):
+    world.add(SynchronizerNode, autostart=autostart).start()
+    result = set_parameter(world, 'synchronizer', 'slice_lenght', 20.0)
+    assert not result.successful
+    assert 'unknown parameter slice_lenght; synchronizer knows autostart, ' in result.reason
+    assert 'slice_ms' in result.reason
 
 
 @pytest.mark.parametrize(
@@ -183,10 +171,10 @@ def test_a_slice_gives_units_with_its_stamp(world, bag):
     synchronizer = world.add(SynchronizerNode, region=REGION)
     for node in (classifier, synchronizer):
         node.start()
-    units = collect(world, ActionUnitArray, 'au_predictions', qos.RESULTS)
-    slices = collect(world, AlignedEvents, 'aligned_events', qos.SLICES, world.plain('other'))
+    units = world.collect(ActionUnitArray, 'au_predictions', qos.RESULTS)
+    slices = world.collect(AlignedEvents, 'aligned_events', qos.SLICES)
     world.run(0.3)
-    feed(world, map(packet_to_message, some_packets()))
+    world.feed_packets(map(packet_to_message, some_packets()))
     world.until(lambda: len(units) >= 29)
     live = [message for message in units if message.state != ActionUnitArray.STALE]
     stamps = {to_ns(message.header.stamp) for message in slices}
@@ -204,16 +192,12 @@ def test_reset_clears_the_state(world):
     node = world.add(ActionUnitClassifierNode)
     node.start()
     world.add(SynchronizerNode, region=REGION).start()
-    units = collect(world, ActionUnitArray, 'au_predictions', qos.RESULTS)
-    client = world.plain('manager').create_client(Trigger, 'au_classifier/reset')
-    world.until(client.service_is_ready)
+    units = world.collect(ActionUnitArray, 'au_predictions', qos.RESULTS)
     packets = [packet_to_message(packet) for packet in some_packets(600)]
-    more = feed(world, packets[:200])
+    more = world.feed_packets(packets[:200])
     world.until(lambda: len(units) >= 39)
     assert units[38].state != ActionUnitArray.WARMING_UP
-    answer = client.call_async(Trigger.Request())
-    world.until(answer.done)
-    assert answer.result().success
+    assert world.call('au_classifier/reset').success
     count = len(units)
     more(packets[200:])
     world.until(lambda: any(unit.state == ActionUnitArray.WARMING_UP for unit in units[count:]))
@@ -222,14 +206,14 @@ def test_reset_clears_the_state(world):
 def test_a_stall_loses_no_slice(world):
     classifier = world.add(ActionUnitClassifierNode, autostart=False)
     synchronizer = world.add(SynchronizerNode, autostart=False, region=REGION)
-    synchronizer.listener = classifier.listener
+    synchronizer.subscription_thread = classifier.subscription_thread
     for node in (classifier, synchronizer):
         assert node.trigger_configure().name == 'SUCCESS'
         assert node.trigger_activate().name == 'SUCCESS'
-    units = collect(world, ActionUnitArray, 'au_predictions', qos.RESULTS)
+    units = world.collect(ActionUnitArray, 'au_predictions', qos.RESULTS)
     packets = [packet_to_message(packet) for packet in some_packets(1900)]
-    more = feed(world, [])
-    with classifier.listener.lock:
+    more = world.feed_packets()
+    with classifier.subscription_thread.lock:
         more(packets)
     world.until(lambda: synchronizer.diagnose().values.get('slices', 0) >= 189)
     world.until(lambda: classifier.diagnose().values.get('slices', 0) >= 189)
@@ -253,7 +237,7 @@ def test_a_node_lives_through_several_cycles(world):
 def test_a_bag_that_loops_is_cut_in_every_round(world, bag):
     synchronizer = world.add(SynchronizerNode, region=REGION, use_sim_time=True)
     synchronizer.start()
-    slices = collect(world, AlignedEvents, 'aligned_events', qos.SLICES)
+    slices = world.collect(AlignedEvents, 'aligned_events', qos.SLICES)
     player = world.add(PlayerNode, bag=str(bag), loop=True)
     player.start()
     world.until(lambda: len(slices) > 85)
@@ -269,23 +253,38 @@ def test_slices_give_reconstructed_images_and_an_overlay(world):
         (SynchronizerNode, {'region': REGION}),
     ):
         world.add(kind, **parameters).start()
-    images = collect(world, Image, 'reconstruction/image', qos.RESULTS)
-    pictures = collect(world, Image, 'overlay/image', qos.FRAMES, world.plain('viewer'))
+    images = world.collect(Image, 'reconstruction/image', qos.RESULTS)
+    pictures = world.collect(Image, 'overlay/image', qos.FRAMES)
     world.run(0.3)
-    feed(world, map(packet_to_message, some_packets()))
+    world.feed_packets(map(packet_to_message, some_packets()))
     world.until(lambda: images and pictures)
     assert (images[0].encoding, images[0].height, images[0].width) == ('mono8', 128, 128)
     assert images[0].header.frame_id == 'event_camera'
     assert pictures[0].encoding == 'rgb8'
 
 
+def test_an_overlay_is_published_from_the_first_slice_on(world):
+    world.add(OverlayNode, rate_hz=100.0).start()
+    pictures = world.collect(Image, 'overlay/image', qos.FRAMES)
+    publisher = world.tester.create_publisher(AlignedEvents, 'aligned_events', qos.SLICES)
+    world.until(lambda: publisher.get_subscription_count() > 0)
+    world.run(0.3)
+    assert not pictures
+    slice_ = Slice(EPOCH, 10 * MS, None, np.zeros((2, 8, 8), np.uint8), 0)
+    aligned = AlignedSlice(slice_, -1, SyncSource.NONE, 0.0, 0)
+    publisher.publish(aligned_to_message(aligned, 'event_camera', 0))
+    world.until(lambda: len(pictures) > 2)
+    assert {to_ns(message.header.stamp) for message in pictures} == {EPOCH}
+    assert pictures[0].header.frame_id == 'event_camera'
+
+
 def test_frames_reach_the_slices(world):
     node = world.add(SynchronizerNode, region=REGION)
     node.start()
-    slices = collect(world, AlignedEvents, 'aligned_events', qos.SLICES)
-    frames = world.plain('camera').create_publisher(Image, 'rgb_camera/image_raw', qos.FRAMES)
+    slices = world.collect(AlignedEvents, 'aligned_events', qos.SLICES)
+    frames = world.tester.create_publisher(Image, 'rgb_camera/image_raw', qos.FRAMES)
     packets = [packet_to_message(packet) for packet in some_packets()]
-    more = feed(world, packets[:20])
+    more = world.feed_packets(packets[:20])
     world.until(lambda: frames.get_subscription_count() > 0)
     pixels = np.full((240, 320, 3), 77, np.uint8)
     frames.publish(pixels_to_image(pixels, EPOCH + 65 * MS, 'rgb_camera'))
@@ -307,7 +306,7 @@ def test_a_video_stands_in_for_a_camera(world, tmp_path):
     for _ in range(10):
         writer.write(np.full((48, 64, 3), (200, 20, 20), np.uint8))
     writer.release()
-    images = collect(world, Image, 'rgb_camera/image_raw', qos.FRAMES)
+    images = world.collect(Image, 'rgb_camera/image_raw', qos.FRAMES)
     node = world.add(RgbCameraNode, device=str(path))
     node.start()
     world.until(lambda: len(images) > 12)

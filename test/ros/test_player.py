@@ -10,7 +10,6 @@ from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
-from std_srvs.srv import Trigger
 
 from microexpr_ros import bags
 from microexpr_ros.bags.event_packet import EventPacket
@@ -18,6 +17,7 @@ from microexpr_ros.bags.folder import BagFolder
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import to_ns
+from microexpr_ros.ros.diagnostics import OK, WARN
 from microexpr_ros.ros.nodes.player import PlayerNode
 from microexpr_ros.ros.nodes.recorder import RecorderNode
 from microexpr_ros.ros.recorded_qos import to_recorded
@@ -51,30 +51,15 @@ def bag(tmp_path):
     return path
 
 
-def collect(world, kind, topic, profile, node=None):
-    received = []
-    node = node or world.plain(topic.replace('/', '_').strip('_'))
-    node.create_subscription(kind, topic, received.append, profile)
-    return received
-
-
 def play(world, path, **parameters):
     node = world.add(PlayerNode, bag=str(path), shutdown_at_end=False, **parameters)
     node.start()
     return node
 
 
-def ask(world, service):
-    client = world.plain(f'asks_{service}').create_client(Trigger, f'player/{service}')
-    world.until(client.service_is_ready)
-    answer = client.call_async(Trigger.Request())
-    world.until(answer.done)
-    return answer.result()
-
-
 def test_every_message_is_played_with_its_stamp(world, bag):
-    packets = collect(world, EventPacketMessage, '/event_camera/events', qos.EVENTS)
-    images = collect(world, Image, '/rgb_camera/image_raw', qos.FRAMES)
+    packets = world.collect(EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    images = world.collect(Image, '/rgb_camera/image_raw', qos.FRAMES)
     node = play(world, bag)
     expected = some_packets()
     world.until(lambda: len(packets) == len(expected))
@@ -102,11 +87,11 @@ def test_a_recorder_gets_back_what_was_played(world, tmp_path, bag):
 
 
 def test_pause_and_resume(world, bag):
-    packets = collect(world, EventPacketMessage, '/event_camera/events', qos.EVENTS)
-    clock = collect(world, Clock, '/clock', qos.RESULTS)
+    packets = world.collect(EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    clock = world.collect(Clock, '/clock', qos.RESULTS)
     node = play(world, bag, rate=0.2, clock_hz=50.0, topics=['/event_camera/events'])
     world.until(lambda: len(packets) > 10)
-    answer = ask(world, 'pause')
+    answer = world.call('player/pause')
     assert (answer.success, answer.message) == (True, 'paused')
     world.run(0.2)
     counts = len(packets), len(clock)
@@ -114,14 +99,14 @@ def test_pause_and_resume(world, bag):
     world.run(0.5)
     assert (len(packets), len(clock)) == counts
     assert node.diagnose().message == 'paused'
-    assert ask(world, 'play_next').success
+    assert world.call('player/play_next').success
     world.until(lambda: len(packets) > counts[0])
     world.run(0.2)
     assert len(packets) == counts[0] + 1
-    assert ask(world, 'resume').message == 'playing'
-    assert not ask(world, 'play_next').success
-    assert ask(world, 'toggle_paused').message == 'paused'
-    assert ask(world, 'toggle_paused').message == 'playing'
+    assert world.call('player/resume').message == 'playing'
+    assert not world.call('player/play_next').success
+    assert world.call('player/toggle_paused').message == 'paused'
+    assert world.call('player/toggle_paused').message == 'playing'
     world.until(lambda: len(packets) == COUNT)
     assert [message.seq for message in packets] == list(range(COUNT))
     stamps = [to_ns(message.clock) for message in clock]
@@ -129,18 +114,18 @@ def test_pause_and_resume(world, bag):
 
 
 def test_it_can_begin_with_a_pause(world, bag):
-    packets = collect(world, EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    packets = world.collect(EventPacketMessage, '/event_camera/events', qos.EVENTS)
     play(world, bag, start_paused=True, topics=['/event_camera/events'])
     world.run(1.0)
     assert packets == []
-    ask(world, 'resume')
+    world.call('player/resume')
     world.until(lambda: len(packets) == COUNT)
 
 
 def test_the_clock_runs_at_the_rate(world, bag):
-    clock = collect(world, Clock, '/clock', qos.RESULTS)
-    collect(world, EventPacketMessage, '/event_camera/events', qos.EVENTS)
-    collect(world, Image, '/rgb_camera/image_raw', qos.FRAMES)
+    clock = world.collect(Clock, '/clock', qos.RESULTS)
+    world.collect(EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    world.collect(Image, '/rgb_camera/image_raw', qos.FRAMES)
     node = play(world, bag, rate=0.5, clock_hz=100.0)
     world.until(lambda: node.state == 'the bag has ended')
     world.run(0.2)
@@ -151,7 +136,7 @@ def test_the_clock_runs_at_the_rate(world, bag):
 
 
 def test_a_part_is_played(world, bag):
-    packets = collect(world, EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    packets = world.collect(EventPacketMessage, '/event_camera/events', qos.EVENTS)
     node = play(
         world,
         bag,
@@ -174,8 +159,8 @@ def test_latched_topics_reach_latecomers(world, tmp_path):
     bag.close()
     node = play(world, tmp_path / 'bag', wait_for_subscribers_s=0.0)
     world.until(lambda: node.state == 'the bag has ended')
-    late = collect(world, String, '/tf_static', QoSProfile(depth=9, durability=LATCHED.durability))
-    other = collect(world, String, '/other', QoSProfile(depth=9))
+    late = world.collect(String, '/tf_static', QoSProfile(depth=9, durability=LATCHED.durability))
+    other = world.collect(String, '/other', QoSProfile(depth=9))
     world.until(lambda: len(late) == 3)
     assert [message.data for message in late] == ['frame 0', 'frame 1', 'frame 2']
     assert other == []
@@ -190,6 +175,22 @@ def test_what_the_player_cannot_play_is_left_out(world, tmp_path):
     node = play(world, path, wait_for_subscribers_s=0.0)
     world.until(lambda: node.state == 'the bag has ended')
     assert node.summary()['messages'] == 1
+
+
+def test_a_bag_that_nobody_subscribes_to_is_a_warning(world, bag, capfd):
+    node = play(world, bag, rate=0.05, wait_for_subscribers_s=0.0)
+    world.until(lambda: node.state == 'playing')
+    diagnosis = node.diagnose()
+    names = '/event_camera/events, /rgb_camera/image_raw'
+    assert (diagnosis.level, diagnosis.message) == (WARN, f'nobody subscribes to {names}')
+    assert diagnosis.values['topics_without_subscribers'] == names
+    world.collect(Image, '/rgb_camera/image_raw', qos.FRAMES)
+    world.until(lambda: node.diagnose().level == OK)
+    diagnosis = node.diagnose()
+    assert diagnosis.message == 'playing'
+    assert diagnosis.values['topics_without_subscribers'] == '/event_camera/events'
+    log = ''.join(capfd.readouterr())
+    assert f'nobody subscribes to {names}: remap the topics' in log
 
 
 @pytest.mark.parametrize(
@@ -212,13 +213,13 @@ def test_a_bag_whose_recorder_was_killed_is_played(world, tmp_path):
         number = bags.serialization.read_sequence_number(message)
         bag.write('/events', bags.EVENT_PACKET, message, EPOCH + number * 2 * MS)
     bag.flush()  # and no more
-    packets = collect(world, EventPacketMessage, '/events', qos.EVENTS)
+    packets = world.collect(EventPacketMessage, '/events', qos.EVENTS)
     play(world, tmp_path / 'bag')
     world.until(lambda: len(packets) == COUNT)
 
 
 def test_it_stops_at_once_and_can_begin_again(world, bag):
-    packets = collect(world, EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    packets = world.collect(EventPacketMessage, '/event_camera/events', qos.EVENTS)
     node = play(world, bag, rate=0.01, topics=['/event_camera/events'])
     world.until(lambda: packets)
     began_s = time.monotonic()

@@ -166,7 +166,7 @@ def test_bursts_are_recorded_as_a_whole(world, record):
     late = publisher(world, '/late', QoSProfile(depth=1000))
     node = record(topics=['/early', '/late'])
     world.until(lambda: late.get_subscription_count() > 0)
-    with node.listener.lock:  # Nobody takes what comes meanwhile.
+    with node.subscription_thread.lock:  # Nobody takes what comes meanwhile.
         for number in range(900):
             late.publish(String(data=str(number)))
     world.until(lambda: node.recording.progress().messages == {'/early': 1500, '/late': 900})
@@ -198,6 +198,21 @@ def test_an_existing_bag_is_refused(world, record, tmp_path):
     (tmp_path / 'bag').mkdir()
     with pytest.raises(MicroexprError, match='already there'):
         record()
+
+
+def test_each_activation_records_another_bag(world, record, tmp_path):
+    out = publisher(world, '/text')
+    node = record(topics=['/text'])
+    (tmp_path / 'bag_1').mkdir()
+    for text in 'abc':
+        say(world, out, [text])
+        world.until(lambda: node.recording.progress().messages == {'/text': 1})
+        assert node.trigger_deactivate().name == 'SUCCESS'
+        world.until(lambda: not out.get_subscription_count())
+        assert node.trigger_activate().name == 'SUCCESS'
+    recorded = [tmp_path / name for name in ('bag', 'bag_2', 'bag_3')]
+    assert [texts(path, '/text') for path in recorded] == [['a'], ['b'], ['c']]
+    assert node.recording.path == tmp_path / 'bag_4'
 
 
 def test_the_default_name_is_that_of_ros2_bag(record, tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ from microexpr_ros.events import codecs
 from microexpr_ros.events.events import Events
 from microexpr_ros.ros import environment, qos
 from microexpr_ros.ros.conversions import to_ns
-from microexpr_ros.ros.listening import Listener
+from microexpr_ros.ros.subscriptions import SubscriptionThread
 
 _QUIET_NS: Final = 1_000_000_000
 
@@ -105,9 +105,9 @@ def main(topic: str) -> None:
     environment.prepare()
     codecs.compile_kernels()
     sum_columns(Events.empty())
-    receiver, listener, context = Receiver(), Listener(), Context()
+    receiver, thread, context = Receiver(), SubscriptionThread(), Context()
     context.init()
-    reader = listener.subscribe(
+    subscriptions = thread.subscribe(
         rclpy.create_node('receiver', context=context),
         (
             (EventPacket, topic, receiver.take_packet, qos.EVENTS),
@@ -118,8 +118,8 @@ def main(topic: str) -> None:
     sys.stdin.read()
     while time.monotonic_ns() - (receiver.arrivals_ns or [0])[-1] < _QUIET_NS:
         time.sleep(0.1)
-    listener.unsubscribe(reader)
-    listener.close()
+    thread.unsubscribe(subscriptions)
+    thread.close()
     context.try_shutdown()
     print(json.dumps(receiver.report()))
 

@@ -137,8 +137,9 @@ def _play(
         try:
             process.wait()
         finally:
-            process.terminate()
-            process.wait()
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
             seen = observer.close()
             video.close()
         log.seek(0)

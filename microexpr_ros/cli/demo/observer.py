@@ -16,10 +16,10 @@ from sensor_msgs.msg import Image
 
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
 from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
-from microexpr_ros.ros import qos
+from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import to_ns
 from microexpr_ros.ros.estimates import message_to_estimate
-from microexpr_ros.ros.listening import Listener
+from microexpr_ros.ros.subscriptions import SubscriptionThread
 
 Shown: TypeAlias = AlignedEvents | ActionUnitEstimate | Image
 """What a picture of the run shows."""
@@ -55,7 +55,7 @@ class Observation:
 
 
 class Observer:
-    """Listen to the pipeline until it is closed.
+    """Subscribe to what the pipeline publishes, until it is closed.
 
     Args:
         show: called on a thread of its own with every slice, estimate and image, in order.
@@ -71,15 +71,15 @@ class Observer:
         self._context.init()
         self._node = rclpy.create_node('microexpr_demo', context=self._context)
         self._error: Exception | None = None
-        self._listener = Listener()
-        self._reader = self._listener.subscribe(
+        self._thread = SubscriptionThread()
+        self._subscriptions = self._thread.subscribe(
             self._node,
             (
-                (AlignedEvents, 'aligned_events', self._on_slice, qos.SLICES),
-                (ActionUnitArray, 'au_predictions', self._on_units, qos.RESULTS),
-                (MicroExpression, 'micro_expressions', self._on_expression, qos.RESULTS),
-                (Image, 'reconstruction/image', self._on_image, qos.RESULTS),
-                (DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.RESULTS),
+                (AlignedEvents, topics.ALIGNED_EVENTS, self._on_slice, qos.SLICES),
+                (ActionUnitArray, topics.ACTION_UNITS, self._on_units, qos.RESULTS),
+                (MicroExpression, topics.MICRO_EXPRESSIONS, self._on_expression, qos.RESULTS),
+                (Image, topics.RECONSTRUCTION, self._on_image, qos.RESULTS),
+                (DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, qos.RESULTS),
             ),
             self._failed,
         )
@@ -87,16 +87,16 @@ class Observer:
         self._shower.start()
 
     def close(self) -> Observation:
-        """Stop listening, finish showing and return what was seen.
+        """Unsubscribe, finish showing and return what was seen.
 
         Raises:
             Exception: A message could not be taken in.
         """
         # The last messages may still be on their way.
         time.sleep(0.2)
-        self._listener.unsubscribe(self._reader)
-        self._listener.close()
-        self._node.destroy_node()  # type: ignore[no-untyped-call]
+        self._thread.unsubscribe(self._subscriptions)
+        self._thread.close()
+        self._node.destroy_node()
         self._context.try_shutdown()
         self._queue.put(None)
         self._shower.join()

@@ -1,10 +1,9 @@
-"""Node `event_camera`: an event camera, or something that stands in for one."""
+"""Node `event_camera`: an event camera, or a recording or simulation in its place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import ClassVar
 
 from event_camera_msgs.msg import EventPacket as EventPacketMessage
 from sensor_msgs.msg import Image
@@ -15,40 +14,41 @@ from microexpr_ros.events.cameras.connection import Connection
 from microexpr_ros.events.codecs import warm_up
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.packets import packetize
-from microexpr_ros.ros import qos
+from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.cameras import EventCameraParameters, opener
 from microexpr_ros.ros.conversions import packet_to_message, pixels_to_image, to_time
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate
-from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
+from microexpr_ros.ros.lifecycle import MicroexprNode
+from microexpr_ros.ros.process import run_node
 
-LATE_NS = 100_000_000
-"""Data that is older than this when it is read comes too late for its slice."""
+MAX_LAG_NS = 100_000_000
+"""Data that is older than this when it is read misses its slice."""
 
 
-class EventCameraNode(MicroexprNode):
-    """Publish packets and frames as they come, only while somebody listens."""
+class EventCameraNode(MicroexprNode[EventCameraParameters]):
+    """Publish packets and frames as they arrive, but only while somebody subscribes."""
 
     name = 'event_camera'
-    Parameters: ClassVar[type[NodeParameters]] = EventCameraParameters
+    Parameters = EventCameraParameters
 
     def configure(self) -> None:
-        """Find out how the camera is opened; it may come later."""
+        """Prepare to open the camera, which may be plugged in later."""
         self._open = opener(self.parameters)
-        self._packets_out = self.advertise(EventPacketMessage, '~/events', qos.EVENTS)
-        self._frames_out = self.advertise(Image, '~/image_raw', qos.FRAMES)
+        self._packets_out = self.advertise(EventPacketMessage, topics.CAMERA_EVENTS, qos.EVENTS)
+        self._frames_out = self.advertise(Image, topics.CAMERA_IMAGE, qos.FRAMES)
         self._compiling = warm_up()
 
     def activate(self) -> None:
-        """Begin to look for the camera."""
+        """Start to look for the camera."""
         self._packets, self._events, self._frames = Rate(), Rate(), Rate()
-        self._seq = self._lost = self._told = self._lag_ns = self._restarts = 0
+        self._seq = self._lost = self._diagnosed_lost = self._lag_ns = self._restarts = 0
         self._finished = False
         self._connection: Connection | None = None
         self._batch = Batch()
-        self.stream(self._work)
+        self.start_thread(self._work)
 
     def _work(self) -> None:
-        given: EventCameraParameters = self.parameters
+        given = self.parameters
         self._connection = connection = Connection(
             self._open,
             self.stopping,
@@ -67,7 +67,7 @@ class EventCameraNode(MicroexprNode):
                         'the clock of the camera was set back; a new stream begins',
                         throttle_duration_sec=10.0,
                     )
-                self._serve(camera, map(self._take, batches))
+                self._publish_packets(camera, map(self._take, batches))
         self._finished = not self.stopping.is_set()
 
     def _warn(self, error: MicroexprError) -> None:
@@ -78,7 +78,7 @@ class EventCameraNode(MicroexprNode):
             self.get_logger().warning(message, throttle_duration_sec=10.0)
 
     def _take(self, batch: Batch) -> Batch:
-        """Count what came, and publish its frames."""
+        """Count what has arrived, and publish its frames."""
         self._batch = batch
         self._events.add(len(batch.events))
         self._lost += batch.lost
@@ -92,14 +92,14 @@ class EventCameraNode(MicroexprNode):
                 )
         return batch
 
-    def _serve(self, camera: Camera, batches: Iterator[Batch]) -> None:
-        given: EventCameraParameters = self.parameters
+    def _publish_packets(self, camera: Camera, batches: Iterator[Batch]) -> None:
+        given = self.parameters
         for first in batches:
-            if not self._is_heard:
+            if not self._has_subscribers:
                 continue
-            # A new encoder for every audience: who comes late needs nothing from before.
+            # A new encoder when the first one subscribes: its packets need none from before.
             for packet in packetize(
-                self._while_heard(chain([first], batches)),
+                self._while_subscribed(chain([first], batches)),
                 camera.height,
                 camera.width,
                 encoding=given.encoding,
@@ -114,32 +114,32 @@ class EventCameraNode(MicroexprNode):
                 self._seq += 1
                 self._packets.add()
 
-    def _while_heard(self, batches: Iterator[Batch]) -> Iterator[tuple[Events, Triggers]]:
+    def _while_subscribed(self, batches: Iterator[Batch]) -> Iterator[tuple[Events, Triggers]]:
         for batch in batches:
             yield batch.events, batch.triggers
-            if not self._is_heard:
+            if not self._has_subscribers:
                 return
 
     @property
-    def _is_heard(self) -> bool:
+    def _has_subscribers(self) -> bool:
         return bool(self._packets_out.get_subscription_count())
 
     def diagnose(self) -> Diagnosis:
-        """Tell whether there is a camera, what it sends, and what was lost."""
+        """Return which camera there is, what it sends, and what was lost."""
         connection = self._connection
         camera = connection.camera if connection else None
         lag_ns, self._lag_ns = self._lag_ns, 0
-        is_fresh, self._told = self._lost > self._told, self._lost
+        is_losing, self._diagnosed_lost = self._lost > self._diagnosed_lost, self._lost
         if self._finished:
             level, message = OK, 'the recording has ended'
         elif camera is None:
             level, message = WARN, 'waiting for the camera'
-        elif is_fresh:
-            level, message = WARN, 'something was lost before it came here'
-        elif lag_ns > LATE_NS:
+        elif is_losing:
+            level, message = WARN, 'the camera lost data'
+        elif lag_ns > MAX_LAG_NS:
             level, message = WARN, f'the camera is {lag_ns / 1e9:.1f} s late'
         else:
-            level, message = OK, 'sending' if self._is_heard else 'nobody listens'
+            level, message = OK, 'sending' if self._has_subscribers else 'nobody subscribes'
         return Diagnosis(
             level,
             message,
@@ -160,7 +160,7 @@ class EventCameraNode(MicroexprNode):
 
 def main() -> None:
     """Run the node."""
-    run(EventCameraNode)
+    run_node(EventCameraNode)
 
 
 if __name__ == '__main__':

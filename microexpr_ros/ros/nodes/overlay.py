@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents
 from microexpr_ros.perception.drawing import Panel
-from microexpr_ros.ros import qos
+from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import (
     image_to_pixels,
     message_to_aligned,
@@ -18,8 +18,9 @@ from microexpr_ros.ros.conversions import (
 )
 from microexpr_ros.ros.diagnostics import Diagnosis, Rate
 from microexpr_ros.ros.estimates import message_to_estimate
-from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
+from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
+from microexpr_ros.ros.process import run_node
 
 
 @dataclass(frozen=True)
@@ -31,25 +32,25 @@ class OverlayParameters(NodeParameters):
     )
 
 
-class OverlayNode(MicroexprNode):
+class OverlayNode(MicroexprNode[OverlayParameters]):
     """Draw the newest of everything at a fixed rate."""
 
     name = 'overlay'
-    Parameters: ClassVar[type[NodeParameters]] = OverlayParameters
+    Parameters = OverlayParameters
 
     def configure(self) -> None:
         """Make the publisher."""
-        self._publisher = self.advertise(Image, 'overlay/image', qos.FRAMES)
+        self._publisher = self.advertise(Image, topics.OVERLAY, qos.FRAMES)
 
     def activate(self) -> None:
-        """Begin with an empty picture."""
+        """Begin with an empty picture, which is published from the first slice on."""
         self._panel = Panel()
         self._pictures = Rate()
-        self._header = AlignedEvents().header
-        self.listen(
-            (AlignedEvents, 'aligned_events', self._on_slice, qos.SLICES),
-            (ActionUnitArray, 'au_predictions', self._on_units, qos.RESULTS),
-            (Image, 'reconstruction/image', self._on_image, qos.RESULTS),
+        self._header: Header | None = None
+        self.subscribe(
+            (AlignedEvents, topics.ALIGNED_EVENTS, self._on_slice, qos.SLICES),
+            (ActionUnitArray, topics.ACTION_UNITS, self._on_units, qos.RESULTS),
+            (Image, topics.RECONSTRUCTION, self._on_image, qos.RESULTS),
         )
         self.every(1 / self.parameters.rate_hz, self._draw)
 
@@ -64,21 +65,22 @@ class OverlayNode(MicroexprNode):
         self._panel.show_reconstruction(image_to_pixels(message))
 
     def _draw(self) -> None:
-        if not self._publisher.get_subscription_count():
-            return
-        with self.listener.lock:
-            picture, header = self._panel.draw(), self._header
+        with self.subscription_thread.lock:
+            header = self._header
+            if header is None or not self._publisher.get_subscription_count():
+                return
+            picture = self._panel.draw()
         self._publisher.publish(pixels_to_image(picture, to_ns(header.stamp), header.frame_id))
         self._pictures.add()
 
     def diagnose(self) -> Diagnosis:
-        """Tell the rate."""
+        """Return the rate."""
         return Diagnosis(values={'pictures_hz': round(self._pictures.hz(), 1)})
 
 
 def main() -> None:
     """Run the node."""
-    run(OverlayNode)
+    run_node(OverlayNode)
 
 
 if __name__ == '__main__':

@@ -1,17 +1,18 @@
-"""Process `pipeline`: any set of the nodes in one process, for robots with few cores."""
+"""Node `pipeline`: hosts any of the other nodes in one process, for robots with few cores."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros.diagnostics import Diagnosis
-from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, serve
-from microexpr_ros.ros.listening import Listener
-from microexpr_ros.ros.parameters import parameter
+from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
+from microexpr_ros.ros.parameters import parameter, read
+from microexpr_ros.ros.process import run_nodes
+from microexpr_ros.ros.subscriptions import SubscriptionThread
 
 NODES = {
     'event_camera': 'EventCameraNode',
@@ -36,45 +37,61 @@ class PipelineParameters(NodeParameters):
     )
 
 
-class PipelineNode(MicroexprNode):
+class PipelineNode(MicroexprNode[PipelineParameters]):
     """Decide which nodes the process hosts."""
 
     name = 'pipeline'
-    Parameters: ClassVar[type[NodeParameters]] = PipelineParameters
+    Parameters = PipelineParameters
 
     def configure(self) -> None:
         """Check the names."""
-        unknown = [name for name in self.parameters.nodes if name not in NODES]
-        if unknown or not self.parameters.nodes:
+        self.choose_nodes()
+
+    def choose_nodes(self) -> list[str]:
+        """Return the nodes to host, sinks before sources, so that no first message is lost.
+
+        The node need not be configured for it: a lifecycle manager may do so later.
+
+        Raises:
+            MicroexprError: there is no such node, or none is named.
+        """
+        names = read(self, PipelineParameters).nodes
+        unknown = [name for name in names if name not in NODES]
+        if unknown or not names:
             raise MicroexprError(
                 f'nodes: {", ".join(unknown) or "none"} cannot be hosted; choose from '
                 f'{", ".join(NODES)}'
             )
+        return sorted(names, key=list(NODES).index, reverse=True)
 
     def diagnose(self) -> Diagnosis:
-        """Tell which nodes are hosted."""
+        """Return which nodes are hosted."""
         return Diagnosis(values={'nodes': ', '.join(self.parameters.nodes)})
 
 
-def make(name: str, listener: Listener) -> MicroexprNode:
-    """Make one of the hosted nodes; they share the thread that takes the data."""
+def make_node(name: str, thread: SubscriptionThread) -> MicroexprNode[Any]:
+    """Make one of the hosted nodes."""
     module = importlib.import_module(f'microexpr_ros.ros.nodes.{name}')
-    node: MicroexprNode = getattr(module, NODES[name])(listener)
+    node: MicroexprNode[Any] = getattr(module, NODES[name])(thread)
     return node
 
 
-def make_all(listener: Listener) -> Iterator[MicroexprNode]:
-    """Make the node that decides, and then those that it names."""
-    host = PipelineNode(listener)
+def make_nodes(thread: SubscriptionThread) -> Iterator[MicroexprNode[Any]]:
+    """Make the host, and then the nodes that its parameters name."""
+    host = PipelineNode(thread)
     yield host
-    # Sinks before sources, so that nothing is sent before it can be heard.
-    for name in sorted(host.parameters.nodes, key=list(NODES).index, reverse=True):
-        yield make(name, listener)
+    try:
+        names = host.choose_nodes()
+    except MicroexprError as error:
+        host.fail(error)
+        raise
+    for name in names:
+        yield make_node(name, thread)
 
 
 def main() -> None:
     """Run the process."""
-    serve(make_all)
+    run_nodes(make_nodes)
 
 
 if __name__ == '__main__':

@@ -1,72 +1,35 @@
-"""Node `player`: a rosbag2 back onto its topics, at its own pace."""
+"""Node `player`: publishes a rosbag2 on its topics, at any pace."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from rosgraph_msgs.msg import Clock as ClockMessage
-from std_srvs.srv import Trigger
 
 from microexpr_ros import bags
-from microexpr_ros.bags.pacing import RATES, Pacer
-from microexpr_ros.bags.playback import Playback, PlaybackOptions
+from microexpr_ros.bags.pacing import Pacer
+from microexpr_ros.bags.playback import Playback
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.ros import qos
-from microexpr_ros.ros.conversions import SECOND_NS, message_type, to_time
-from microexpr_ros.ros.diagnostics import Diagnosis, Rate
-from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
-from microexpr_ros.ros.parameters import parameter
-from microexpr_ros.ros.recorded_qos import adapt_offer
+from microexpr_ros.ros import qos, topics
+from microexpr_ros.ros.conversions import SECOND_NS, to_time
+from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate
+from microexpr_ros.ros.lifecycle import MicroexprNode
+from microexpr_ros.ros.playback import BagPublishers, PlayerParameters, choose_topics, to_options
+from microexpr_ros.ros.process import run_node
 
 WAITING = 'waiting for subscribers'
 PLAYING = 'playing'
+PAUSED = 'paused'
 ENDED = 'the bag has ended'
 STOPPED = 'stopped'
 
-SETTLE_S = 0.5
-"""From seeing a subscriber to the first message: it sees the player a little later, and what is
-best effort is lost until then."""
+LINGER_S = 1.5
+"""From the end of the bag to the end of the process: the last packets are still on their way, and
+every node publishes its diagnosis once a second."""
 
 
-@dataclass(frozen=True)
-class PlayerParameters(NodeParameters):
-    """Parameters of the player."""
-
-    bag: str = parameter('', 'rosbag2 folder, or a lone .mcap or .db3 file')
-    rate: float = parameter(
-        1.0, 'speed; 1 is that of the recording', minimum=RATES[0], maximum=RATES[1]
-    )
-    loop: bool = parameter(False, 'begin again at the end')
-    topics: tuple[str, ...] = parameter((), 'play these topics only; empty: all', element=str)
-    clock_hz: float = parameter(
-        10.0,
-        'publish /clock at this rate for nodes with use_sim_time; 0: not at all',
-        minimum=0.0,
-        maximum=1000.0,
-    )
-    start_offset_s: float = parameter(
-        0.0, 'begin this long after the start of the bag, in s', minimum=0.0, maximum=1e6
-    )
-    playback_duration_s: float = parameter(
-        0.0, 'play this much of the bag, in s; 0: to its end', minimum=0.0, maximum=1e9
-    )
-    delay_s: float = parameter(
-        0.0, 'wait this long before each round, in s', minimum=0.0, maximum=1e6
-    )
-    start_paused: bool = parameter(False, 'begin with a pause')
-    wait_for_subscribers_s: float = parameter(
-        5.0,
-        'begin when every topic has a subscriber, or after this long, in s',
-        minimum=0.0,
-        maximum=600.0,
-    )
-    shutdown_at_end: bool = parameter(True, 'end the process when the bag ends')
-
-
-class PlayerNode(MicroexprNode):
+class PlayerNode(MicroexprNode[PlayerParameters]):
     """Publish the serialized messages of a bag without decoding them.
 
     Services `~/pause`, `~/resume`, `~/toggle_paused` and `~/play_next` are named as those of
@@ -74,130 +37,102 @@ class PlayerNode(MicroexprNode):
     """
 
     name = 'player'
-    Parameters: ClassVar[type[NodeParameters]] = PlayerParameters
+    Parameters = PlayerParameters
     playback: Playback | None = None
     """What is played; None until the node is configured."""
 
     def configure(self) -> None:
         """Open the bag and advertise its topics."""
-        values = self.parameters
-        if not values.bag:
+        given = self.parameters
+        if not given.bag:
             raise MicroexprError('parameter bag is empty; set it to a rosbag2 to play')
-        bag = bags.read_contents(values.bag)
+        self._bag = bag = bags.read_contents(given.bag)
         if not bag.complete:
-            self.get_logger().warning(f'{bag.path} was not ended; what is there is played')
-        known = {topic.name: topic for topic in bag.topics}
-        names = list(values.topics) or self._playable(bag)
-        self._options = PlaybackOptions(
-            topics=names,
-            start_offset_ns=round(values.start_offset_s * SECOND_NS),
-            duration_ns=round(values.playback_duration_s * SECOND_NS),
-            loop=values.loop,
-            delay_ns=round(values.delay_s * SECOND_NS),
-            clock_hz=values.clock_hz,
-        )
-        self._bag = bag
+            self.get_logger().warning(f'{bag.path} is incomplete; what it holds is played')
+        names = given.topics or choose_topics(self, bag, skip_clock=given.clock_hz > 0)
+        self._part = to_options(given, names)
         self._prepare()
-        self._out = {}
-        for name in names:
-            kind = known[name].type
-            profile = {bags.EVENT_PACKET: qos.EVENTS, bags.IMAGE: qos.FRAMES}.get(kind, qos.SLICES)
-            profile = adapt_offer(known[name].offered_qos, profile)
-            self._out[name] = self.advertise(message_type(kind), name, profile)
-        if values.clock_hz:
-            self._clock_out = self.advertise(ClockMessage, '/clock', qos.RESULTS)
+        self._topics_out = BagPublishers(self, bag, names)
+        if given.clock_hz:
+            self._clock_publisher = self.advertise(ClockMessage, topics.CLOCK, qos.RESULTS)
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> Playback:
         self._published, self._event_packets, self._state = Rate(), 0, WAITING
         pacer = Pacer(self.parameters.rate, self.parameters.start_paused)
-        self.playback = Playback(self._bag, self._options, pacer)
-
-    def _playable(self, bag: bags.BagContents) -> list[str]:
-        """Return the topics to play when none are named; say which are left out."""
-        topics = []
-        for topic in bag.topics:
-            if topic.name == '/clock' and self.parameters.clock_hz:
-                continue  # The player makes its own.
-            try:
-                message_type(topic.type)
-            except MicroexprError as error:
-                self.get_logger().warning(f'{topic.name} is not played: {error}')
-            else:
-                topics.append(topic.name)
-        return topics
+        self.playback = Playback(self._bag, self._part, pacer)
+        return self.playback
 
     def activate(self) -> None:
         """Begin to play."""
-        self._prepare()
-        pacer = self.playback.pacer
+        playback = self._prepare()
+        pacer = playback.pacer
         self._offer('pause', lambda: pacer.change(paused=True))
         self._offer('resume', lambda: pacer.change(paused=False))
         self._offer('toggle_paused', pacer.toggle)
         self._offer('play_next', pacer.step)
-        self.stream(self._play)
-        self._teardown.append(self.playback.stop)
+        self.start_thread(lambda: self._play(playback))
+        self.on_teardown(playback.stop)
 
     def _offer(self, name: str, action: Callable[[], bool | None]) -> None:
-        """Offer a service until the node is deactivated."""
-
-        def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-            response.success = action() is not False
-            response.message = self.state
-            return response
-
-        service = self.create_service(Trigger, f'~/{name}', answer)
-        self._teardown.append(lambda: self.destroy_service(service))
+        self.service(f'~/{name}', lambda: (action() is not False, self.state))
 
     @property
     def state(self) -> str:
-        """What the player does, in a word or a few."""
-        return 'paused' if self._state == PLAYING and self.playback.pacer.paused else self._state
+        """What the player is doing, in a few words."""
+        paused = self.playback is not None and self.playback.pacer.paused
+        return PAUSED if self._state == PLAYING and paused else self._state
 
-    def _play(self) -> None:
+    def _play(self, playback: Playback) -> None:
         try:
-            self._wait_for_subscribers()
+            self._topics_out.wait_for_subscribers(
+                self.parameters.wait_for_subscribers_s, self.stopping
+            )
+            self._log_unsubscribed()
             self._state = PLAYING
-            self.playback.run(self._publish, self._tell)
+            playback.run(self._publish, self._publish_clock)
         except MicroexprError as error:
-            self._report(error)
-            self.failed = True
-        self._state = STOPPED if self.stopping.is_set() else ENDED
-        if not self.stopping.is_set():
-            if not self.failed:
-                late_ms = self.playback.lateness.summary()['late_p99_ms']
-                self.get_logger().info(
-                    f'the bag has ended: {self._published.total} messages, 99 % of them at most '
-                    f'{late_ms:g} ms late'
-                )
-                if self.parameters.clock_hz:
-                    # A little more time, so that the last slices end.
-                    self._tell(self.playback.played_ns + SECOND_NS // 10)
-            # The last packets are still on their way, and everybody tells once a second how
-            # it went.
-            self.stopping.wait(1.5)
-            if self.parameters.shutdown_at_end and not self.stopping.is_set():
-                self.context.try_shutdown()
+            self.fail(error)
+        if self.stopping.is_set():
+            self._state = STOPPED
+            return
+        self._state = ENDED
+        if not self.failed:
+            self._report_end(playback)
+        self.stopping.wait(LINGER_S)
+        if self.parameters.shutdown_at_end and not self.stopping.is_set():
+            self.context.try_shutdown()
 
     def _publish(self, message: bags.Message) -> None:
-        self._out[message.topic].publish(message.cdr)
+        self._topics_out.publish(message)
         self._published.add()
         self._event_packets += message.type == bags.EVENT_PACKET
 
-    def _tell(self, time_ns: int) -> None:
-        self._clock_out.publish(ClockMessage(clock=to_time(time_ns)))
+    def _publish_clock(self, time_ns: int) -> None:
+        self._clock_publisher.publish(ClockMessage(clock=to_time(time_ns)))
 
-    def _wait_for_subscribers(self) -> None:
-        """Let discovery finish, so that the first messages are heard."""
-        until_s = time.monotonic() + self.parameters.wait_for_subscribers_s
-        while time.monotonic() < until_s and not all(
-            publisher.get_subscription_count() for publisher in self._out.values()
-        ):
-            if self.stopping.wait(0.05):
-                return
-        self.stopping.wait(SETTLE_S)
+    def _log_unsubscribed(self) -> None:
+        unsubscribed = self._topics_out.find_unsubscribed()
+        if not unsubscribed or self.stopping.is_set():
+            return
+        logger, text = self.get_logger(), f'nobody subscribes to {", ".join(unsubscribed)}'
+        if self._topics_out.has_subscribers:
+            logger.info(text)
+        else:
+            logger.warning(f'{text}: remap the topics to those that the nodes read')
+
+    def _report_end(self, playback: Playback) -> None:
+        late_ms = playback.lateness.summary()['late_p99_ms']
+        self.get_logger().info(
+            f'the bag has ended: {self._published.total} messages, 99 % of them at '
+            f'most {late_ms:g} ms late'
+        )
+        if self.parameters.clock_hz:
+            # A little more time, so that the last slices end.
+            self._publish_clock(playback.played_ns + SECOND_NS // 10)
 
     def summary(self) -> dict[str, Any]:
-        """Return what was played so far, and how late."""
+        """Return what was played so far, and how late, as JSON takes it."""
+        assert self.playback is not None, 'to be called once the node is configured'
         return {
             'bag': str(self._bag.path),
             'rate': round(self.playback.pacer.rate, 2),
@@ -208,14 +143,25 @@ class PlayerNode(MicroexprNode):
         }
 
     def diagnose(self) -> Diagnosis:
-        """Tell how far the player is and whether it keeps up."""
-        hz = round(self._published.hz(), 1)
-        return Diagnosis(message=self.state, values={**self.summary(), 'messages_hz': hz})
+        """Return how far the player is, whether it keeps up, and whether anybody subscribes."""
+        unsubscribed = ', '.join(self._topics_out.find_unsubscribed())
+        level, message = OK, self.state
+        if message == PLAYING and not self._topics_out.has_subscribers:
+            level, message = WARN, f'nobody subscribes to {unsubscribed}'
+        return Diagnosis(
+            level,
+            message,
+            {
+                **self.summary(),
+                'messages_hz': round(self._published.hz(), 1),
+                'topics_without_subscribers': unsubscribed,
+            },
+        )
 
 
 def main() -> None:
     """Run the node."""
-    run(PlayerNode)
+    run_node(PlayerNode)
 
 
 if __name__ == '__main__':

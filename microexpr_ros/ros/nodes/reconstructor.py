@@ -5,21 +5,21 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from sensor_msgs.msg import Image
 
 from microexpr_ros.msg import AlignedEvents
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
-from microexpr_ros.ros import qos
+from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import pixels_to_image
 from microexpr_ros.ros.diagnostics import Diagnosis, Rate
-from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
+from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
+from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.slices import SliceInput
 
-MOST_BEHIND_NS = 50_000_000
-"""Age of a slice over which no image is drawn: catching up comes first."""
+MAX_AGE_NS = 50_000_000
+"""No image is made of a slice that is older than this: catching up comes first."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class ReconstructorParameters(NodeParameters):
     )
 
 
-class ReconstructorNode(MicroexprNode):
-    """Take in every slice; draw an image at the chosen rate if there is time."""
+class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
+    """Step through every slice; reconstruct images at the chosen rate if there is time."""
 
     name = 'reconstructor'
-    Parameters: ClassVar[type[NodeParameters]] = ReconstructorParameters
+    Parameters = ReconstructorParameters
 
     def configure(self) -> None:
         """Load the network."""
@@ -44,18 +44,18 @@ class ReconstructorNode(MicroexprNode):
         self._reconstructor = Reconstructor.load(Path(path) if path else None)
         self._reconstructor.warm_up()
         self._period_ns = round(1e9 / self.parameters.rate_hz)
-        self._publisher = self.advertise(Image, 'reconstruction/image', qos.RESULTS)
+        self._publisher = self.advertise(Image, topics.RECONSTRUCTION, qos.RESULTS)
 
     def activate(self) -> None:
-        """Begin with an empty memory."""
+        """Begin with the initial state."""
         self._state = self._reconstructor.initial_state()
         self._due_ns = 0
         self._input, self._images, self._skipped = SliceInput(), Rate(), 0
-        self.listen((AlignedEvents, 'aligned_events', self._on_slice, qos.SLICES))
+        self.subscribe((AlignedEvents, topics.ALIGNED_EVENTS, self._on_slice, qos.SLICES))
 
     def _on_slice(self, message: AlignedEvents, published_ns: int) -> None:
-        aligned, another_face = self._input.take(message)
-        if another_face:
+        aligned, is_new_face = self._input.take(message)
+        if is_new_face:
             self._state = self._reconstructor.initial_state()
         self._state = self._reconstructor.observe(aligned.slice, self._state)
         self._input.done.add()
@@ -65,7 +65,7 @@ class ReconstructorNode(MicroexprNode):
         if not self._input.face or end_ns < self._due_ns:
             return
         self._due_ns += self._period_ns
-        if time.time_ns() - published_ns > MOST_BEHIND_NS:
+        if time.time_ns() - published_ns > MAX_AGE_NS:
             self._skipped += 1
             return
         pixels = self._reconstructor.reconstruct(self._state)
@@ -74,7 +74,7 @@ class ReconstructorNode(MicroexprNode):
         self._input.latency_ns(aligned)
 
     def diagnose(self) -> Diagnosis:
-        """Tell the rates and the latency."""
+        """Return the rates and the latency."""
         return self._input.diagnose(
             {
                 'images_hz': round(self._images.hz(), 1),
@@ -87,7 +87,7 @@ class ReconstructorNode(MicroexprNode):
 
 def main() -> None:
     """Run the node."""
-    run(ReconstructorNode)
+    run_node(ReconstructorNode)
 
 
 if __name__ == '__main__':

@@ -1,21 +1,22 @@
-"""Node `rgb_camera`: a camera that OpenCV knows, or a video file that stands in for one."""
+"""Node `rgb_camera`: a camera that OpenCV can read, or a video file in its place."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import cv2
+import numpy as np
 from sensor_msgs.msg import Image
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.ros import qos
+from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import pixels_to_image
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate
-from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
+from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
+from microexpr_ros.ros.process import run_node
 
 
 @dataclass(frozen=True)
@@ -24,25 +25,27 @@ class RgbCameraParameters(NodeParameters):
 
     device: str = parameter('0', 'number or path of a camera, or a video file')
     image_width: int = parameter(
-        0, 'columns asked of a camera; 0: its own', minimum=0, maximum=8192
+        0, 'columns requested of a camera; 0: its own', minimum=0, maximum=8192
     )
-    image_height: int = parameter(0, 'rows asked of a camera; 0: its own', minimum=0, maximum=8192)
+    image_height: int = parameter(
+        0, 'rows requested of a camera; 0: its own', minimum=0, maximum=8192
+    )
     framerate: float = parameter(
-        0.0, 'frames per second; 0: those of the camera or file', minimum=0.0, maximum=1000.0
+        0.0, 'frames per second; 0: the rate of the camera or file', minimum=0.0, maximum=1000.0
     )
-    loop: bool = parameter(True, 'begin a file again at its end, as a camera never ends')
+    loop: bool = parameter(True, 'play a file again at its end, as a camera never ends')
     frame_id: str = parameter('rgb_camera', 'TF frame of the camera')
 
 
-class RgbCameraNode(MicroexprNode):
-    """Grab frames on a thread; wait for a camera that is not there, or no longer."""
+class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
+    """Grab frames on a thread; wait for a camera that is missing or was unplugged."""
 
     name = 'rgb_camera'
-    Parameters: ClassVar[type[NodeParameters]] = RgbCameraParameters
+    Parameters = RgbCameraParameters
 
     def configure(self) -> None:
-        """Tell file from camera; a file must be there, a camera may come later."""
-        # OpenCV would tell on every try that there is no camera; once is enough, and we do.
+        """Find out what the device is; a file must exist, a camera may be plugged in later."""
+        # OpenCV would log a missing camera at every attempt to open it; we log it ourselves.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         device = self.parameters.device
         self._is_file = Path(device).is_file()
@@ -53,12 +56,12 @@ class RgbCameraNode(MicroexprNode):
             )
         if self._is_file and not cv2.VideoCapture(device).isOpened():
             raise MicroexprError(f'{device} is not a video that OpenCV can read')
-        self._publisher = self.advertise(Image, '~/image_raw', qos.FRAMES)
+        self._publisher = self.advertise(Image, topics.CAMERA_IMAGE, qos.FRAMES)
 
     def activate(self) -> None:
         """Begin to grab."""
         self._frames, self._connected, self._finished = Rate(), False, False
-        self.stream(self._grab)
+        self.start_thread(self._grab)
 
     def _grab(self) -> None:
         while not self.stopping.is_set():
@@ -80,11 +83,11 @@ class RgbCameraNode(MicroexprNode):
                 self.stopping.wait(1.0)
 
     def _open(self) -> cv2.VideoCapture:
-        given: RgbCameraParameters = self.parameters
+        given = self.parameters
         source = int(given.device) if given.device.isdecimal() else given.device
         capture = cv2.VideoCapture(source)
         if not self._is_file:
-            # One frame in the driver's queue: a newer frame is worth more than an older one.
+            # One frame in the driver's queue, so that frames are never old.
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
             for key, value in (
                 (cv2.CAP_PROP_FRAME_WIDTH, given.image_width),
@@ -107,7 +110,7 @@ class RgbCameraNode(MicroexprNode):
                 return
             _, pixels = capture.retrieve()
             if self._publisher.get_subscription_count():
-                rgb = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+                rgb = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
                 self._publisher.publish(
                     pixels_to_image(rgb, stamp.nanoseconds, self.parameters.frame_id)
                 )
@@ -116,7 +119,7 @@ class RgbCameraNode(MicroexprNode):
             self.stopping.wait(max(due_s - time.monotonic(), 0.0) if period_s else 0.0)
 
     def diagnose(self) -> Diagnosis:
-        """Tell whether there is a camera and how fast it is."""
+        """Return whether there is a camera, and its rate."""
         if self._finished:
             message = 'the video has ended'
         else:
@@ -134,7 +137,7 @@ class RgbCameraNode(MicroexprNode):
 
 def main() -> None:
     """Run the node."""
-    run(RgbCameraNode)
+    run_node(RgbCameraNode)
 
 
 if __name__ == '__main__':

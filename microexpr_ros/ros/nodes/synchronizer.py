@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from event_camera_msgs.msg import EventPacket
 from sensor_msgs.msg import Image
@@ -15,12 +14,12 @@ from microexpr_ros.events.codecs import Decoder, decoder, warm_up
 from microexpr_ros.events.events import Frame
 from microexpr_ros.events.region import Region
 from microexpr_ros.msg import AlignedEvents
-from microexpr_ros.ros import qos
+from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import aligned_to_message, image_to_pixels, to_ns
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate
-from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters, run
+from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
-from microexpr_ros.topics import EVENTS_TOPIC, FRAMES_TOPIC, relative
+from microexpr_ros.ros.process import run_node
 
 DEFAULTS = SynchronizerOptions()
 
@@ -43,21 +42,21 @@ class SynchronizerParameters(NodeParameters):
     )
     patience_ms: float = parameter(
         DEFAULTS.patience_ns / 1e6,
-        'how long a silent slice waits for late packets, in ms',
+        'how long to wait for late packets before a slice is published, in ms',
         minimum=0.0,
         maximum=1000.0,
     )
 
 
-class SynchronizerNode(MicroexprNode):
+class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
     """Decode, cut and align."""
 
     name = 'synchronizer'
-    Parameters: ClassVar[type[NodeParameters]] = SynchronizerParameters
+    Parameters = SynchronizerParameters
 
     def configure(self) -> None:
         """Make the publisher and compile the kernels, so that no callback has to."""
-        given: SynchronizerParameters = self.parameters
+        given = self.parameters
         if len(given.region) not in (0, 4):
             raise MicroexprError(
                 f'region has {len(given.region)} numbers; give [x, y, width, height] or none'
@@ -70,7 +69,7 @@ class SynchronizerNode(MicroexprNode):
             homography=given.homography,
             patience_ns=round(given.patience_ms * 1e6),
         )
-        self._publisher = self.advertise(AlignedEvents, 'aligned_events', qos.SLICES)
+        self._publisher = self.advertise(AlignedEvents, topics.ALIGNED_EVENTS, qos.SLICES)
         self._compiling = warm_up()
 
     def activate(self) -> None:
@@ -82,15 +81,15 @@ class SynchronizerNode(MicroexprNode):
         self._frame_id = ''
         self._gaps, self._lost, self._told = SequenceGaps(), 0, 0
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
-        self.listen(
-            (EventPacket, relative(EVENTS_TOPIC), self._on_packet, qos.EVENTS),
-            (Image, relative(FRAMES_TOPIC), self._on_image, qos.FRAMES),
-            silent=self._on_silence,
+        self.subscribe(
+            (EventPacket, topics.EVENTS, self._on_packet, qos.EVENTS),
+            (Image, topics.RGB_IMAGE, self._on_image, qos.FRAMES),
+            on_silence=self._on_silence,
             silence_ns=max(self._options.patience_ns, 1_000_000),
         )
 
     def _on_silence(self) -> None:
-        # While packets come, they tell the time; only silence is measured by the clock.
+        # The packets carry the time; only while none arrive, the node's clock is used.
         if self._synchronizer is not None:
             for aligned in self._synchronizer.advance(self.get_clock().now().nanoseconds):
                 self._publish(aligned)
@@ -130,7 +129,7 @@ class SynchronizerNode(MicroexprNode):
         self._publisher.publish(aligned_to_message(aligned, self._frame_id, self._lost))
 
     def diagnose(self) -> Diagnosis:
-        """Tell rates, losses and how well the clocks are tied."""
+        """Return rates, losses and how well the sensor's clock is known."""
         if self._synchronizer is None or self._decoder is None:
             return Diagnosis(WARN, 'waiting for event packets')
         clock = self._synchronizer.clock.estimate
@@ -165,7 +164,7 @@ class SynchronizerNode(MicroexprNode):
 
 def main() -> None:
     """Run the node."""
-    run(SynchronizerNode)
+    run_node(SynchronizerNode)
 
 
 if __name__ == '__main__':

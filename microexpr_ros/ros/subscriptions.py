@@ -1,10 +1,10 @@
-"""Where the data flows: one thread per process that takes messages and does the work.
+"""One thread per process that takes messages from subscriptions and runs their callbacks.
 
-A turn of an rclpy executor looks at every service, timer and event of a node, in Python; at
-hundreds of packets a second that is most of a robot's core. And threads that compute in Python
-take turns at the interpreter, each waiting for the others. So one thread waits for the data of
-all nodes in the process and works on it in the callbacks. The bounded queue is that of the DDS
-reader. Services and timers stay with the executor.
+An rclpy executor checks every service, timer and event of a node each time it wakes up, in
+Python; at hundreds of packets a second that fills most of a robot's core. More threads would not
+help, because they share Python's interpreter lock. So one thread waits for the messages of all
+nodes in the process and runs the callbacks. Messages that have not been taken wait in the bounded
+queue of the DDS reader. Services and timers stay with the executor.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.context import Context
@@ -25,16 +26,18 @@ from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.subscription import Subscription
 
-Callback = Callable[..., None]
-"""As `Listener.subscribe` says."""
+Callback: TypeAlias = Callable[..., None]
+"""What `SubscriptionThread.subscribe` describes: its arguments depend on `raw`."""
 
-Topic = tuple[type, str, Callback, QoSProfile]
+TopicCallback: TypeAlias = tuple[type[Any], str, Callback, QoSProfile]
+"""Message type, topic name, callback and quality of service of one subscription. rclpy's message
+types are untyped."""
 
-MOST_PER_TURN = 20
-"""Messages of one topic in a row: after a stall, every node in the process gets its turn before
-the next one's queue overflows."""
+MAX_IN_A_ROW = 20
+"""Messages of one topic that are taken in a row, so that after a stall no other topic's queue
+overflows."""
 
-IDLE_NS = 200_000_000
+MAX_WAIT_NS = 200_000_000
 """Longest wait, after which a context that was shut down is noticed."""
 
 
@@ -53,28 +56,29 @@ class _OwnThread(CallbackGroup):
         """Do nothing: nothing was begun."""
 
 
-@dataclass
-class Reader:
-    """The subscriptions of one node.
+@dataclass(eq=False)
+class SubscriptionSet:
+    """Subscriptions of one node that are made and destroyed together.
 
     Attributes:
         node: node that subscribes.
         subscriptions: subscription, message type and callback of each topic.
-        fail: called with an exception that a callback raised.
-        silent: called whenever nothing has arrived on the first topic for `silence_ns`.
+        on_error: called with an exception that a callback raised.
+        on_silence: called each time that nothing has arrived on the first topic for `silence_ns`.
         silence_ns: how long nothing must arrive.
-        heard_ns: steady time of the first topic's last message, or of the last call of `silent`.
+        quiet_since_ns: steady time of the first topic's last message, or of the last call of
+            `on_silence`.
     """
 
     node: Node
-    subscriptions: list[tuple[Subscription, type, Callback]]
-    fail: Callable[[Exception], None]
-    silent: Callable[[], None] | None
+    subscriptions: list[tuple[Subscription, type[Any], Callback]]
+    on_error: Callable[[Exception], None]
+    on_silence: Callable[[], None] | None
     silence_ns: int
-    heard_ns: int = field(default_factory=time.monotonic_ns)
+    quiet_since_ns: int = field(default_factory=time.monotonic_ns)
 
-    def incompatible(self) -> list[str]:
-        """Name the publishers whose quality of service keeps their messages from coming."""
+    def find_incompatible_publishers(self) -> list[str]:
+        """Return a line for each publisher whose quality of service does not match ours."""
         problems = []
         for subscription, _, _ in self.subscriptions:
             for info in self.node.get_publishers_info_by_topic(subscription.topic_name):
@@ -86,9 +90,9 @@ class Reader:
         return problems
 
     def take(self) -> None:
-        """Work on what has arrived; what is left over wakes the thread again."""
+        """Run the callbacks of what has arrived; messages left over wake the thread again."""
         for subscription, kind, callback in self.subscriptions:
-            for _ in range(MOST_PER_TURN):
+            for _ in range(MAX_IN_A_ROW):
                 taken = subscription.handle.take_message(kind, subscription.raw)
                 if taken is None:
                     break
@@ -99,30 +103,30 @@ class Reader:
                 try:
                     callback(message, *times)
                 except Exception as error:
-                    self.fail(error)
+                    self.on_error(error)
                 if subscription is self.subscriptions[0][0]:
-                    self.heard_ns = time.monotonic_ns()
+                    self.quiet_since_ns = time.monotonic_ns()
 
     def notice_silence(self, now_ns: int) -> None:
-        """Call `silent` if nothing has arrived for long enough."""
-        if self.silent is not None and now_ns - self.heard_ns >= self.silence_ns:
-            self.heard_ns = now_ns
+        """Call `on_silence` if nothing has arrived for long enough."""
+        if self.on_silence is not None and now_ns - self.quiet_since_ns >= self.silence_ns:
+            self.quiet_since_ns = now_ns
             try:
-                self.silent()
+                self.on_silence()
             except Exception as error:
-                self.fail(error)
+                self.on_error(error)
 
 
-class Listener:
-    """Take the messages of any number of nodes on one thread.
+class SubscriptionThread:
+    """Take the messages of any number of nodes, and run their callbacks one at a time.
 
     Attributes:
-        lock: held while callbacks run; whoever touches what they touch takes it.
+        lock: held while callbacks run; other threads take it to share state with callbacks.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self._readers: list[Reader] = []
+        self._sets: list[SubscriptionSet] = []
         self._thread: threading.Thread | None = None
         self._wake: GuardCondition | None = None
         self._closing = False
@@ -130,31 +134,32 @@ class Listener:
     def subscribe(
         self,
         node: Node,
-        topics: Sequence[Topic],
-        fail: Callable[[Exception], None],
-        silent: Callable[[], None] | None = None,
-        silence_ns: int = IDLE_NS,
+        topics: Sequence[TopicCallback],
+        on_error: Callable[[Exception], None],
+        on_silence: Callable[[], None] | None = None,
+        silence_ns: int = MAX_WAIT_NS,
         raw: bool = False,
-    ) -> Reader:
-        """Begin to listen for a node.
+    ) -> SubscriptionSet:
+        """Subscribe a node to topics.
 
         Args:
             node: node that subscribes.
             topics: message type, name, callback and quality of service of each. A callback
                 gets the message and the system time in ns at which it was published.
-            fail: called with an exception that a callback raised.
-            silent: called whenever nothing has arrived on the first topic for `silence_ns`.
+            on_error: called with an exception that a callback raised.
+            on_silence: called each time that nothing has arrived on the first topic for
+                `silence_ns`.
             silence_ns: how long nothing must arrive.
             raw: whether callbacks get serialized messages, and as a third argument the system
                 time in ns at which the message was received.
 
         Returns:
-            What `unsubscribe` takes.
+            The subscriptions, to be passed to `unsubscribe`.
         """
         subscriptions = []
         for kind, topic, callback, qos in topics:
             # An event handler in the executor would wake it for every message, so there is
-            # none; `incompatible` tells of mismatched QoS instead.
+            # none; `find_incompatible_publishers` reports mismatched QoS instead.
             subscription = node.create_subscription(
                 kind,
                 topic,
@@ -165,9 +170,9 @@ class Listener:
                 event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
             )
             subscriptions.append((subscription, kind, callback))
-        reader = Reader(node, subscriptions, fail, silent, silence_ns)
+        made = SubscriptionSet(node, subscriptions, on_error, on_silence, silence_ns)
         with self.lock:
-            self._readers.append(reader)
+            self._sets.append(made)
             if self._thread is None:
                 self._wake = GuardCondition(lambda: None, _OwnThread(), context=node.context)
                 self._thread = threading.Thread(
@@ -176,17 +181,17 @@ class Listener:
                 self._thread.start()
             elif self._wake is not None:
                 self._wake.trigger()
-        return reader
+        return made
 
-    def unsubscribe(self, reader: Reader) -> None:
-        """Stop listening for a node; none of its callbacks runs any more after this."""
+    def unsubscribe(self, subscription_set: SubscriptionSet) -> None:
+        """Destroy subscriptions; none of their callbacks runs after this."""
         with self.lock:
-            self._readers.remove(reader)
-            for subscription, _, _ in reader.subscriptions:
-                reader.node.destroy_subscription(subscription)
+            self._sets.remove(subscription_set)
+            for subscription, _, _ in subscription_set.subscriptions:
+                subscription_set.node.destroy_subscription(subscription)
 
     def close(self) -> None:
-        """End the thread; to be called before the context is shut down for good."""
+        """End the thread; to be called before the context is destroyed."""
         self._closing = True
         if self._wake is not None and self._thread is not None:
             self._wake.trigger()
@@ -197,43 +202,41 @@ class Listener:
         try:
             self._take_until_closed(context, wake)
         except Exception as error:
-            # What the middleware throws while the process ends is no news; anything else is.
+            # While the process ends, every call into the middleware may fail.
             if context.ok() and not self._closing:
-                for reader in self._readers[:1]:
-                    reader.fail(error)
+                for first in self._sets[:1]:
+                    first.on_error(error)
 
     def _take_until_closed(self, context: Context, wake: GuardCondition) -> None:
         while context.ok() and not self._closing:
             with self.lock:
-                readers = list(self._readers)
+                sets = list(self._sets)
             with ExitStack() as held:
                 # While they are held, nobody can destroy the entities that are waited on.
                 handles = [
-                    subscription.handle
-                    for reader in readers
-                    for subscription, _, _ in reader.subscriptions
+                    subscription.handle for one in sets for subscription, _, _ in one.subscriptions
                 ]
                 try:
                     for handle in (context.handle, wake.handle, *handles):
                         held.enter_context(handle)
                 except InvalidHandle:
-                    continue  # A node has just unsubscribed.
+                    continue  # Another thread has just unsubscribed.
                 wait_set = _rclpy.WaitSet(len(handles), 1, 0, 0, 0, 0, context.handle)
                 wait_set.clear_entities()
                 for handle in handles:
                     wait_set.add_subscription(handle)
                 wait_set.add_guard_condition(wake.handle)
-                wait_set.wait(self._timeout_ns(readers))
+                wait_set.wait(self._timeout_ns(sets))
             now_ns = time.monotonic_ns()
-            for reader in readers:
+            for one in sets:
                 with self.lock:
-                    if reader in self._readers and context.ok():
-                        reader.take()
-                        reader.notice_silence(now_ns)
+                    if one in self._sets and context.ok():
+                        one.take()
+                        one.notice_silence(now_ns)
 
-    def _timeout_ns(self, readers: list[Reader]) -> int:
+    def _timeout_ns(self, sets: list[SubscriptionSet]) -> int:
         now_ns = time.monotonic_ns()
         deadlines = [
-            reader.heard_ns + reader.silence_ns for reader in readers if reader.silent is not None
+            one.quiet_since_ns + one.silence_ns for one in sets if one.on_silence is not None
         ]
-        return min([IDLE_NS, *(max(deadline - now_ns, 0) for deadline in deadlines)])
+        return min([MAX_WAIT_NS, *(max(deadline - now_ns, 0) for deadline in deadlines)])

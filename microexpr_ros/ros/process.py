@@ -1,0 +1,90 @@
+"""Processes that run nodes: what the executables start with."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from types import FrameType
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.ros import environment
+from microexpr_ros.ros.lifecycle import MicroexprNode
+from microexpr_ros.ros.subscriptions import SubscriptionThread
+
+
+def run_node(kind: type[MicroexprNode[Any]]) -> None:
+    """Run one node, as `run_nodes` does."""
+    run_nodes(lambda thread: [kind(thread)])
+
+
+def run_nodes(
+    make: Callable[[SubscriptionThread], Iterable[MicroexprNode[Any]]],
+    args: Sequence[str] | None = None,
+) -> None:
+    """Run nodes in this process until it is interrupted, then exit.
+
+    The exit code is 2 if a node cannot start, 1 if one failed, else 0.
+
+    Args:
+        make: makes the nodes one by one, given the thread of subscriptions that they share; each
+            is started before the next is made.
+        args: command line, None for that of the process.
+    """
+    code = 0
+    thread = SubscriptionThread()
+    nodes: list[MicroexprNode[Any]] = []
+    try:
+        interrupt_once()
+        initialize(args)
+        executor = SingleThreadedExecutor()
+        for node in make(thread):
+            nodes.append(node)
+            executor.add_node(node)
+            node.start()
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except MicroexprError:
+        code = 2  # The node has logged it.
+    except Exception:
+        # Interrupted while a node started, when every call into ROS fails.
+        if rclpy.ok():
+            raise
+    finally:
+        # Nothing may interrupt the end of the process: a bag is completed in it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for node in reversed(nodes):
+            node.stop()
+        thread.close()
+        code = code or int(any(node.failed for node in nodes))
+        rclpy.try_shutdown()
+    sys.exit(code)
+
+
+def initialize(args: Sequence[str] | None = None) -> None:
+    """Initialize rclpy; exit with code 2 and one line if its arguments cannot be used."""
+    environment.prepare()
+    try:
+        rclpy.init(args=None if args is None else list(args))
+    except Exception as error:
+        sys.stderr.write(f'error: {" ".join(str(error).split())}\n')
+        sys.exit(2)
+
+
+def interrupt_once() -> None:
+    """Raise KeyboardInterrupt at the first SIGINT and ignore all others.
+
+    At Ctrl-C a launched process often gets two, from the terminal and from launch.
+    """
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        # Not SIG_IGN: Python complains about a signal that arrives while it sets that.
+        signal.signal(number, lambda *_: None)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)

@@ -1,0 +1,124 @@
+"""Nodes in a process of their own, and how it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from microexpr_ros import bags
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def start(domain, monkeypatch):
+    """Start a Python process; it is ended with the test."""
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    processes = []
+
+    def begin(code, *arguments, stderr=subprocess.PIPE):
+        process = subprocess.Popen(
+            [sys.executable, '-c', textwrap.dedent(code), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, 'did not happen in time'
+        time.sleep(0.02)
+
+
+COMMANDS = {
+    'node': (
+        'from microexpr_ros.ros.nodes.recorder import main; main()',
+        '--ros-args', '-p', 'output:={}',
+    ),
+    'command': (
+        'from microexpr_ros.cli import main; main()', 'record', '/text', '--output', '{}', '--json'
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+@pytest.mark.parametrize('pause_s', [0.001, 0.05])
+def test_further_interrupts_do_not_disturb_the_end(start, tmp_path, command, pause_s):
+    path = tmp_path / 'bag'
+    with (tmp_path / 'log').open('w') as stderr:
+        command = (argument.format(path) for argument in COMMANDS[command])
+        process = start(*command, stderr=stderr)
+    wait_for(lambda: 'recording to' in (tmp_path / 'log').read_text())
+    while process.poll() is None:
+        os.kill(process.pid, signal.SIGINT)
+        time.sleep(pause_s)
+    log = (tmp_path / 'log').read_text()
+    assert process.returncode == 0, log
+    assert 'Traceback' not in log
+    assert 'KeyboardInterrupt' not in log
+    assert bags.read_contents(path).complete
+
+
+PIPELINE = 'from microexpr_ros.ros.nodes.pipeline import main; main()'
+
+
+@pytest.mark.parametrize('autostart', ['true', 'false'])
+def test_the_pipeline_hosts_the_nodes_that_it_names(start, world, autostart):
+    given = ('-p', 'pipeline:nodes:=[overlay]', '-p', f'pipeline:autostart:={autostart}')
+    process = start(PIPELINE, '--ros-args', *given)
+    world.until(lambda: 'overlay' in world.tester.get_node_names() or process.poll(), seconds=60)
+    process.send_signal(signal.SIGINT)
+    _, log = process.communicate(timeout=30)
+    assert process.returncode == 0, log
+
+
+@pytest.mark.parametrize('autostart', ['true', 'false'])
+def test_a_pipeline_without_such_a_node_says_which_there_are(start, autostart):
+    given = ('-p', 'nodes:=[overlay, camera]', '-p', f'autostart:={autostart}')
+    process = start(PIPELINE, '--ros-args', *given)
+    out, log = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert 'nodes: camera cannot be hosted; choose from event_camera, ' in out + log
+
+
+DEFECT = """
+    from microexpr_ros.ros import MicroexprNode, NodeParameters, run_node
+
+    class DefectiveNode(MicroexprNode[NodeParameters]):
+        name = 'defective'
+        Parameters = NodeParameters
+
+        def activate(self):
+            self.every(0.01, lambda: 1 / 0)
+
+    run_node(DefectiveNode)
+"""
+
+
+def test_a_defect_is_an_exit_code_and_a_traceback(start):
+    process = start(DEFECT)
+    out, log = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert 'ZeroDivisionError' in out + log
+
+
+def test_a_node_that_cannot_start_is_one_line_and_an_exit_code(start):
+    process = start('from microexpr_ros.ros.nodes.player import main; main()')
+    out, log = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert 'parameter bag is empty; set it to a rosbag2 to play' in out + log
+    assert 'Traceback' not in out + log

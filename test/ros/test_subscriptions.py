@@ -1,0 +1,69 @@
+"""The thread that runs the callbacks of all nodes in a process."""
+
+import pytest
+from rclpy.qos import QoSProfile
+from std_msgs.msg import String
+
+from microexpr_ros.ros.subscriptions import SubscriptionThread
+
+DEEP = QoSProfile(depth=1000)
+
+
+@pytest.fixture
+def thread():
+    thread = SubscriptionThread()
+    yield thread
+    thread.close()
+
+
+def test_a_busy_topic_does_not_starve_the_others(world, thread):
+    order, errors = [], []
+
+    def heard(message, _):
+        order.append(message.data)
+
+    busy, other = world.plain('busy'), world.plain('other')
+    for node, topics in ((busy, ['busy', 'beside']), (other, ['other'])):
+        thread.subscribe(node, [(String, topic, heard, DEEP) for topic in topics], errors.append)
+    publishers = {
+        topic: world.tester.create_publisher(String, topic, DEEP)
+        for topic in ('busy', 'beside', 'other')
+    }
+    world.until(lambda: all(p.get_subscription_count() for p in publishers.values()))
+    with thread.lock:  # Until everything has arrived, no callback runs.
+        for topic in ['busy'] * 500 + ['beside', 'other']:
+            publishers[topic].publish(String(data=topic))
+        world.run(0.3)
+    world.until(lambda: len(order) == 502)
+    assert order.index('beside') <= 20
+    assert order.index('other') <= 21
+    assert not errors
+
+
+def test_silence_is_noticed_again_and_again(world, thread):
+    order, calls = [], []
+    node = world.plain('node')
+    topic = (String, 'text', lambda message, _: order.append(message.data), DEEP)
+    thread.subscribe(node, [topic], calls.append, lambda: calls.append('silence'), 50_000_000)
+    world.until(lambda: len(calls) >= 3)
+    publisher = world.tester.create_publisher(String, 'text', DEEP)
+    world.until(lambda: publisher.get_subscription_count() > 0)
+    publisher.publish(String(data='a text'))
+    world.until(lambda: order)
+    count = len(calls)
+    world.until(lambda: len(calls) > count)
+    assert set(calls) == {'silence'}
+
+
+def test_nothing_is_called_after_unsubscribing(world, thread):
+    order = []
+    kept = world.plain('kept')
+    topic = (String, 'text', lambda message, _: order.append('kept'), DEEP)
+    gone = (String, 'text', lambda message, _: order.append('gone'), DEEP)
+    thread.subscribe(kept, [topic], order.append)
+    thread.unsubscribe(thread.subscribe(world.plain('gone'), [gone], order.append))
+    publisher = world.tester.create_publisher(String, 'text', DEEP)
+    world.until(lambda: publisher.get_subscription_count() == 1)
+    publisher.publish(String())
+    world.until(lambda: order)
+    assert order == ['kept']
