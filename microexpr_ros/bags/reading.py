@@ -36,6 +36,9 @@ _SUFFIXES: Final = ('.mcap', '.db3')
 _COMPRESSED: Final = '.zstd'
 """Appended to the name of a file that its recorder compressed as a whole when it was full."""
 
+_ZSTD_MAGIC: Final = b'\x28\xb5\x2f\xfd'
+"""First bytes of a message that its recorder compressed; a CDR starts with a zero."""
+
 _FILES: Final = 'relative_file_paths'
 
 _Source: TypeAlias = Path | SalvagedFile
@@ -230,16 +233,20 @@ def _read(
         # Only errors of the library are explained, not those of the caller.
         with explain_bag_errors(path):
             item = next(messages, None)
-        if item is None:
-            return
-        connection, time_ns, cdr = item
+            if item is None:
+                return
+            connection, time_ns, data = item
+            cdr = _decompress_message(bytes(data))
         yield Message(
-            connection.topic,
-            types[connection.msgtype],
-            time_ns,
-            bytes(cdr),
-            offers[connection.id],
+            connection.topic, types[connection.msgtype], time_ns, cdr, offers[connection.id]
         )
+
+
+def _decompress_message(data: bytes) -> bytes:
+    """Return the CDR of a message, which may be compressed; only metadata.yaml records that."""
+    if not data.startswith(_ZSTD_MAGIC):
+        return data
+    return ZstdDecompressor().decompressobj().decompress(data)
 
 
 @contextmanager

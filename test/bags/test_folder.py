@@ -273,6 +273,23 @@ def test_bags_that_are_compressed_as_a_whole_are_read(tmp_path, mode):
     assert sequence(tmp_path / 'bag') == list(range(5))
 
 
+@pytest.mark.parametrize('plugin', list(StoragePlugin))
+def test_compressed_messages_are_read_without_metadata(tmp_path, plugin):
+    writer = Writer(tmp_path / 'bag', version=9, storage_plugin=plugin)
+    writer.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
+    with writer:
+        connection = writer.add_connection(
+            '/events', bags.EVENT_PACKET, typestore=bags.typestore()
+        )
+        for seq in range(5):
+            writer.write(connection, EPOCH + seq, serialize_packet(make_packet(seq)))
+    (tmp_path / 'bag' / 'metadata.yaml').unlink()
+    wanted = [serialize_packet(make_packet(seq)) for seq in range(5)]
+    (file,) = (tmp_path / 'bag').iterdir()
+    for path in (file, file.parent):
+        assert [message.cdr for message in bags.read_messages(path)] == wanted
+
+
 @pytest.mark.parametrize(
     ('arguments', 'error'),
     [
