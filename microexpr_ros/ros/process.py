@@ -41,20 +41,11 @@ def run_nodes(
     try:
         interrupt_once()
         initialize(args)
-        executor = SingleThreadedExecutor()
-        for node in make(thread):
-            nodes.append(node)
-            executor.add_node(node)
-            node.start()
-        executor.spin()
+        _spin(make, thread, nodes)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except MicroexprError:
         code = 2  # The node has logged it.
-    except Exception:
-        # Interrupted while a node started, when every call into ROS fails.
-        if rclpy.ok():
-            raise
     finally:
         # Nothing may interrupt the end of the process: a bag is completed in it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -64,6 +55,26 @@ def run_nodes(
         code = code or int(any(node.failed for node in nodes))
         rclpy.try_shutdown()
     sys.exit(code)
+
+
+def _spin(
+    make: Callable[[SubscriptionThread], Iterable[MicroexprNode[Any]]],
+    thread: SubscriptionThread,
+    nodes: list[MicroexprNode[Any]],
+) -> None:
+    """Start nodes one by one, as they are added to `nodes`, and run them."""
+    try:
+        executor = SingleThreadedExecutor()
+        for node in make(thread):
+            nodes.append(node)
+            executor.add_node(node)
+            node.start()
+        executor.spin()
+    except Exception:
+        # An interrupt invalidates the context first and reaches Python later: until then, every
+        # call into ROS fails.
+        if rclpy.ok():
+            raise
 
 
 def initialize(args: Sequence[str] | None = None) -> None:

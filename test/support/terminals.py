@@ -57,7 +57,7 @@ def screen(text):
     """Return the lines that stand on a screen of any size after some output.
 
     >>> screen('one\\r\\ntwo\\r\\x1b[2Kthree\\r\\n\\x1b[1A\\x1b[2Kfour')
-    ['one', 'four']
+    ['one', 'four', '']
     """
     lines, row, column = [''], 0, 0
     for code, plain in re.findall(r'(\x1b\[[?\d;]*[A-Za-z]|[\r\n])|([^\x1b\r\n]+)', text):
