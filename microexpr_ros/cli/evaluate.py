@@ -48,8 +48,8 @@ def au(
     the data set has them. What could not be measured is null.
     """
     from microexpr_ros.learning.evaluation.action_units import Benchmark, evaluate_action_units
-    from microexpr_ros.learning.evaluation.estimators import read_baselines
     from microexpr_ros.learning.evaluation.rounding import json_values
+    from microexpr_ros.learning.evaluation.trained_baselines import read_baselines
     from microexpr_ros.learning.report.card import tables
     from microexpr_ros.learning.report.page import page
     from microexpr_ros.perception import weights as files

@@ -13,22 +13,34 @@ from numpy.typing import NDArray
 from microexpr_ros.facs import PRESENT
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip
-from microexpr_ros.learning.evaluation.asymmetry import asymmetry
+from microexpr_ros.learning.evaluation.asymmetry import score_asymmetry
 from microexpr_ros.learning.evaluation.breakdown import (
-    by_condition,
-    confusion,
-    delay,
-    per_unit,
-    spotting,
+    confusion_matrix,
+    detection_delay,
+    scores_by_condition,
+    scores_by_unit,
+    spotting_scores,
 )
-from microexpr_ros.learning.evaluation.calm import false_alarms
-from microexpr_ros.learning.evaluation.clip_scores import labels, score_peaks
+from microexpr_ros.learning.evaluation.clip_estimates import (
+    ClipEstimates,
+    classify_clip,
+    count_reliability,
+)
+from microexpr_ros.learning.evaluation.clip_scores import dominant_labels, score_clips
 from microexpr_ros.learning.evaluation.costs import count_multiply_adds, count_operations
-from microexpr_ros.learning.evaluation.estimators import Estimator
-from microexpr_ros.learning.evaluation.published import Published, publish, reliability
-from microexpr_ros.learning.evaluation.resampling import interval, resampled
-from microexpr_ros.learning.evaluation.robustness import against_losses, against_misalignment
-from microexpr_ros.learning.evaluation.scoring import Scored, draws, headline, score
+from microexpr_ros.learning.evaluation.false_alarms import measure_false_alarms
+from microexpr_ros.learning.evaluation.method_scores import (
+    MethodOutcomes,
+    headline_scores,
+    resample_score,
+    score_method,
+)
+from microexpr_ros.learning.evaluation.resampling import bootstrap, confidence_interval
+from microexpr_ros.learning.evaluation.robustness import (
+    score_with_late_frames,
+    score_with_lost_packets,
+)
+from microexpr_ros.learning.evaluation.trained_baselines import IntensityEstimator
 from microexpr_ros.learning.models import baselines
 from microexpr_ros.learning.models.networks import CHANNELS
 from microexpr_ros.learning.training.action_units import Control, predict
@@ -62,7 +74,7 @@ class Benchmark:
     calm: Sequence[SparseClip] = ()
     shift: Sequence[SparseClip] = ()
     train_labels: NDArray[np.int64] | None = None
-    baselines: Mapping[str, Estimator] = field(default_factory=dict)
+    baselines: Mapping[str, IntensityEstimator] = field(default_factory=dict)
 
 
 def evaluate_action_units(
@@ -94,19 +106,19 @@ def evaluate_action_units(
     """
     recordings = benchmark.recordings
     tell('events, as published')
-    published = [publish(classifier, r) for r in recordings]
+    published = [classify_clip(classifier, r) for r in recordings]
     scored = _score_methods(classifier.presence, network, benchmark, published, tell)
     ours = scored['events']
-    methods = {name: headline(s) for name, s in scored.items()}
+    methods = {name: headline_scores(s) for name, s in scored.items()}
     found = {name: own['clip_accuracy'] for name, own in methods.items()}
     tell('calm, shift')
-    alarms = false_alarms(classifier, benchmark.calm)
+    alarms = measure_false_alarms(classifier, benchmark.calm)
     shift = _score_published(classifier, benchmark.shift) if benchmark.shift else None
     shift_drop, shift_interval = _shift_drop(ours, shift)
     tell('calibration, cost')
     pairs = list(zip(published, recordings, strict=True))
-    calibration = np.stack([reliability(*pair, TRUSTED) for pair in pairs])
-    if_present = np.stack([reliability(*pair, TRUSTED, active=True) for pair in pairs])
+    calibration = np.stack([count_reliability(*pair, TRUSTED) for pair in pairs])
+    if_present = np.stack([count_reliability(*pair, TRUSTED, active=True) for pair in pairs])
     operations = count_operations(network, recordings)
     twin = benchmark.baselines.get('twin')
     return {
@@ -134,14 +146,14 @@ def evaluate_action_units(
             _key(name): _compare(ours, scored[_key(name)]) for name in benchmark.baselines
         },
         'methods': {**methods, **_free(benchmark)},
-        'clip': score_peaks([p.intensity for p in published], recordings, classifier.presence),
-        'per_au': per_unit(ours, recordings),
-        'asymmetry': asymmetry([p.sides for p in published], recordings),
-        'confusion': confusion(ours),
-        'by': by_condition(ours, recordings),
-        'shift': headline(shift) if shift else None,
-        'spotting': spotting(ours),
-        'delay': delay(ours),
+        'clip': score_clips([p.intensity for p in published], recordings, classifier.presence),
+        'per_au': scores_by_unit(ours, recordings),
+        'asymmetry': score_asymmetry([p.sides for p in published], recordings),
+        'confusion': confusion_matrix(ours),
+        'by': scores_by_condition(ours, recordings),
+        'shift': headline_scores(shift) if shift else None,
+        'spotting': spotting_scores(ours),
+        'delay': detection_delay(ours),
         'false_alarms': alarms,
         'reliability': {
             'all': _bins(calibration.sum(0)),
@@ -162,80 +174,82 @@ def _score_methods(
     presence: Presence,
     network: SpikingNetwork,
     benchmark: Benchmark,
-    published: Sequence[Published],
+    published: Sequence[ClipEstimates],
     tell: Callable[[str], None],
-) -> dict[str, Scored]:
+) -> dict[str, MethodOutcomes]:
     recordings = benchmark.recordings
     scored = {'events': _score(published, recordings, presence)}
     for name, control in CONTROLS.items():
         tell(f'events, {control}')
         traces = predict(network, recordings, control)
-        scored[f'events_{name}'] = score(traces, recordings, presence)
+        scored[f'events_{name}'] = score_method(traces, recordings, presence)
     for name, baseline in benchmark.baselines.items():
         tell(name)
         traces = baseline.predict(recordings)
-        scored[_key(name)] = score(traces, recordings, baseline.presence)
+        scored[_key(name)] = score_method(traces, recordings, baseline.presence)
     return scored
 
 
 def _free(benchmark: Benchmark) -> dict[str, dict[str, float]]:
-    # What costs nothing, in the terms of `headline`.
+    # What costs nothing, in the terms of `headline_scores`.
     truth = np.concatenate([r.clip.intensity for r in benchmark.recordings]) >= PRESENT
     rows = {
         'chance': {'clip_accuracy': baselines.chance(), 'auc': 0.5},
         'always_positive': {'uf1': baselines.always_positive(truth), 'uar': 0.5},
     }
     if benchmark.train_labels is not None:
-        label = labels(benchmark.recordings)
+        label = dominant_labels(benchmark.recordings)
         rows['majority'] = {'clip_accuracy': baselines.majority(benchmark.train_labels, label)}
     return rows
 
 
-def _compare(ours: Scored, other: Scored) -> dict[str, Any]:
-    mine, theirs = draws(ours, 'clip_accuracy'), draws(other, 'clip_accuracy')
+def _compare(ours: MethodOutcomes, other: MethodOutcomes) -> dict[str, Any]:
+    mine, theirs = resample_score(ours, 'clip_accuracy'), resample_score(other, 'clip_accuracy')
     a, b = float(ours.right.mean()), float(other.right.mean())
     positive = theirs > 0
     return {
         'lead': a - b,
         'ratio': a / b if b else math.nan,
         'ci95': {
-            'lead': interval(mine - theirs),
-            'ratio': interval(mine[positive] / theirs[positive]),
+            'lead': confidence_interval(mine - theirs),
+            'ratio': confidence_interval(mine[positive] / theirs[positive]),
         },
     }
 
 
-def _score_published(classifier: ActionUnitClassifier, clips: Sequence[SparseClip]) -> Scored:
-    return _score([publish(classifier, clip) for clip in clips], clips, classifier.presence)
+def _score_published(
+    classifier: ActionUnitClassifier, clips: Sequence[SparseClip]
+) -> MethodOutcomes:
+    return _score([classify_clip(classifier, clip) for clip in clips], clips, classifier.presence)
 
 
 def _score(
-    published: Sequence[Published], clips: Sequence[SparseClip], presence: Presence
-) -> Scored:
+    published: Sequence[ClipEstimates], clips: Sequence[SparseClip], presence: Presence
+) -> MethodOutcomes:
     statuses = [p.status for p in published]
-    return score([p.intensity for p in published], clips, presence, statuses)
+    return score_method([p.intensity for p in published], clips, presence, statuses)
 
 
-def _shift_drop(ours: Scored, there: Scored | None) -> tuple[float, list[float]]:
+def _shift_drop(ours: MethodOutcomes, there: MethodOutcomes | None) -> tuple[float, list[float]]:
     if there is None:
         return math.nan, [math.nan] * 2
     # Other persons: drawn apart from those of the split that it is compared with.
-    lost = draws(ours, 'clip_accuracy') - draws(there, 'clip_accuracy', seed=1)
-    return float(ours.right.mean() - there.right.mean()), interval(lost)
+    lost = resample_score(ours, 'clip_accuracy') - resample_score(there, 'clip_accuracy', seed=1)
+    return float(ours.right.mean() - there.right.mean()), confidence_interval(lost)
 
 
 def _error_interval(
     identities: NDArray[np.int64], calibration: NDArray[np.float64]
 ) -> list[float]:
-    return interval(
-        resampled(identities, lambda rows: metrics.calibration_error(calibration[rows].sum(0)))
+    return confidence_interval(
+        bootstrap(identities, lambda rows: metrics.calibration_error(calibration[rows].sum(0)))
     )
 
 
-def _errors_by_status(pairs: Sequence[tuple[Published, SparseClip]]) -> dict[str, float]:
+def _errors_by_status(pairs: Sequence[tuple[ClipEstimates, SparseClip]]) -> dict[str, float]:
     errors = {}
     for status in Status:
-        rows = np.stack([reliability(*pair, [status]) for pair in pairs])
+        rows = np.stack([count_reliability(*pair, [status]) for pair in pairs])
         errors[status.name] = metrics.calibration_error(rows.sum(0))
     return errors
 
@@ -255,11 +269,11 @@ def _robustness(
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
     tell('lost packets')
-    events = Estimator('events', lambda clips: predict(network, clips), presence)
-    lost = against_losses(events, benchmark.recordings)
+    events = IntensityEstimator('events', lambda clips: predict(network, clips), presence)
+    lost = score_with_lost_packets(events, benchmark.recordings)
     tell('late frames')
     late = {
-        name: against_misalignment(baseline, benchmark.recordings)
+        name: score_with_late_frames(baseline, benchmark.recordings)
         for name, baseline in benchmark.baselines.items()
         if name in CHANNELS
     }

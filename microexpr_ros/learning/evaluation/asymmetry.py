@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip
-from microexpr_ros.learning.evaluation.resampling import interval, resampled
+from microexpr_ros.learning.evaluation.resampling import bootstrap, confidence_interval
 
 UNEVEN: Final = 0.1
 """Difference of the sides from which one is the stronger: half a FACS grade. No face moves quite
@@ -23,7 +23,7 @@ LEAST_CLIPS: Final = 3
 with each other."""
 
 
-def asymmetry(
+def score_asymmetry(
     sides: Sequence[NDArray[np.float32]], recordings: Sequence[SparseClip]
 ) -> dict[str, Any]:
     """Score which side is said to be the stronger, where the true sides differ by `UNEVEN`.
@@ -53,14 +53,14 @@ def asymmetry(
         }
 
     rights, numbers = (np.bincount(clip, weights, clips) for weights in (right, None))
-    drawn = resampled(
+    drawn = bootstrap(
         np.array([r.clip.identity for r in recordings], np.int64),
         lambda rows: _share(rights[rows].sum(), numbers[rows].sum()),
     )
     by_unit = {str(code): scores(unit == k) for k, code in enumerate(CODES)}
     return {
         **scores(np.ones(len(unit), np.bool_)),
-        'ci95': interval(drawn),
+        'ci95': confidence_interval(drawn),
         'chance': 0.5,
         'per_au': {code: row for code, row in by_unit.items() if row['n_clips'] >= LEAST_CLIPS},
     }

@@ -12,18 +12,20 @@ from numpy.typing import NDArray
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip
-from microexpr_ros.learning.evaluation.clip_scores import present
-from microexpr_ros.learning.evaluation.conditions import conditions
-from microexpr_ros.learning.evaluation.resampling import interval, resampled
-from microexpr_ros.learning.evaluation.scoring import HEADLINE, Scored
+from microexpr_ros.learning.evaluation.clip_scores import present_units
+from microexpr_ros.learning.evaluation.conditions import condition_groups
+from microexpr_ros.learning.evaluation.method_scores import HEADLINE, MethodOutcomes
+from microexpr_ros.learning.evaluation.resampling import bootstrap, confidence_interval
 from microexpr_ros.learning.models.baselines import CLASSES
 
 
-def per_unit(ours: Scored, recordings: Sequence[SparseClip]) -> dict[str, dict[str, Any]]:
+def scores_by_unit(
+    ours: MethodOutcomes, recordings: Sequence[SparseClip]
+) -> dict[str, dict[str, Any]]:
     """Return scores of each unit by slice, and the clips in which it is present and dominant."""
     confusion = ours.units.sum(0)
     f1 = metrics.f1_of(confusion).tolist()
-    clips = present(recordings).sum(0).tolist()
+    clips = present_units(recordings).sum(0).tolist()
     slices = (confusion[0] + confusion[2]).tolist()
     return {
         str(code): {
@@ -38,22 +40,22 @@ def per_unit(ours: Scored, recordings: Sequence[SparseClip]) -> dict[str, dict[s
     }
 
 
-def confusion(ours: Scored) -> list[list[int]]:
+def confusion_matrix(ours: MethodOutcomes) -> list[list[int]]:
     """Count clips by true dominant unit (row) and found one (column); the last is none."""
     pairs = np.bincount(ours.label * CLASSES + ours.predicted, minlength=CLASSES**2)
     return [[int(n) for n in row] for row in pairs.reshape(CLASSES, CLASSES)]
 
 
-def by_condition(
-    ours: Scored, recordings: Sequence[SparseClip]
+def scores_by_condition(
+    ours: MethodOutcomes, recordings: Sequence[SparseClip]
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the scores of `HEADLINE` and the number of clips for each of `conditions`.
+    """Return the scores of `HEADLINE` and the number of clips for each of `condition_groups`.
 
     `ci95` is the interval of the clip accuracy.
     """
     groups: dict[str, dict[str, list[int]]] = {}
     for number, recording in enumerate(recordings):
-        for what, names in conditions(recording.clip).items():
+        for what, names in condition_groups(recording.clip).items():
             for name in names:
                 groups.setdefault(what, {}).setdefault(name, []).append(number)
     return {
@@ -62,17 +64,17 @@ def by_condition(
     }
 
 
-def _scores(ours: Scored, chosen: NDArray[np.int64]) -> dict[str, Any]:
+def _scores(ours: MethodOutcomes, chosen: NDArray[np.int64]) -> dict[str, Any]:
     right = ours.right[chosen]
-    drawn = resampled(ours.identities[chosen], lambda rows: float(right[rows].mean()))
+    drawn = bootstrap(ours.identities[chosen], lambda rows: float(right[rows].mean()))
     return {
         **{name: statistic(ours, chosen) for name, statistic in HEADLINE.items()},
-        'ci95': interval(drawn),
+        'ci95': confidence_interval(drawn),
         'n': len(chosen),
     }
 
 
-def spotting(ours: Scored) -> dict[str, float]:
+def spotting_scores(ours: MethodOutcomes) -> dict[str, float]:
     """Return what the F1 of spotting is made of."""
     right, wrong, missed = ours.spotted.sum(0).tolist()
     return {
@@ -85,7 +87,7 @@ def spotting(ours: Scored) -> dict[str, float]:
     }
 
 
-def delay(ours: Scored) -> dict[str, Any]:
+def detection_delay(ours: MethodOutcomes) -> dict[str, Any]:
     """Return the share of dominant units that were found in time, and how late they were."""
     known = np.sort(ours.delay[~np.isnan(ours.delay)])
     expressions = int((ours.label < len(CODES)).sum())

@@ -14,17 +14,17 @@ from microexpr_ros.learning.training.calibration import dominant
 from microexpr_ros.perception.presence import Presence
 
 
-def labels(recordings: Sequence[SparseClip]) -> NDArray[np.int64]:
+def dominant_labels(recordings: Sequence[SparseClip]) -> NDArray[np.int64]:
     """Return the dominant unit of each clip, int64 [N], as `SparseClip.label`."""
     return np.array([r.label for r in recordings], np.int64)
 
 
-def present(recordings: Sequence[SparseClip]) -> NDArray[np.bool_]:
+def present_units(recordings: Sequence[SparseClip]) -> NDArray[np.bool_]:
     """Return which units are really there at any time of each clip, bool [N, 18]."""
     return np.stack([r.peaks for r in recordings]) >= PRESENT
 
 
-def score_peaks(
+def score_clips(
     traces: Sequence[NDArray[np.float32]], recordings: Sequence[SparseClip], presence: Presence
 ) -> dict[str, float]:
     """Return scores of the peaks of predicted intensities.
@@ -42,7 +42,7 @@ def score_peaks(
         the means over the units' presence.
     """
     peaks = np.stack([trace.max(0) for trace in traces])
-    truth, label = present(recordings), labels(recordings)
+    truth, label = present_units(recordings), dominant_labels(recordings)
     predicted = dominant(peaks, presence)
     found = peaks >= presence.peak
     units = range(len(CODES))

@@ -13,7 +13,7 @@ AMPLITUDES: Final = (0.15, 0.25, 0.35, 1.0)
 """Upper bounds of groups of the dominant unit's amplitude; the last are macro-expressions."""
 
 
-def conditions(clip: Clip) -> dict[str, tuple[str, ...]]:
+def condition_groups(clip: Clip) -> dict[str, tuple[str, ...]]:
     """Return the groups of a clip, by what they divide; a clip may be in several of one."""
     group = min(int(np.searchsorted(AMPLITUDES, clip.amplitude, 'right')), len(AMPLITUDES) - 1)
     amplitude = f'{(0.0, *AMPLITUDES)[group]:.2f}-{AMPLITUDES[group]:.2f}'

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.learning.data.clips import SparseClip
-from microexpr_ros.learning.evaluation.estimators import Estimator
+from microexpr_ros.learning.evaluation.trained_baselines import IntensityEstimator
 from microexpr_ros.learning.training.action_units import predict
 from microexpr_ros.perception.spiking.network import SpikingNetwork
 
@@ -87,7 +87,7 @@ def count_operations(network: SpikingNetwork, recordings: Sequence[SparseClip]) 
     }
 
 
-def count_multiply_adds(estimator: Estimator, recording: SparseClip) -> float:
+def count_multiply_adds(estimator: IntensityEstimator, recording: SparseClip) -> float:
     """Return the dense multiply-adds of a network of torch, per second of stream."""
     with FlopCounterMode(display=False) as counter:
         estimator.predict([recording])

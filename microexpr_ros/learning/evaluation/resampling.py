@@ -18,7 +18,7 @@ Statistic: TypeAlias = Callable[[NDArray[np.int64]], float]
 """A number of the clips whose rows are given; a row may come more than once."""
 
 
-def resampled(
+def bootstrap(
     identities: NDArray[np.int64], statistic: Statistic, samples: int = 1000, seed: int = 0
 ) -> NDArray[np.float64]:
     """Return a statistic of persons drawn with replacement, float64 [samples].
@@ -38,8 +38,8 @@ def resampled(
     return np.array([statistic(np.concatenate([persons[p] for p in draw])) for draw in draws])
 
 
-def interval(values: NDArray[np.float64]) -> list[float]:
-    """Return the bounds of the middle 95 % of what `resampled` gave, nan without any."""
+def confidence_interval(values: NDArray[np.float64]) -> list[float]:
+    """Return the bounds of the middle 95 % of what `bootstrap` gave, nan without any."""
     known = values[~np.isnan(values)]
     if len(known) == 0:
         return [math.nan] * 2

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.learning.data.clips import SparseClip
-from microexpr_ros.learning.evaluation.clip_scores import score_peaks
-from microexpr_ros.learning.evaluation.estimators import Estimator
+from microexpr_ros.learning.evaluation.clip_scores import score_clips
+from microexpr_ros.learning.evaluation.trained_baselines import IntensityEstimator
 
 LOST_SHARES: Final = (0.0, 0.01, 0.05, 0.1, 0.2)
 
@@ -64,8 +64,8 @@ def delay_frames(recording: SparseClip, slices: int) -> SparseClip:
     )
 
 
-def against_losses(
-    estimator: Estimator, recordings: Sequence[SparseClip], seed: int = 0
+def score_with_lost_packets(
+    estimator: IntensityEstimator, recordings: Sequence[SparseClip], seed: int = 0
 ) -> list[dict[str, Any]]:
     """Return clip scores against the share of slices whose events are lost."""
     return [
@@ -74,8 +74,8 @@ def against_losses(
     ]
 
 
-def against_misalignment(
-    estimator: Estimator, recordings: Sequence[SparseClip]
+def score_with_late_frames(
+    estimator: IntensityEstimator, recordings: Sequence[SparseClip]
 ) -> list[dict[str, Any]]:
     """Return clip scores against the time by which frames lag behind events."""
     return [
@@ -87,6 +87,6 @@ def against_misalignment(
     ]
 
 
-def _scores(estimator: Estimator, recordings: Sequence[SparseClip]) -> dict[str, float]:
+def _scores(estimator: IntensityEstimator, recordings: Sequence[SparseClip]) -> dict[str, float]:
     traces: list[NDArray[np.float32]] = estimator.predict(recordings)
-    return score_peaks(traces, recordings, estimator.presence)
+    return score_clips(traces, recordings, estimator.presence)

@@ -9,7 +9,7 @@ from microexpr_ros.facs import CODES
 from microexpr_ros.learning.data.clips import make_sparse
 from microexpr_ros.learning.evaluation import json_values
 from microexpr_ros.learning.evaluation.action_units import Benchmark, evaluate_action_units
-from microexpr_ros.learning.evaluation.estimators import Estimator
+from microexpr_ros.learning.evaluation.trained_baselines import IntensityEstimator
 from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
@@ -50,9 +50,9 @@ def calm(make_clip):
 def report(sparse_clips, calm):
     presence = Presence.uncalibrated(0.1)
     estimators = (
-        Estimator('rgb', blind, presence),
-        Estimator('twin', perfect, presence),
-        Estimator('time-shuffled', blind, presence),
+        IntensityEstimator('rgb', blind, presence),
+        IntensityEstimator('twin', perfect, presence),
+        IntensityEstimator('time-shuffled', blind, presence),
     )
     benchmark = Benchmark(
         sparse_clips, calm, sparse_clips[:6], np.full(5, 18), {e.name: e for e in estimators}

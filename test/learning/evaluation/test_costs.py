@@ -9,7 +9,7 @@ from microexpr_ros.learning.evaluation.costs import (
     count_operations,
     fan_out,
 )
-from microexpr_ros.learning.evaluation.estimators import Estimator
+from microexpr_ros.learning.evaluation.trained_baselines import IntensityEstimator
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
@@ -67,6 +67,6 @@ def test_multiply_adds_by_hand(sparse_clips):
         with torch.inference_mode():
             return [layer(torch.ones(r.slices, 10)).numpy() for r in clips]
 
-    estimator = Estimator('twin', predict, Presence.uncalibrated())
+    estimator = IntensityEstimator('twin', predict, Presence.uncalibrated())
     assert count_multiply_adds(estimator, sparse_clips[0]) == pytest.approx(100 * 180)
     assert np.isfinite(count_multiply_adds(estimator, sparse_clips[1]))

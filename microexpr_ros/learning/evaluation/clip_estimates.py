@@ -18,7 +18,7 @@ from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class ClipEstimates:
     """Estimates of a clip.
 
     Attributes:
@@ -39,7 +39,7 @@ class Published:
         return np.asarray(self.sides.max(axis=2), np.float32)
 
 
-def publish(classifier: ActionUnitClassifier, recording: SparseClip) -> Published:
+def classify_clip(classifier: ActionUnitClassifier, recording: SparseClip) -> ClipEstimates:
     """Step the classifier over a clip, as the node does over the slices of a stream."""
     state = classifier.initial_state()
     # Only the region's area matters: it gives the clip's sensor pixels per cell.
@@ -51,7 +51,7 @@ def publish(classifier: ActionUnitClassifier, recording: SparseClip) -> Publishe
         slice_ = Slice(end_ns, SLICE_NS, region, counts, int(counts.sum()))
         estimate, state = classifier.step(slice_, state)
         estimates.append(estimate)
-    return Published(
+    return ClipEstimates(
         np.stack([e.sides for e in estimates]),
         np.stack([e.confidence for e in estimates]),
         np.stack([e.active for e in estimates]),
@@ -59,8 +59,11 @@ def publish(classifier: ActionUnitClassifier, recording: SparseClip) -> Publishe
     )
 
 
-def reliability(
-    published: Published, recording: SparseClip, statuses: Sequence[Status], active: bool = False
+def count_reliability(
+    published: ClipEstimates,
+    recording: SparseClip,
+    statuses: Sequence[Status],
+    active: bool = False,
 ) -> NDArray[np.float64]:
     """Compare the published confidence with how often `active` is right.
 

@@ -2,8 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from microexpr_ros.learning.evaluation.published import Published, publish, reliability
-from microexpr_ros.learning.evaluation.scoring import active_slices
+from microexpr_ros.learning.evaluation.clip_estimates import (
+    ClipEstimates,
+    classify_clip,
+    count_reliability,
+)
+from microexpr_ros.learning.evaluation.method_scores import active_slices
 from microexpr_ros.learning.training.action_units import predict
 from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 from microexpr_ros.perception.presence import Presence
@@ -17,7 +21,7 @@ def test_what_is_published_is_what_the_network_predicts(sparse_clips):
     torch.manual_seed(0)
     network = SpikingNetwork(SMALL).deployed()
     presence = Presence.uncalibrated(0.00226)
-    published = publish(ActionUnitClassifier(network, presence), sparse_clips[1])
+    published = classify_clip(ActionUnitClassifier(network, presence), sparse_clips[1])
     (trace,) = predict(network, [sparse_clips[1]])
     np.testing.assert_allclose(published.intensity, trace, atol=1e-5)
     np.testing.assert_array_equal(published.active, active_slices(published.intensity, presence))
@@ -30,11 +34,11 @@ def published(sparse_clips):
     truth = sparse_clips[1].clip.intensity >= 0.05
     status = np.where(np.arange(40) < 20, Status.WARMING_UP, Status.OK)
     confidence = np.where(truth, 0.7, 0.9).astype(np.float32)
-    return Published(sparse_clips[1].clip.sides, confidence, truth, status)
+    return ClipEstimates(sparse_clips[1].clip.sides, confidence, truth, status)
 
 
 def test_reliability_of_the_slices_that_count(published, sparse_clips):
-    number, confidence, right = reliability(published, sparse_clips[1], [Status.OK])
+    number, confidence, right = count_reliability(published, sparse_clips[1], [Status.OK])
     assert number.sum() == right.sum() == 20 * 18
     present = int(published.active[20:].sum())
     assert confidence.sum() == pytest.approx(0.7 * present + 0.9 * (360 - present), rel=1e-5)
@@ -42,7 +46,9 @@ def test_reliability_of_the_slices_that_count(published, sparse_clips):
 
 def test_reliability_of_units_said_to_be_present(published, sparse_clips):
     every = list(Status)
-    number, _, right = reliability(published, sparse_clips[1], every, active=True)
+    number, _, right = count_reliability(published, sparse_clips[1], every, active=True)
     assert number.sum() == right.sum() == published.active.sum()
-    wrong = Published(published.sides, published.confidence, ~published.active, published.status)
-    assert reliability(wrong, sparse_clips[1], every)[2].sum() == 0
+    wrong = ClipEstimates(
+        published.sides, published.confidence, ~published.active, published.status
+    )
+    assert count_reliability(wrong, sparse_clips[1], every)[2].sum() == 0

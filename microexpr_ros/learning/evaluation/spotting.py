@@ -23,13 +23,13 @@ from microexpr_ros.perception.classifier import Status
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spotting import MicroExpression, Spotter
 
-LEAST_OVERLAP: Final = 0.5
+MIN_OVERLAP: Final = 0.5
 
 Span: TypeAlias = tuple[int, int]
 """Onset and offset, ns since the start of the clip."""
 
 
-def spot(
+def spot_clip(
     trace: NDArray[np.float32], presence: Presence, status: NDArray[np.int64] | None = None
 ) -> tuple[MicroExpression, ...]:
     """Run the package's own spotter over a clip.
@@ -55,32 +55,36 @@ def spot(
     return found
 
 
-def overlap(a: Span, b: Span) -> float:
+def intersection_over_union(a: Span, b: Span) -> float:
     """Return the intersection over union of two intervals.
 
     Example:
-        >>> overlap((0, 30), (10, 40))
+        >>> intersection_over_union((0, 30), (10, 40))
         0.5
     """
     both = min(a[1], b[1]) - max(a[0], b[0])
     return max(both, 0) / (a[1] - a[0] + b[1] - b[0] - both) if both > 0 else 0.0
 
 
-def match(found: Sequence[Span], true: Sequence[Span]) -> list[tuple[int, int]]:
+def match_spans(found: Sequence[Span], true: Sequence[Span]) -> list[tuple[int, int]]:
     """Pair detections with true expressions one to one, those that overlap most first.
 
     Returns:
-        Positions in `found` and `true`, of pairs that overlap by at least `LEAST_OVERLAP`.
+        Positions in `found` and `true`, of pairs that overlap by at least `MIN_OVERLAP`.
     """
-    pairs = [(overlap(f, t), i, j) for i, f in enumerate(found) for j, t in enumerate(true)]
+    pairs = [
+        (intersection_over_union(f, t), i, j)
+        for i, f in enumerate(found)
+        for j, t in enumerate(true)
+    ]
     matched: list[tuple[int, int]] = []
     for shared, i, j in sorted(pairs, key=lambda pair: -pair[0]):
-        if shared >= LEAST_OVERLAP and not any(i == m or j == n for m, n in matched):
+        if shared >= MIN_OVERLAP and not any(i == m or j == n for m, n in matched):
             matched.append((i, j))
     return matched
 
 
-def outcome(recording: SparseClip, found: Sequence[MicroExpression]) -> NDArray[np.int64]:
+def count_detections(recording: SparseClip, found: Sequence[MicroExpression]) -> NDArray[np.int64]:
     """Count the right detections, the wrong ones and the expressions that were missed, int64 [3].
 
     The true expression of a clip is that of its dominant unit, from onset to offset. Blinks go
@@ -95,9 +99,9 @@ def outcome(recording: SparseClip, found: Sequence[MicroExpression]) -> NDArray[
         for d in found
         if clip.dominant in BACKGROUND
         or not set(d.codes) <= set(BACKGROUND)
-        or false_alarm(recording, d)
+        or is_false_alarm(recording, d)
     ]
-    right = len(match(counted, true))
+    right = len(match_spans(counted, true))
     return np.array([right, len(counted) - right, len(true) - right], np.int64)
 
 
@@ -105,18 +109,18 @@ def names_dominant(recording: SparseClip, found: Sequence[MicroExpression]) -> b
     """Tell whether a right detection also names the clip's dominant unit."""
     clip = recording.clip
     spans = [(d.onset_ns, d.offset_ns) for d in found]
-    matched = match(spans, [(clip.onset_ns, clip.offset_ns)])
+    matched = match_spans(spans, [(clip.onset_ns, clip.offset_ns)])
     return any(clip.dominant in found[i].codes for i, _ in matched)
 
 
-def false_alarm(recording: SparseClip, detection: MicroExpression) -> bool:
+def is_false_alarm(recording: SparseClip, detection: MicroExpression) -> bool:
     """Tell whether none of a detection's units is really present at any time of its span."""
     first, end = detection.onset_ns // SLICE_NS, math.ceil(detection.offset_ns / SLICE_NS)
     units = [CODES.index(code) for code in detection.codes]
     return not bool((recording.clip.intensity[first:end, units] >= PRESENT).any())
 
 
-def delay_ms(recording: SparseClip, active: NDArray[np.bool_]) -> float:
+def detection_delay_ms(recording: SparseClip, active: NDArray[np.bool_]) -> float:
     """Return how long after its true onset the dominant unit is first known to be present.
 
     That is the end of the first slice in which the unit becomes active, as nothing is known

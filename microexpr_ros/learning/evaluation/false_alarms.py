@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.learning.data.clips import SparseClip
-from microexpr_ros.learning.evaluation.published import publish
-from microexpr_ros.learning.evaluation.resampling import interval, resampled
-from microexpr_ros.learning.evaluation.spotting_scores import false_alarm, spot
+from microexpr_ros.learning.evaluation.clip_estimates import classify_clip
+from microexpr_ros.learning.evaluation.resampling import bootstrap, confidence_interval
+from microexpr_ros.learning.evaluation.spotting import is_false_alarm, spot_clip
 from microexpr_ros.learning.training.calibration import HEAD
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.synthesis.dataset.clip import Clip
@@ -27,13 +27,13 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
 """Kinds of calm, and the distractors that tell them."""
 
 
-def kinds(clip: Clip) -> tuple[str, ...]:
+def calm_kinds(clip: Clip) -> tuple[str, ...]:
     """Return the kinds of calm that a clip shows; neutral if it shows no other."""
     shown = tuple(kind for kind, names in KINDS.items() if set(names) & set(clip.distractors))
     return shown or ('neutral',)
 
 
-def false_alarms(
+def measure_false_alarms(
     classifier: ActionUnitClassifier, calm: Sequence[SparseClip]
 ) -> dict[str, dict[str, Any]]:
     """Return the false alarms per minute of each kind of calm, with intervals and minutes.
@@ -43,14 +43,14 @@ def false_alarms(
     """
     alarms = []
     for recording in calm:
-        published = publish(classifier, recording)
-        detections = spot(published.intensity, classifier.presence, published.status)
-        alarms.append(sum(false_alarm(recording, d) for d in detections))
+        published = classify_clip(classifier, recording)
+        detections = spot_clip(published.intensity, classifier.presence, published.status)
+        alarms.append(sum(is_false_alarm(recording, d) for d in detections))
     minutes = np.array([r.slices * SLICE_NS / 60e9 for r in calm])
     identities = np.array([r.clip.identity for r in calm], np.int64)
     counts, rates = np.array(alarms, np.int64), {}
     for kind in KINDS:
-        chosen = np.array([kind in kinds(r.clip) for r in calm], np.bool_)
+        chosen = np.array([kind in calm_kinds(r.clip) for r in calm], np.bool_)
         rates[kind] = _rate(identities[chosen], counts[chosen], minutes[chosen])
     return rates
 
@@ -66,6 +66,6 @@ def _rate(
 
     return {
         'per_min': rate(np.arange(len(counts))),
-        'ci95': interval(resampled(identities, rate)),
+        'ci95': confidence_interval(bootstrap(identities, rate)),
         'minutes': float(minutes.sum()),
     }

@@ -2,15 +2,19 @@ import numpy as np
 import pytest
 
 from microexpr_ros.facs import CODES, PRESENT
-from microexpr_ros.learning.evaluation import score_peaks
+from microexpr_ros.learning.evaluation import score_clips
 from microexpr_ros.learning.evaluation.breakdown import (
-    by_condition,
-    confusion,
-    delay,
-    per_unit,
-    spotting,
+    confusion_matrix,
+    detection_delay,
+    scores_by_condition,
+    scores_by_unit,
+    spotting_scores,
 )
-from microexpr_ros.learning.evaluation.scoring import active_slices, headline, score
+from microexpr_ros.learning.evaluation.method_scores import (
+    active_slices,
+    headline_scores,
+    score_method,
+)
 from microexpr_ros.perception.presence import Presence
 
 
@@ -21,7 +25,7 @@ def perfect(sparse_clips):
 
 @pytest.fixture
 def scored(perfect, sparse_clips):
-    return score(perfect, sparse_clips, Presence.uncalibrated(PRESENT))
+    return score_method(perfect, sparse_clips, Presence.uncalibrated(PRESENT))
 
 
 def test_presence_has_hysteresis_within_a_clip_and_starts_at_rest():
@@ -33,7 +37,7 @@ def test_presence_has_hysteresis_within_a_clip_and_starts_at_rest():
 
 
 def test_perfect_traces_get_full_marks(scored):
-    result = headline(scored)
+    result = headline_scores(scored)
     assert result['clip_accuracy'] == result['spotting_f1'] == result['auc'] == 1
     # Hysteresis holds on for a slice after the truth has gone under the threshold.
     assert result['uf1'] > 0.9
@@ -45,7 +49,7 @@ def test_perfect_traces_get_full_marks(scored):
 
 def test_silent_traces_get_none(sparse_clips):
     silent = [np.zeros((40, 18), np.float32)] * len(sparse_clips)
-    result = headline(score(silent, sparse_clips, Presence.uncalibrated()))
+    result = headline_scores(score_method(silent, sparse_clips, Presence.uncalibrated()))
     assert result['clip_accuracy'] == pytest.approx(1 / 3)
     assert result['uf1'] == result['spotting_f1'] == 0
     assert result['uar'] == result['auc'] == 0.5
@@ -62,31 +66,31 @@ def test_slices_are_counted_by_hand(scored, sparse_clips):
 
 
 def test_clip_scores_of_perfect_intensities(perfect, sparse_clips):
-    scores = score_peaks(perfect, sparse_clips, Presence.uncalibrated(0.2))
+    scores = score_clips(perfect, sparse_clips, Presence.uncalibrated(0.2))
     assert scores['clip_accuracy'] == scores['clip_uar'] == scores['clip_auc'] == 1
     assert scores['clip_uf1'] == pytest.approx(2 / 18)
 
 
 def test_parts_of_the_score(scored, sparse_clips):
-    units = per_unit(scored, sparse_clips)
+    units = scores_by_unit(scored, sparse_clips)
     assert units['4']['n'] == units['4']['n_dominant'] == 4
     assert units['4']['dominant_recall'] == 1
     assert units['1']['n'] == 0
     assert np.isnan(units['1']['f1'])
-    matrix = np.array(confusion(scored))
+    matrix = np.array(confusion_matrix(scored))
     assert matrix.sum() == len(sparse_clips)
     assert np.trace(matrix) == len(sparse_clips)
     assert matrix[18, 18] == 4
-    assert spotting(scored)['names_dominant'] == 1
-    assert delay(scored)['found'] == 1
-    assert delay(scored)['all_ms'] == [30] * 8
+    assert spotting_scores(scored)['names_dominant'] == 1
+    assert detection_delay(scored)['found'] == 1
+    assert detection_delay(scored)['all_ms'] == [30] * 8
 
 
 def test_conditions_share_out_the_clips(scored, sparse_clips):
-    groups = by_condition(scored, sparse_clips)
+    groups = scores_by_condition(scored, sparse_clips)
     assert {name: row['n'] for name, row in groups['head'].items()} == {'still': 6, 'sway': 6}
     assert groups['sensor']['vga']['n'] == 12
-    whole = headline(scored)
+    whole = headline_scores(scored)
     assert all(groups['sensor']['vga'][key] == whole[key] for key in ('uf1', 'median_delay_ms'))
     # Of clips without an expression there is no amplitude.
     assert {name: row['n'] for name, row in groups['amplitude'].items()} == {'0.35-1.00': 8}

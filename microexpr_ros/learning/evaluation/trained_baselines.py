@@ -27,7 +27,7 @@ SHIPPED: Final = ('au', 'reconstruction')
 
 
 @dataclass(frozen=True, slots=True)
-class Estimator:
+class IntensityEstimator:
     """Something that turns clips into intensities.
 
     Attributes:
@@ -42,7 +42,7 @@ class Estimator:
     presence: Presence
 
 
-def name_of(model: Method, control: Control) -> str:
+def baseline_name(model: Method, control: Control) -> str:
     """Return what a trained network is called: by its control, if it is one."""
     return model if control == 'none' else control
 
@@ -67,7 +67,7 @@ def write_baseline(
             used, those of `presence` are of the probabilities.
     """
     control: Control = training['control'] if training else 'none'
-    name = name_of(model, control)
+    name = baseline_name(model, control)
     path = folder / f'{name}.safetensors'
     values = {
         'model': model,
@@ -83,7 +83,7 @@ def write_baseline(
     return path
 
 
-def read_baselines(folder: Path) -> dict[str, Estimator]:
+def read_baselines(folder: Path) -> dict[str, IntensityEstimator]:
     """Return what was trained into a folder to be compared, by name.
 
     Raises:
@@ -103,14 +103,14 @@ def _scaled(clips: Sequence[SparseClip], scale: Presence) -> list[NDArray[np.flo
     return [scale.probability(trace) for trace in blendshapes.predict(clips)]
 
 
-def _read(path: Path) -> Estimator:
+def _read(path: Path) -> IntensityEstimator:
     file = weights.load(path, 'baseline')
     settings = file.settings
     try:
         presence = Presence.from_settings(settings['presence'])
         if settings['model'] == 'mediapipe':
             scale = Presence.from_settings(settings['scale'])
-            return Estimator(file.name, lambda clips: _scaled(clips, scale), presence)
+            return IntensityEstimator(file.name, lambda clips: _scaled(clips, scale), presence)
         network = build(settings['model'], file.configuration(SpikingConfiguration))
         network.load_state_dict(dict(file.tensors))
         control: Control = settings['control']
@@ -120,4 +120,4 @@ def _read(path: Path) -> Estimator:
         reason = ' '.join(str(error).split())
         raise MicroexprError(f'{path} is damaged ({reason}): train it again') from error
     network.eval()
-    return Estimator(file.name, lambda clips: predict(network, clips, control), presence)
+    return IntensityEstimator(file.name, lambda clips: predict(network, clips, control), presence)
