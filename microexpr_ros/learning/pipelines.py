@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def make_action_units(
         'persons': persons,
         'best_epoch': trained.epoch,
         'validation_score': trained.score,
-        'validation': score_clips(predicted, validation_clips, presence),
+        'validation': asdict(score_clips(predicted, validation_clips, presence)),
         'history': list(trained.history),
     }
 
@@ -118,7 +119,7 @@ def _choose_thresholds(clips: Sequence[SparseClip], out: Path) -> dict[str, Any]
     predicted = [scale.probability(scores) for scores in found]
     presence = fit_presence(predicted, clips)
     path = write_baseline(out, 'mediapipe', presence, scale=scale)
-    return {'weights': str(path), 'validation': score_clips(predicted, clips, presence)}
+    return {'weights': str(path), 'validation': asdict(score_clips(predicted, clips, presence))}
 
 
 def make_reconstruction(

@@ -1,4 +1,4 @@
-"""What the runtime publishes for a clip, slice by slice, and what its confidence is worth."""
+"""What the classifier estimates in a clip, slice by slice, and how good its confidence is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 
 @dataclass(frozen=True, slots=True)
 class ClipEstimates:
-    """Estimates of a clip.
+    """Estimates at the end of each of T slices of a clip.
 
     Attributes:
         sides: float32 [T, 18, 2], intensities on the subject's left and right.
@@ -60,23 +60,23 @@ def classify_clip(classifier: ActionUnitClassifier, recording: SparseClip) -> Cl
 
 
 def count_reliability(
-    published: ClipEstimates,
+    estimates: ClipEstimates,
     recording: SparseClip,
     statuses: Sequence[Status],
     active: bool = False,
 ) -> NDArray[np.float64]:
-    """Compare the published confidence with how often `active` is right.
+    """Compare the confidence with how often `active` is right.
 
     Args:
-        published: of the clip.
+        estimates: of the clip.
         recording: the clip.
         statuses: only slices with one of these count.
-        active: only units that are said to be present count: most are absent most of the time,
-            which is easy to know.
+        active: only units that are called active count; most are absent most of the time, which
+            is easy to know.
 
     Returns:
         As of `metrics.reliability`.
     """
     truth = recording.clip.intensity >= PRESENT
-    chosen = np.isin(published.status, statuses)[:, None] & (published.active | (not active))
-    return metrics.reliability(published.confidence[chosen], (published.active == truth)[chosen])
+    chosen = np.isin(estimates.status, statuses)[:, None] & (estimates.active | (not active))
+    return metrics.reliability(estimates.confidence[chosen], (estimates.active == truth)[chosen])

@@ -1,16 +1,16 @@
-"""False alarms: what is detected in clips of the split calm, where there is nothing to detect."""
+"""False alarms: detections in clips of the split calm, in which nobody shows an expression."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.learning.data.clips import SparseClip
+from microexpr_ros.learning.evaluation.action_unit_report import FalseAlarms, Score
 from microexpr_ros.learning.evaluation.clip_estimates import classify_clip
 from microexpr_ros.learning.evaluation.resampling import bootstrap, confidence_interval
 from microexpr_ros.learning.evaluation.spotting import is_false_alarm, spot_clip
@@ -24,7 +24,7 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     'blinking': ('blink',),
     'head': HEAD,
 }
-"""Kinds of calm, and the distractors that tell them."""
+"""Kinds of calm clips, and the distractors by which they are known."""
 
 
 def calm_kinds(clip: Clip) -> tuple[str, ...]:
@@ -35,16 +35,16 @@ def calm_kinds(clip: Clip) -> tuple[str, ...]:
 
 def measure_false_alarms(
     classifier: ActionUnitClassifier, calm: Sequence[SparseClip]
-) -> dict[str, dict[str, Any]]:
-    """Return the false alarms per minute of each kind of calm, with intervals and minutes.
+) -> dict[str, FalseAlarms]:
+    """Return the false alarms of each kind of calm.
 
     A detection is false if none of its units really moves during it: in clips without any
     expression, a real blink that is found is not an error.
     """
     alarms = []
     for recording in calm:
-        published = classify_clip(classifier, recording)
-        detections = spot_clip(published.intensity, classifier.presence, published.status)
+        estimates = classify_clip(classifier, recording)
+        detections = spot_clip(estimates.intensity, classifier.presence, estimates.status)
         alarms.append(sum(is_false_alarm(recording, d) for d in detections))
     minutes = np.array([r.slices * SLICE_NS / 60e9 for r in calm])
     identities = np.array([r.clip.identity for r in calm], np.int64)
@@ -57,15 +57,12 @@ def measure_false_alarms(
 
 def _rate(
     identities: NDArray[np.int64], counts: NDArray[np.int64], minutes: NDArray[np.float64]
-) -> dict[str, Any]:
+) -> FalseAlarms:
     if len(counts) == 0:
-        return {'per_min': math.nan, 'ci95': [math.nan] * 2, 'minutes': 0.0}
+        return FalseAlarms(Score(), 0.0)
 
     def rate(rows: NDArray[np.int64]) -> float:
         return float(counts[rows].sum() / minutes[rows].sum())
 
-    return {
-        'per_min': rate(np.arange(len(counts))),
-        'ci95': confidence_interval(bootstrap(identities, rate)),
-        'minutes': float(minutes.sum()),
-    }
+    interval = confidence_interval(bootstrap(identities, rate))
+    return FalseAlarms(Score(rate(np.arange(len(counts))), interval), float(minutes.sum()))

@@ -21,34 +21,34 @@ def test_what_is_published_is_what_the_network_predicts(sparse_clips):
     torch.manual_seed(0)
     network = SpikingNetwork(SMALL).deployed()
     presence = Presence.uncalibrated(0.00226)
-    published = classify_clip(ActionUnitClassifier(network, presence), sparse_clips[1])
-    (trace,) = predict(network, [sparse_clips[1]])
-    np.testing.assert_allclose(published.intensity, trace, atol=1e-5)
-    np.testing.assert_array_equal(published.active, active_slices(published.intensity, presence))
-    assert (published.status[:19] == Status.WARMING_UP).all()
-    assert Status.WARMING_UP not in published.status[19:]
+    estimates = classify_clip(ActionUnitClassifier(network, presence), sparse_clips[1])
+    (expected,) = predict(network, [sparse_clips[1]])
+    np.testing.assert_allclose(estimates.intensity, expected, atol=1e-5)
+    np.testing.assert_array_equal(estimates.active, active_slices(estimates.intensity, presence))
+    assert (estimates.status[:19] == Status.WARMING_UP).all()
+    assert Status.WARMING_UP not in estimates.status[19:]
 
 
 @pytest.fixture
-def published(sparse_clips):
+def estimates(sparse_clips):
     truth = sparse_clips[1].clip.intensity >= 0.05
     status = np.where(np.arange(40) < 20, Status.WARMING_UP, Status.OK)
     confidence = np.where(truth, 0.7, 0.9).astype(np.float32)
     return ClipEstimates(sparse_clips[1].clip.sides, confidence, truth, status)
 
 
-def test_reliability_of_the_slices_that_count(published, sparse_clips):
-    number, confidence, right = count_reliability(published, sparse_clips[1], [Status.OK])
+def test_reliability_of_the_slices_that_count(estimates, sparse_clips):
+    number, confidence, right = count_reliability(estimates, sparse_clips[1], [Status.OK])
     assert number.sum() == right.sum() == 20 * 18
-    present = int(published.active[20:].sum())
+    present = int(estimates.active[20:].sum())
     assert confidence.sum() == pytest.approx(0.7 * present + 0.9 * (360 - present), rel=1e-5)
 
 
-def test_reliability_of_units_said_to_be_present(published, sparse_clips):
+def test_reliability_of_units_said_to_be_present(estimates, sparse_clips):
     every = list(Status)
-    number, _, right = count_reliability(published, sparse_clips[1], every, active=True)
-    assert number.sum() == right.sum() == published.active.sum()
+    number, _, right = count_reliability(estimates, sparse_clips[1], every, active=True)
+    assert number.sum() == right.sum() == estimates.active.sum()
     wrong = ClipEstimates(
-        published.sides, published.confidence, ~published.active, published.status
+        estimates.sides, estimates.confidence, ~estimates.active, estimates.status
     )
     assert count_reliability(wrong, sparse_clips[1], every)[2].sum() == 0

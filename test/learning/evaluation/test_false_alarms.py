@@ -32,8 +32,8 @@ def test_false_alarms_of_a_network_that_always_sees_everything(make_clip):
     # The lids of the second really close, so its detection of unit 45 is right.
     blink.sides[10:20, -1] = 1
     rates = measure_false_alarms(eager, [make_sparse(talk), make_sparse(blink)])
-    assert rates['talking']['per_min'] == pytest.approx(2 / 0.5 * 60)
-    assert rates['blinking']['per_min'] == pytest.approx(1 / 0.5 * 60)
-    assert rates['talking']['minutes'] == pytest.approx(0.5 / 60)
-    assert np.isnan(rates['head']['per_min'])
-    assert np.isnan(rates['neutral']['per_min'])
+    assert rates['talking'].per_min.value == pytest.approx(2 / 0.5 * 60)
+    assert rates['blinking'].per_min.value == pytest.approx(1 / 0.5 * 60)
+    assert rates['talking'].minutes == pytest.approx(0.5 / 60)
+    assert np.isnan(rates['head'].per_min.value)
+    assert np.isnan(rates['neutral'].per_min.value)

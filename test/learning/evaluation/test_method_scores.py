@@ -5,15 +5,15 @@ from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning.evaluation import score_clips
 from microexpr_ros.learning.evaluation.breakdown import (
     confusion_matrix,
-    detection_delay,
-    scores_by_condition,
-    scores_by_unit,
-    spotting_scores,
+    count_spotting,
+    detection_delays,
+    score_conditions,
+    score_units,
 )
 from microexpr_ros.learning.evaluation.method_scores import (
     active_slices,
-    headline_scores,
     score_method,
+    summarize_method,
 )
 from microexpr_ros.perception.presence import Presence
 
@@ -29,31 +29,31 @@ def scored(perfect, sparse_clips):
 
 
 def test_presence_has_hysteresis_within_a_clip_and_starts_at_rest():
-    trace = np.zeros((6, 18), np.float32)
-    trace[:, 3] = 0.45, 0.5, 0.4, 0.35, 0.34, 0.49
-    active = active_slices(trace, Presence.uncalibrated(0.5))
+    intensity = np.zeros((6, 18), np.float32)
+    intensity[:, 3] = 0.45, 0.5, 0.4, 0.35, 0.34, 0.49
+    active = active_slices(intensity, Presence.uncalibrated(0.5))
     assert active[:, 3].tolist() == [False, True, True, True, False, False]
     assert not active[:, :3].any()
 
 
-def test_perfect_traces_get_full_marks(scored):
-    result = headline_scores(scored)
-    assert result['clip_accuracy'] == result['spotting_f1'] == result['auc'] == 1
+def test_perfect_intensities_get_full_marks(scored):
+    result = summarize_method(scored)
+    assert result.clip_accuracy.value == result.spotting_f1.value == result.auc == 1
     # Hysteresis holds on for a slice after the truth has gone under the threshold.
-    assert result['uf1'] > 0.9
-    assert result['uar'] > 0.99
+    assert result.uf1.value > 0.9
+    assert result.uar.value > 0.99
     # From 100 ms on the truth rises by 0.04 per slice: it is at 0.05 at the end of slice 12.
-    assert result['median_delay_ms'] == 30
-    assert result['ci95']['clip_accuracy'] == [1, 1]
+    assert result.median_delay_ms.value == 30
+    assert result.clip_accuracy.ci95 == (1, 1)
 
 
-def test_silent_traces_get_none(sparse_clips):
+def test_silence_gets_none(sparse_clips):
     silent = [np.zeros((40, 18), np.float32)] * len(sparse_clips)
-    result = headline_scores(score_method(silent, sparse_clips, Presence.uncalibrated()))
-    assert result['clip_accuracy'] == pytest.approx(1 / 3)
-    assert result['uf1'] == result['spotting_f1'] == 0
-    assert result['uar'] == result['auc'] == 0.5
-    assert np.isnan(result['median_delay_ms'])
+    result = summarize_method(score_method(silent, sparse_clips, Presence.uncalibrated()))
+    assert result.clip_accuracy.value == pytest.approx(1 / 3)
+    assert result.uf1.value == result.spotting_f1.value == 0
+    assert result.uar.value == result.auc == 0.5
+    assert np.isnan(result.median_delay_ms.value)
 
 
 def test_slices_are_counted_by_hand(scored, sparse_clips):
@@ -67,30 +67,46 @@ def test_slices_are_counted_by_hand(scored, sparse_clips):
 
 def test_clip_scores_of_perfect_intensities(perfect, sparse_clips):
     scores = score_clips(perfect, sparse_clips, Presence.uncalibrated(0.2))
-    assert scores['clip_accuracy'] == scores['clip_uar'] == scores['clip_auc'] == 1
-    assert scores['clip_uf1'] == pytest.approx(2 / 18)
+    assert scores.clip_accuracy == scores.clip_uar == scores.clip_auc == 1
+    assert scores.clip_uf1 == pytest.approx(2 / 18)
 
 
 def test_parts_of_the_score(scored, sparse_clips):
-    units = scores_by_unit(scored, sparse_clips)
-    assert units['4']['n'] == units['4']['n_dominant'] == 4
-    assert units['4']['dominant_recall'] == 1
-    assert units['1']['n'] == 0
-    assert np.isnan(units['1']['f1'])
+    units = score_units(scored, sparse_clips)
+    assert units[4].n == units[4].n_dominant == 4
+    assert units[4].dominant_recall == 1
+    assert units[1].n == 0
+    assert np.isnan(units[1].f1)
     matrix = np.array(confusion_matrix(scored))
     assert matrix.sum() == len(sparse_clips)
     assert np.trace(matrix) == len(sparse_clips)
     assert matrix[18, 18] == 4
-    assert spotting_scores(scored)['names_dominant'] == 1
-    assert detection_delay(scored)['found'] == 1
-    assert detection_delay(scored)['all_ms'] == [30] * 8
+    assert count_spotting(scored).names_dominant == 1
+    assert detection_delays(scored).found == 1
+    assert detection_delays(scored).all_ms == (30,) * 8
 
 
 def test_conditions_share_out_the_clips(scored, sparse_clips):
-    groups = scores_by_condition(scored, sparse_clips)
-    assert {name: row['n'] for name, row in groups['head'].items()} == {'still': 6, 'sway': 6}
-    assert groups['sensor']['vga']['n'] == 12
-    whole = headline_scores(scored)
-    assert all(groups['sensor']['vga'][key] == whole[key] for key in ('uf1', 'median_delay_ms'))
+    groups = score_conditions(scored, sparse_clips)
+    assert {name: row.n for name, row in groups['head'].items()} == {'still': 6, 'sway': 6}
+    assert groups['sensor']['vga'].n == 12
+    whole = summarize_method(scored)
+    assert groups['sensor']['vga'].clip_accuracy == whole.clip_accuracy
+    assert groups['sensor']['vga'].uf1 == whole.uf1.value
+    assert groups['sensor']['vga'].median_delay_ms == whole.median_delay_ms.value
     # Of clips without an expression there is no amplitude.
-    assert {name: row['n'] for name, row in groups['amplitude'].items()} == {'0.35-1.00': 8}
+    assert {name: row.n for name, row in groups['amplitude'].items()} == {'0.35-1.00': 8}
+
+
+def test_without_expressions_nothing_is_spotted_late_or_named(sparse_clips):
+    calm = sparse_clips[::3]
+    silent = score_method([np.zeros((40, 18), np.float32)] * 4, calm, Presence.uncalibrated())
+    counts, delays = count_spotting(silent), detection_delays(silent)
+    assert (counts.right, counts.wrong, counts.missed) == (0, 0, 0)
+    assert np.isnan([counts.precision, counts.recall, counts.names_dominant]).all()
+    assert np.isnan([delays.found, delays.p90_ms]).all()
+    assert delays.all_ms == ()
+    result = summarize_method(silent)
+    assert result.clip_accuracy.value == 1
+    assert np.isnan([result.uf1.value, result.spotting_f1.value, result.auc]).all()
+    assert np.isnan(result.uf1.ci95).all()

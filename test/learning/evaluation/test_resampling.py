@@ -16,7 +16,7 @@ def test_interval_of_a_share_is_that_of_the_binomial():
 
 
 def test_clips_of_one_person_count_as_one():
-    # Ten persons, all clips of each alike: a thousand clips tell no more than ten.
+    # Ten persons, all clips of each alike: a thousand clips say no more than ten.
     identities = np.repeat(np.arange(10), 100)
     right = identities < 5
     low, high = confidence_interval(bootstrap(identities, lambda rows: float(right[rows].mean())))
@@ -40,7 +40,7 @@ def test_equal_seeds_draw_equal_persons():
 
 
 def test_interval_leaves_out_what_is_unknown():
-    assert confidence_interval(np.array([1.0, np.nan, 1.0])) == [1.0, 1.0]
+    assert confidence_interval(np.array([1.0, np.nan, 1.0])) == (1.0, 1.0)
     assert np.isnan(confidence_interval(np.array([np.nan]))).all()
 
 

@@ -71,9 +71,9 @@ def test_curves_go_down_with_what_is_lost(sparse_clips):
 
     estimator = IntensityEstimator('events', predict, Presence.uncalibrated(0.38))
     curve = score_with_lost_packets(estimator, sparse_clips)
-    assert [row['share'] for row in curve] == list(LOST_SHARES)
-    assert curve[0]['clip_accuracy'] == 1
-    assert curve[-1]['clip_accuracy'] < 0.7
+    assert [row.share for row in curve] == list(LOST_SHARES)
+    assert curve[0].scores.clip_accuracy == 1
+    assert curve[-1].scores.clip_accuracy < 0.7
 
 
 def test_misalignment_shows_in_what_a_method_makes_of_frames(sparse_clips):
@@ -83,5 +83,5 @@ def test_misalignment_shows_in_what_a_method_makes_of_frames(sparse_clips):
 
     estimator = IntensityEstimator('fusion', predict, Presence.uncalibrated(0.1))
     curve = score_with_late_frames(estimator, sparse_clips)
-    assert [row['late_ms'] for row in curve] == [10 * n for n in LATE_SLICES]
-    assert [row['clip_accuracy'] == 1 for row in curve] == [True, True, True, False, False]
+    assert [row.late_ms for row in curve] == [10 * n for n in LATE_SLICES]
+    assert [row.scores.clip_accuracy == 1 for row in curve] == [True, True, True, False, False]

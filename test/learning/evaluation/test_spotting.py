@@ -76,7 +76,7 @@ def test_outcomes_by_hand(frown, calm):
     assert count_detections(calm, []).tolist() == [0, 0, 0]
 
 
-def test_units_do_not_matter_to_spotting_but_are_told(frown):
+def test_units_do_not_matter_to_spotting_but_are_compared(frown):
     other = detection(100, 290, 12)
     assert count_detections(frown, [other]).tolist() == [1, 0, 0]
     assert not names_dominant(frown, [other])
@@ -124,7 +124,7 @@ def test_nothing_is_delayed_where_nothing_moves(calm):
     assert np.isnan(detection_delay_ms(calm, np.ones((40, 18), bool)))
 
 
-def test_the_spotter_finds_a_true_trace(frown):
+def test_the_spotter_finds_the_true_intensities(frown):
     (found,) = spot_clip(frown.clip.intensity, Presence.uncalibrated(0.1))
     assert found.codes == (4,)
     assert count_detections(frown, [found]).tolist() == [1, 0, 0]
