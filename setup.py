@@ -26,7 +26,11 @@ setup(
     description='Facial micro-expressions for robots, read with event cameras',
     license='Apache-2.0',
     packages=find_packages(include=['microexpr_ros', 'microexpr_ros.*']),
-    package_data={'microexpr_ros': ['py.typed'], 'microexpr_ros.perception': ['weights/*']},
+    package_data={
+        'microexpr_ros': ['py.typed'],
+        'microexpr_ros.learning.report': ['templates/*'],
+        'microexpr_ros.perception': ['weights/*'],
+    },
     python_requires='>=3.10,<3.13',
     install_requires=requirements('run'),
     extras_require={'cameras': requirements('cameras')},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from microexpr_ros.atomic import explain_write_errors, write_text
 from microexpr_ros.cli import output
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.output import JsonOption
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from microexpr_ros.learning.data.clips import SparseClip
+
+
 app = make_app(help='Score the networks on a data set.', no_args_is_help=True)
 
-Data = Annotated[Path, typer.Option(help='Data set with the splits train and --split.')]
+Data = Annotated[Path, typer.Option(help='Folder of the data set: splits train and --split.')]
 Weights = Annotated[
-    Path | None, typer.Option(help='Weights file; without it, those that come with the package.')
+    Path | None, typer.Option(help='Weights file; by default the one of the package.')
 ]
 Split = Annotated[str, typer.Option(help='Split to score: test, or val while choosing.')]
 
@@ -32,26 +36,28 @@ def au(
     split: Split = 'test',
     baselines: Annotated[
         Path | None,
-        typer.Option(help='Folder of trained baselines, to score on the same clips.'),
+        typer.Option(help='Folder of trained baselines to score on the same clips.'),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help='Write a page with figures to this HTML file.')
+        Path | None, typer.Option(help='HTML file for the report as a page with figures.')
     ] = None,
     card: Annotated[
-        Path | None, typer.Option(help='Write the tables of the model card to this file.')
+        Path | None, typer.Option(help='Markdown file for the tables of the model card.')
     ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Score the Action Units by clip, by slice and as spotted movements, beside others.
+    """Score the Action Units by clip, by slice and as detected expressions.
 
     The splits calm (false alarms) and shift (other light, sensors and amplitudes) are used if
-    the data set has them. What could not be measured is null.
+    the data set has them. Scores that could not be measured are null in the JSON.
     """
-    from microexpr_ros.learning.evaluation.action_units import Benchmark, evaluate_action_units
-    from microexpr_ros.learning.evaluation.estimators import read_baselines
-    from microexpr_ros.learning.evaluation.rounding import json_values
-    from microexpr_ros.learning.report.card import tables
-    from microexpr_ros.learning.report.page import page
+    from microexpr_ros.learning.evaluation import (
+        Benchmark,
+        evaluate_action_units,
+        read_baselines,
+        report_to_json,
+    )
+    from microexpr_ros.learning.report import format_action_units, render_page
     from microexpr_ros.perception import weights as files
     from microexpr_ros.perception.classifier import ActionUnitClassifier
 
@@ -60,48 +66,63 @@ def au(
     network = ActionUnitClassifier.from_weights(files.load(path, 'au')).network
     others = read_baselines(baselines) if baselines else {}
     benchmark = Benchmark(
-        read_split(data, split, images=bool(others), targets=False),
-        read_split(data, 'calm', images=False, targets=False) if _has(data, 'calm') else (),
-        read_split(data, 'shift', images=False, targets=False) if _has(data, 'shift') else (),
-        _labels(data, 'train') if _has(data, 'train') else None,
-        others,
+        recordings=read_split(data, split, images=bool(others), targets=False),
+        split=split,
+        calm=_read_optional(data, 'calm'),
+        shift=_read_optional(data, 'shift'),
+        train_labels=_dominant_labels(data, 'train') if _has(data, 'train') else None,
+        baselines=others,
     )
     with output.spinner('scoring') as update:
-        scores = evaluate_action_units(classifier, network, benchmark, update)
-    result = json_values({'split': split, **scores})
-    for file, text in ((report, page), (card, tables)):
-        if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text(result))
+        found = evaluate_action_units(classifier, network, benchmark, update)
+    tables = format_action_units(found)
+    if report is not None:
+        _write(report, render_page(found))
+    if card is not None:
+        _write(card, tables)
     if json_:
-        output.print_json(result)
+        output.print_json(report_to_json(found))
     else:
-        output.print_text(tables(result))
+        output.print_text(tables)
 
 
 @app.command()
 def reconstruction(
     data: Data, weights: Weights = None, split: Split = 'test', json_: JsonOption = False
 ) -> None:
-    """Score the images, with and without a frame, beside the mean face and the last frame."""
-    from microexpr_ros.learning.evaluation.reconstruction import evaluate_reconstruction
-    from microexpr_ros.learning.evaluation.rounding import json_values
+    """Score the images, with and without a frame, beside the mean face and the newest frame."""
+    from microexpr_ros.learning.evaluation import evaluate_reconstruction, json_values
     from microexpr_ros.learning.models.baselines import mean_face
+    from microexpr_ros.learning.report import format_reconstruction
     from microexpr_ros.perception import weights as files
     from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
     file = files.load(weights or files.shipped('reconstruction'), 'reconstruction')
     recordings = read_split(data, split, images=True, targets=True)
     mean = mean_face(read_split(data, 'train', images=True, targets=True))
-    report = evaluate_reconstruction(Reconstructor.from_weights(file), recordings, mean)
-    output.print_values(json_values({'split': split, **report}), json_)
+    with output.spinner('scoring'):
+        found = evaluate_reconstruction(Reconstructor.from_weights(file), recordings, mean, split)
+    if json_:
+        output.print_json(json_values(found))
+    else:
+        output.print_text(format_reconstruction(found))
 
 
 def _has(data: Path, split: str) -> bool:
     return (data / split / 'index.json').is_file()
 
 
-def _labels(data: Path, split: str) -> NDArray[np.int64]:
+def _read_optional(data: Path, split: str) -> list[SparseClip]:
+    return read_split(data, split, images=False, targets=False) if _has(data, split) else []
+
+
+def _write(path: Path, text: str) -> None:
+    with explain_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
+
+
+def _dominant_labels(data: Path, split: str) -> NDArray[np.int64]:
     import numpy as np
 
     from microexpr_ros.facs import CODES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import torch
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.clips import SparseClip
-from microexpr_ros.learning.evaluation import score_peaks
-from microexpr_ros.learning.evaluation.estimators import name_of, write_baseline
+from microexpr_ros.learning.evaluation import score_clips
+from microexpr_ros.learning.evaluation.trained_baselines import baseline_name, write_baseline
 from microexpr_ros.learning.models import blendshapes
 from microexpr_ros.learning.training import action_units as training
 from microexpr_ros.learning.training import reconstruction as reconstruction_training
@@ -63,7 +64,7 @@ def make_action_units(
                 'the model mediapipe is not trained: leave out persons and resume'
             )
         return _choose_thresholds(validation_clips, run.out)
-    name = name_of(run.model, c.control)
+    name = baseline_name(run.model, c.control)
     seen = _of_persons(training_clips, run.persons)
     trained = training.train(
         seen,
@@ -99,7 +100,7 @@ def make_action_units(
         'persons': persons,
         'best_epoch': trained.epoch,
         'validation_score': trained.score,
-        'validation': score_peaks(predicted, validation_clips, presence),
+        'validation': asdict(score_clips(predicted, validation_clips, presence)),
         'history': list(trained.history),
     }
 
@@ -118,7 +119,7 @@ def _choose_thresholds(clips: Sequence[SparseClip], out: Path) -> dict[str, Any]
     predicted = [scale.probability(scores) for scores in found]
     presence = fit_presence(predicted, clips)
     path = write_baseline(out, 'mediapipe', presence, scale=scale)
-    return {'weights': str(path), 'validation': score_peaks(predicted, clips, presence)}
+    return {'weights': str(path), 'validation': asdict(score_clips(predicted, clips, presence))}
 
 
 def make_reconstruction(

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 import torch
@@ -6,9 +7,14 @@ from command_line import assert_one_clear_line, invoke
 
 from microexpr_ros.cli import evaluate
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.learning.evaluation import report_from_json
+from microexpr_ros.learning.report import format_action_units, render_page
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.network import ConditionalVae
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
 SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4, 2),
@@ -35,12 +41,37 @@ def test_one_run_writes_all_reports(data, untrained, tmp_path):
     assert report['shift_drop'] is None
     assert report['weights'] in page.read_text()
     assert report['weights'] in card.read_text()
+    # All are made of one report, which is read back from its JSON.
+    again = report_from_json(report)
+    assert render_page(again) == page.read_text()
+    assert format_action_units(again) == card.read_text()
 
 
 def test_without_json_the_tables_are_shown(data, untrained):
     options = ('--data', data, '--weights', untrained, '--split', 'val')
     result = invoke(evaluate.app, 'au', *options)
     assert '| uniform guess | 5.3 % |' in result.stdout
+
+
+def test_images_are_shown_as_a_table(data, tmp_path):
+    torch.manual_seed(0)
+    network = ConditionalVae(ReconstructionConfiguration(width=4, latent=2)).deployed()
+    path = tmp_path / 'reconstruction.safetensors'
+    tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
+    weights.save(path, 'reconstruction', 'tiny', Reconstructor(network).to_settings(), tensors)
+    options = ('reconstruction', '--data', data, '--weights', path, '--split', 'val')
+    result = invoke(evaluate.app, *options)
+    assert 'tiny@' in result.stdout
+    assert 'split val: 24 images' in result.stdout
+    assert '| mean face of training |' in result.stdout
+
+
+def test_a_page_that_cannot_be_written_is_named(data, untrained, tmp_path):
+    (tmp_path / 'file').write_text('')
+    page = tmp_path / 'file' / 'report.html'
+    options = ('--data', data, '--weights', untrained, '--report', page)
+    with pytest.raises(MicroexprError, match=re.escape(str(page))):
+        invoke(evaluate.app, 'au', *options)
 
 
 @pytest.mark.parametrize('kind', ['au', 'reconstruction'])

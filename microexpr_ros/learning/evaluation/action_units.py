@@ -1,11 +1,11 @@
-"""The report on Action Units: all that `microexpr evaluate au` tells."""
+"""The evaluation of Action Units: all that `microexpr evaluate au` reports."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,22 +13,46 @@ from numpy.typing import NDArray
 from microexpr_ros.facs import PRESENT
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip
-from microexpr_ros.learning.evaluation.asymmetry import asymmetry
-from microexpr_ros.learning.evaluation.breakdown import (
-    by_condition,
-    confusion,
-    delay,
-    per_unit,
-    spotting,
+from microexpr_ros.learning.evaluation.action_unit_report import (
+    ActionUnitReport,
+    Calibration,
+    Comparison,
+    ConfidenceBin,
+    LateFrames,
+    ReferenceScores,
+    Robustness,
+    Score,
 )
-from microexpr_ros.learning.evaluation.calm import false_alarms
-from microexpr_ros.learning.evaluation.clip_scores import labels, score_peaks
+from microexpr_ros.learning.evaluation.asymmetry import score_asymmetry
+from microexpr_ros.learning.evaluation.breakdown import (
+    confusion_matrix,
+    count_spotting,
+    detection_delays,
+    score_conditions,
+    score_units,
+)
+from microexpr_ros.learning.evaluation.clip_estimates import (
+    ClipEstimates,
+    classify_clip,
+    count_reliability,
+)
+from microexpr_ros.learning.evaluation.clip_scores import dominant_labels, score_clips
 from microexpr_ros.learning.evaluation.costs import count_multiply_adds, count_operations
-from microexpr_ros.learning.evaluation.estimators import Estimator
-from microexpr_ros.learning.evaluation.published import Published, publish, reliability
-from microexpr_ros.learning.evaluation.resampling import interval, resampled
-from microexpr_ros.learning.evaluation.robustness import against_losses, against_misalignment
-from microexpr_ros.learning.evaluation.scoring import Scored, draws, headline, score
+from microexpr_ros.learning.evaluation.false_alarms import measure_false_alarms
+from microexpr_ros.learning.evaluation.method_scores import (
+    MethodOutcomes,
+    clip_accuracy,
+    resample_score,
+    score_method,
+    summarize_method,
+)
+from microexpr_ros.learning.evaluation.resampling import bootstrap, confidence_interval
+from microexpr_ros.learning.evaluation.robustness import (
+    score_with_late_frames,
+    score_with_lost_packets,
+)
+from microexpr_ros.learning.evaluation.rounding import rounded
+from microexpr_ros.learning.evaluation.trained_baselines import IntensityEstimator
 from microexpr_ros.learning.models import baselines
 from microexpr_ros.learning.models.networks import CHANNELS
 from microexpr_ros.learning.training.action_units import Control, predict
@@ -41,8 +65,11 @@ CONTROLS: Final[Mapping[str, Control]] = {
     'memoryless': 'memoryless',
 }
 
-TRUSTED: Final = tuple(status for status in Status if status is not Status.WARMING_UP)
-"""A fifth of every clip is warm-up, but next to nothing of a stream."""
+COUNTED_STATUSES: Final = tuple(status for status in Status if status is not Status.WARMING_UP)
+"""Slices with these count for the calibration: a fifth of every clip is warm-up, but next to
+nothing of a stream."""
+
+Pairs = Sequence[tuple[ClipEstimates, SparseClip]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +79,7 @@ class Benchmark:
     Attributes:
         recordings: clips that had no part in training or calibration, with images if there are
             baselines.
+        split: name of their split.
         calm: clips of the split calm, without expressions; none if it was not made.
         shift: clips of the split shift; none if it was not made.
         train_labels: int64 [M], dominant units of the training clips; None if they are unknown.
@@ -59,211 +87,185 @@ class Benchmark:
     """
 
     recordings: Sequence[SparseClip]
+    split: str = 'test'
     calm: Sequence[SparseClip] = ()
     shift: Sequence[SparseClip] = ()
     train_labels: NDArray[np.int64] | None = None
-    baselines: Mapping[str, Estimator] = field(default_factory=dict)
+    baselines: Mapping[str, IntensityEstimator] = field(default_factory=dict)
 
 
 def evaluate_action_units(
     classifier: ActionUnitClassifier,
     network: SpikingNetwork,
     benchmark: Benchmark,
-    tell: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
-    """Return the report.
+    progress: Callable[[str], None] = lambda _: None,
+) -> ActionUnitReport:
+    """Score a network, and other methods on the same clips.
 
-    `clip_accuracy` is that of the dominant unit or none of each clip, as in the paper.
-    `uf1`, `uar`, `auc` and `per_au` are over the slices of all clips: a unit is present where
-    its true intensity is at least `PRESENT`, and found where `active` is published. `clip` has
-    such scores by clip. `n` of a unit counts the clips in which it is present.
-
-    The controls are trained as such where the baselines have them; else they are the same
-    weights, with the slices in random order or with a state that is forgotten after every slice.
-
-    `ece` is over all units, most of which are absent and easily so; `ece_active` is over those
-    that are called active.
-
-    What was not measured is nan: there were no baselines, or no clips of the split.
+    A unit is present in a slice where its true intensity is at least `PRESENT`, and found where
+    the classifier calls it active.
 
     Args:
         classifier: what to evaluate, as the node runs it.
-        network: the same weights, for the controls and for counting.
+        network: the same weights, for the controls and to count operations.
         benchmark: what to evaluate on.
-        tell: called with what is done next.
+        progress: called with the name of each step as it begins.
+
+    Returns:
+        The report, its numbers rounded to `rounding.DECIMALS`.
     """
     recordings = benchmark.recordings
-    tell('events, as published')
-    published = [publish(classifier, r) for r in recordings]
-    scored = _score_methods(classifier.presence, network, benchmark, published, tell)
-    ours = scored['events']
-    methods = {name: headline(s) for name, s in scored.items()}
-    found = {name: own['clip_accuracy'] for name, own in methods.items()}
-    tell('calm, shift')
-    alarms = false_alarms(classifier, benchmark.calm)
-    shift = _score_published(classifier, benchmark.shift) if benchmark.shift else None
-    shift_drop, shift_interval = _shift_drop(ours, shift)
-    tell('calibration, cost')
-    pairs = list(zip(published, recordings, strict=True))
-    calibration = np.stack([reliability(*pair, TRUSTED) for pair in pairs])
-    if_present = np.stack([reliability(*pair, TRUSTED, active=True) for pair in pairs])
-    operations = count_operations(network, recordings)
+    progress('events, as the node runs them')
+    estimates = [classify_clip(classifier, r) for r in recordings]
+    outcomes = _score_methods(classifier.presence, network, benchmark, estimates, progress)
+    events = outcomes['events']
+    progress('calm, shift')
+    false_alarms = measure_false_alarms(classifier, benchmark.calm)
+    shift = _score_classifier(classifier, benchmark.shift) if benchmark.shift else None
+    progress('calibration, operations')
     twin = benchmark.baselines.get('twin')
-    return {
-        **methods['events'],
-        'ci95': {
-            **methods['events']['ci95'],
-            'false_alarms_per_min': {kind: alarm['ci95'] for kind, alarm in alarms.items()},
-            'shift_drop': shift_interval,
-            'ece': _error_interval(ours.identities, calibration),
-            'ece_active': _error_interval(ours.identities, if_present),
+    report = ActionUnitReport(
+        weights=classifier.model,
+        split=benchmark.split,
+        n_clips=len(recordings),
+        n_identities=len(np.unique(events.identities)),
+        methods={name: summarize_method(method) for name, method in outcomes.items()},
+        references=_score_references(benchmark),
+        against={
+            _key(name): _compare(events, outcomes[_key(name)]) for name in benchmark.baselines
         },
-        'clip_accuracy_rgb': found.get('rgb', math.nan),
-        'clip_accuracy_mediapipe': found.get('mediapipe', math.nan),
-        'chance': baselines.chance(),
-        'false_alarms_per_min': {kind: alarm['per_min'] for kind, alarm in alarms.items()},
-        'shift_drop': shift_drop,
-        'ece': metrics.calibration_error(calibration.sum(0)),
-        'ece_active': metrics.calibration_error(if_present.sum(0)),
-        'ece_by_status': _errors_by_status(pairs),
-        'controls': {
-            **{name: found.get(name, found[f'events_{name}']) for name in CONTROLS},
-            **{name: found.get(name, math.nan) for name in ('twin', 'linear')},
-        },
-        'against': {
-            _key(name): _compare(ours, scored[_key(name)]) for name in benchmark.baselines
-        },
-        'methods': {**methods, **_free(benchmark)},
-        'clip': score_peaks([p.intensity for p in published], recordings, classifier.presence),
-        'per_au': per_unit(ours, recordings),
-        'asymmetry': asymmetry([p.sides for p in published], recordings),
-        'confusion': confusion(ours),
-        'by': by_condition(ours, recordings),
-        'shift': headline(shift) if shift else None,
-        'spotting': spotting(ours),
-        'delay': delay(ours),
-        'false_alarms': alarms,
-        'reliability': {
-            'all': _bins(calibration.sum(0)),
-            'present': _bins(if_present.sum(0)),
-        },
-        'robustness': _robustness(classifier.presence, network, benchmark, tell),
-        'synops_per_s': operations['synops_per_s'],
-        'spikes_per_s': operations['spikes_per_s'],
-        'synops_per_s_by_layer': operations['layers'],
-        'twin_macs_per_s': count_multiply_adds(twin, recordings[0]) if twin else math.nan,
-        'n_clips': len(recordings),
-        'n_identities': len(np.unique(ours.identities)),
-        'weights': classifier.model,
-    }
+        clip=score_clips([e.intensity for e in estimates], recordings, classifier.presence),
+        per_au=score_units(events, recordings),
+        asymmetry=score_asymmetry([e.sides for e in estimates], recordings),
+        confusion=confusion_matrix(events),
+        by_condition=score_conditions(events, recordings),
+        spotting=count_spotting(events),
+        delay=detection_delays(events),
+        false_alarms=false_alarms,
+        shift=summarize_method(shift) if shift else None,
+        shift_drop=_shift_drop(events, shift) if shift else Score(),
+        calibration=_calibrate(list(zip(estimates, recordings, strict=True)), events.identities),
+        robustness=_score_damaged(classifier.presence, network, benchmark, progress),
+        operations=count_operations(network, recordings),
+        twin_macs_per_s=count_multiply_adds(twin, recordings[0]) if twin else math.nan,
+    )
+    return rounded(report)
 
 
 def _score_methods(
     presence: Presence,
     network: SpikingNetwork,
     benchmark: Benchmark,
-    published: Sequence[Published],
-    tell: Callable[[str], None],
-) -> dict[str, Scored]:
+    estimates: Sequence[ClipEstimates],
+    progress: Callable[[str], None],
+) -> dict[str, MethodOutcomes]:
     recordings = benchmark.recordings
-    scored = {'events': _score(published, recordings, presence)}
+    outcomes = {'events': _score_estimates(estimates, recordings, presence)}
     for name, control in CONTROLS.items():
-        tell(f'events, {control}')
-        traces = predict(network, recordings, control)
-        scored[f'events_{name}'] = score(traces, recordings, presence)
+        progress(f'events, {control}')
+        predicted = predict(network, recordings, control)
+        outcomes[f'events_{name}'] = score_method(predicted, recordings, presence)
     for name, baseline in benchmark.baselines.items():
-        tell(name)
-        traces = baseline.predict(recordings)
-        scored[_key(name)] = score(traces, recordings, baseline.presence)
-    return scored
+        progress(name)
+        predicted = baseline.predict(recordings)
+        outcomes[_key(name)] = score_method(predicted, recordings, baseline.presence)
+    return outcomes
 
 
-def _free(benchmark: Benchmark) -> dict[str, dict[str, float]]:
-    # What costs nothing, in the terms of `headline`.
+def _score_references(benchmark: Benchmark) -> dict[str, ReferenceScores]:
     truth = np.concatenate([r.clip.intensity for r in benchmark.recordings]) >= PRESENT
     rows = {
-        'chance': {'clip_accuracy': baselines.chance(), 'auc': 0.5},
-        'always_positive': {'uf1': baselines.always_positive(truth), 'uar': 0.5},
+        'chance': ReferenceScores(clip_accuracy=baselines.chance(), auc=0.5),
+        'always_positive': ReferenceScores(uf1=baselines.always_positive(truth), uar=0.5),
     }
     if benchmark.train_labels is not None:
-        label = labels(benchmark.recordings)
-        rows['majority'] = {'clip_accuracy': baselines.majority(benchmark.train_labels, label)}
+        label = dominant_labels(benchmark.recordings)
+        majority = baselines.majority(benchmark.train_labels, label)
+        rows['majority'] = ReferenceScores(clip_accuracy=majority)
     return rows
 
 
-def _compare(ours: Scored, other: Scored) -> dict[str, Any]:
-    mine, theirs = draws(ours, 'clip_accuracy'), draws(other, 'clip_accuracy')
-    a, b = float(ours.right.mean()), float(other.right.mean())
+def _compare(events: MethodOutcomes, baseline: MethodOutcomes) -> Comparison:
+    # Equal seeds draw equal persons, so these are pairs.
+    ours, theirs = (resample_score(method, clip_accuracy) for method in (events, baseline))
+    a, b = float(events.right.mean()), float(baseline.right.mean())
     positive = theirs > 0
-    return {
-        'lead': a - b,
-        'ratio': a / b if b else math.nan,
-        'ci95': {
-            'lead': interval(mine - theirs),
-            'ratio': interval(mine[positive] / theirs[positive]),
-        },
-    }
-
-
-def _score_published(classifier: ActionUnitClassifier, clips: Sequence[SparseClip]) -> Scored:
-    return _score([publish(classifier, clip) for clip in clips], clips, classifier.presence)
-
-
-def _score(
-    published: Sequence[Published], clips: Sequence[SparseClip], presence: Presence
-) -> Scored:
-    statuses = [p.status for p in published]
-    return score([p.intensity for p in published], clips, presence, statuses)
-
-
-def _shift_drop(ours: Scored, there: Scored | None) -> tuple[float, list[float]]:
-    if there is None:
-        return math.nan, [math.nan] * 2
-    # Other persons: drawn apart from those of the split that it is compared with.
-    lost = draws(ours, 'clip_accuracy') - draws(there, 'clip_accuracy', seed=1)
-    return float(ours.right.mean() - there.right.mean()), interval(lost)
-
-
-def _error_interval(
-    identities: NDArray[np.int64], calibration: NDArray[np.float64]
-) -> list[float]:
-    return interval(
-        resampled(identities, lambda rows: metrics.calibration_error(calibration[rows].sum(0)))
+    return Comparison(
+        lead=Score(a - b, confidence_interval(ours - theirs)),
+        ratio=Score(
+            a / b if b else math.nan, confidence_interval(ours[positive] / theirs[positive])
+        ),
     )
 
 
-def _errors_by_status(pairs: Sequence[tuple[Published, SparseClip]]) -> dict[str, float]:
-    errors = {}
-    for status in Status:
-        rows = np.stack([reliability(*pair, [status]) for pair in pairs])
-        errors[status.name] = metrics.calibration_error(rows.sum(0))
-    return errors
+def _score_classifier(
+    classifier: ActionUnitClassifier, clips: Sequence[SparseClip]
+) -> MethodOutcomes:
+    estimates = [classify_clip(classifier, clip) for clip in clips]
+    return _score_estimates(estimates, clips, classifier.presence)
 
 
-def _bins(reliability: NDArray[np.float64]) -> list[dict[str, float]]:
-    return [
-        {'confidence': confidence / n, 'right': right / n, 'n': int(n)}
+def _score_estimates(
+    estimates: Sequence[ClipEstimates], clips: Sequence[SparseClip], presence: Presence
+) -> MethodOutcomes:
+    statuses = [e.status for e in estimates]
+    return score_method([e.intensity for e in estimates], clips, presence, statuses)
+
+
+def _shift_drop(events: MethodOutcomes, shift: MethodOutcomes) -> Score:
+    # The split shift has other persons, so they are drawn independently, with another seed.
+    drop = resample_score(events, clip_accuracy) - resample_score(shift, clip_accuracy, seed=1)
+    return Score(float(events.right.mean() - shift.right.mean()), confidence_interval(drop))
+
+
+def _calibrate(pairs: Pairs, identities: NDArray[np.int64]) -> Calibration:
+    every = np.stack([count_reliability(*pair, COUNTED_STATUSES) for pair in pairs])
+    active = np.stack([count_reliability(*pair, COUNTED_STATUSES, active=True) for pair in pairs])
+    return Calibration(
+        error=_calibration_error(every, identities),
+        error_active=_calibration_error(active, identities),
+        by_status={
+            status.name: metrics.calibration_error(
+                np.stack([count_reliability(*pair, [status]) for pair in pairs]).sum(0)
+            )
+            for status in Status
+        },
+        all_decisions=_bins(every.sum(0)),
+        called_active=_bins(active.sum(0)),
+    )
+
+
+def _calibration_error(reliability: NDArray[np.float64], identities: NDArray[np.int64]) -> Score:
+    samples = bootstrap(
+        identities, lambda rows: metrics.calibration_error(reliability[rows].sum(0))
+    )
+    return Score(metrics.calibration_error(reliability.sum(0)), confidence_interval(samples))
+
+
+def _bins(reliability: NDArray[np.float64]) -> tuple[ConfidenceBin, ...]:
+    return tuple(
+        ConfidenceBin(confidence / n, right / n, int(n))
         for n, confidence, right in reliability.T.tolist()
         if n
-    ]
+    )
 
 
-def _robustness(
+def _score_damaged(
     presence: Presence,
     network: SpikingNetwork,
     benchmark: Benchmark,
-    tell: Callable[[str], None],
-) -> dict[str, Any]:
-    tell('lost packets')
-    events = Estimator('events', lambda clips: predict(network, clips), presence)
-    lost = against_losses(events, benchmark.recordings)
-    tell('late frames')
-    late = {
-        name: against_misalignment(baseline, benchmark.recordings)
+    progress: Callable[[str], None],
+) -> Robustness:
+    progress('lost packets')
+    events = IntensityEstimator('events', lambda clips: predict(network, clips), presence)
+    lost = score_with_lost_packets(events, benchmark.recordings)
+    progress('late frames')
+    late: dict[str, tuple[LateFrames, ...]] = {
+        name: score_with_late_frames(baseline, benchmark.recordings)
         for name, baseline in benchmark.baselines.items()
         if name in CHANNELS
     }
-    return {'lost_packets': lost, 'late_frames': late}
+    return Robustness(lost, late)
 
 
 def _key(name: str) -> str:

@@ -10,46 +10,43 @@ from numpy.typing import NDArray
 from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip
+from microexpr_ros.learning.evaluation.action_unit_report import ClipScores
 from microexpr_ros.learning.training.calibration import dominant
 from microexpr_ros.perception.presence import Presence
 
 
-def labels(recordings: Sequence[SparseClip]) -> NDArray[np.int64]:
+def dominant_labels(recordings: Sequence[SparseClip]) -> NDArray[np.int64]:
     """Return the dominant unit of each clip, int64 [N], as `SparseClip.label`."""
     return np.array([r.label for r in recordings], np.int64)
 
 
-def present(recordings: Sequence[SparseClip]) -> NDArray[np.bool_]:
-    """Return which units are really there at any time of each clip, bool [N, 18]."""
+def present_units(recordings: Sequence[SparseClip]) -> NDArray[np.bool_]:
+    """Return which units are truly present at any time of each clip, bool [N, 18]."""
     return np.stack([r.peaks for r in recordings]) >= PRESENT
 
 
-def score_peaks(
-    traces: Sequence[NDArray[np.float32]], recordings: Sequence[SparseClip], presence: Presence
-) -> dict[str, float]:
-    """Return scores of the peaks of predicted intensities.
+def score_clips(
+    predicted: Sequence[NDArray[np.float32]], recordings: Sequence[SparseClip], presence: Presence
+) -> ClipScores:
+    """Score the largest predicted intensity of each unit in each clip.
 
-    A unit is there if its ground truth reaches `PRESENT` anywhere in the clip, and found if its
-    intensity reaches its `Presence.peak` anywhere.
+    A unit is present if its true intensity reaches `PRESENT` anywhere in the clip, and found if
+    its predicted intensity reaches its `Presence.peak` anywhere.
 
     Args:
-        traces: predicted intensities of each clip, float32 [T, 18].
+        predicted: intensities of each clip, float32 [T, 18].
         recordings: the clips.
         presence: thresholds.
-
-    Returns:
-        `clip_accuracy` and `clip_uar` of the dominant unit or none, `clip_uf1` and `clip_auc`,
-        the means over the units' presence.
     """
-    peaks = np.stack([trace.max(0) for trace in traces])
-    truth, label = present(recordings), labels(recordings)
-    predicted = dominant(peaks, presence)
+    peaks = np.stack([intensity.max(0) for intensity in predicted])
+    truth, label = present_units(recordings), dominant_labels(recordings)
+    chosen = dominant(peaks, presence)
     found = peaks >= presence.peak
     units = range(len(CODES))
     areas = [metrics.area_under_curve(truth[:, k], peaks[:, k]) for k in units]
-    return {
-        'clip_accuracy': metrics.accuracy(label, predicted),
-        'clip_uar': metrics.unweighted_recall(label, predicted),
-        'clip_uf1': float(np.mean([metrics.f1(truth[:, k], found[:, k]) for k in units])),
-        'clip_auc': metrics.mean_of_known(np.array(areas)),
-    }
+    return ClipScores(
+        clip_accuracy=metrics.accuracy(label, chosen),
+        clip_uar=metrics.unweighted_recall(label, chosen),
+        clip_uf1=float(np.mean([metrics.f1(truth[:, k], found[:, k]) for k in units])),
+        clip_auc=metrics.mean_of_known(np.array(areas)),
+    )

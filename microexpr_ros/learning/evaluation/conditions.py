@@ -1,4 +1,4 @@
-"""What a clip was taken under: the groups that a report splits its scores by."""
+"""The conditions of a clip: light, sensor, amplitude, movements."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from microexpr_ros.learning.training.calibration import HEAD
 from microexpr_ros.synthesis.dataset.clip import Clip
 
 AMPLITUDES: Final = (0.15, 0.25, 0.35, 1.0)
-"""Upper bounds of groups of the dominant unit's amplitude; the last are macro-expressions."""
+"""Upper bounds of the groups of the dominant unit's amplitude; the last group holds
+macro-expressions."""
 
 
-def conditions(clip: Clip) -> dict[str, tuple[str, ...]]:
-    """Return the groups of a clip, by what they divide; a clip may be in several of one."""
+def condition_groups(clip: Clip) -> dict[str, tuple[str, ...]]:
+    """Return the groups that a clip is in, by what divides the clips; it may be in several."""
     group = min(int(np.searchsorted(AMPLITUDES, clip.amplitude, 'right')), len(AMPLITUDES) - 1)
     amplitude = f'{(0.0, *AMPLITUDES)[group]:.2f}-{AMPLITUDES[group]:.2f}'
     head = tuple(name for name in HEAD if name in clip.distractors)

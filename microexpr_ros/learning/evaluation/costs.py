@@ -1,10 +1,9 @@
-"""What networks compute per second of stream: operations that spikes cause, and dense ones."""
+"""What networks compute per second of stream: operations caused by spikes, and dense ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +12,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.learning.data.clips import SparseClip
-from microexpr_ros.learning.evaluation.estimators import Estimator
+from microexpr_ros.learning.evaluation.action_unit_report import Operations
+from microexpr_ros.learning.evaluation.trained_baselines import IntensityEstimator
 from microexpr_ros.learning.training.action_units import predict
 from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 
 def fan_out(layer: nn.Module, values: Tensor) -> float:
-    """Return how many additions into neurons the values that are not zero cause.
+    """Return how many additions into neurons are caused by the values that are not zero.
 
     Args:
         layer: a convolution or a linear layer.
@@ -40,19 +40,16 @@ def fan_out(layer: nn.Module, values: Tensor) -> float:
 
 
 @torch.inference_mode()
-def count_operations(network: SpikingNetwork, recordings: Sequence[SparseClip]) -> dict[str, Any]:
+def count_operations(network: SpikingNetwork, recordings: Sequence[SparseClip]) -> Operations:
     """Count the spikes of a network and the operations that they cause.
 
-    An operation is one addition of a weight to one neuron. Each layer is counted by what comes
-    into it: the first takes traces, which are graded and hardly ever 0, the next ones spikes, the
-    readout integrators that are never silent.
+    An operation is one addition of a weight to one neuron. Each layer is counted by its input:
+    the first takes traces, which are graded and hardly ever 0, the next ones take spikes, and the
+    readout takes integrators, which are never 0.
 
     Args:
         network: deployed.
         recordings: clips.
-
-    Returns:
-        `spikes_per_s`, `synops_per_s`, and `layers` with the operations of each.
     """
     spikes = 0.0
     layers = {
@@ -72,7 +69,7 @@ def count_operations(network: SpikingNetwork, recordings: Sequence[SparseClip]) 
         layer.register_forward_pre_hook(partial(count, name)) for name, layer in layers.items()
     ]
     try:
-        # One by one: in a batch, short clips are filled up, and what is filled up spikes too.
+        # One by one: in a batch, short clips are padded, and the padding would spike too.
         for recording in recordings:
             predict(network, [recording])
     finally:
@@ -80,15 +77,11 @@ def count_operations(network: SpikingNetwork, recordings: Sequence[SparseClip]) 
             hook.remove()
     seconds = _seconds(recordings)
     by_layer = {name: number / seconds for name, number in operations.items()}
-    return {
-        'spikes_per_s': spikes / seconds,
-        'synops_per_s': sum(by_layer.values()),
-        'layers': by_layer,
-    }
+    return Operations(spikes / seconds, sum(by_layer.values()), by_layer)
 
 
-def count_multiply_adds(estimator: Estimator, recording: SparseClip) -> float:
-    """Return the dense multiply-adds of a network of torch, per second of stream."""
+def count_multiply_adds(estimator: IntensityEstimator, recording: SparseClip) -> float:
+    """Return the dense multiply-adds of a torch network per second of stream."""
     with FlopCounterMode(display=False) as counter:
         estimator.predict([recording])
     return float(counter.get_total_flops()) / 2 / _seconds([recording])

@@ -1,47 +1,104 @@
-"""Scores of reconstructed images, beside what costs nothing."""
+"""Scores of reconstructed images, beside images that need no network."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip
+from microexpr_ros.learning.evaluation.rounding import rounded
 from microexpr_ros.learning.models import baselines
 from microexpr_ros.learning.training.reconstruction import ReconstructionExample, predict_images
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
-WARM_UP_SLICES = 20
+WARM_UP_SLICES: Final = 20
 """Slices of a clip before its first image is scored."""
 
-MOVED_LEVELS = 6
+MOVED_LEVELS: Final = 6
 """Grey levels by which a pixel must differ from the clip's first target to count as moved."""
 
-MOVED_PIXELS = 64
+MOVED_PIXELS: Final = 64
 """Fewest moved pixels of an image whose moving region is scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageScores:
+    """How much images look like their targets, mean over the images.
+
+    Attributes:
+        psnr: peak signal-to-noise ratio, dB; infinite for equal images.
+        ssim: structural similarity, at most 1 for equal images.
+        psnr_moving: as `psnr`, of the moving region; nan if nothing moves in any image.
+        ssim_moving: as `ssim`, of the moving region.
+        change_correlation: correlation of the change since the face at rest, in the moving
+            region, -1 to 1.
+    """
+
+    psnr: float
+    ssim: float
+    psnr_moving: float
+    ssim_moving: float
+    change_correlation: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReconstructionReport:
+    """What `microexpr evaluate reconstruction` finds; its JSON has the same keys.
+
+    Attributes:
+        split: of the data set.
+        events_only: images of the network from events alone.
+        events_and_frame: images of the network from events and the newest frame.
+        mean_face: the mean face of the training clips, for all images.
+        copy_last_frame: the newest frame as it is.
+        n_images: images that were scored.
+        n_images_with_motion: those with a moving region.
+        n_clips: clips of the split.
+        n_identities: persons in them.
+        weights: name and hash of the network.
+    """
+
+    split: str
+    events_only: ImageScores
+    events_and_frame: ImageScores
+    mean_face: ImageScores
+    copy_last_frame: ImageScores
+    n_images: int
+    n_images_with_motion: int
+    n_clips: int
+    n_identities: int
+    weights: str
 
 
 def evaluate_reconstruction(
     reconstructor: Reconstructor,
     recordings: Sequence[SparseClip],
     mean_face: NDArray[np.uint8],
+    split: str = 'test',
     targets: int = 4,
-) -> dict[str, Any]:
-    """Return the report of `microexpr evaluate reconstruction`.
+) -> ReconstructionReport:
+    """Score the images of a network, and images that need no network.
 
-    All methods are scored on the same targets: of each clip, some that have had `WARM_UP_SLICES`
-    of events and a frame. The moving region is where a target differs from the clip's first one
-    by at least `MOVED_LEVELS`; images with fewer than `MOVED_PIXELS` of it do not count there.
+    All methods are scored on the same targets: of each clip, some that come after
+    `WARM_UP_SLICES` of events and a frame. The moving region is where a target differs from the
+    clip's first one by at least `MOVED_LEVELS`; images with fewer than `MOVED_PIXELS` of it do
+    not count there.
 
     Args:
         reconstructor: what to evaluate.
         recordings: clips that had no part in training.
         mean_face: uint8 [grid, grid], of `baselines.mean_face`.
+        split: name of the split of the clips.
         targets: from each clip.
+
+    Returns:
+        The report, its numbers rounded to `rounding.DECIMALS`.
     """
     with_frame = [example for r in recordings for example in _examples(reconstructor, r, targets)]
     without = [ReconstructionExample(t.sparse, t.number, None) for t in with_frame]
@@ -52,20 +109,20 @@ def evaluate_reconstruction(
     border = metrics.SSIM_RADIUS
     moved[:, :border] = moved[:, -border:] = moved[..., :border] = moved[..., -border:] = False
     network = reconstructor.network
-    images = {
-        'events_only': predict_images(network, without),
-        'events_and_frame': predict_images(network, with_frame),
-        'mean_face': np.broadcast_to(mean_face, truth.shape),
-        'copy_last_frame': np.stack([t.sparse.clip.frames[t.frame] for t in with_frame]),
-    }
-    return {
-        **{name: score_images(truth, image, first, moved) for name, image in images.items()},
-        'n_images': len(truth),
-        'n_images_with_motion': int((moved.sum((1, 2)) >= MOVED_PIXELS).sum()),
-        'n_clips': len(recordings),
-        'n_identities': len({r.clip.identity for r in recordings}),
-        'weights': reconstructor.model,
-    }
+    copied = np.stack([t.sparse.clip.frames[t.frame] for t in with_frame])
+    report = ReconstructionReport(
+        split=split,
+        events_only=score_images(truth, predict_images(network, without), first, moved),
+        events_and_frame=score_images(truth, predict_images(network, with_frame), first, moved),
+        mean_face=score_images(truth, np.broadcast_to(mean_face, truth.shape), first, moved),
+        copy_last_frame=score_images(truth, copied, first, moved),
+        n_images=len(truth),
+        n_images_with_motion=int((moved.sum((1, 2)) >= MOVED_PIXELS).sum()),
+        n_clips=len(recordings),
+        n_identities=len({r.clip.identity for r in recordings}),
+        weights=reconstructor.model,
+    )
+    return rounded(report)
 
 
 def score_images(
@@ -73,8 +130,8 @@ def score_images(
     image: NDArray[np.uint8],
     first: NDArray[np.uint8],
     moved: NDArray[np.bool_],
-) -> dict[str, float]:
-    """Return mean PSNR and SSIM over the images, whole and on the moving region.
+) -> ImageScores:
+    """Score images, whole and on the moving region.
 
     Args:
         truth: uint8 [N, H, W].
@@ -91,13 +148,13 @@ def score_images(
         )
         for k in moving
     ]
-    return {
-        'psnr': float(np.mean([metrics.psnr(t, i) for t, i in triples])),
-        'ssim': float(np.mean([metrics.ssim(t, i) for t, i in triples])),
-        'psnr_moving': _mean([metrics.psnr(truth[k], image[k], moved[k]) for k in moving]),
-        'ssim_moving': _mean([metrics.ssim(truth[k], image[k], moved[k]) for k in moving]),
-        'change_correlation': _mean(change),
-    }
+    return ImageScores(
+        psnr=float(np.mean([metrics.psnr(t, i) for t, i in triples])),
+        ssim=float(np.mean([metrics.ssim(t, i) for t, i in triples])),
+        psnr_moving=_mean([metrics.psnr(truth[k], image[k], moved[k]) for k in moving]),
+        ssim_moving=_mean([metrics.ssim(truth[k], image[k], moved[k]) for k in moving]),
+        change_correlation=_mean(change),
+    )
 
 
 def _mean(values: Sequence[float]) -> float:

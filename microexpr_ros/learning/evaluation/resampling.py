@@ -7,23 +7,26 @@ two methods on the same clips are differences of paired draws.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.learning.evaluation.action_unit_report import UNKNOWN, Interval
+
 Statistic: TypeAlias = Callable[[NDArray[np.int64]], float]
-"""A number of the clips whose rows are given; a row may come more than once."""
+"""A number of the clips with these positions; a clip may come more than once."""
+
+SAMPLES: Final = 1000
 
 
-def resampled(
-    identities: NDArray[np.int64], statistic: Statistic, samples: int = 1000, seed: int = 0
+def bootstrap(
+    identities: NDArray[np.int64], statistic: Statistic, samples: int = SAMPLES, seed: int = 0
 ) -> NDArray[np.float64]:
     """Return a statistic of persons drawn with replacement, float64 [samples].
 
-    Of one person nothing can be said of others: all nan.
+    One person says nothing of others: all samples are then nan.
 
     Args:
         identities: int64 [N], person of each clip.
@@ -38,9 +41,10 @@ def resampled(
     return np.array([statistic(np.concatenate([persons[p] for p in draw])) for draw in draws])
 
 
-def interval(values: NDArray[np.float64]) -> list[float]:
-    """Return the bounds of the middle 95 % of what `resampled` gave, nan without any."""
-    known = values[~np.isnan(values)]
+def confidence_interval(samples: NDArray[np.float64]) -> Interval:
+    """Return the bounds of the middle 95 % of samples of `bootstrap`; nan ones do not count."""
+    known = samples[~np.isnan(samples)]
     if len(known) == 0:
-        return [math.nan] * 2
-    return [float(bound) for bound in np.percentile(known, (2.5, 97.5))]
+        return UNKNOWN
+    low, high = np.percentile(known, (2.5, 97.5)).tolist()
+    return low, high

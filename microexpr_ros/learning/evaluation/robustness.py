@@ -1,37 +1,44 @@
-"""What cameras and wires do to a stream, done to clips: lost packets, and frames out of step."""
+"""Scores on clips that are damaged as streams are: lost packets, and frames that come late."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.learning.data.clips import SparseClip
-from microexpr_ros.learning.evaluation.clip_scores import score_peaks
-from microexpr_ros.learning.evaluation.estimators import Estimator
+from microexpr_ros.learning.evaluation.action_unit_report import (
+    ClipScores,
+    LateFrames,
+    LostPackets,
+)
+from microexpr_ros.learning.evaluation.clip_scores import score_clips
+from microexpr_ros.learning.evaluation.trained_baselines import IntensityEstimator
 
 LOST_SHARES: Final = (0.0, 0.01, 0.05, 0.1, 0.2)
+"""Shares of the slices that lose their events."""
 
 BURST_SLICES: Final = 3.0
 """Mean length of a loss: a full queue or a busy bus loses several packets in a row."""
 
 LATE_SLICES: Final = (0, 1, 2, 4, 8)
+"""By how many slices frames come late."""
 
 
 def lose_packets(recording: SparseClip, share: float, seed: int) -> SparseClip:
     """Return a clip that has lost the events of some slices, in bursts.
 
-    Losses begin and end as in Gilbert's channel (1960): with constant chances, so that bursts
-    are `BURST_SLICES` long in the mean and the share is reached over many clips.
+    The model is Gilbert's channel (1960): losses begin and end with constant probabilities, so
+    that bursts last `BURST_SLICES` on average and the share is reached over many clips.
 
     Args:
         recording: the clip.
         share: of the slices, 0 to below 1.
-        seed: of the losses.
+        seed: of the random losses.
     """
     rng = np.random.default_rng([seed, recording.clip.index])
     begins = share / (1 - share) / BURST_SLICES
@@ -49,7 +56,7 @@ def lose_packets(recording: SparseClip, share: float, seed: int) -> SparseClip:
 
 
 def delay_frames(recording: SparseClip, slices: int) -> SparseClip:
-    """Return a clip whose frames come late; those that come after its end are gone.
+    """Return a clip whose frames come late; those that would come after its end are left out.
 
     Args:
         recording: the clip, with images.
@@ -64,29 +71,29 @@ def delay_frames(recording: SparseClip, slices: int) -> SparseClip:
     )
 
 
-def against_losses(
-    estimator: Estimator, recordings: Sequence[SparseClip], seed: int = 0
-) -> list[dict[str, Any]]:
-    """Return clip scores against the share of slices whose events are lost."""
-    return [
-        {'share': share, **_scores(estimator, [lose_packets(r, share, seed) for r in recordings])}
+def score_with_lost_packets(
+    estimator: IntensityEstimator, recordings: Sequence[SparseClip], seed: int = 0
+) -> tuple[LostPackets, ...]:
+    """Return scores at each of `LOST_SHARES`."""
+    return tuple(
+        LostPackets(share, _score(estimator, [lose_packets(r, share, seed) for r in recordings]))
         for share in LOST_SHARES
-    ]
+    )
 
 
-def against_misalignment(
-    estimator: Estimator, recordings: Sequence[SparseClip]
-) -> list[dict[str, Any]]:
-    """Return clip scores against the time by which frames lag behind events."""
-    return [
-        {
-            'late_ms': late * SLICE_NS / 1e6,
-            **_scores(estimator, [delay_frames(r, late) for r in recordings]),
-        }
+def score_with_late_frames(
+    estimator: IntensityEstimator, recordings: Sequence[SparseClip]
+) -> tuple[LateFrames, ...]:
+    """Return scores at each of `LATE_SLICES`."""
+    return tuple(
+        LateFrames(
+            late * SLICE_NS / 1e6,
+            _score(estimator, [delay_frames(r, late) for r in recordings]),
+        )
         for late in LATE_SLICES
-    ]
+    )
 
 
-def _scores(estimator: Estimator, recordings: Sequence[SparseClip]) -> dict[str, float]:
-    traces: list[NDArray[np.float32]] = estimator.predict(recordings)
-    return score_peaks(traces, recordings, estimator.presence)
+def _score(estimator: IntensityEstimator, recordings: Sequence[SparseClip]) -> ClipScores:
+    predicted: list[NDArray[np.float32]] = estimator.predict(recordings)
+    return score_clips(predicted, recordings, estimator.presence)

@@ -1,135 +1,160 @@
-"""The tables of the model card, in Markdown."""
+"""Reports as tables of Markdown: for the terminal and the model card."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
 
 from microexpr_ros.facs import CODES, NAMES
+from microexpr_ros.learning.evaluation.action_unit_report import ActionUnitReport
+from microexpr_ros.learning.evaluation.reconstruction import ReconstructionReport
+from microexpr_ros.learning.report.method_rows import method_rows
 from microexpr_ros.learning.report.wording import (
-    between,
+    NOTHING,
     fraction,
-    methods,
+    milliseconds,
     number,
+    per_second,
     percent,
     points,
+    with_interval,
 )
 
 
-def tables(report: dict[str, Any]) -> str:
-    """Return what `evaluate_action_units` found, as JSON values, as tables of Markdown."""
+def format_action_units(report: ActionUnitReport) -> str:
+    """Return a report on Action Units as tables of Markdown."""
     parts = [
-        f'{report["weights"]}, split {report["split"]}: {report["n_clips"]} clips of '
-        f'{report["n_identities"]} persons. In brackets: 95 % over persons.',
+        f'{report.weights}, split {report.split}: {report.n_clips} clips of '
+        f'{report.n_identities} persons. In brackets: 95 % confidence intervals over persons.',
         _headline(report),
         _methods(report),
         _units(report),
         _conditions(report),
         _robustness(report),
     ]
-    return '\n\n'.join(part for part in parts if part) + '\n'
+    return '\n\n'.join(parts) + '\n'
 
 
-def _headline(report: dict[str, Any]) -> str:
-    spread, alarms = report['ci95'], report['false_alarms_per_min']
-    rows = [
-        ('clip accuracy, dominant unit or none', 'clip_accuracy', percent),
-        ('mean F1 of the units, by slice (UF1)', 'uf1', fraction),
-        ('mean recall of the units, by slice (UAR)', 'uar', fraction),
-        ('spotting F1, overlap at least 0.5', 'spotting_f1', fraction),
-        ('onset to detection, median', 'median_delay_ms', _ms),
-        ('clip accuracy lost on the split shift', 'shift_drop', points),
-        ('calibration error of the confidence', 'ece', fraction),
-        ('the same, of units called active', 'ece_active', fraction),
-    ]
-    cells = [[name, _with(write(report[key]), spread[key], write)] for name, key, write in rows]
-    cells += [
-        [f'false alarms per minute, {kind}', _with(number(rate), spread_of, number)]
-        for (kind, rate), spread_of in zip(
-            alarms.items(), spread['false_alarms_per_min'].values(), strict=True
-        )
-    ]
-    sides = report['asymmetry']
-    cells += [
+def format_reconstruction(report: ReconstructionReport) -> str:
+    """Return a report on reconstructed images as a table of Markdown."""
+    head = ('images', 'PSNR', 'SSIM', 'PSNR, moving', 'SSIM, moving', 'correlation of change')
+    rows = (
+        ('**from events**', report.events_only),
+        ('**from events and a frame**', report.events_and_frame),
+        ('mean face of training', report.mean_face),
+        ('copy of the newest frame', report.copy_last_frame),
+    )
+    cells = [
         [
-            f'stronger side named, {sides["n_clips"]} clips with uneven units',
-            _with(percent(sides['named']), sides['ci95'], percent),
-        ],
-        ['stronger side, AUC of left minus right', fraction(sides['auc'])],
-        ['synaptic operations', number(report['synops_per_s'], '/s')],
-        ['multiply-adds of the twin', number(report['twin_macs_per_s'], '/s')],
+            name,
+            _decibels(scores.psnr),
+            fraction(scores.ssim),
+            _decibels(scores.psnr_moving),
+            fraction(scores.ssim_moving),
+            fraction(scores.change_correlation),
+        ]
+        for name, scores in rows
+    ]
+    summary = (
+        f'{report.weights}, split {report.split}: {report.n_images} images '
+        f'({report.n_images_with_motion} with motion) of {report.n_clips} clips of '
+        f'{report.n_identities} persons.'
+    )
+    return f'{summary}\n\n{_table(head, cells)}\n'
+
+
+def _headline(report: ActionUnitReport) -> str:
+    events, sides, calibration = report.events, report.asymmetry, report.calibration
+    rows = [
+        ('clip accuracy, dominant unit or none', events.clip_accuracy, percent),
+        ('mean F1 of the units, by slice (UF1)', events.uf1, fraction),
+        ('mean recall of the units, by slice (UAR)', events.uar, fraction),
+        ('spotting F1, overlap at least 0.5', events.spotting_f1, fraction),
+        ('onset to detection, median', events.median_delay_ms, milliseconds),
+        ('clip accuracy lost on the split shift', report.shift_drop, points),
+        ('calibration error of the confidence', calibration.error, fraction),
+        ('the same, of units called active', calibration.error_active, fraction),
+    ]
+    rows += [
+        (f'false alarms per minute, {kind}', row.per_min, number)
+        for kind, row in report.false_alarms.items()
+    ]
+    uneven = f'stronger side named, {sides.n_clips} clips with uneven units'
+    rows.append((uneven, sides.named, percent))
+    cells = [[name, with_interval(score, write)] for name, score, write in rows]
+    cells += [
+        ['stronger side, AUC of left minus right', fraction(sides.auc)],
+        ['synaptic operations', per_second(report.operations.synops_per_s)],
+        ['multiply-adds of the twin', per_second(report.twin_macs_per_s)],
     ]
     return _table(('', ''), cells)
 
 
-def _methods(report: dict[str, Any]) -> str:
+def _methods(report: ActionUnitReport) -> str:
     head = ('method, same clips', 'clip accuracy', 'UF1', 'UAR', 'AUC', 'spotting F1', 'delay')
-    cells = []
-    for key, name, row in methods(report):
-        spread = row.get('ci95', {})
-        cells.append(
-            [
-                f'**{name}**' if key == 'events' else name,
-                _with(percent(row.get('clip_accuracy')), spread.get('clip_accuracy'), percent),
-                *(fraction(row.get(k)) for k in ('uf1', 'uar', 'auc', 'spotting_f1')),
-                _ms(row.get('median_delay_ms')),
-            ]
-        )
+    cells = [
+        [
+            f'**{row.name}**' if row.is_network else row.name,
+            with_interval(row.clip_accuracy, percent),
+            fraction(row.uf1),
+            fraction(row.uar),
+            fraction(row.auc),
+            fraction(row.spotting_f1),
+            milliseconds(row.median_delay_ms),
+        ]
+        for row in method_rows(report)
+    ]
     return _table(head, cells)
 
 
-def _units(report: dict[str, Any]) -> str:
+def _units(report: ActionUnitReport) -> str:
     cells = []
     for code in CODES:
-        row = report['per_au'][str(code)]
+        row = report.per_au[code]
         cells.append(
             [
                 f'{code} {NAMES[code]}',
-                *(fraction(row[key]) for key in ('f1', 'auc')),
-                str(row['n']),
-                fraction(row['dominant_recall']),
-                str(row['n_dominant']),
+                fraction(row.f1),
+                fraction(row.auc),
+                str(row.n),
+                fraction(row.dominant_recall),
+                str(row.n_dominant),
             ]
         )
     return _table(('unit', 'F1', 'AUC', 'clips', 'found as dominant', 'clips'), cells)
 
 
-def _conditions(report: dict[str, Any]) -> str:
+def _conditions(report: ActionUnitReport) -> str:
     cells = [
         [
             f'{what}: {name}',
-            _with(percent(row['clip_accuracy']), row['ci95'], percent),
-            *(fraction(row[key]) for key in ('uf1', 'spotting_f1')),
-            _ms(row['median_delay_ms']),
-            str(row['n']),
+            with_interval(row.clip_accuracy, percent),
+            fraction(row.uf1),
+            fraction(row.spotting_f1),
+            milliseconds(row.median_delay_ms),
+            str(row.n),
         ]
-        for what, groups in report['by'].items()
+        for what, groups in report.by_condition.items()
         for name, row in groups.items()
     ]
     return _table(('condition', 'clip accuracy', 'UF1', 'spotting F1', 'delay', 'clips'), cells)
 
 
-def _robustness(report: dict[str, Any]) -> str:
-    found = report['robustness']
+def _robustness(report: ActionUnitReport) -> str:
     cells = [
-        [f'events, {100 * row["share"]:g} % of slices lost', percent(row['clip_accuracy'])]
-        for row in found['lost_packets']
+        [f'events, {100 * row.share:g} % of slices lost', percent(row.scores.clip_accuracy)]
+        for row in report.robustness.lost_packets
     ]
     cells += [
-        [f'{name}, frames {row["late_ms"]:g} ms late', percent(row['clip_accuracy'])]
-        for name, rows in found['late_frames'].items()
+        [f'{name}, frames {row.late_ms:g} ms late', percent(row.scores.clip_accuracy)]
+        for name, rows in report.robustness.late_frames.items()
         for row in rows
     ]
     return _table(('disturbed', 'clip accuracy'), cells)
 
 
-def _ms(value: float | None) -> str:
-    return number(value, 'ms')
-
-
-def _with(value: str, interval: Sequence[float | None] | None, write: Any) -> str:
-    bounds = between(interval, write)
-    return f'{value} ({bounds})' if bounds else value
+def _decibels(value: float) -> str:
+    return NOTHING if math.isnan(value) else f'{value:.2f} dB'
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,12 +1,19 @@
-"""Charts of scores: plain data in, SVG out."""
+"""Charts of scores: plain data in, SVG out. A value that is nan was not measured."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
+from microexpr_ros.learning.evaluation.action_unit_report import (
+    UNKNOWN,
+    ConfidenceBin,
+    Interval,
+)
 from microexpr_ros.learning.report.svg import (
     FAINT,
     INK,
@@ -32,71 +39,71 @@ class Bar:
 
     Attributes:
         label: to its left.
-        value: length of the bar; None where nothing was measured.
-        interval: its whisker, None for none.
+        value: length of the bar; nan where nothing was measured.
+        interval: ends of the whisker.
         dot: another value, shown as a dot.
         note: right of the value.
-        main: False for what is only there to compare with.
+        main: False for a bar that the others are compared with.
     """
 
     label: str
-    value: float | None
-    interval: Sequence[float | None] | None = None
-    dot: float | None = None
+    value: float
+    interval: Interval = UNKNOWN
+    dot: float = math.nan
     note: str = ''
     main: bool = True
 
 
-def bars(
+def draw_bars(
     rows: Sequence[Bar],
     label: str,
-    form: Callable[[float], str],
+    write: Callable[[float], str],
     width: float = 460,
     label_width: float = 150,
     most: float | None = None,
-) -> str:
+) -> Markup:
     """Draw horizontal bars, with whiskers and values.
 
     Args:
         rows: from the top.
         label: what the chart shows.
-        form: writes a value.
-        width: of the picture.
-        label_width: of the labels' column.
+        write: formats a value.
+        width: of the picture, px.
+        label_width: of the column of labels, px.
         most: value at the right end; None for the largest that is shown.
     """
     row_height, value_width = 24, 68
     note_width = max(6.2 * max(len(row.note) for row in rows) + 14, 14)
-    shown = [v for r in rows for v in (r.value, r.dot, *(r.interval or ())) if v is not None]
-    room = width - label_width - value_width - note_width
-    scale = room / (most or max(shown, default=0) or 1)
+    shown = [v for r in rows for v in (r.value, r.dot, *r.interval) if not math.isnan(v)]
+    bar_width = width - label_width - value_width - note_width
+    scale = bar_width / (most or max(shown, default=0) or 1)
     parts = []
     for number, row in enumerate(rows):
         y = (number + 0.5) * row_height
         colour = INK if row.main else FAINT
         parts.append(text(label_width - 10, y, row.label, 'end', colour))
         parts.append(text(width, y, row.note, 'end', FAINT, 11))
-        if row.value is None:
+        if math.isnan(row.value):
             parts.append(text(label_width + 8, y, 'not measured', fill=FAINT, size=11))
             continue
         length = max(row.value * scale, 1)
         parts.append(box(label_width, y - 7, length, 14, MAIN if row.main else OTHER, 2))
-        parts.append(text(width - note_width, y, form(row.value), 'end', colour, 11.5))
-        if row.interval is not None and None not in row.interval:
-            x1, x2 = (label_width + scale * float(bound or 0) for bound in row.interval)
+        parts.append(text(width - note_width, y, write(row.value), 'end', colour, 11.5))
+        if not any(map(math.isnan, row.interval)):
+            x1, x2 = (label_width + scale * bound for bound in row.interval)
             ends = [line(x, y - 3, x, y + 3, INK) for x in (x1, x2)]
             parts += [line(x1, y, x2, y, INK), *ends]
-        if row.dot is not None:
+        if not math.isnan(row.dot):
             x = label_width + row.dot * scale
             parts.append(element('circle', cx=x, cy=y, r=3.5, fill=WARM))
     axis = line(label_width, 2, label_width, len(rows) * row_height - 2, FAINT)
     return picture(width, len(rows) * row_height, label, *parts, axis)
 
 
-def matrix(counts: Sequence[Sequence[int]], names: Sequence[str], label: str) -> str:
-    """Draw how often each truth (row) was taken for each answer (column).
+def draw_confusion(counts: Sequence[Sequence[int]], names: Sequence[str], label: str) -> Markup:
+    """Draw how often each true class (row) was found as each class (column).
 
-    The colour is the share of the row, so that rare classes show as well.
+    The colour is the share of the row, so that rare classes can be seen as well.
     """
     cell, left, top = 25, 64, 44
     side = cell * len(names)
@@ -131,31 +138,31 @@ def matrix(counts: Sequence[Sequence[int]], names: Sequence[str], label: str) ->
     return picture(left + side + 8, top + side + 8, label, *parts, outline)
 
 
-def diagram(bins: Sequence[Mapping[str, float]], label: str) -> str:
-    """Draw how often answers are right against their confidence; areas show how many they are.
+def draw_reliability(bins: Sequence[ConfidenceBin], label: str) -> Markup:
+    """Draw the share of right decisions against confidence; the area of a dot is their number.
 
     Args:
-        bins: with `confidence`, `right` and `n`.
+        bins: of ascending confidence.
         label: what the chart shows.
     """
-    frame = Frame((0, 1), (0, 1), 300, 300, 'confidence', 'share that is right')
-    most = max((b['n'] for b in bins), default=1)
+    axes = Axes((0, 1), (0, 1), 300, 300, 'confidence', 'share that is right')
+    most = max((b.n for b in bins), default=1)
     dots = [
         element(
             'circle',
-            cx=frame.x(b['confidence']),
-            cy=frame.y(b['right']),
-            r=2.5 + 9 * (b['n'] / most) ** 0.5,
+            cx=axes.x(b.confidence),
+            cy=axes.y(b.right),
+            r=2.5 + 9 * (b.n / most) ** 0.5,
             fill=MAIN,
             fill_opacity=0.55,
         )
         for b in bins
     ]
-    track = frame.track([(b['confidence'], b['right']) for b in bins], MAIN)
-    return frame.draw(label, frame.track([(0, 0), (1, 1)], FAINT, dashes='4 4'), track, *dots)
+    track = axes.track([(b.confidence, b.right) for b in bins], MAIN)
+    return axes.draw(label, axes.track([(0, 0), (1, 1)], FAINT, dashes='4 4'), track, *dots)
 
 
-def histogram(values: Sequence[float], width: float, unit: str, label: str) -> str:
+def draw_histogram(values: Sequence[float], width: float, unit: str, label: str) -> Markup:
     """Draw how often values fall into bins, with the median marked.
 
     Args:
@@ -167,22 +174,24 @@ def histogram(values: Sequence[float], width: float, unit: str, label: str) -> s
     bins = int(max(values, default=0) // width) + 1
     counts = np.bincount((np.asarray(values) // width).astype(np.int64), minlength=bins)
     top = float(max(counts.max(), 1))
-    frame = Frame((0, bins * width), (0, top), 460, 240, unit, 'expressions')
-    step = frame.x(width) - frame.x(0)
+    axes = Axes((0, bins * width), (0, top), 460, 240, unit, 'expressions')
+    step = axes.x(width) - axes.x(0)
     columns = [
-        box(frame.x(k * width) + 1, frame.y(n), step - 2, frame.y(0) - frame.y(n), SOFT, 1)
+        box(axes.x(k * width) + 1, axes.y(n), step - 2, axes.y(0) - axes.y(n), SOFT, 1)
         for k, n in enumerate(counts.tolist())
     ]
     if len(values) == 0:
-        return frame.draw(label, *columns)
+        return axes.draw(label, *columns)
     middle = float(np.median(values))
-    x = frame.x(middle)
-    marks = line(x, frame.y(top), x, frame.y(0), WARM, 1.5)
-    name = text(x, frame.y(top) - 8, f'median {middle:.0f} {unit}', fill=WARM, size=11)
-    return frame.draw(label, *columns, marks, name)
+    x = axes.x(middle)
+    marks = line(x, axes.y(top), x, axes.y(0), WARM, 1.5)
+    name = text(x, axes.y(top) - 8, f'median {middle:.0f} {unit}', fill=WARM, size=11)
+    return axes.draw(label, *columns, marks, name)
 
 
-def curves(series: Mapping[str, Sequence[Point]], x_name: str, y_name: str, label: str) -> str:
+def draw_curves(
+    series: Mapping[str, Sequence[Point]], x_name: str, y_name: str, label: str
+) -> Markup:
     """Draw lines with points, each named at its right end.
 
     Args:
@@ -194,30 +203,30 @@ def curves(series: Mapping[str, Sequence[Point]], x_name: str, y_name: str, labe
     points = [p for track in series.values() for p in track]
     most = max((y for _, y in points), default=1.0) or 1.0
     right = max((x for x, _ in points), default=1.0)
-    frame = Frame((0, right), (0, 1.15 * most), 460, 260, x_name, y_name, margin=70)
+    axes = Axes((0, right), (0, 1.15 * most), 460, 260, x_name, y_name, margin=70)
     parts = []
     for (name, track), colour in zip(series.items(), SERIES, strict=False):
         x, y = track[-1]
-        parts.append(frame.track(track, colour, 2))
+        parts.append(axes.track(track, colour, 2))
         parts += [
-            element('circle', cx=frame.x(px), cy=frame.y(py), r=3, fill=colour) for px, py in track
+            element('circle', cx=axes.x(px), cy=axes.y(py), r=3, fill=colour) for px, py in track
         ]
-        parts.append(text(frame.x(x) + 8, frame.y(y), name, fill=colour, size=11.5))
-    return frame.draw(label, *parts)
+        parts.append(text(axes.x(x) + 8, axes.y(y), name, fill=colour, size=11.5))
+    return axes.draw(label, *parts)
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """Axes and the way from values to pixels.
+class Axes:
+    """A pair of axes: values become pixels.
 
     Attributes:
         x_range: values at the left and right end.
         y_range: values at the bottom and top.
-        width: of the picture.
-        height: of the picture.
+        width: of the picture, px.
+        height: of the picture, px.
         x_name: what is on the x axis.
         y_name: what is on the y axis.
-        margin: right of the axes.
+        margin: right of the axes, px.
     """
 
     x_range: Point
@@ -241,7 +250,7 @@ class Frame:
 
     def track(
         self, points: Sequence[Point], stroke: str, width: float = 1.5, dashes: str = 'none'
-    ) -> str:
+    ) -> Markup:
         """Return a line through points."""
         return element(
             'polyline',
@@ -252,7 +261,7 @@ class Frame:
             stroke_dasharray=dashes,
         )
 
-    def draw(self, label: str, *children: str) -> str:
+    def draw(self, label: str, *children: Markup) -> Markup:
         """Return the picture with axes behind its content."""
         (left, right), (bottom, top) = self.x_range, self.y_range
         parts = []
@@ -276,7 +285,7 @@ class Frame:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Return about five round values from one to another.
+    """Return about five round values from `low` to at most `high`.
 
     Example:
         >>> ticks(0, 1)
@@ -290,7 +299,7 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def _shade(share: float) -> str:
-    # From paper to the main colour.
+    # Between the colour of paper and the main colour.
     pale, full = (244, 243, 239), (43, 122, 130)
     return '#' + ''.join(
         f'{round(p + share * (f - p)):02x}' for p, f in zip(pale, full, strict=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Final, Literal
 
+from markupsafe import Markup
+
 INK: Final = '#25313b'
 FAINT: Final = '#76828c'
 RULE: Final = '#e3e1db'
@@ -19,22 +21,24 @@ FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans
 Anchor = Literal['start', 'middle', 'end']
 
 
-def element(name: str, *children: str, **attributes: str | float) -> str:
+def element(name: str, *children: str, **attributes: str | float) -> Markup:
     """Return an element; `_` in the names of attributes stands for `-`.
 
     Args:
         name: of the element.
-        children: SVG, as other functions here return it.
+        children: SVG, as the functions here return it; plain text is escaped.
         attributes: numbers are rounded to a hundredth of a pixel.
 
     Example:
-        >>> element('circle', cx=1, cy=2 / 3, fill='none', stroke_width=2)
-        '<circle cx="1" cy="0.67" fill="none" stroke-width="2"/>'
+        >>> print(element('circle', cx=1, cy=2 / 3, fill='none', stroke_width=2))
+        <circle cx="1" cy="0.67" fill="none" stroke-width="2"/>
     """
     pairs = ' '.join(
         f'{key.replace("_", "-")}="{escape(_value(value))}"' for key, value in attributes.items()
     )
-    return f'<{name} {pairs}>{"".join(children)}</{name}>' if children else f'<{name} {pairs}/>'
+    if not children:
+        return Markup(f'<{name} {pairs}/>')
+    return Markup(f'<{name} {pairs}>{Markup().join(children)}</{name}>')
 
 
 def text(
@@ -45,11 +49,11 @@ def text(
     fill: str = INK,
     size: float = 12,
     **attributes: str | float,
-) -> str:
+) -> Markup:
     """Return a line of text, vertically centred on `y`."""
     return element(
         'text',
-        escape(content),
+        content,
         x=x,
         y=y + 0.35 * size,
         text_anchor=anchor,
@@ -59,24 +63,26 @@ def text(
     )
 
 
-def line(x1: float, y1: float, x2: float, y2: float, stroke: str = RULE, width: float = 1) -> str:
+def line(
+    x1: float, y1: float, x2: float, y2: float, stroke: str = RULE, width: float = 1
+) -> Markup:
     """Return a straight line."""
     return element('line', x1=x1, y1=y1, x2=x2, y2=y2, stroke=stroke, stroke_width=width)
 
 
-def box(x: float, y: float, width: float, height: float, fill: str, radius: float = 0) -> str:
+def box(x: float, y: float, width: float, height: float, fill: str, radius: float = 0) -> Markup:
     """Return a filled rectangle."""
     return element('rect', x=x, y=y, width=max(width, 0), height=height, rx=radius, fill=fill)
 
 
-def picture(width: float, height: float, label: str, *children: str) -> str:
+def picture(width: float, height: float, label: str, *children: Markup) -> Markup:
     """Return a whole picture, which shrinks with the page.
 
     Args:
         width: in its own pixels.
         height: in its own pixels.
-        label: what it shows, for those who cannot see it.
-        children: what it shows.
+        label: what it shows, for screen readers.
+        children: its elements.
     """
     return element(
         'svg',

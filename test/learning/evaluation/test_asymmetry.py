@@ -1,4 +1,5 @@
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning.data.clips import SparseClip
-from microexpr_ros.learning.evaluation.asymmetry import asymmetry
+from microexpr_ros.learning.evaluation.asymmetry import score_asymmetry
 
 SLICES = 6
 
@@ -44,38 +45,38 @@ def test_a_case_by_hand(make_clip):
     ]
     # Of the first clip 6 slices are right, and its unit 4 is too even to count; of the second
     # 3 are wrong and 3 are ties; of the third 3 are right.
-    found = asymmetry(said, sparse_clips)
-    assert found['named'] == pytest.approx((6 + 0 + 1.5 + 3) / 15)
-    assert (found['n_slices'], found['n_clips']) == (15, 3)
+    found = score_asymmetry(said, sparse_clips)
+    assert found.named.value == pytest.approx((6 + 0 + 1.5 + 3) / 15)
+    assert (found.n_slices, found.n_clips) == (15, 3)
     # In 3 slices right is the stronger, and left minus right is 0.125; of the 12 others, 6 tie
     # with that, 3 are below, 3 are above.
-    assert found['auc'] == pytest.approx((6 / 2 + 3) / 12)
-    assert list(found['per_au']) == ['12']
-    assert found['per_au']['12']['named'] == pytest.approx(9 / 12)
-    assert found['per_au']['12']['n_clips'] == 3
+    assert found.auc == pytest.approx((6 / 2 + 3) / 12)
+    assert list(found.per_au) == [12]
+    assert found.per_au[12].named == pytest.approx(9 / 12)
+    assert found.per_au[12].n_clips == 3
     # One person has 7.5 of 12, the other 3 of 3; drawn alone, they are the bounds.
-    assert found['ci95'] == pytest.approx([7.5 / 12, 1])
+    assert found.named.ci95 == pytest.approx((7.5 / 12, 1))
 
 
-def test_who_tells_no_sides_is_at_chance(make_clip):
+def test_equal_sides_are_at_chance(make_clip):
     sparse_clips = [
         clip_of(make_clip, sides_of({12: (0.5, 0.1)})),
         clip_of(make_clip, sides_of({12: (0.1, 0.5)})),
     ]
     alike = [sides_of({12: (0.4, 0.4)})] * 2
-    found = asymmetry(alike, sparse_clips)
-    assert found['named'] == found['auc'] == found['chance'] == 0.5
-    assert np.isnan(found['ci95']).all()  # of one person
-    perfect = asymmetry([r.clip.sides for r in sparse_clips], sparse_clips)
-    assert perfect['named'] == perfect['auc'] == 1
-    swapped = asymmetry([r.clip.sides[..., ::-1] for r in sparse_clips], sparse_clips)
-    assert swapped['named'] == swapped['auc'] == 0
+    found = score_asymmetry(alike, sparse_clips)
+    assert found.named.value == found.auc == found.chance == 0.5
+    assert np.isnan(found.named.ci95).all()  # of one person
+    perfect = score_asymmetry([r.clip.sides for r in sparse_clips], sparse_clips)
+    assert perfect.named.value == perfect.auc == 1
+    swapped = score_asymmetry([r.clip.sides[..., ::-1] for r in sparse_clips], sparse_clips)
+    assert swapped.named.value == swapped.auc == 0
 
 
 def test_without_uneven_units_nothing_is_known(sparse_clips):
-    found = asymmetry([r.clip.sides for r in sparse_clips], sparse_clips)
-    assert np.isnan([found['named'], found['auc'], *found['ci95']]).all()
-    assert (found['n_slices'], found['n_clips'], found['per_au']) == (0, 0, {})
+    found = score_asymmetry([r.clip.sides for r in sparse_clips], sparse_clips)
+    assert np.isnan([found.named.value, found.auc, *found.named.ci95]).all()
+    assert (found.n_slices, found.n_clips, found.per_au) == (0, 0, {})
 
 
 values = arrays(np.float32, (4, SLICES, len(CODES), 2), elements=st.floats(0, 1, width=16))
@@ -86,9 +87,10 @@ values = arrays(np.float32, (4, SLICES, len(CODES), 2), elements=st.floats(0, 1,
 def test_a_mirrored_world_scores_the_same(make_clip, true, said):
     def scores(sides_true, sides_said):
         sparse_clips = [clip_of(make_clip, s, identity=n) for n, s in enumerate(sides_true)]
-        return asymmetry(list(sides_said), sparse_clips)
+        return score_asymmetry(list(sides_said), sparse_clips)
 
     found, mirrored = scores(true, said), scores(true[..., ::-1], said[..., ::-1])
-    for name in ('named', 'auc', 'ci95', 'n_slices', 'n_clips'):
-        assert mirrored[name] == pytest.approx(found[name], nan_ok=True)
-    assert mirrored['per_au'].keys() == found['per_au'].keys()
+    for name in ('named.value', 'named.ci95', 'auc', 'n_slices', 'n_clips'):
+        expected = attrgetter(name)(found)
+        assert attrgetter(name)(mirrored) == pytest.approx(expected, nan_ok=True)
+    assert mirrored.per_au.keys() == found.per_au.keys()

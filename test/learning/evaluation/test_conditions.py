@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from microexpr_ros.learning.evaluation.conditions import conditions
+from microexpr_ros.learning.evaluation.conditions import condition_groups
 
 
 @pytest.mark.parametrize(
@@ -11,14 +11,14 @@ from microexpr_ros.learning.evaluation.conditions import conditions
 )
 def test_amplitudes(make_clip, amplitude, group):
     clip = replace(make_clip(1), amplitude=amplitude)
-    assert conditions(clip)['amplitude'] == (group,)
+    assert condition_groups(clip)['amplitude'] == (group,)
 
 
 def test_a_clip_may_be_in_several_groups(make_clip):
     clip = replace(make_clip(1), distractors=('blink', 'sway', 'nod', 'shake'))
-    groups = conditions(clip)
+    groups = condition_groups(clip)
     assert groups['head'] == ('sway', 'nod')
     assert groups['distractor'] == ('blink', 'shake')
-    still = conditions(replace(clip, distractors=()))
+    still = condition_groups(replace(clip, distractors=()))
     assert still['head'] == ('still',)
     assert still['distractor'] == ('none',)

@@ -9,7 +9,7 @@ from microexpr_ros.learning.evaluation.costs import (
     count_operations,
     fan_out,
 )
-from microexpr_ros.learning.evaluation.estimators import Estimator
+from microexpr_ros.learning.evaluation.trained_baselines import IntensityEstimator
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
@@ -42,16 +42,16 @@ def test_operations_follow_the_spikes(sparse_clips):
     torch.manual_seed(0)
     network = SpikingNetwork(SMALL).deployed()
     counted = count_operations(network, sparse_clips[:2])
-    assert counted['synops_per_s'] == pytest.approx(sum(counted['layers'].values()))
+    assert counted.synops_per_s == pytest.approx(sum(counted.by_layer.values()))
     # Integrators are never silent: 8 of them, 100 slices a second, into both sides of 18 units.
-    assert counted['layers']['readout'] <= 100 * 8 * 36
+    assert counted.by_layer['readout'] <= 100 * 8 * 36
     for convolution in network.convolutions:
         nn.init.zeros_(convolution.weight)
         nn.init.constant_(convolution.bias, -1)
     silent = count_operations(network, sparse_clips[:2])
-    assert silent['spikes_per_s'] == 0
-    assert silent['layers']['projection'] == silent['layers']['convolutions.1'] == 0
-    assert silent['layers']['convolutions.0'] == counted['layers']['convolutions.0'] > 0
+    assert silent.spikes_per_s == 0
+    assert silent.by_layer['projection'] == silent.by_layer['convolutions.1'] == 0
+    assert silent.by_layer['convolutions.0'] == counted.by_layer['convolutions.0'] > 0
 
 
 def test_counting_leaves_no_trace(sparse_clips):
@@ -67,6 +67,6 @@ def test_multiply_adds_by_hand(sparse_clips):
         with torch.inference_mode():
             return [layer(torch.ones(r.slices, 10)).numpy() for r in clips]
 
-    estimator = Estimator('twin', predict, Presence.uncalibrated())
+    estimator = IntensityEstimator('twin', predict, Presence.uncalibrated())
     assert count_multiply_adds(estimator, sparse_clips[0]) == pytest.approx(100 * 180)
     assert np.isfinite(count_multiply_adds(estimator, sparse_clips[1]))

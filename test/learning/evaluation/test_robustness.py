@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from microexpr_ros.learning.data.clips import dense_counts
-from microexpr_ros.learning.evaluation.estimators import Estimator
 from microexpr_ros.learning.evaluation.robustness import (
     BURST_SLICES,
     LATE_SLICES,
     LOST_SHARES,
-    against_losses,
-    against_misalignment,
     delay_frames,
     lose_packets,
+    score_with_late_frames,
+    score_with_lost_packets,
 )
+from microexpr_ros.learning.evaluation.trained_baselines import IntensityEstimator
 from microexpr_ros.perception.presence import Presence
 
 
@@ -69,11 +69,11 @@ def test_curves_go_down_with_what_is_lost(sparse_clips):
         scale = [len(c.cells) / len(r.cells) for c, r in zip(clips, sparse_clips, strict=True)]
         return [r.clip.intensity * s for r, s in zip(sparse_clips, scale, strict=True)]
 
-    estimator = Estimator('events', predict, Presence.uncalibrated(0.38))
-    curve = against_losses(estimator, sparse_clips)
-    assert [row['share'] for row in curve] == list(LOST_SHARES)
-    assert curve[0]['clip_accuracy'] == 1
-    assert curve[-1]['clip_accuracy'] < 0.7
+    estimator = IntensityEstimator('events', predict, Presence.uncalibrated(0.38))
+    curve = score_with_lost_packets(estimator, sparse_clips)
+    assert [row.share for row in curve] == list(LOST_SHARES)
+    assert curve[0].scores.clip_accuracy == 1
+    assert curve[-1].scores.clip_accuracy < 0.7
 
 
 def test_misalignment_shows_in_what_a_method_makes_of_frames(sparse_clips):
@@ -81,7 +81,7 @@ def test_misalignment_shows_in_what_a_method_makes_of_frames(sparse_clips):
         # Right as long as the first frame comes early.
         return [r.clip.intensity * (r.clip.frame_slice[0] < 5) for r in clips]
 
-    estimator = Estimator('fusion', predict, Presence.uncalibrated(0.1))
-    curve = against_misalignment(estimator, sparse_clips)
-    assert [row['late_ms'] for row in curve] == [10 * n for n in LATE_SLICES]
-    assert [row['clip_accuracy'] == 1 for row in curve] == [True, True, True, False, False]
+    estimator = IntensityEstimator('fusion', predict, Presence.uncalibrated(0.1))
+    curve = score_with_late_frames(estimator, sparse_clips)
+    assert [row.late_ms for row in curve] == [10 * n for n in LATE_SLICES]
+    assert [row.scores.clip_accuracy == 1 for row in curve] == [True, True, True, False, False]

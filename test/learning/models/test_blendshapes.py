@@ -8,7 +8,7 @@ import pytest
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning.data.clips import make_sparse
-from microexpr_ros.learning.evaluation.estimators import read_baselines
+from microexpr_ros.learning.evaluation.trained_baselines import read_baselines
 from microexpr_ros.learning.models import blendshapes
 from microexpr_ros.learning.models.blendshapes import (
     REST_FRAMES,

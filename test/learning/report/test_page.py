@@ -1,14 +1,24 @@
+import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from small_reports import make_report
 
-from microexpr_ros.facs import CODES
-from microexpr_ros.learning.report.card import tables
-from microexpr_ros.learning.report.page import page
-from microexpr_ros.learning.report.wording import METHODS, between, methods, number, percent
+from microexpr_ros.learning.evaluation.reconstruction import ImageScores, ReconstructionReport
+from microexpr_ros.learning.report import (
+    format_action_units,
+    format_reconstruction,
+    render_page,
+)
+from microexpr_ros.learning.report.method_rows import METHODS, method_rows
+from microexpr_ros.learning.report.wording import (
+    between,
+    number,
+    percent,
+)
 
-NONE = [None, None]
 VOID = {'meta'}
 
 
@@ -30,65 +40,9 @@ class Balance(HTMLParser):
         self.seen.add(tag)
 
 
-def make_report(value):
-    """Return a report whose optional values are all the same number, or all missing."""
-    bounds = NONE if value is None else [value, value]
-    kinds = ('neutral', 'talking', 'blinking', 'head')
-    scores = {
-        'clip_accuracy': 0.25, 'uf1': 0.5, 'uar': 0.6, 'auc': value, 'spotting_f1': value,
-        'median_delay_ms': value, 'ci95': {'clip_accuracy': [0.2, 0.3], 'uf1': [0.4, 0.6],
-        'uar': [0.5, 0.7], 'spotting_f1': bounds, 'median_delay_ms': bounds},
-    }  # fmt: skip
-    return {
-        **scores,
-        'split': 'test',
-        'weights': 'spiking<s>@1',
-        'n_clips': 7,
-        'n_identities': 3,
-        'shift_drop': value,
-        'ece': 0.01,
-        'ece_active': 0.01,
-        'ci95': {
-            **scores['ci95'],
-            'shift_drop': bounds,
-            'ece': bounds,
-            'ece_active': bounds,
-            'false_alarms_per_min': dict.fromkeys(kinds, bounds),
-        },
-        'false_alarms_per_min': dict.fromkeys(kinds, value),
-        'false_alarms': {
-            k: {'per_min': value, 'ci95': bounds, 'minutes': value or 0.0} for k in kinds
-        },
-        'against': {} if value is None else {'rgb': {'lead': value, 'ci95': {'lead': bounds}}},
-        'methods': {'events': scores, 'chance': {'clip_accuracy': 0.05}, 'other': scores},
-        'per_au': {
-            str(code): {'f1': value, 'auc': value, 'n': 2, 'dominant_recall': value,
-                        'n_dominant': 1}
-            for code in CODES
-        },
-        'asymmetry': {
-            'named': value, 'ci95': bounds, 'auc': value, 'chance': 0.5, 'n_slices': 5,
-            'n_clips': 2,
-            'per_au': {} if value is None else {'12': {'named': value, 'auc': None, 'n_clips': 3}},
-        },
-        'confusion': [[0] * 19 for _ in range(19)],
-        'by': {'light': {'bright': {**scores, 'ci95': bounds, 'n': 7}}},
-        'spotting': {'right': 3, 'wrong': 4, 'missed': 5, 'names_dominant': value},
-        'delay': {'found': value, 'p90_ms': value, 'all_ms': [] if value is None else [value]},
-        'reliability': {'all': [], 'present': []},
-        'robustness': {
-            'lost_packets': [{'share': 0.0, 'clip_accuracy': 0.25}],
-            'late_frames': {} if value is None else {'rgb': [{'late_ms': 0, 'clip_accuracy': 1}]},
-        },
-        'synops_per_s': 1.5e7,
-        'spikes_per_s': 7e4,
-        'twin_macs_per_s': value,
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize('value', [None, 0.125])
+@pytest.mark.parametrize('value', [math.nan, 0.125])
 def test_page_stands_alone(value):
-    html = page(make_report(value))
+    html = render_page(make_report(value))
     reader = Balance()
     reader.feed(html)
     assert reader.open == []
@@ -101,39 +55,106 @@ def test_page_stands_alone(value):
 
 
 def test_page_says_what_was_found():
-    html = page(make_report(0.125))
+    html = render_page(make_report(0.125))
     assert '25.0 %' in html
     assert '20.0 % to 30.0 %' in html
     assert '12.5 points' in html
     assert html.count('not measured') == 0
-    assert page(make_report(None)).count('not measured') == 18 + 1 + 4 + 1
+    assert render_page(make_report(math.nan)).count('not measured') == 18 + 1 + 4 + 1
 
 
-@pytest.mark.parametrize('value', [None, 0.125])
+@pytest.mark.parametrize('value', [math.nan, 0.125])
 def test_card_is_made_of_even_tables(value):
-    text = tables(make_report(value))
+    text = format_action_units(make_report(value))
     for block in text.split('\n\n')[1:]:
         assert len({line.count('|') for line in block.splitlines()}) == 1
     assert 'None' not in text
+    assert ' nan ' not in text
     assert '| clip accuracy, dominant unit or none | 25.0 % (20.0 % to 30.0 %) |' in text
     assert text.count('| 45 blink |') == 1
     assert text.count('| stronger side named, 2 clips with uneven units |') == 1
 
 
 def test_methods_come_in_order_and_unknown_ones_last():
-    names = [key for key, _, _ in methods(make_report(None))]
-    assert names == ['events', 'chance', 'other']
-    every = {'methods': {key: {} for key in reversed(METHODS)}}
-    assert [key for key, _, _ in methods(every)] == list(METHODS)
+    report = make_report(math.nan)
+    names = [row.key for row in method_rows(report)]
+    assert names == ['events', 'always_positive', 'chance', 'other']
+    every = replace(report, methods=dict.fromkeys(reversed(METHODS), report.events), references={})
+    assert [row.key for row in method_rows(every)] == list(METHODS)
+
+
+def test_a_reference_has_only_the_scores_that_apply():
+    rows = {row.key: row for row in method_rows(make_report(0.125))}
+    chance, present = rows['chance'], rows['always_positive']
+    assert (chance.clip_accuracy.value, chance.auc) == (0.05, 0.5)
+    assert (present.uf1, present.uar) == (0.1, 0.5)
+    unknown = (chance.uf1, chance.uar, chance.median_delay_ms, present.clip_accuracy.value)
+    assert all(map(math.isnan, unknown))
+    assert [row.is_network for row in rows.values()].count(True) == 1
 
 
 def test_numbers_by_hand():
-    assert [number(v) for v in (None, 0, 999, 12_345, 2.5e9)] == [
+    assert [number(v) for v in (math.nan, 0, 999, 12_345, 2.5e9)] == [
         '–',
         '0',
         '999',
         '12.3 k',
         '2.5 G',
     ]
-    assert between([0.1, 0.2], percent) == '10.0 % to 20.0 %'
-    assert between([None, None], percent) == between(None, percent) == ''
+    assert between((0.1, 0.2), percent) == '10.0 % to 20.0 %'
+    assert between((math.nan, math.nan), percent) == between((0.1, math.nan), percent) == ''
+
+
+def test_names_from_outside_are_escaped_everywhere():
+    name = '<script>&"'
+    report = make_report(0.125)
+    report = replace(
+        report,
+        split=name,
+        methods={**report.methods, name: report.events},
+        by_condition={name: {name: report.by_condition['light']['bright']}},
+        robustness=replace(
+            report.robustness, late_frames={name: report.robustness.late_frames['rgb']}
+        ),
+    )
+    html = render_page(report)
+    assert '<script' not in html.lower()
+    # Split; method in chart and table; condition as title, label and bar; the curve.
+    assert html.lower().count('&lt;script&gt;&amp;') == 1 + 2 + 3 + 1
+
+
+def test_without_rgb_there_is_no_lead():
+    html = render_page(make_report(math.nan))
+    tile = re.search(r'lead over RGB</span><b>(.*?)</b>', html)
+    assert tile
+    assert tile.group(1) == '–'
+    assert 'Late frames' not in html
+    assert 'Late frames' in render_page(make_report(0.125))
+
+
+def test_the_style_names_its_fonts():
+    html = render_page(make_report(0.125))
+    style = html[html.index('<style>') : html.index('</style>')]
+    assert "'Segoe UI'" in style
+    assert '&#' not in style
+
+
+def test_the_worst_kind_of_calm_is_shown():
+    report = make_report(math.nan)
+    talking = replace(
+        report.false_alarms['talking'], per_min=replace(report.shift_drop, value=3.0)
+    )
+    html = render_page(replace(report, false_alarms={**report.false_alarms, 'talking': talking}))
+    assert re.search(r'false alarms/min, worst</span><b>3</b>', html)
+
+
+def test_images_are_a_table():
+    measured = ImageScores(24.5, 0.75, 20.25, 0.5, 0.875)
+    equal = ImageScores(math.inf, 1.0, math.nan, math.nan, math.nan)
+    report = ReconstructionReport(
+        'test', measured, measured, measured, equal, 24, 16, 12, 3, 'cvae-w4@1'
+    )
+    summary, table = format_reconstruction(report).rstrip().split('\n\n')
+    assert 'cvae-w4@1, split test: 24 images (16 with motion) of 12 clips' in summary
+    assert '| **from events** | 24.50 dB | 0.750 | 20.25 dB | 0.500 | 0.875 |' in table
+    assert table.splitlines()[-1].count('–') == 3

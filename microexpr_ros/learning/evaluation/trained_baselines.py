@@ -1,4 +1,4 @@
-"""Whatever turns clips into intensities, behind one interface: what a report compares."""
+"""Trained baselines: written by the training, read to be scored beside the network."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.settings import to_settings
 from microexpr_ros.perception.spiking.network import SpikingConfiguration
 
-SHIPPED: Final = ('au', 'reconstruction')
-"""Files that a folder of trained networks holds beside the baselines."""
+NODE_WEIGHTS: Final = ('au', 'reconstruction')
+"""Files in the same folder that are no baselines: the nodes run them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Estimator:
-    """Something that turns clips into intensities.
+class IntensityEstimator:
+    """A method that estimates intensities in whole clips.
 
     Attributes:
         name: events, rgb, fusion, twin, linear, memoryless, time-shuffled or mediapipe.
-        predict: clips to traces, float32 [T, 18] each, at the end of every slice. What sees
-            frames needs clips that were read with images.
+        predict: returns for each clip the intensities at the end of every slice, float32
+            [T, 18]. A method that sees frames needs clips that were read with images.
         presence: thresholds chosen on the validation split.
     """
 
@@ -42,8 +42,8 @@ class Estimator:
     presence: Presence
 
 
-def name_of(model: Method, control: Control) -> str:
-    """Return what a trained network is called: by its control, if it is one."""
+def baseline_name(model: Method, control: Control) -> str:
+    """Return the name of a trained baseline: that of the control, if it is one, or the model's."""
     return model if control == 'none' else control
 
 
@@ -55,19 +55,19 @@ def write_baseline(
     training: Mapping[str, Any] | None = None,
     scale: Presence | None = None,
 ) -> Path:
-    """Write what is only compared, and return its file.
+    """Write a baseline, and return its file.
 
     Args:
         folder: where `read_baselines` will look.
-        model: which method it is.
+        model: the kind of method.
         presence: thresholds chosen on the validation split.
-        network: as it was trained; None for a method without one.
-        training: how it was trained, of `runner.settings`.
-        scale: makes probabilities of values that have no common scale; its thresholds are not
-            used, those of `presence` are of the probabilities.
+        network: the trained network; None for a method without one.
+        training: settings of its training, of `runner.training_settings`.
+        scale: turns values without a common scale into probabilities, which the thresholds of
+            `presence` are then for; its own thresholds are not used.
     """
     control: Control = training['control'] if training else 'none'
-    name = name_of(model, control)
+    name = baseline_name(model, control)
     path = folder / f'{name}.safetensors'
     values = {
         'model': model,
@@ -83,8 +83,8 @@ def write_baseline(
     return path
 
 
-def read_baselines(folder: Path) -> dict[str, Estimator]:
-    """Return what was trained into a folder to be compared, by name.
+def read_baselines(folder: Path) -> dict[str, IntensityEstimator]:
+    """Return the baselines in a folder, by name.
 
     Raises:
         MicroexprError: there is no such folder, or a file is damaged or of another version.
@@ -94,23 +94,29 @@ def read_baselines(folder: Path) -> dict[str, Estimator]:
             f'no folder {folder}: train baselines into it with `microexpr train au --model`'
         )
     found = [
-        _read(path) for path in sorted(folder.glob('*.safetensors')) if path.stem not in SHIPPED
+        _read(path)
+        for path in sorted(folder.glob('*.safetensors'))
+        if path.stem not in NODE_WEIGHTS
     ]
     return {estimator.name: estimator for estimator in found}
 
 
-def _scaled(clips: Sequence[SparseClip], scale: Presence) -> list[NDArray[np.float32]]:
-    return [scale.probability(trace) for trace in blendshapes.predict(clips)]
+def _blendshape_probabilities(
+    clips: Sequence[SparseClip], scale: Presence
+) -> list[NDArray[np.float32]]:
+    return [scale.probability(scores) for scores in blendshapes.predict(clips)]
 
 
-def _read(path: Path) -> Estimator:
+def _read(path: Path) -> IntensityEstimator:
     file = weights.load(path, 'baseline')
     settings = file.settings
     try:
         presence = Presence.from_settings(settings['presence'])
         if settings['model'] == 'mediapipe':
             scale = Presence.from_settings(settings['scale'])
-            return Estimator(file.name, lambda clips: _scaled(clips, scale), presence)
+            return IntensityEstimator(
+                file.name, lambda clips: _blendshape_probabilities(clips, scale), presence
+            )
         network = build(settings['model'], file.configuration(SpikingConfiguration))
         network.load_state_dict(dict(file.tensors))
         control: Control = settings['control']
@@ -120,4 +126,4 @@ def _read(path: Path) -> Estimator:
         reason = ' '.join(str(error).split())
         raise MicroexprError(f'{path} is damaged ({reason}): train it again') from error
     network.eval()
-    return Estimator(file.name, lambda clips: predict(network, clips, control), presence)
+    return IntensityEstimator(file.name, lambda clips: predict(network, clips, control), presence)

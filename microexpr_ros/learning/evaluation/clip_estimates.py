@@ -1,4 +1,4 @@
-"""What the runtime publishes for a clip, slice by slice, and what its confidence is worth."""
+"""What the classifier estimates in a clip, slice by slice, and how good its confidence is."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """Estimates of a clip.
+class ClipEstimates:
+    """Estimates at the end of each of T slices of a clip.
 
     Attributes:
         sides: float32 [T, 18, 2], intensities on the subject's left and right.
@@ -39,7 +39,7 @@ class Published:
         return np.asarray(self.sides.max(axis=2), np.float32)
 
 
-def publish(classifier: ActionUnitClassifier, recording: SparseClip) -> Published:
+def classify_clip(classifier: ActionUnitClassifier, recording: SparseClip) -> ClipEstimates:
     """Step the classifier over a clip, as the node does over the slices of a stream."""
     state = classifier.initial_state()
     # Only the region's area matters: it gives the clip's sensor pixels per cell.
@@ -51,7 +51,7 @@ def publish(classifier: ActionUnitClassifier, recording: SparseClip) -> Publishe
         slice_ = Slice(end_ns, SLICE_NS, region, counts, int(counts.sum()))
         estimate, state = classifier.step(slice_, state)
         estimates.append(estimate)
-    return Published(
+    return ClipEstimates(
         np.stack([e.sides for e in estimates]),
         np.stack([e.confidence for e in estimates]),
         np.stack([e.active for e in estimates]),
@@ -59,21 +59,24 @@ def publish(classifier: ActionUnitClassifier, recording: SparseClip) -> Publishe
     )
 
 
-def reliability(
-    published: Published, recording: SparseClip, statuses: Sequence[Status], active: bool = False
+def count_reliability(
+    estimates: ClipEstimates,
+    recording: SparseClip,
+    statuses: Sequence[Status],
+    active: bool = False,
 ) -> NDArray[np.float64]:
-    """Compare the published confidence with how often `active` is right.
+    """Compare the confidence with how often `active` is right.
 
     Args:
-        published: of the clip.
+        estimates: of the clip.
         recording: the clip.
         statuses: only slices with one of these count.
-        active: only units that are said to be present count: most are absent most of the time,
-            which is easy to know.
+        active: only units that are called active count; most are absent most of the time, which
+            is easy to know.
 
     Returns:
         As of `metrics.reliability`.
     """
     truth = recording.clip.intensity >= PRESENT
-    chosen = np.isin(published.status, statuses)[:, None] & (published.active | (not active))
-    return metrics.reliability(published.confidence[chosen], (published.active == truth)[chosen])
+    chosen = np.isin(estimates.status, statuses)[:, None] & (estimates.active | (not active))
+    return metrics.reliability(estimates.confidence[chosen], (estimates.active == truth)[chosen])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from microexpr_ros.learning.data.clips import make_sparse
-from microexpr_ros.learning.evaluation.calm import false_alarms, kinds
+from microexpr_ros.learning.evaluation.false_alarms import calm_kinds, measure_false_alarms
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
@@ -20,7 +20,7 @@ SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4
      (('sway', 'turn'), 'head')],
 )  # fmt: skip
 def test_kinds_of_calm(make_clip, distractors, kind):
-    assert kinds(replace(make_clip(0), distractors=distractors)) == (kind,)
+    assert calm_kinds(replace(make_clip(0), distractors=distractors)) == (kind,)
 
 
 def test_false_alarms_of_a_network_that_always_sees_everything(make_clip):
@@ -31,9 +31,9 @@ def test_false_alarms_of_a_network_that_always_sees_everything(make_clip):
     )
     # The lids of the second really close, so its detection of unit 45 is right.
     blink.sides[10:20, -1] = 1
-    rates = false_alarms(eager, [make_sparse(talk), make_sparse(blink)])
-    assert rates['talking']['per_min'] == pytest.approx(2 / 0.5 * 60)
-    assert rates['blinking']['per_min'] == pytest.approx(1 / 0.5 * 60)
-    assert rates['talking']['minutes'] == pytest.approx(0.5 / 60)
-    assert np.isnan(rates['head']['per_min'])
-    assert np.isnan(rates['neutral']['per_min'])
+    rates = measure_false_alarms(eager, [make_sparse(talk), make_sparse(blink)])
+    assert rates['talking'].per_min.value == pytest.approx(2 / 0.5 * 60)
+    assert rates['blinking'].per_min.value == pytest.approx(1 / 0.5 * 60)
+    assert rates['talking'].minutes == pytest.approx(0.5 / 60)
+    assert np.isnan(rates['head'].per_min.value)
+    assert np.isnan(rates['neutral'].per_min.value)

@@ -1,4 +1,4 @@
-"""Spotting: are movements found where they are, how soon, and how often where there are none?
+"""Spotting: are expressions found, how soon, and how often is one found where there is none?
 
 The protocol is that of the facial micro-expression grand challenges (Li et al., MEGC2020 and
 MEGC2021): a detection is right if its interval and that of a true expression have an
@@ -23,70 +23,76 @@ from microexpr_ros.perception.classifier import Status
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spotting import MicroExpression, Spotter
 
-LEAST_OVERLAP: Final = 0.5
+MIN_OVERLAP: Final = 0.5
 
 Span: TypeAlias = tuple[int, int]
 """Onset and offset, ns since the start of the clip."""
 
 
-def spot(
-    trace: NDArray[np.float32], presence: Presence, status: NDArray[np.int64] | None = None
+def spot_clip(
+    intensity: NDArray[np.float32], presence: Presence, status: NDArray[np.int64] | None = None
 ) -> tuple[MicroExpression, ...]:
     """Run the package's own spotter over a clip.
 
-    A clip begins with a face at rest, so that warming up counts as OK. What goes on at
-    its end is ended there, one slice after the last: a clip that is cut off is no fault of the
-    method.
+    A clip begins with a face at rest, so the slices of the warm-up count as OK. A movement that
+    goes on at the end of the clip ends there, one slice after the last: the method is not to
+    blame for clips that are cut off.
 
     Args:
-        trace: intensities at the end of each slice, float32 [T, 18].
+        intensity: at the end of each slice, float32 [T, 18].
         presence: limits.
-        status: int64 [T], of `Status`; None for a method that cannot tell, and is trusted.
+        status: int64 [T], of `Status`; None for a method without statuses: all slices count as OK.
     """
     spotter = Spotter(presence)
     state = spotter.initial_state()
-    told = [Status.OK] * len(trace) if status is None else [Status(s) for s in status.tolist()]
-    trusted = [Status.OK if s is Status.WARMING_UP else s for s in told]
+    given = (
+        [Status.OK] * len(intensity) if status is None else [Status(s) for s in status.tolist()]
+    )
+    trusted = [Status.OK if s is Status.WARMING_UP else s for s in given]
     found: tuple[MicroExpression, ...] = ()
-    slices = zip([*trace, np.zeros_like(trace[0])], [*trusted, Status.OK], strict=True)
-    for number, (intensity, now) in enumerate(slices, 1):
-        done, state = spotter.step(number * SLICE_NS, intensity, now, state)
+    slices = zip([*intensity, np.zeros_like(intensity[0])], [*trusted, Status.OK], strict=True)
+    for number, (values, now) in enumerate(slices, 1):
+        done, state = spotter.step(number * SLICE_NS, values, now, state)
         found += done
     return found
 
 
-def overlap(a: Span, b: Span) -> float:
+def intersection_over_union(a: Span, b: Span) -> float:
     """Return the intersection over union of two intervals.
 
     Example:
-        >>> overlap((0, 30), (10, 40))
+        >>> intersection_over_union((0, 30), (10, 40))
         0.5
     """
     both = min(a[1], b[1]) - max(a[0], b[0])
     return max(both, 0) / (a[1] - a[0] + b[1] - b[0] - both) if both > 0 else 0.0
 
 
-def match(found: Sequence[Span], true: Sequence[Span]) -> list[tuple[int, int]]:
+def match_spans(found: Sequence[Span], true: Sequence[Span]) -> list[tuple[int, int]]:
     """Pair detections with true expressions one to one, those that overlap most first.
 
     Returns:
-        Positions in `found` and `true`, of pairs that overlap by at least `LEAST_OVERLAP`.
+        Positions in `found` and `true`, of pairs that overlap by at least `MIN_OVERLAP`.
     """
-    pairs = [(overlap(f, t), i, j) for i, f in enumerate(found) for j, t in enumerate(true)]
+    pairs = [
+        (intersection_over_union(f, t), i, j)
+        for i, f in enumerate(found)
+        for j, t in enumerate(true)
+    ]
     matched: list[tuple[int, int]] = []
     for shared, i, j in sorted(pairs, key=lambda pair: -pair[0]):
-        if shared >= LEAST_OVERLAP and not any(i == m or j == n for m, n in matched):
+        if shared >= MIN_OVERLAP and not any(i == m or j == n for m, n in matched):
             matched.append((i, j))
     return matched
 
 
-def outcome(recording: SparseClip, found: Sequence[MicroExpression]) -> NDArray[np.int64]:
-    """Count the right detections, the wrong ones and the expressions that were missed, int64 [3].
+def count_detections(recording: SparseClip, found: Sequence[MicroExpression]) -> NDArray[np.int64]:
+    """Count right detections, wrong ones and missed expressions, int64 [3].
 
     The true expression of a clip is that of its dominant unit, from onset to offset. Blinks go
-    on under everything and the spotter gives them out by themselves: where the lids really
+    on during everything else, and the spotter reports them by themselves: where the lids really
     close, such a detection is neither right nor wrong, unless the blink is the clip's own
-    expression. Speech is not excused: its detections are wrong, as nobody labelled it.
+    expression. Detections during speech count as wrong, as no unit is labelled there.
     """
     clip = recording.clip
     true = [(clip.onset_ns, clip.offset_ns)] if clip.dominant else []
@@ -95,32 +101,32 @@ def outcome(recording: SparseClip, found: Sequence[MicroExpression]) -> NDArray[
         for d in found
         if clip.dominant in BACKGROUND
         or not set(d.codes) <= set(BACKGROUND)
-        or false_alarm(recording, d)
+        or is_false_alarm(recording, d)
     ]
-    right = len(match(counted, true))
+    right = len(match_spans(counted, true))
     return np.array([right, len(counted) - right, len(true) - right], np.int64)
 
 
 def names_dominant(recording: SparseClip, found: Sequence[MicroExpression]) -> bool:
-    """Tell whether a right detection also names the clip's dominant unit."""
+    """Return whether a right detection also names the clip's dominant unit."""
     clip = recording.clip
     spans = [(d.onset_ns, d.offset_ns) for d in found]
-    matched = match(spans, [(clip.onset_ns, clip.offset_ns)])
+    matched = match_spans(spans, [(clip.onset_ns, clip.offset_ns)])
     return any(clip.dominant in found[i].codes for i, _ in matched)
 
 
-def false_alarm(recording: SparseClip, detection: MicroExpression) -> bool:
-    """Tell whether none of a detection's units is really present at any time of its span."""
+def is_false_alarm(recording: SparseClip, detection: MicroExpression) -> bool:
+    """Return whether none of a detection's units is really present at any time of its span."""
     first, end = detection.onset_ns // SLICE_NS, math.ceil(detection.offset_ns / SLICE_NS)
     units = [CODES.index(code) for code in detection.codes]
     return not bool((recording.clip.intensity[first:end, units] >= PRESENT).any())
 
 
-def delay_ms(recording: SparseClip, active: NDArray[np.bool_]) -> float:
-    """Return how long after its true onset the dominant unit is first known to be present.
+def detection_delay_ms(recording: SparseClip, active: NDArray[np.bool_]) -> float:
+    """Return how long after its true onset the dominant unit becomes active, ms.
 
-    That is the end of the first slice in which the unit becomes active, as nothing is known
-    earlier; the time of computing comes on top.
+    That is the end of the first slice in which the unit is active: an estimate exists no
+    earlier. The time of the computation is not included.
 
     Args:
         recording: a clip.
@@ -128,7 +134,7 @@ def delay_ms(recording: SparseClip, active: NDArray[np.bool_]) -> float:
 
     Returns:
         nan if the clip has no expression, if its unit becomes active only after the offset,
-        or if it was already active at the onset, which is no detection.
+        or if it was already active before the onset, which is no detection.
     """
     clip = recording.clip
     if not clip.dominant:

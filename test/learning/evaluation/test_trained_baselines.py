@@ -4,7 +4,7 @@ import torch
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.clips import make_batch
-from microexpr_ros.learning.evaluation.estimators import (
+from microexpr_ros.learning.evaluation.trained_baselines import (
     read_baselines,
     write_baseline,
 )
@@ -158,7 +158,7 @@ def test_controls_are_of_the_network_on_events(sparse_clips, tmp_path):
 
 
 def test_weights_of_another_version_are_not_read_with_defaults(tmp_path, monkeypatch):
-    import microexpr_ros.learning.evaluation.estimators as module
+    import microexpr_ros.learning.evaluation.trained_baselines as module
 
     def older(configuration):
         return {k: v for k, v in to_settings(configuration).items() if k != 'half'}
