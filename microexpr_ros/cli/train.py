@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -19,18 +19,31 @@ if TYPE_CHECKING:
     from microexpr_ros.learning.training.configuration import ActionUnitRun, ReconstructionRun
     from microexpr_ros.learning.training.runner import Progress, Report
 
+_OF_RUN: Final = 'of --config, or of the run'
+"""What an option is that is left out: `learning.training.configuration` has the defaults."""
+
 app = make_app(help='Train the networks on a data set.', no_args_is_help=True)
 
 Config = Annotated[
     Path | None,
     typer.Option(help='YAML file of the run (config/training has some); options go before it.'),
 ]
-Data = Annotated[Path | None, typer.Option(help='Data set with the splits train and val.')]
-Out = Annotated[Path | None, typer.Option(help='Folder for checkpoint and weights.')]
-Epochs = Annotated[int | None, typer.Option(help='Passes over the training clips.')]
-Batch = Annotated[int | None, typer.Option(help='Clips, or images, per step.')]
-Rate = Annotated[float | None, typer.Option(help='Peak learning rate.')]
-Seed = Annotated[int | None, typer.Option(min=0, help='Seed of everything random.')]
+Data = Annotated[
+    Path | None, typer.Option(help='Data set with the splits train and val.', show_default=_OF_RUN)
+]
+Out = Annotated[
+    Path | None, typer.Option(help='Folder for checkpoint and weights.', show_default=_OF_RUN)
+]
+Epochs = Annotated[
+    int | None, typer.Option(help='Passes over the training clips.', show_default=_OF_RUN)
+]
+Batch = Annotated[
+    int | None, typer.Option(help='Clips, or images, per step.', show_default=_OF_RUN)
+]
+Rate = Annotated[float | None, typer.Option(help='Peak learning rate.', show_default=_OF_RUN)]
+Seed = Annotated[
+    int | None, typer.Option(min=0, help='Seed of everything random.', show_default=_OF_RUN)
+]
 Resume = Annotated[bool, typer.Option('--resume', help='Continue from the checkpoint in --out.')]
 Curves = Annotated[
     bool, typer.Option('--tensorboard', help='Write curves for TensorBoard to OUT/tensorboard.')
@@ -46,7 +59,8 @@ def au(
         Literal['events', 'rgb', 'fusion', 'twin', 'linear', 'mediapipe'] | None,
         typer.Option(
             help='The spiking network on events, on frames, on both; on events, its twin that '
-            'does not spike, or event counts by region; or thresholds for MediaPipe on frames.'
+            'does not spike, or event counts by region; or thresholds for MediaPipe on frames.',
+            show_default=_OF_RUN,
         ),
     ] = None,
     epochs: Epochs = None,
@@ -55,11 +69,15 @@ def au(
     seed: Seed = None,
     control: Annotated[
         Literal['none', 'time-shuffled', 'memoryless'] | None,
-        typer.Option(help='Train a network without access to time.'),
+        typer.Option(help='Train a network without access to time.', show_default=_OF_RUN),
     ] = None,
     persons: Annotated[
         int | None,
-        typer.Option(min=1, help='Train on the first so many persons: for a learning curve.'),
+        typer.Option(
+            min=1,
+            help='Train on the first so many persons: for a learning curve.',
+            show_default='all',
+        ),
     ] = None,
     resume: Resume = False,
     tensorboard: Curves = False,
@@ -96,7 +114,9 @@ def reconstruction(
     batch: Batch = None,
     learning_rate: Rate = None,
     seed: Seed = None,
-    width: Annotated[int | None, typer.Option(help='Channels of the finest layer.')] = None,
+    width: Annotated[
+        int | None, typer.Option(help='Channels of the finest layer.', show_default=_OF_RUN)
+    ] = None,
     resume: Resume = False,
     tensorboard: Curves = False,
     json_: JsonOption = False,

@@ -142,7 +142,7 @@ def test_raw_leaves_frames_out_and_says_so(tmp_path, events, picture):
     report = convert_recording(open_recording(path), tmp_path / 'out.raw')
     assert (report.frames, report.dropped['frames_not_in_raw']) == (0, 3)
     got = streams.concatenate(chunk[0] for chunk in open_recording(tmp_path / 'out.raw').chunks())
-    # EVT3 tells times modulo 2^24 us.
+    # EVT3 stores times modulo 2^24 us.
     wanted = (events.t - events.t[0]) // 1000
     np.testing.assert_array_equal((got.t - got.t[0]) // 1000, wanted)
     np.testing.assert_array_equal(got.t[0] // 1000, events.t[0] // 1000 % (1 << 24))

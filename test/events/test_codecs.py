@@ -16,7 +16,7 @@ from microexpr_ros.events.codecs.evt2 import Evt2Decoder
 from microexpr_ros.events.events import Events, Triggers
 
 EVENT_ENCODINGS = codecs.EVENT_ENCODINGS
-# Times that an encoding tells are multiples of this.
+# The times of an encoding are multiples of this.
 STEP_NS = {'evt3': 1000, 'libcaer': 1000, 'libcaer_cmp': 1000, 'mono': 1}
 
 
