@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from command_line import invoke
+from fake_clips import needs_face
 
 from microexpr_ros.cli.bench import simulate
 from microexpr_ros.synthesis.dataset import generate
@@ -20,6 +21,8 @@ def small(monkeypatch):
         counts = np.zeros((100, 2, 1, 1), np.uint8)
 
     monkeypatch.setattr(generate, 'make_clip', lambda *_: Made)
+    # Measured for real in the slow test below.
+    monkeypatch.setattr(simulate, '_mixed_seconds', lambda: (1.5, 0.05))
 
 
 @pytest.mark.usefixtures('small')
@@ -37,6 +40,8 @@ def test_every_sensor_is_measured_with_and_without_noise():
     assert wanted <= found
     assert all(row['mpix_per_s'] > 0 for row in report['rows'])
     assert report['clip_seconds_per_core'] is None or report['clip_seconds_per_core'] >= 0
+    mixed = report['basis_seconds'], report['mixed_clip_seconds_per_core']
+    assert mixed == (1.5, 0.05)
     assert report['machine']['cores'] >= 1
 
 
@@ -52,3 +57,11 @@ def test_the_published_model_makes_as_many_events_as_ours():
         )
         assert ours > 1000
         assert ours == pytest.approx(theirs, rel=0.06)
+
+
+@needs_face
+@pytest.mark.slow
+def test_a_mixed_clip_takes_a_fraction_of_a_rendered_one():
+    basis_s, mixed_s = simulate._mixed_seconds()
+    assert basis_s < 10
+    assert mixed_s < 0.2 * simulate._clip_seconds()

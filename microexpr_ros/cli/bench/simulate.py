@@ -20,9 +20,11 @@ from microexpr_ros.cli import output
 from microexpr_ros.cli.bench.machine import read_machine
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.output import JsonOption
-from microexpr_ros.events.grid import SLICE_NS
+from microexpr_ros.events.grid import GRID, SLICE_NS
+from microexpr_ros.synthesis.appearance import count_events, measure_basis
 from microexpr_ros.synthesis.dataset import generate
 from microexpr_ros.synthesis.dataset.recipe import Recipe
+from microexpr_ros.synthesis.dataset.take import sample_take
 from microexpr_ros.synthesis.sensors import event_sensor
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS, SensorParameters
 from microexpr_ros.synthesis.sensors.frame_camera import encode
@@ -82,11 +84,14 @@ def simulate(
                 rows += _measure(name, parameters, noise, rounds)
     with output.spinner('clips'):
         clip_seconds = _clip_seconds()
+        basis_seconds, mixed_seconds = _mixed_seconds()
     if as_json:
         output.print_json(
             {
                 'rows': [asdict(row) for row in rows],
                 'clip_seconds_per_core': clip_seconds,
+                'basis_seconds': basis_seconds,
+                'mixed_clip_seconds_per_core': mixed_seconds,
                 'machine': read_machine(),
             }
         )
@@ -95,7 +100,9 @@ def simulate(
     output.print_text(
         'clips: not measured, their face model (anny) is not installed'
         if clip_seconds is None
-        else f'one second of a clip, events and frames: {clip_seconds:.2f} s of one core'
+        else f'one second of a clip, events and frames: {clip_seconds:.2f} s of one core; mixed '
+        f'from a measured scene, events alone: {mixed_seconds:.3f} s, and {basis_seconds:.1f} s '
+        'once per scene'
     )
 
 
@@ -237,3 +244,35 @@ def _clip_seconds() -> float | None:
     begin = time.process_time()
     slices = sum(len(generate.make_clip(Recipe(), number).counts) for number in range(_CLIPS))
     return round((time.process_time() - begin) / (slices * SLICE_NS * 1e-9), 3)
+
+
+def _mixed_seconds() -> tuple[float | None, float | None]:
+    """Return the processor time of a scene's basis, and that of a second of clips mixed from it.
+
+    The scenes are those of other clips, with their own motion; None without a face model.
+    """
+    if find_spec('anny') is None:
+        return None, None
+    takes = [sample_take(Recipe(), number) for number in range(_CLIPS)]
+    bases, bases_s = [], []
+    for take in takes:
+        begin = time.process_time()
+        bases.append(measure_basis(take.scene))
+        bases_s.append(time.process_time() - begin)
+    clips_s: list[float] = []
+    slices = 0
+    for _ in range(2):
+        # The first round compiles and does not count.
+        clips_s, slices = [], 0
+        for take, basis in zip(takes, bases, strict=True):
+            rows, columns = (np.arange(size) * GRID // size for size in basis.rest.shape)
+            cells = (rows[:, None] * GRID + columns).astype(np.int32)
+            sensor, light = take.sensor.parameters, take.scene.light
+            begin = time.process_time()
+            counts = count_events(basis, take.motion, light, sensor, cells, GRID, take.rng)
+            clips_s.append(time.process_time() - begin)
+            slices += len(counts)
+    return (
+        round(statistics.median(bases_s), 3),
+        round(sum(clips_s) / (slices * SLICE_NS * 1e-9), 4),
+    )
