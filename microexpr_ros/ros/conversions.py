@@ -114,26 +114,26 @@ def _with_cv_bridge(message: Image) -> NDArray[np.uint8]:
 
 def aligned_to_message(aligned: AlignedSlice, frame_id: str, lost_packets: int) -> AlignedEvents:
     """Return an aligned slice as a message."""
-    window = aligned.slice
-    _, height, width = window.counts.shape
+    slice_ = aligned.slice
+    _, height, width = slice_.counts.shape
     message = AlignedEvents(
-        duration=to_duration(window.duration_ns),
+        duration=to_duration(slice_.duration_ns),
         face_id='' if aligned.face < 0 else f'face_{aligned.face}',
         height=height,
         width=width,
-        events=window.events,
+        events=slice_.events,
         lost_packets=lost_packets,
         sync_source=int(aligned.source),
         sync_error_ms=aligned.sync_error_ns / 1e6,
         newest_arrival=to_time(aligned.newest_arrival_ns),
     )
-    message.header.stamp = to_time(window.end_ns)
+    message.header.stamp = to_time(slice_.end_ns)
     message.header.frame_id = frame_id
-    message.counts.frombytes(window.counts)
-    if window.region is not None:
-        message.roi = _region_to_message(window.region)
-    if window.frame is not None:
-        message.image = [pixels_to_image(window.frame, window.frame_stamp_ns, frame_id)]
+    message.counts.frombytes(slice_.counts)
+    if slice_.region is not None:
+        message.roi = _region_to_message(slice_.region)
+    if slice_.frame is not None:
+        message.image = [pixels_to_image(slice_.frame, slice_.frame_stamp_ns, frame_id)]
     return message
 
 
