@@ -1,1 +1,29 @@
 """One clock, slices of fixed length, and where the face is."""
+
+from microexpr_ros.alignment.clock import ClockEstimate, SensorClock
+from microexpr_ros.alignment.face_region import FaceRegionTracker, TrackerOptions
+from microexpr_ros.alignment.frames import FrameQueue, crop
+from microexpr_ros.alignment.slices import Cut, Slice, SliceCutter, blank_slice
+from microexpr_ros.alignment.synchronizer import (
+    AlignedSlice,
+    Synchronizer,
+    SynchronizerOptions,
+    SyncSource,
+)
+
+__all__ = [
+    'AlignedSlice',
+    'ClockEstimate',
+    'Cut',
+    'FaceRegionTracker',
+    'FrameQueue',
+    'SensorClock',
+    'Slice',
+    'SliceCutter',
+    'SyncSource',
+    'Synchronizer',
+    'SynchronizerOptions',
+    'TrackerOptions',
+    'blank_slice',
+    'crop',
+]

@@ -90,8 +90,8 @@ class FaceRegionTracker:
         self._window_s += duration_s
         if self._window_s < 0.05:
             return self.region
-        # A cell is active when it says more than noise would: most cells see none of the head,
-        # so the lower four fifths of them measure the noise.
+        # A cell is active when it has more events than noise makes. Most cells see none of the
+        # head, so the lower four fifths of them measure the noise.
         noise = float(np.sort(self._window, axis=None)[: self._window.size * 4 // 5].mean())
         active = self._window > max(2.0, 1 + noise + 4 * np.sqrt(noise))
         if active.sum() >= self._options.min_cells:
@@ -144,8 +144,8 @@ class FaceRegionTracker:
         weight = np.where(label == largest, self._activity, 0.0)
         per_row = weight.sum(axis=1)
         crown = int(np.argmax(np.cumsum(per_row) > 0.02 * per_row.sum()))
-        # The head's height bounds the rows in which its width is measured, and the other way
-        # round: start from all rows and let the two settle.
+        # The head's height bounds the rows in which its width is measured, and its width gives
+        # the height: start from all rows and iterate.
         rows = weight.shape[0] - crown
         for _ in range(4):
             per_column = weight[crown : crown + max(round(rows), 3)].sum(axis=0)
