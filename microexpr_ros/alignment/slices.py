@@ -17,7 +17,12 @@ MAX_GAP_NS: Final = 10_000_000_000
 """A longer silence is not filled with empty slices: the cutter starts anew after it."""
 
 MAX_BACK_NS: Final = 200_000_000
-"""A longer step back in time is another stream (a bag that begins again), not a late packet."""
+"""A longer step back in sensor time is another stream (a camera or a bag that begins again), not a
+late packet."""
+
+STEP_GROWTH: Final = 1.25
+"""Stamps of successive slices are at most this factor further apart than those before them, or
+over MAX_GAP_NS where the host's clock was set; a longer step shows that slices are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class Slice:
     """The events of the face region in one step of time, and the frame that became current.
 
     Attributes:
-        end_ns: end of the slice, which it does not include; ROS time of the sensor.
+        end_ns: end of the slice, which it does not include; ROS time.
         duration_ns: length of the slice.
         region: face region in sensor pixels, None if no face region is known.
         counts: uint8 [2, height, width], events per cell, OFF then ON, saturating.
@@ -33,6 +38,8 @@ class Slice:
         frame: uint8 [height, width] grey or [height, width, 3] RGB, the region of the frame that
             became current in this slice, None if none did.
         frame_stamp_ns: ROS time of the frame's exposure; 0 without a frame.
+        sensor_end_ns: end of the slice on the sensor's clock, or on any clock that advances by
+            one duration per slice; None if `end_ns` does so.
     """
 
     end_ns: int
@@ -42,6 +49,12 @@ class Slice:
     events: int
     frame: NDArray[np.uint8] | None = None
     frame_stamp_ns: int = 0
+    sensor_end_ns: int | None = None
+
+    @property
+    def clock_end_ns(self) -> int:
+        """End of the slice on the clock that slices are counted by."""
+        return self.end_ns if self.sensor_end_ns is None else self.sensor_end_ns
 
     @property
     def pixels_per_cell(self) -> float:
@@ -58,21 +71,62 @@ def blank_slice(grid: int, duration_ns: int = SLICE_NS) -> Slice:
     return Slice(duration_ns, duration_ns, Region(0, 0, grid, grid), counts, 0)
 
 
-def follows(slice_: Slice, end_ns: int) -> bool:
-    """Tell whether a slice begins where another ended.
+def follows(slice_: Slice, clock_end_ns: int) -> bool:
+    """Return whether a slice begins where another ended, however the stamps behave.
 
-    The mapping to ROS time drifts by microseconds per slice, so half a slice is allowed.
+    Args:
+        slice_: the slice that came.
+        clock_end_ns: `Slice.clock_end_ns` of the one before it.
     """
-    return abs(slice_.end_ns - slice_.duration_ns - end_ns) < slice_.duration_ns // 2
+    return slice_.clock_end_ns - slice_.duration_ns == clock_end_ns
 
 
-def missed_slices(slice_: Slice, end_ns: int) -> int:
-    """Return how many slices are missing between one that ended and the next that came.
+class SliceCounter:
+    """Find out from stamps alone which slices are missing.
 
-    None are where time went back or far ahead: slicing has started anew there.
+    Messages carry no sensor time. At any rate of replay, stamps of successive slices are a step
+    apart that grows by at most STEP_GROWTH; a step of several times that is a gap. The step is
+    learned from the stamps, so it may be ten times the length of a slice, or a tenth.
+
+    Example:
+        >>> counter = SliceCounter()
+        >>> [counter.add(stamp) for stamp in (100, 120, 140, 200, 220, 100)]
+        [0, 0, 0, 2, 0, None]
+        >>> counter.index
+        8
+
+    Attributes:
+        index: number of the last slice. It grows by one per slice and per missing slice, and by
+            two where stamps went back, so that what came before is not followed on.
     """
-    gap_ns = slice_.end_ns - slice_.duration_ns - end_ns
-    return round(gap_ns / slice_.duration_ns) if 0 < gap_ns < MAX_GAP_NS else 0
+
+    def __init__(self) -> None:
+        self.index = 0
+        self._stamp_ns: int | None = None
+        self._step_ns: float | None = None
+
+    def add(self, stamp_ns: int) -> int | None:
+        """Take in the stamp of the next slice.
+
+        Returns:
+            How many slices are missing right before it; None where stamps went back, which
+            begins another stream.
+        """
+        previous_ns, self._stamp_ns = self._stamp_ns, stamp_ns
+        if previous_ns is None:
+            return 0
+        step_ns = stamp_ns - previous_ns
+        if step_ns <= 0:
+            self.index += 2
+            self._step_ns = None
+            return None
+        missing = 0
+        if step_ns <= MAX_GAP_NS:
+            if self._step_ns is not None:
+                missing = max(round(step_ns / self._step_ns) - 1, 0)
+            self._step_ns = step_ns / (1 + missing)
+        self.index += 1 + missing
+        return missing
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,8 @@ class ActionUnitState:
         activity: recent rates of events.
         active: bool [18], which units were active.
         age_ns: how long the state has followed the face.
-        end_ns: end of the last slice, None before the first.
+        end_ns: end of the last slice on the clock that slices are counted by, None before the
+            first.
     """
 
     network: tuple[NDArray[np.float32], ...]
@@ -219,7 +220,7 @@ class ActionUnitClassifier:
         status = self._status(activity, age_ns)
         estimate = decide_presence(slice_.end_ns, status, sides[0], self.presence, state.active)
         return estimate, ActionUnitState(
-            tuple(network), activity, estimate.active, age_ns, slice_.end_ns
+            tuple(network), activity, estimate.active, age_ns, slice_.clock_end_ns
         )
 
     def warm_up(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
-from microexpr_ros.alignment.slices import missed_slices
+from microexpr_ros.alignment.slices import SliceCounter
 from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.msg import AlignedEvents
 from microexpr_ros.ros.conversions import message_to_aligned
@@ -25,7 +26,7 @@ class SliceInput:
     def __init__(self) -> None:
         self.face = ''
         self.done = Rate()
-        self._end_ns: int | None = None
+        self._counter = SliceCounter()
         self._missed = self._diagnosed = 0
         self._latency = Latency()
 
@@ -37,11 +38,14 @@ class SliceInput:
         """
         aligned = message_to_aligned(message)
         is_new_face = message.face_id != self.face
-        if self._end_ns is not None and not is_new_face:
-            self._missed += missed_slices(aligned.slice, self._end_ns)
-        self._end_ns = aligned.slice.end_ns
+        missing = self._counter.add(aligned.slice.end_ns)
+        if missing and not is_new_face:
+            self._missed += missing
         self.face = message.face_id
-        return aligned, is_new_face
+        # The message has no sensor time: a count of slices does as well.
+        counted_ns = self._counter.index * aligned.slice.duration_ns
+        counted = replace(aligned.slice, sensor_end_ns=counted_ns)
+        return replace(aligned, slice=counted), is_new_face
 
     def latency_ns(self, aligned: AlignedSlice) -> int:
         """Return and count how long ago the slice's newest packet was published.

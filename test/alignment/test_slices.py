@@ -1,9 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microexpr_ros.alignment.slices import MAX_BACK_NS, MAX_GAP_NS, SliceCutter
+from microexpr_ros.alignment.slices import (
+    MAX_BACK_NS,
+    MAX_GAP_NS,
+    SliceCounter,
+    SliceCutter,
+    blank_slice,
+    follows,
+)
 from microexpr_ros.events.events import Events
 
 
@@ -82,3 +91,48 @@ def test_every_event_lands_in_its_slice_and_no_slice_is_left_out(times, duration
     assert ends == list(range(ends[0], ends[-1] + 1, duration)) if ends else True
     assert all(end % duration == 0 for end in ends)
     assert cutter.late == cutter.restarts == 0
+
+
+def stamped(stamps):
+    counter = SliceCounter()
+    return [counter.add(int(stamp)) for stamp in stamps], counter
+
+
+@pytest.mark.parametrize('rate', [0.1, 0.5, 1.0, 2.0, 10.0])
+def test_slices_are_counted_at_any_rate_of_replay(rate):
+    stamps = 10**18 + np.arange(1, 201) * round(10_000_000 / rate)
+    missing, counter = stamped(stamps)
+    assert missing == [0] * 200
+    assert counter.index == 199
+    missing, _ = stamped(np.delete(stamps, [50, 90, 91, 92]))
+    assert missing == [0] * 50 + [1] + [0] * 38 + [3] + [0] * 106
+
+
+def test_a_clock_that_was_set_hides_no_slice():
+    stamps = np.arange(1, 101) * 10_000_000
+    stamps[40:] += 3_600_000_000_000
+    missing, counter = stamped(stamps)
+    assert missing == [0] * 100
+    assert counter.index == 99
+
+
+def test_stamps_that_go_back_begin_another_stream():
+    missing, counter = stamped([10, 20, 30, 10, 20])
+    assert missing == [0, 0, 0, None, 0]
+    assert counter.index == 5
+
+
+@given(st.lists(st.floats(0.1, 1.25), min_size=1, max_size=200), st.floats(1e6, 1e8))
+def test_steps_that_grow_by_a_quarter_hide_no_slice(factors, first_ns):
+    steps = np.maximum(first_ns * np.cumprod([1.0, *factors]), 10)
+    steps = np.minimum(np.floor(steps), MAX_GAP_NS).astype(np.int64)
+    missing, _ = stamped(np.cumsum(steps))
+    assert not any(missing)
+
+
+def test_follows_the_sensors_clock_and_not_the_stamps():
+    first = replace(blank_slice(8), end_ns=10**18, sensor_end_ns=20_000_000)
+    second = replace(first, end_ns=10**18 + 1, sensor_end_ns=30_000_000)
+    assert follows(second, first.clock_end_ns)
+    assert not follows(replace(second, sensor_end_ns=40_000_000), first.clock_end_ns)
+    assert blank_slice(8).clock_end_ns == blank_slice(8).end_ns

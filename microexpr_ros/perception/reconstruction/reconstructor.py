@@ -33,7 +33,8 @@ class ReconstructionState:
         since_frame: float32 [grid, grid], sum of the slices after the frame's.
         frame: uint8 [grid, grid], the last frame, None if none is known.
         frame_age: slices since the frame became current.
-        end_ns: end of the last slice, None before the first.
+        end_ns: end of the last slice on the clock that slices are counted by, None before the
+            first.
     """
 
     recent: tuple[NDArray[np.float32], ...]
@@ -182,7 +183,7 @@ class Reconstructor:
             since_frame=np.zeros_like(signed) if new else state.since_frame + signed,
             frame=state.frame if slice_.frame is None else grey(slice_.frame, c.grid),
             frame_age=0 if new else state.frame_age + 1,
-            end_ns=slice_.end_ns,
+            end_ns=slice_.clock_end_ns,
         )
 
     def warm_up(self) -> None:
