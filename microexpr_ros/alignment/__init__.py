@@ -1,9 +1,9 @@
 """One clock, slices of fixed length, and where the face is."""
 
-from microexpr_ros.alignment.clock import ClockEstimate, SensorClock
+from microexpr_ros.alignment.clock import ClockEstimate, SensorClock, StampFault, StampLine
 from microexpr_ros.alignment.face_region import FaceRegionTracker, TrackerOptions
 from microexpr_ros.alignment.frames import FrameQueue, crop
-from microexpr_ros.alignment.slices import Cut, Slice, SliceCutter, blank_slice
+from microexpr_ros.alignment.slices import Cut, Slice, SliceCounter, SliceCutter, blank_slice
 from microexpr_ros.alignment.synchronizer import (
     AlignedSlice,
     Synchronizer,
@@ -19,7 +19,10 @@ __all__ = [
     'FrameQueue',
     'SensorClock',
     'Slice',
+    'SliceCounter',
     'SliceCutter',
+    'StampFault',
+    'StampLine',
     'SyncSource',
     'Synchronizer',
     'SynchronizerOptions',

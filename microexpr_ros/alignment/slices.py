@@ -159,12 +159,20 @@ class SliceCutter:
             raise ValueError(f'a slice needs a length over 0 ns, not {duration_ns}')
         self._duration_ns = duration_ns
         self._end_ns: int | None = None
+        self._newest_ns = 0
         self.late = 0
         self.restarts = 0
 
     def reset(self) -> None:
         """Forget the slice that is open; the next event opens a new one."""
         self._end_ns = None
+
+    def is_another_stream(self, first_ns: int) -> bool:
+        """Return whether events from a moment on do not continue those before them."""
+        if self._end_ns is None:
+            return False
+        # Compared with the data that came: slices that silence has ended may be ahead of it.
+        return first_ns - self._end_ns > MAX_GAP_NS or self._newest_ns - first_ns > MAX_BACK_NS
 
     def push(self, events: Events) -> Iterator[Cut]:
         """Cut the next events of the stream.
@@ -183,13 +191,14 @@ class SliceCutter:
         """
         if not len(events):
             return
-        first = int(events.t[0])
+        first, newest = int(events.t[0]), int(events.t[-1])
+        if self.is_another_stream(first):
+            self.restarts += 1
+            self.reset()
+        self._newest_ns = newest if self._end_ns is None else max(self._newest_ns, newest)
         if self._end_ns is not None:
             start = self._end_ns - self._duration_ns
-            if first - self._end_ns > MAX_GAP_NS or start - first > MAX_BACK_NS:
-                self.restarts += 1
-                self.reset()
-            elif first < start:
+            if first < start:
                 late = int(np.searchsorted(events.t, start))
                 self.late += late
                 events = events[late:]
@@ -220,6 +229,12 @@ class SliceCutter:
             return
         while self._end_ns is not None and self._end_ns <= sensor_ns:
             yield self._close(Events.empty())
+
+    def flush(self) -> Iterator[Cut]:
+        """End the open slice, if there is one: its stream has ended."""
+        if self._end_ns is not None:
+            yield self._close(Events.empty())
+            self.reset()
 
     def _close(self, events: Events) -> Cut:
         ended_ns = self._end_ns

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.alignment.clock import SensorClock
+from microexpr_ros.alignment.clock import SensorClock, StampLine
 from microexpr_ros.alignment.face_region import FaceRegionTracker, TrackerOptions
 from microexpr_ros.alignment.frames import FrameQueue, crop
-from microexpr_ros.alignment.slices import Cut, Slice, SliceCutter
+from microexpr_ros.alignment.silence import Silence
+from microexpr_ros.alignment.slices import MAX_BACK_NS, Cut, Slice, SliceCutter
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Frame
 from microexpr_ros.events.grid import GRID, SLICE_NS, accumulate
 from microexpr_ros.events.region import Region
+
+_LATE_NS: Final = 400_000_000
+_WRAP_NS: Final = 2**24 * 1000
 
 
 class SyncSource(IntEnum):
@@ -38,7 +44,8 @@ class SynchronizerOptions:
         region: the fixed face region, None to follow the face.
         homography: row-major 3x3 from event pixels to frame pixels; empty if both cameras see
             the same field of view.
-        patience_ns: how long a silent slice stays open for packets that are still under way.
+        patience_ns: how long a silent slice stays open at least for packets that are still
+            under way.
         tracker: how the face is followed.
     """
 
@@ -65,7 +72,8 @@ class AlignedSlice:
         slice: events and frame of the face region.
         face: number of the face, counted up whenever one is found anew; -1 while there is none.
         source: what ties the clocks together.
-        sync_error_ns: one sigma of the mapping from sensor to ROS time.
+        sync_error_ns: one sigma of the mapping from sensor to ROS time; infinite if stamps say
+            nothing about time.
         newest_arrival_ns: arrival time of the packet with the slice's newest event, 0 if the
             slice has none; on the clock that the caller stamps arrivals with.
     """
@@ -80,6 +88,9 @@ class AlignedSlice:
 class Synchronizer:
     """Cut packets of events and frames into aligned slices.
 
+    Slices are cut on the sensor's clock alone. Stamps only give slices their ROS time; whatever
+    they do, the same events make the same slices.
+
     Args:
         height: sensor rows.
         width: sensor columns.
@@ -87,9 +98,6 @@ class Synchronizer:
 
     Raises:
         MicroexprError: the fixed region does not touch the sensor.
-
-    Attributes:
-        clock_jumps: times that a clock jumped and slicing started anew.
     """
 
     def __init__(
@@ -112,10 +120,12 @@ class Synchronizer:
         if options.homography:
             self._homography = np.array(options.homography).reshape(3, 3)
         self.clock = SensorClock()
+        self.line = StampLine()
+        self._silence = Silence(options.patience_ns)
+        self._last_packet: tuple[int, int] | None = None
         self.cutter = SliceCutter(options.slice_ns)
         self.frames = FrameQueue()
-        self.clock_jumps = 0
-        self._restarts = 0
+        self._jumps = 0
         self._tracker = FaceRegionTracker(height, width, options.tracker)
         self._activity = np.zeros((2, *self._tracker.shape), np.uint8)
         self._face = -1
@@ -123,8 +133,18 @@ class Synchronizer:
         self._has_frames = False
         self._open_slice()
 
+    @property
+    def clock_jumps(self) -> int:
+        """Times that the host's clock was set while packets came."""
+        return self._jumps + self.clock.jumps
+
     def push(
-        self, events: Events, first_sensor_ns: int, stamp_ns: int, arrival_ns: int = 0
+        self,
+        events: Events,
+        first_sensor_ns: int,
+        stamp_ns: int,
+        arrival_ns: int = 0,
+        now_ns: int | None = None,
     ) -> Iterator[AlignedSlice]:
         """Take in the events of one packet.
 
@@ -133,13 +153,23 @@ class Synchronizer:
             first_sensor_ns: sensor time of the packet's first data.
             stamp_ns: ROS time at which that data arrived at the host.
             arrival_ns: when the packet was published, for latencies only.
+            now_ns: when the packet was received, on the clock of `advance`; its stamp if it is
+                not known.
 
         Yields:
             The slices that ended, in order; consume them all before the next call.
         """
-        if self.clock.update(first_sensor_ns, stamp_ns):
-            self.clock_jumps += 1
-            self._restart()
+        now_ns = stamp_ns if now_ns is None else now_ns
+        if not len(events):
+            self._silence.hear_nothing(now_ns)
+            return
+        if self.cutter.is_another_stream(int(events.t[0])):
+            yield from self.flush()
+            self.cutter.restarts += 1
+            self._restart(first_sensor_ns, stamp_ns)
+        self._last_packet = first_sensor_ns, stamp_ns
+        self.clock.update(first_sensor_ns, stamp_ns)
+        self._silence.hear(first_sensor_ns, int(events.t[-1]), now_ns)
         yield from self._collect(self.cutter.push(events), arrival_ns)
 
     def push_frame(self, frame: Frame) -> None:
@@ -151,23 +181,36 @@ class Synchronizer:
         """End the slices that nothing can arrive for any more.
 
         Args:
-            now_ns: present ROS time.
+            now_ns: the present, on any clock of this machine.
 
         Yields:
             The slices that ended, in order.
         """
-        clock = self.clock.estimate
-        if clock is not None:
-            sensor_ns = now_ns - clock.offset_ns - self._options.patience_ns
-            yield from self._collect(self.cutter.advance(sensor_ns), 0)
+        passed_ns = self._silence.passed_ns(now_ns)
+        if passed_ns is not None:
+            yield from self._collect(self.cutter.advance(passed_ns), 0)
 
-    def _restart(self) -> None:
-        self.cutter.reset()
-        self._forget()
+    def flush(self) -> Iterator[AlignedSlice]:
+        """End the slice that is open, as the stream has ended."""
+        yield from self._collect(self.cutter.flush(), self._newest_arrival_ns)
 
-    def _forget(self) -> None:
+    def _restart(self, sensor_ns: int, stamp_ns: int) -> None:
+        """Begin anew with a stream that does not continue the one before."""
+        assert self._last_packet is not None
+        stepped_ns = stamp_ns - self._last_packet[1]
+        expected_ns = self.clock.rate * (sensor_ns - self._last_packet[0])
+        # Sensor time of a recording that was joined in its midst may lack some wraps.
+        unlike_ns = math.remainder(stepped_ns - expected_ns, self.clock.rate * _WRAP_NS)
+        self.line.restart(
+            is_played_again=stepped_ns < -MAX_BACK_NS
+            and abs(unlike_ns) < _LATE_NS + 1e-3 * abs(expected_ns)
+        )
+        self._jumps += self.clock.jumps
+        self.clock = SensorClock()
+        self._silence.restart()
         self.frames.clear()
         self._tracker.reset()
+        self._region = None
         self._open_slice()
 
     def _open_slice(self) -> None:
@@ -182,9 +225,6 @@ class Synchronizer:
 
     def _collect(self, cuts: Iterable[Cut], arrival_ns: int) -> Iterator[AlignedSlice]:
         for cut in cuts:
-            if self.cutter.restarts != self._restarts:
-                self._restarts = self.cutter.restarts
-                self._forget()
             if len(cut.events):
                 self._newest_arrival_ns = arrival_ns
                 if self._options.region is None:
@@ -196,10 +236,9 @@ class Synchronizer:
 
     def _finish(self, ended_ns: int) -> AlignedSlice:
         options = self._options
-        clock = self.clock.estimate
-        assert clock is not None
-        end_ns = ended_ns + clock.offset_ns
-        frame = self.frames.take(end_ns)
+        end_ns = self.line.stamp(ended_ns, options.slice_ns, self.clock)
+        usable = self.clock.usable
+        frame = self.frames.take(self.clock.to_ros(ended_ns) if usable else end_ns)
         pixels = None
         if frame is not None and self._region is not None:
             pixels = crop(
@@ -218,10 +257,13 @@ class Synchronizer:
                 self._events,
                 pixels,
                 0 if pixels is None or frame is None else frame.t,
+                ended_ns,
             ),
             face=self._face if self._region is not None else -1,
             source=SyncSource.SOFTWARE if self._has_frames else SyncSource.NONE,
-            sync_error_ns=clock.jitter_ns,
+            sync_error_ns=math.hypot(self.clock.sigma_ns, self.line.behind_ns)
+            if usable
+            else math.inf,
             newest_arrival_ns=self._newest_arrival_ns,
         )
         if options.region is None:

@@ -1,6 +1,11 @@
+from itertools import groupby
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from microexpr_ros.alignment.slices import follows
 from microexpr_ros.alignment.synchronizer import Synchronizer, SynchronizerOptions, SyncSource
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Frame
@@ -65,12 +70,17 @@ def test_time_that_passes_ends_silent_slices():
     assert aligned.slice.end_ns == OFFSET + 10 * MS
 
 
-def test_a_clock_jump_starts_anew():
+def test_a_clock_jump_cuts_no_slice_short():
     synchronizer = Synchronizer(480, 640, FIXED)
     push(synchronizer, 3)
     later = list(synchronizer.push(one(5000), 5000 * MS, OFFSET + 90_000 * MS))
-    assert later == []
+    assert [aligned.slice.sensor_end_ns for aligned in later] == list(
+        range(10 * MS, 5001 * MS, 10 * MS)
+    )
+    assert sum(aligned.slice.events for aligned in later) == 1
+    assert later[-1].slice.end_ns == OFFSET + 90_000 * MS
     assert synchronizer.clock_jumps == 1
+    assert synchronizer.cutter.restarts == 0
 
 
 def test_without_a_face_slices_are_cut_all_the_same():
@@ -100,7 +110,8 @@ def test_a_stream_that_begins_again_is_cut_again():
         for t_ms in range(0, 2000, 5):
             slices += push(synchronizer, t_ms)
         rounds.append(len(slices))
-    assert rounds == [199, 199, 199]
+    # A round begins with the last slice of the one before it.
+    assert rounds == [199, 200, 200]
     assert synchronizer.cutter.late == 0
     assert synchronizer.cutter.restarts == 2
 
@@ -111,3 +122,225 @@ def test_a_restart_mixes_no_slices():
     push(synchronizer, 70_003)
     (aligned,) = push(synchronizer, 70_012)
     assert aligned.slice.events == 1
+
+
+def packet(index, count=100):
+    """Return the events of 10 ms."""
+    t = np.linspace(index * 10 * MS, index * 10 * MS + 9 * MS, count).astype(np.int64)
+    cells = np.full(count, 25, np.uint16)
+    return Events(t, cells, cells, np.ones(count, np.uint8))
+
+
+def flow(stamp, count=500):
+    """Return the slices of regular packets whose stamps a function of sensor time gives."""
+    synchronizer, out = Synchronizer(480, 640, FIXED), []
+    for index in range(count):
+        events = packet(index)
+        first_ns = int(events.t[0])
+        out += synchronizer.push(events, first_ns, stamp(first_ns), now_ns=first_ns)
+    return out, synchronizer
+
+
+@pytest.mark.parametrize(
+    'stamp',
+    [
+        *(lambda t, rate=rate: OFFSET + int(t / rate) for rate in (0.1, 0.5, 0.8, 2.0, 3.0, 10.0)),
+        lambda t: 0,
+        lambda t: OFFSET,
+        lambda t: OFFSET - t,
+        lambda t: OFFSET + t * 7919 % (3600 * 10**9),
+        lambda t: OFFSET + t // (300 * MS) * 300 * MS,
+    ],
+)
+def test_slices_do_not_depend_on_stamps(stamp):
+    wanted, _ = flow(lambda t: OFFSET + t)
+    slices, synchronizer = flow(stamp)
+    assert len(slices) == len(wanted) == 499
+    previous = None
+    for mine, other in zip(slices, wanted, strict=True):
+        np.testing.assert_array_equal(mine.slice.counts, other.slice.counts)
+        assert mine.slice.sensor_end_ns == other.slice.sensor_end_ns
+        assert mine.face == other.face == 0
+        assert previous is None or follows(mine.slice, previous)
+        previous = mine.slice.clock_end_ns
+    stamps = [aligned.slice.end_ns for aligned in slices]
+    assert (np.diff(stamps) > 0).all()
+    assert (synchronizer.cutter.restarts, synchronizer.cutter.late) == (0, 0)
+
+
+@pytest.mark.parametrize('ahead_ns', [-3000 * MS, 0, 100 * MS, 3000 * MS])
+@pytest.mark.parametrize('pause', [6, 15, 30])
+@pytest.mark.parametrize('is_late', [False, True])
+def test_pauses_lose_nothing_whichever_clock_is_behind(ahead_ns, pause, is_late):
+    """Packets come each 10 ms, with pauses after which they come all at once or not at all."""
+    synchronizer, out, sent = Synchronizer(480, 640, FIXED), [], 0
+
+    def send(index):
+        nonlocal sent, out
+        sent += 100
+        out += synchronizer.push(packet(index), index * 10 * MS, OFFSET + index * 10 * MS)
+
+    index = 0
+    while index < 500:
+        if index and index % 50 == 0:
+            for passed in range(2, pause):
+                now_ns = OFFSET + (index + passed) * 10 * MS + ahead_ns
+                out += synchronizer.advance(now_ns)
+            for missed in range(pause if is_late else 0):
+                send(index + missed)
+            index += pause
+        send(index)
+        index += 1
+    out += synchronizer.push(one(index * 10), index * 10 * MS, OFFSET + index * 10 * MS)
+    assert len(out) == index
+    assert sum(aligned.slice.events for aligned in out) == sent
+    assert (np.diff([aligned.slice.end_ns for aligned in out]) > 0).all()
+    assert (synchronizer.cutter.restarts, synchronizer.cutter.late) == (0, 0)
+
+
+def test_a_camera_that_starts_again_is_another_face_at_a_later_time():
+    synchronizer, out = Synchronizer(480, 640, FIXED), []
+    for part in range(3):
+        for index in range(100):
+            stamp_ns = OFFSET + part * 5000 * MS + index * 10 * MS
+            out += synchronizer.push(packet(index), index * 10 * MS, stamp_ns)
+    stamps = np.array([aligned.slice.end_ns for aligned in out])
+    assert (np.diff(stamps) > 0).all()
+    assert [aligned.face for aligned in out] == [0] * 100 + [1] * 100 + [2] * 99
+    assert stamps[100] == OFFSET + 5010 * MS
+    assert synchronizer.cutter.restarts == 2
+    assert synchronizer.clock_jumps == 0
+
+
+def test_a_recording_that_is_played_again_has_its_own_stamps_again():
+    synchronizer, out = Synchronizer(480, 640, FIXED), []
+    for _ in range(2):
+        for index in range(100):
+            out += synchronizer.push(packet(index), index * 10 * MS, OFFSET + index * 10 * MS)
+    stamps = [aligned.slice.end_ns for aligned in out]
+    assert stamps[:99] == stamps[100:]
+
+
+def test_the_error_is_unknown_where_stamps_say_nothing():
+    slices, _ = flow(lambda t: 0)
+    assert slices[-1].sync_error_ns == np.inf
+    slices, _ = flow(lambda t: OFFSET + t)
+    assert slices[-1].sync_error_ns == 0
+
+
+events_of_life = st.lists(
+    st.one_of(
+        st.tuples(st.just('send'), st.integers(1, 40), st.sampled_from([1, 2, 7, 10, 33])),
+        st.tuples(st.just('burst'), st.integers(1, 40), st.sampled_from([1, 2, 7])),
+        st.tuples(st.just('set host'), st.integers(-7200_000, 7200_000), st.just(0)),
+        st.tuples(st.just('rate'), st.integers(1, 100), st.just(0)),
+        st.tuples(st.just('stamps'), st.sampled_from(['right', 'zero', 'still']), st.just(0)),
+        st.tuples(st.just('restart'), st.integers(0, 5000), st.just(0)),
+        st.tuples(st.just('wrap'), st.just(16_777), st.just(0)),
+        st.tuples(st.just('silence'), st.integers(1, 5000), st.just(0)),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+class Life:
+    """A camera, a host and a transport to which anything may happen; times in ms."""
+
+    def __init__(self, random, local_ahead_ms):
+        self.random = random
+        self.synchronizer = Synchronizer(480, 640, FIXED)
+        self.sensor, self.host, self.local = 1000.0, OFFSET / MS, OFFSET / MS + local_ahead_ms
+        self.rate, self.stamps = 1.0, 'right'
+        self.sent = self.restarts = 0
+        self.newest = -1
+        self.out = []
+        self.first_of_stream = {0}
+
+    def send(self, count, period, held_back=False):
+        packets = []
+        for _ in range(count):
+            step = 0.5 if held_back and self.sensor > 1000.0 else period
+            ms = np.sort(self.random.integers(0, 900, 5)) / 1000 * period
+            packets.append(((self.sensor + ms) * MS).astype(np.int64))
+            self.sensor += period
+            self.host += period * self.rate
+            self.local += step * self.rate
+        for t in packets:
+            stamp = self.host * MS if held_back else (self.host + self.random.exponential(1)) * MS
+            given = {'right': stamp, 'zero': 0, 'still': OFFSET}[self.stamps]
+            zeros = np.full(5, 25, np.uint16)
+            events = Events(t, zeros, zeros, np.ones(5, np.uint8))
+            self.sent += 5
+            self.out += self.synchronizer.push(
+                events, int(t[0]), max(int(given), 0), now_ns=int(self.local * MS)
+            )
+
+    def silent(self, duration):
+        for _ in range(min(duration // 10, 60)):
+            self.local += duration / min(duration // 10, 60)
+            self.out += self.synchronizer.advance(int(self.local * MS))
+        # After a gap of 10 s slicing would start anew.
+        self.sensor += min(duration / self.rate, 9000)
+        self.host += duration
+        self.send(1, 10)
+
+    def live(self, happening, amount, period):
+        if happening == 'send':
+            self.send(amount, period)
+        elif happening == 'burst':
+            self.send(min(amount, 300 // period), period, held_back=True)
+        elif happening == 'set host':
+            self.host = max(self.host + amount, 1)
+        elif happening == 'rate':
+            self.rate = amount / 10
+        elif happening == 'stamps':
+            self.stamps = amount
+        elif happening == 'silence':
+            self.silent(amount)
+        else:
+            self.send(40, 10)
+            back = self.sensor if happening == 'restart' else amount
+            if self.sensor - back < 0 and happening == 'wrap':
+                return
+            self.sensor -= back
+            self.host += amount if happening == 'restart' else 0
+            self.restarts += 1
+            self.send(5, 10)
+
+
+def check_life(happenings, seed, local_ahead_ms):
+    life = Life(np.random.default_rng(seed), local_ahead_ms)
+    life.send(20, 10)
+    for happening in happenings:
+        life.live(*happening)
+    life.out += life.synchronizer.flush()
+    cutter = life.synchronizer.cutter
+    assert cutter.restarts == life.restarts
+    inside = sum(aligned.slice.events for aligned in life.out)
+    assert inside + cutter.late == life.sent
+    if not any(kind == 'silence' for kind, *_ in happenings):
+        assert cutter.late == 0
+    streams = [list(group) for _, group in groupby(life.out, key=lambda aligned: aligned.face)]
+    assert len(streams) <= life.restarts + 1
+    for stream in streams:
+        ends = [aligned.slice.sensor_end_ns for aligned in stream]
+        assert ends == list(range(ends[0], ends[-1] + 1, 10 * MS))
+    stamps = np.array([aligned.slice.end_ns for aligned in life.out])
+    assert (np.diff(stamps) > 0).all()
+
+
+LIVES = (events_of_life, st.integers(0, 2**32 - 1), st.integers(-10_000, 10_000))
+
+
+@settings(max_examples=100, deadline=None)
+@given(*LIVES)
+def test_whatever_happens_every_event_is_in_one_slice(happenings, seed, local_ahead_ms):
+    check_life(happenings, seed, local_ahead_ms)
+
+
+@pytest.mark.slow
+@settings(max_examples=5000, deadline=None)
+@given(*LIVES)
+def test_whatever_happens_in_thousands_of_lives(happenings, seed, local_ahead_ms):
+    check_life(happenings, seed, local_ahead_ms)

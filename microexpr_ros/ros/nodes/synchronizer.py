@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from event_camera_msgs.msg import EventPacket
@@ -11,6 +12,7 @@ from microexpr_ros.alignment.synchronizer import AlignedSlice, Synchronizer, Syn
 from microexpr_ros.bags.event_packet import SequenceGaps
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs import Decoder, decoder, warm_up
+from microexpr_ros.events.codecs.codec import first_time_ns
 from microexpr_ros.events.events import Frame
 from microexpr_ros.events.region import Region
 from microexpr_ros.msg import AlignedEvents
@@ -22,6 +24,9 @@ from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
 
 DEFAULTS = SynchronizerOptions()
+
+OVERTAKEN = 10
+"""A packet whose number is at most this much smaller was overtaken on its way."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class SynchronizerParameters(NodeParameters):
     )
     patience_ms: float = parameter(
         DEFAULTS.patience_ns / 1e6,
-        'how long to wait for late packets before a slice is published, in ms',
+        'shortest wait of a silent slice for late packets, in ms; in a steady flow it is 400',
         minimum=0.0,
         maximum=1000.0,
     )
@@ -79,7 +84,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._decoder: Decoder | None = None
         self._stream: tuple[str, int, int] | None = None
         self._frame_id = ''
-        self._gaps, self._lost, self._told = SequenceGaps(), 0, 0
+        self._gaps, self._lost, self._told, self._seq = SequenceGaps(), 0, 0, 0
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
         self.subscribe(
             (EventPacket, topics.EVENTS, self._on_packet, qos.EVENTS),
@@ -91,8 +96,14 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
     def _on_silence(self) -> None:
         # The packets carry the time; only while none arrive, the node's clock is used.
         if self._synchronizer is not None:
-            for aligned in self._synchronizer.advance(self.get_clock().now().nanoseconds):
+            for aligned in self._synchronizer.advance(self._now_ns()):
                 self._publish(aligned)
+
+    def _now_ns(self) -> int:
+        """Return the time by which silence is measured: it rests while a recording is paused."""
+        if self.get_clock().ros_time_is_active:
+            return self.get_clock().now().nanoseconds
+        return time.monotonic_ns()
 
     def _on_image(self, message: Image, _: int) -> None:
         if self._synchronizer is not None:
@@ -104,16 +115,21 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         stream = (message.encoding, message.height, message.width)
         if stream != self._stream:
             self._open(stream, message.header.frame_id)
+        elif message.seq < self._seq - OVERTAKEN:
+            # A driver or a recording that starts again; its time must not seem to wrap.
+            self._decoder = decoder(*stream)
+        self._seq = message.seq
         self._lost += self._gaps.add(message.seq)
         assert self._decoder is not None
         assert self._synchronizer is not None
         events, _ = self._decoder.decode(message.events, message.time_base)
         self._packets.add()
         self._events.add(len(events))
-        if len(events):
-            first_ns, stamp_ns = int(events.t[0]), to_ns(message.header.stamp)
-            for aligned in self._synchronizer.push(events, first_ns, stamp_ns, published_ns):
-                self._publish(aligned)
+        first_ns, stamp_ns = first_time_ns(events.t), to_ns(message.header.stamp)
+        for aligned in self._synchronizer.push(
+            events, first_ns, stamp_ns, published_ns, self._now_ns()
+        ):
+            self._publish(aligned)
 
     def _open(self, stream: tuple[str, int, int], frame_id: str) -> None:
         """Begin with a camera; another encoding or size is another camera."""
