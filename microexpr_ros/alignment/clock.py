@@ -221,6 +221,12 @@ class SensorClock:
         delay_ns = 0.0 if self._delay_ns == np.inf else self._delay_ns
         return self._origin[1] + round(self.rate * (sensor_ns - self._origin[0]) + delay_ns)
 
+    def to_sensor(self, ros_ns: int) -> int:
+        """Return the sensor time of a moment in ROS time; there must be a packet."""
+        assert self._origin is not None
+        delay_ns = 0.0 if self._delay_ns == np.inf else self._delay_ns
+        return self._origin[0] + round((ros_ns - self._origin[1] - delay_ns) / self.rate)
+
     @property
     def is_known(self) -> bool:
         """Whether there was a packet."""
@@ -299,12 +305,13 @@ class StampLine:
     While the clock is not usable, the stamps go on at the rate of the sensor.
 
     Attributes:
-        behind_ns: how far the last stamp was behind the clock; negative if ahead.
+        last_ns: the last stamp, None before the first.
+        behind_ns: how far it was behind the clock; negative if ahead.
     """
 
     def __init__(self) -> None:
         self.behind_ns = 0.0
-        self._last_ns: int | None = None
+        self.last_ns: int | None = None
         self._step_ns = np.inf
         self._leaps = False
 
@@ -318,7 +325,7 @@ class StampLine:
         self._step_ns = np.inf
         self._leaps = True
         if is_played_again:
-            self._last_ns = None
+            self.last_ns = None
 
     def stamp(self, sensor_ns: int, duration_ns: int, clock: SensorClock) -> int:
         """Return the stamp of the next slice.
@@ -328,25 +335,25 @@ class StampLine:
             duration_ns: length of the slice.
             clock: what maps it.
         """
-        if self._last_ns is None:
-            self._last_ns = clock.to_ros(sensor_ns)
-            return self._last_ns
+        if self.last_ns is None:
+            self.last_ns = clock.to_ros(sensor_ns)
+            return self.last_ns
         usable = clock.usable
         step_ns = duration_ns * (clock.rate if usable else 1.0)
         self.behind_ns = 0.0
         if usable:
-            self.behind_ns = clock.to_ros(sensor_ns) - self._last_ns - step_ns
+            self.behind_ns = clock.to_ros(sensor_ns) - self.last_ns - step_ns
         if self.behind_ns > (0 if self._leaps else MAX_GAP_NS):
             self._leaps = False
-            self._last_ns = clock.to_ros(sensor_ns)
+            self.last_ns = clock.to_ros(sensor_ns)
             self.behind_ns = 0.0
-            return self._last_ns
+            return self.last_ns
         self._leaps = False
         caught_up = self.behind_ns * min(duration_ns / _FOLLOWING_NS, 1.0)
         if self.behind_ns < -MAX_GAP_NS:
             caught_up = 0.0  # Time would nearly stand still for minutes or hours.
         step_ns += min(max(caught_up, -0.9 * step_ns), 2 * step_ns)
         step_ns = min(step_ns, STEP_GROWTH * self._step_ns)
-        self._last_ns += max(round(step_ns), 1)
+        self.last_ns += max(round(step_ns), 1)
         self._step_ns = max(step_ns, 1.0)
-        return self._last_ns
+        return self.last_ns

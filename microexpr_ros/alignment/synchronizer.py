@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Final
 
@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from microexpr_ros.alignment.clock import SensorClock, StampLine
 from microexpr_ros.alignment.face_region import FaceRegionTracker, TrackerOptions
+from microexpr_ros.alignment.frame_clock import FrameClock
 from microexpr_ros.alignment.frames import FrameQueue, crop
 from microexpr_ros.alignment.silence import Silence
 from microexpr_ros.alignment.slices import MAX_BACK_NS, Cut, Slice, SliceCutter
+from microexpr_ros.alignment.strobe import RESOLUTION_NS, Strobe
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.events import Events, Frame
+from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.grid import GRID, SLICE_NS, accumulate
 from microexpr_ros.events.region import Region
 
@@ -44,6 +46,9 @@ class SynchronizerOptions:
         region: the fixed face region, None to follow the face.
         homography: row-major 3x3 from event pixels to frame pixels; empty if both cameras see
             the same field of view.
+        frame_offset_ns: how far the stamps of frames are ahead of those of the events; None to
+            measure it where it is constant.
+        is_one_device: whether events and frames are of one camera, whose clock both are on.
         patience_ns: how long a silent slice stays open at least for packets that are still
             under way.
         tracker: how the face is followed.
@@ -53,6 +58,8 @@ class SynchronizerOptions:
     grid: int = GRID
     region: Region | None = None
     homography: tuple[float, ...] = ()
+    frame_offset_ns: int | None = 0
+    is_one_device: bool = False
     patience_ns: int = 20_000_000
     tracker: TrackerOptions = field(default_factory=TrackerOptions)
 
@@ -71,9 +78,10 @@ class AlignedSlice:
     Attributes:
         slice: events and frame of the face region.
         face: number of the face, counted up whenever one is found anew; -1 while there is none.
-        source: what ties the clocks together.
-        sync_error_ns: one sigma of the mapping from sensor to ROS time; infinite if stamps say
-            nothing about time.
+        source: what ties the clocks of events and frames together.
+        sync_error_ns: one sigma of it: of frames against events where triggers or one device
+            tie them, else of the mapping from sensor to ROS time; infinite if stamps say nothing
+            about time.
         newest_arrival_ns: arrival time of the packet with the slice's newest event, 0 if the
             slice has none; on the clock that the caller stamps arrivals with.
     """
@@ -123,8 +131,13 @@ class Synchronizer:
         self.line = StampLine()
         self._silence = Silence(options.patience_ns)
         self._last_packet: tuple[int, int] | None = None
+        self._newest_ns = 0
         self.cutter = SliceCutter(options.slice_ns)
         self.frames = FrameQueue()
+        self.frame_clock = FrameClock(options.frame_offset_ns)
+        self.strobe = Strobe()
+        self._early_frame: Frame | None = None
+        self._matched_ns: int | None = None
         self._jumps = 0
         self._tracker = FaceRegionTracker(height, width, options.tracker)
         self._activity = np.zeros((2, *self._tracker.shape), np.uint8)
@@ -145,6 +158,7 @@ class Synchronizer:
         stamp_ns: int,
         arrival_ns: int = 0,
         now_ns: int | None = None,
+        triggers: Triggers | None = None,
     ) -> Iterator[AlignedSlice]:
         """Take in the events of one packet.
 
@@ -155,11 +169,14 @@ class Synchronizer:
             arrival_ns: when the packet was published, for latencies only.
             now_ns: when the packet was received, on the clock of `advance`; its stamp if it is
                 not known.
+            triggers: edges of the packet on the trigger input.
 
         Yields:
             The slices that ended, in order; consume them all before the next call.
         """
         now_ns = stamp_ns if now_ns is None else now_ns
+        if triggers is not None and len(triggers):
+            self.strobe.push(triggers)
         if not len(events):
             self._silence.hear_nothing(now_ns)
             return
@@ -170,12 +187,29 @@ class Synchronizer:
         self._last_packet = first_sensor_ns, stamp_ns
         self.clock.update(first_sensor_ns, stamp_ns)
         self._silence.hear(first_sensor_ns, int(events.t[-1]), now_ns)
+        self._newest_ns = int(events.t[-1])
+        if self._early_frame is not None:
+            frame, self._early_frame = self._early_frame, None
+            self.push_frame(frame)
         yield from self._collect(self.cutter.push(events), arrival_ns)
 
     def push_frame(self, frame: Frame) -> None:
-        """Take in a frame; it comes out with the slice in which it became current."""
+        """Take in a frame; it comes out with the slice in which it became current.
+
+        Frames whose clock is not that of the events are left out, as `frame_clock` reports.
+
+        Args:
+            frame: its time is its stamp, ROS time.
+        """
         self._has_frames = True
-        self.frames.push(frame)
+        if not self.clock.is_known:
+            self._early_frame = frame
+            return
+        usable = self.clock.usable
+        newest_ns = self.clock.to_ros(self._newest_ns) if usable else self.line.last_ns
+        placed_ns = None if newest_ns is None else self.frame_clock.place(frame.t, newest_ns)
+        if placed_ns is not None:
+            self.frames.push(replace(frame, t=placed_ns))
 
     def advance(self, now_ns: int) -> Iterator[AlignedSlice]:
         """End the slices that nothing can arrive for any more.
@@ -209,9 +243,45 @@ class Synchronizer:
         self.clock = SensorClock()
         self._silence.restart()
         self.frames.clear()
+        self.strobe = Strobe()
+        self._matched_ns = None
         self._tracker.reset()
         self._region = None
         self._open_slice()
+
+    @property
+    def source(self) -> SyncSource:
+        """What ties the clocks of events and frames together now."""
+        if not self._has_frames or self.frame_clock.is_refusing:
+            return SyncSource.NONE
+        if self._options.is_one_device:
+            return SyncSource.SHARED_CLOCK
+        return SyncSource.SOFTWARE if self._matched_ns is None else SyncSource.TRIGGER
+
+    @property
+    def sync_error_ns(self) -> float:
+        """One sigma of what ties the clocks together, as of AlignedSlice."""
+        if self.source is SyncSource.TRIGGER:
+            return RESOLUTION_NS
+        if not self.clock.usable:
+            return math.inf
+        if self.source is SyncSource.SHARED_CLOCK:
+            # The driver stamps what it reads at once, so a frame is as late as its packets.
+            return self.clock.jitter_ns
+        return math.hypot(self.clock.sigma_ns, self.line.behind_ns, self.frame_clock.sigma_ns)
+
+    def _take_frame(self, end_ns: int) -> Frame | None:
+        """Return the frame that became current, at the time at which it was taken."""
+        if self._matched_ns is not None:
+            # A stamp lags the pulse that the frame was taken at.
+            end_ns += round(self.strobe.latency_ns * self.clock.rate)
+        frame = self.frames.take(end_ns)
+        if frame is None or self._options.is_one_device or not self.clock.usable:
+            return frame
+        self._matched_ns = self.strobe.match(self.clock.to_sensor(frame.t))
+        if self._matched_ns is None:
+            return frame
+        return replace(frame, t=self.clock.to_ros(self._matched_ns))
 
     def _open_slice(self) -> None:
         # The region rests while a slice is open, so that its cells mean one place.
@@ -238,7 +308,7 @@ class Synchronizer:
         options = self._options
         end_ns = self.line.stamp(ended_ns, options.slice_ns, self.clock)
         usable = self.clock.usable
-        frame = self.frames.take(self.clock.to_ros(ended_ns) if usable else end_ns)
+        frame = self._take_frame(self.clock.to_ros(ended_ns) if usable else end_ns)
         pixels = None
         if frame is not None and self._region is not None:
             pixels = crop(
@@ -260,10 +330,8 @@ class Synchronizer:
                 ended_ns,
             ),
             face=self._face if self._region is not None else -1,
-            source=SyncSource.SOFTWARE if self._has_frames else SyncSource.NONE,
-            sync_error_ns=math.hypot(self.clock.sigma_ns, self.line.behind_ns)
-            if usable
-            else math.inf,
+            source=self.source,
+            sync_error_ns=self.sync_error_ns,
             newest_arrival_ns=self._newest_arrival_ns,
         )
         if options.region is None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from microexpr_ros.alignment.slices import follows
 from microexpr_ros.alignment.synchronizer import Synchronizer, SynchronizerOptions, SyncSource
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.events import Events, Frame
+from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.region import Region
 
 MS = 1_000_000
@@ -219,6 +220,83 @@ def test_a_recording_that_is_played_again_has_its_own_stamps_again():
             out += synchronizer.push(packet(index), index * 10 * MS, OFFSET + index * 10 * MS)
     stamps = [aligned.slice.end_ns for aligned in out]
     assert stamps[:99] == stamps[100:]
+
+
+def with_frames(stamp, options=FIXED, triggers=lambda t: None, count=300):
+    """Return slices of packets each 10 ms, and a frame each 40 ms whose stamp a function gives."""
+    synchronizer, out = Synchronizer(480, 640, options), []
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    for index in range(count):
+        events, t = packet(index, 50), index * 10 * MS
+        if index % 4 == 0:
+            synchronizer.push_frame(Frame(stamp(OFFSET + t), pixels))
+        edges = triggers(t) if index % 4 == 0 else None
+        out += synchronizer.push(events, t, OFFSET + t, triggers=edges)
+    return out, synchronizer
+
+
+@pytest.mark.parametrize(
+    ('stamp', 'used', 'source'),
+    [
+        (lambda t: t, 75, SyncSource.SOFTWARE),
+        (lambda t: t + 400 * MS, 0, SyncSource.NONE),
+        (lambda t: 2 * t, 0, SyncSource.NONE),
+        (lambda t: t - OFFSET + 5 * 10**12, 0, SyncSource.NONE),
+        (lambda t: 0, 0, SyncSource.NONE),
+        (lambda t: t - 3000 * MS, 0, SyncSource.NONE),
+    ],
+)
+def test_frames_of_another_clock_are_not_paired(stamp, used, source):
+    slices, synchronizer = with_frames(stamp)
+    shown = [aligned.slice for aligned in slices if aligned.slice.frame is not None]
+    assert len(shown) == used
+    assert synchronizer.frame_clock.refused == 75 - used
+    assert slices[-1].source is source
+    assert all(abs(s.end_ns - s.frame_stamp_ns) <= 10 * MS for s in shown)
+
+
+@pytest.mark.parametrize('offset_ms', [400, -3000])
+def test_frames_are_mapped_where_a_constant_offset_explains_them(offset_ms):
+    options = replace(FIXED, frame_offset_ns=None)
+    slices, _ = with_frames(lambda t: t + offset_ms * MS, options)
+    shown = [aligned.slice for aligned in slices if aligned.slice.frame is not None]
+    assert len(shown) == 66
+    assert all(abs(s.end_ns - s.frame_stamp_ns) <= 10 * MS for s in shown)
+    assert slices[-1].source is SyncSource.SOFTWARE
+    assert slices[-1].sync_error_ns >= 20 * MS
+
+
+def test_triggers_say_when_frames_were_taken():
+    def strobe(t):
+        edges = np.array([t + MS // 2, t + 3 * MS])
+        return Triggers(edges, np.ones(2, np.uint8), np.array([1, 0], np.uint8))
+
+    random = np.random.default_rng(0)
+
+    def late(t):
+        return t + 15 * MS + int(random.exponential(MS))
+
+    slices, _ = with_frames(late, triggers=strobe)
+    shown = [aligned for aligned in slices[100:] if aligned.slice.frame is not None]
+    assert len(shown) >= 49
+    for aligned in shown:
+        assert aligned.source is SyncSource.TRIGGER
+        assert aligned.sync_error_ns <= 50_000
+        assert (aligned.slice.frame_stamp_ns - OFFSET) % (40 * MS) == MS // 2
+
+
+def test_events_and_frames_of_one_device_share_its_clock():
+    slices, _ = with_frames(lambda t: t, replace(FIXED, is_one_device=True))
+    assert slices[-1].source is SyncSource.SHARED_CLOCK
+    assert sum(aligned.slice.frame is not None for aligned in slices) == 75
+
+
+def test_a_frame_that_comes_before_the_first_packet_waits_for_it():
+    synchronizer = Synchronizer(480, 640, FIXED)
+    synchronizer.push_frame(Frame(OFFSET + 4 * MS, np.zeros((48, 64), np.uint8)))
+    push(synchronizer, 3)
+    (aligned,) = push(synchronizer, 12)
+    assert aligned.slice.frame_stamp_ns == OFFSET + 4 * MS
 
 
 def test_the_error_is_unknown_where_stamps_say_nothing():
