@@ -48,7 +48,6 @@ class SynchronizerOptions:
             the same field of view.
         frame_offset_ns: how far the stamps of frames are ahead of those of the events; None to
             measure it where it is constant.
-        is_one_device: whether events and frames are of one camera, whose clock both are on.
         patience_ns: how long a silent slice stays open at least for packets that are still
             under way.
         tracker: how the face is followed.
@@ -59,7 +58,6 @@ class SynchronizerOptions:
     region: Region | None = None
     homography: tuple[float, ...] = ()
     frame_offset_ns: int | None = 0
-    is_one_device: bool = False
     patience_ns: int = 20_000_000
     tracker: TrackerOptions = field(default_factory=TrackerOptions)
 
@@ -106,6 +104,9 @@ class Synchronizer:
 
     Raises:
         MicroexprError: the fixed region does not touch the sensor.
+
+    Attributes:
+        is_one_device: whether events and frames are of one camera, whose clock both are on.
     """
 
     def __init__(
@@ -136,6 +137,7 @@ class Synchronizer:
         self.frames = FrameQueue()
         self.frame_clock = FrameClock(options.frame_offset_ns)
         self.strobe = Strobe()
+        self.is_one_device = False
         self._early_frame: Frame | None = None
         self._matched_ns: int | None = None
         self._jumps = 0
@@ -254,7 +256,7 @@ class Synchronizer:
         """What ties the clocks of events and frames together now."""
         if not self._has_frames or self.frame_clock.is_refusing:
             return SyncSource.NONE
-        if self._options.is_one_device:
+        if self.is_one_device:
             return SyncSource.SHARED_CLOCK
         return SyncSource.SOFTWARE if self._matched_ns is None else SyncSource.TRIGGER
 
@@ -276,7 +278,7 @@ class Synchronizer:
             # A stamp lags the pulse that the frame was taken at.
             end_ns += round(self.strobe.latency_ns * self.clock.rate)
         frame = self.frames.take(end_ns)
-        if frame is None or self._options.is_one_device or not self.clock.usable:
+        if frame is None or self.is_one_device or not self.clock.usable:
             return frame
         self._matched_ns = self.strobe.match(self.clock.to_sensor(frame.t))
         if self._matched_ns is None:

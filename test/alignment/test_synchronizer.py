@@ -222,9 +222,10 @@ def test_a_recording_that_is_played_again_has_its_own_stamps_again():
     assert stamps[:99] == stamps[100:]
 
 
-def with_frames(stamp, options=FIXED, triggers=lambda t: None, count=300):
+def with_frames(stamp, options=FIXED, triggers=lambda t: None, count=300, one_device=False):
     """Return slices of packets each 10 ms, and a frame each 40 ms whose stamp a function gives."""
     synchronizer, out = Synchronizer(480, 640, options), []
+    synchronizer.is_one_device = one_device
     pixels = np.zeros((48, 64, 3), np.uint8)
     for index in range(count):
         events, t = packet(index, 50), index * 10 * MS
@@ -286,7 +287,7 @@ def test_triggers_say_when_frames_were_taken():
 
 
 def test_events_and_frames_of_one_device_share_its_clock():
-    slices, _ = with_frames(lambda t: t, replace(FIXED, is_one_device=True))
+    slices, _ = with_frames(lambda t: t, one_device=True)
     assert slices[-1].source is SyncSource.SHARED_CLOCK
     assert sum(aligned.slice.frame is not None for aligned in slices) == 75
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from event_camera_msgs.msg import EventPacket
 from sensor_msgs.msg import Image
 
+from microexpr_ros.alignment.problems import HostOffset, find_problems
 from microexpr_ros.alignment.synchronizer import AlignedSlice, Synchronizer, SynchronizerOptions
 from microexpr_ros.bags.event_packet import SequenceGaps
 from microexpr_ros.errors import MicroexprError
@@ -24,6 +25,10 @@ from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
 
 DEFAULTS = SynchronizerOptions()
+
+
+CHECK_NS = 200_000_000
+"""How often stamps are compared with this machine's clock."""
 
 OVERTAKEN = 10
 """A packet whose number is at most this much smaller was overtaken on its way."""
@@ -44,6 +49,11 @@ class SynchronizerParameters(NodeParameters):
     )
     homography: tuple[float, ...] = parameter(
         (), '3x3 by rows, event pixels to frame pixels; empty: same field of view', element=float
+    )
+    frame_offset: str = parameter(
+        '0',
+        'how far the stamps of frames are ahead of those of the events, in s; auto: measured, '
+        'where it is constant',
     )
     patience_ms: float = parameter(
         DEFAULTS.patience_ns / 1e6,
@@ -69,6 +79,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         if given.region and min(given.region[2:]) < 1:
             raise MicroexprError(f'region {list(given.region)} has no pixels')
         self._options = SynchronizerOptions(
+            frame_offset_ns=parse_frame_offset(given.frame_offset),
             slice_ns=round(given.slice_ms * 1e6),
             region=Region(*given.region) if given.region else None,
             homography=given.homography,
@@ -85,6 +96,9 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._stream: tuple[str, int, int] | None = None
         self._frame_id = ''
         self._gaps, self._lost, self._told, self._seq = SequenceGaps(), 0, 0, 0
+        self._host_offset = HostOffset()
+        self._problems: dict[str, str] = {}
+        self._checked_ns = 0
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
         self.subscribe(
             (EventPacket, topics.EVENTS, self._on_packet, qos.EVENTS),
@@ -107,9 +121,22 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
 
     def _on_image(self, message: Image, _: int) -> None:
         if self._synchronizer is not None:
+            if not self._frames.total:
+                self._synchronizer.is_one_device = self._is_one_device(message.header.frame_id)
             frame = Frame(to_ns(message.header.stamp), image_to_pixels(message))
             self._synchronizer.push_frame(frame)
             self._frames.add()
+
+    def _is_one_device(self, frame_id: str) -> bool:
+        """Return whether one camera takes frames and events: one node publishes both as one."""
+        publishers = [
+            {
+                (info.node_namespace, info.node_name)
+                for info in self.get_publishers_info_by_topic(topic)
+            }
+            for topic in (topics.EVENTS, topics.RGB_IMAGE)
+        ]
+        return frame_id == self._frame_id and bool(publishers[0] & publishers[1])
 
     def _on_packet(self, message: EventPacket, published_ns: int) -> None:
         stream = (message.encoding, message.height, message.width)
@@ -122,12 +149,16 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._lost += self._gaps.add(message.seq)
         assert self._decoder is not None
         assert self._synchronizer is not None
-        events, _ = self._decoder.decode(message.events, message.time_base)
+        events, triggers = self._decoder.decode(message.events, message.time_base)
         self._packets.add()
         self._events.add(len(events))
         first_ns, stamp_ns = first_time_ns(events.t), to_ns(message.header.stamp)
+        now_ns = self._now_ns()
+        if not 0 <= now_ns - self._checked_ns < CHECK_NS:
+            self._checked_ns = now_ns
+            self._host_offset.add(stamp_ns, self.get_clock().now().nanoseconds)
         for aligned in self._synchronizer.push(
-            events, first_ns, stamp_ns, published_ns, self._now_ns()
+            events, first_ns, stamp_ns, published_ns, now_ns, triggers
         ):
             self._publish(aligned)
 
@@ -149,6 +180,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         if self._synchronizer is None or self._decoder is None:
             return Diagnosis(WARN, 'waiting for event packets')
         clock = self._synchronizer.clock.estimate
+        problems = self._report_problems()
         losses = {
             'lost_packets': self._lost,
             'late_events': self._synchronizer.cutter.late,
@@ -156,12 +188,16 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             'words_skipped': self._decoder.skipped,
             'clock_jumps': self._synchronizer.clock_jumps,
             'restarts': self._synchronizer.cutter.restarts,
+            'frames_refused': self._synchronizer.frame_clock.refused,
         }
         fresh = sum(losses.values()) > self._told
         self._told = sum(losses.values())
+        if fresh:
+            problems = {'LOST': 'something was lost or skipped', **problems}
+        error_ms = self._synchronizer.sync_error_ns / 1e6
         return Diagnosis(
-            WARN if fresh else OK,
-            'something was lost or skipped' if fresh else 'running',
+            WARN if problems else OK,
+            '; '.join(problems.values()) or 'running',
             {
                 'packets_hz': round(self._packets.hz(), 1),
                 'events_hz': round(self._events.hz()),
@@ -174,8 +210,47 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
                 'frames_skipped': self._synchronizer.frames.skipped,
                 'clock_offset_s': clock.offset_ns / 1e9 if clock else float('nan'),
                 'clock_jitter_ms': clock.jitter_ns / 1e6 if clock else float('nan'),
+                'clock_sigma_ms': clock.sigma_ns / 1e6 if clock else float('nan'),
+                'clock_rate': round(clock.rate, 6) if clock else float('nan'),
+                'host_offset_s': self._host_offset.away_ns / 1e9,
+                'frame_distance_s': self._synchronizer.frame_clock.distance_ns / 1e9,
+                'trigger_period_ms': (self._synchronizer.strobe.period_ns or float('nan')) / 1e6,
+                'sync_source': self._synchronizer.source.name,
+                'sync_error_ms': round(error_ms, 4),
             },
         )
+
+    def _report_problems(self) -> dict[str, str]:
+        """Return what is odd about the stamps; log it when it begins and when it ends."""
+        assert self._synchronizer is not None
+        problems = find_problems(
+            self._synchronizer,
+            self._host_offset.away_ns,
+            self.resolve_topic_name(topics.EVENTS),
+            self.resolve_topic_name(topics.RGB_IMAGE),
+        )
+        for kind in problems.keys() - self._problems.keys():
+            self.get_logger().warning(problems[kind])
+        for kind in self._problems.keys() - problems.keys():
+            self.get_logger().info(f'no longer: {self._problems[kind].partition(":")[0]}')
+        self._problems = problems
+        return problems
+
+
+def parse_frame_offset(text: str) -> int | None:
+    """Return the parameter frame_offset in ns, None for auto.
+
+    Raises:
+        MicroexprError: it is neither a number nor auto.
+    """
+    if text == 'auto':
+        return None
+    try:
+        return round(float(text) * 1e9)
+    except (ValueError, OverflowError):
+        raise MicroexprError(
+            f'frame_offset is {text!r}; give a number of seconds, or auto'
+        ) from None
 
 
 def main() -> None:

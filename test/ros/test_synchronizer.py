@@ -1,0 +1,161 @@
+"""The synchronizer node where clocks are odd."""
+
+import dataclasses
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip('microexpr_ros.msg')
+
+from event_camera_msgs.msg import EventPacket as EventPacketMessage
+from microexpr_ros.msg import ActionUnitArray, AlignedEvents
+from sensor_msgs.msg import Image
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.events.packets import packetize
+from microexpr_ros.perception.classifier import Status
+from microexpr_ros.ros import qos
+from microexpr_ros.ros.conversions import packet_to_message, pixels_to_image, to_ns
+from microexpr_ros.ros.diagnostics import OK, WARN
+from microexpr_ros.ros.nodes.au_classifier import ActionUnitClassifierNode
+from microexpr_ros.ros.nodes.synchronizer import SynchronizerNode, parse_frame_offset
+
+MS = 1_000_000
+REGION = [64, 64, 128, 128]
+
+
+def make_packets(seconds=2.0, seed=0):
+    random, count = np.random.default_rng(seed), round(seconds * 10_000)
+    events = Events(
+        np.sort(random.integers(0, round(seconds * 1e6), count)) * 1000,
+        random.integers(0, 256, count).astype(np.uint16),
+        random.integers(0, 256, count).astype(np.uint16),
+        random.integers(0, 2, count).astype(np.uint8),
+    )
+    return list(packetize([(events, Triggers.empty())], 256, 256, epoch_ns=0, packet_ns=10 * MS))
+
+
+class Rig:
+    """A synchronizer, and what publishes to it and hears it."""
+
+    def __init__(self, world, **parameters):
+        self.world = world
+        self.node = world.add(SynchronizerNode, region=REGION, **parameters)
+        self.node.start()
+        self.slices = []
+        camera = world.plain('camera')
+        camera.create_subscription(AlignedEvents, 'aligned_events', self.slices.append, qos.SLICES)
+        self.events = camera.create_publisher(
+            EventPacketMessage, 'event_camera/events', qos.EVENTS
+        )
+        self.frames = camera.create_publisher(Image, 'rgb_camera/image_raw', qos.FRAMES)
+        for publisher in (self.events, self.frames):
+            world.until(lambda p=publisher: p.get_subscription_count() > 0)
+        world.until(lambda: camera.count_publishers('aligned_events') > 0)
+        world.run(0.2)
+
+    def send(self, packets, stamp):
+        for packet in packets:
+            message = dataclasses.replace(packet, stamp_ns=stamp(packet.stamp_ns))
+            self.events.publish(packet_to_message(message))
+
+    def diagnose(self):
+        with self.node.listener.lock:
+            return self.node.diagnose()
+
+
+@pytest.mark.parametrize('rate', [0.0, 0.5, 2.0])
+def test_estimates_are_ok_after_the_warm_up_at_any_rate(world, rate):
+    """A rate of 0: stamps that stand still."""
+    classifier = world.add(ActionUnitClassifierNode)
+    classifier.start()
+    units = []
+    world.plain('robot').create_subscription(
+        ActionUnitArray, 'au_predictions', units.append, qos.RESULTS
+    )
+    rig = Rig(world)
+    now_ns = time.time_ns()
+    packets = make_packets(2.0)
+    for begin in range(0, 200, 40):
+        part = packets[begin : begin + 40]
+        rig.send(part, lambda t: now_ns + (round(t / rate) if rate else 0))
+        world.until(lambda n=begin: sum(m.state != Status.STALE for m in units) >= n + 39)
+    world.until(lambda: len(rig.slices) >= 199)
+    live = [message.state for message in units if message.state != Status.STALE]
+    assert live[:19] == [Status.WARMING_UP] * 19
+    assert Status.WARMING_UP not in live[19:]
+    stamps = [to_ns(message.header.stamp) for message in rig.slices]
+    assert (np.diff(stamps) > 0).all()
+    assert classifier.diagnose().values['missed_slices'] == 0
+
+
+def test_a_camera_machine_that_is_behind_is_reported_once_and_while_it_lasts(world, capfd):
+    rig = Rig(world)
+    for number, packet in enumerate(make_packets(1.0)):
+        rig.send([packet], lambda t: time.time_ns() - 3000 * MS)
+        if number % 2:
+            world.run(0.02)
+    for _ in range(3):
+        diagnosis = rig.diagnose()
+    assert diagnosis.level == WARN
+    assert "/event_camera/events are 3.0 s behind this machine's clock" in diagnosis.message
+    assert diagnosis.values['host_offset_s'] == pytest.approx(-3, abs=0.3)
+    said = capfd.readouterr().err
+    assert said.count('3.0 s behind this machine') == 1
+    assert '(chrony)' in said
+
+
+def test_frames_of_another_clock_are_left_out_with_a_warning(world):
+    rig = Rig(world)
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    started_ns = time.time_ns()
+    for number, packet in enumerate(make_packets(1.0)):
+        rig.send([packet], lambda t: started_ns + t)
+        if number % 4 == 0:
+            stamp_ns = started_ns + packet.stamp_ns + 400 * MS
+            rig.frames.publish(pixels_to_image(pixels, stamp_ns, 'rgb_camera'))
+            world.run(0.02)
+    world.until(lambda: len(rig.slices) >= 99)
+    diagnosis = rig.diagnose()
+    assert diagnosis.level == WARN
+    assert '0.4 s ahead of the events: frames are left out' in diagnosis.message
+    assert diagnosis.values['frames_refused'] > 15
+    assert not any(message.image for message in rig.slices)
+    assert rig.slices[-1].sync_source == AlignedEvents.NONE
+
+
+def test_frames_of_the_event_camera_share_its_clock(world):
+    rig = Rig(world)
+    pixels = np.zeros((48, 64), np.uint8)
+    started_ns = time.time_ns()
+    for number, packet in enumerate(make_packets(0.5)):
+        rig.send([packet], lambda t: started_ns + t)
+        if number % 4 == 3:
+            stamp_ns = started_ns + packet.stamp_ns
+            rig.frames.publish(pixels_to_image(pixels, stamp_ns, 'event_camera'))
+            world.run(0.02)
+    world.until(lambda: len(rig.slices) >= 49)
+    assert rig.slices[-1].sync_source == AlignedEvents.SHARED_CLOCK
+    assert any(message.image for message in rig.slices)
+    assert rig.diagnose().level == OK
+
+
+def test_a_driver_that_starts_again_is_one_restart(world):
+    rig = Rig(world)
+    started_ns = time.time_ns()
+    for part in range(3):
+        rig.send(make_packets(1.0), lambda t, part=part: started_ns + part * 1500 * MS + t)
+        world.until(lambda part=part: len(rig.slices) >= 99 + part * 100)
+    assert rig.diagnose().values['restarts'] == 2
+    stamps = [to_ns(message.header.stamp) for message in rig.slices]
+    assert (np.diff(stamps) > 0).all()
+
+
+def test_the_frame_offset_is_a_number_or_auto():
+    assert parse_frame_offset('auto') is None
+    assert parse_frame_offset('-0.25') == -250 * MS
+    for text in ('soon', 'inf', ''):
+        with pytest.raises(MicroexprError, match='frame_offset'):
+            parse_frame_offset(text)
