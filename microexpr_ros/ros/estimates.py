@@ -5,6 +5,8 @@ Apart from `conversions`, so that nodes without a network do not load its librar
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from microexpr_ros import facs
@@ -72,15 +74,22 @@ def message_to_estimate(message: ActionUnitArray) -> ActionUnitEstimate:
 
 
 def expression_to_message(
-    expression: MicroExpression, frame_id: str, face_id: str
+    expression: MicroExpression, frame_id: str, face_id: str, to_ros: Callable[[int], int] = int
 ) -> MicroExpressionMessage:
-    """Return a detected expression as a message."""
+    """Return a detected expression as a message.
+
+    Args:
+        expression: how long it lasted is told by its own times.
+        frame_id: of the event camera.
+        face_id: whose it is.
+        to_ros: maps its times to ROS time, where they are on another clock.
+    """
     message = MicroExpressionMessage(
         face_id=face_id,
         codes=list(expression.codes),
-        onset=to_time(expression.onset_ns),
-        apex=to_time(expression.apex_ns),
-        offset=to_time(expression.offset_ns),
+        onset=to_time(to_ros(expression.onset_ns)),
+        apex=to_time(to_ros(expression.apex_ns)),
+        offset=to_time(to_ros(expression.offset_ns)),
         peak=expression.peak,
         confidence=expression.confidence,
         micro=expression.micro,

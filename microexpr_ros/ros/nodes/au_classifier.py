@@ -114,14 +114,17 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         estimate, changed = self._face.take(raw)
         if changed:
             self._spotting = self._spotter.initial_state()
+        # Durations are those on the sensor's clock, whatever the rate of stamps is.
         found, self._spotting = self._spotter.step(
-            estimate.end_ns, estimate.intensity, estimate.status, self._spotting
+            aligned.slice.clock_end_ns, estimate.intensity, estimate.status, self._spotting
         )
         self._publish(message, (estimate, raw), self._input.latency_ns(aligned))
         for expression in found:
             self._found += 1
             self._expressions.publish(
-                expression_to_message(expression, message.header.frame_id, message.face_id)
+                expression_to_message(
+                    expression, message.header.frame_id, message.face_id, self._input.to_ros
+                )
             )
         self._input.done.add()
         self._last = message, estimate, raw

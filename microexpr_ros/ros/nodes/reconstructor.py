@@ -59,10 +59,10 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
             self._state = self._reconstructor.initial_state()
         self._state = self._reconstructor.observe(aligned.slice, self._state)
         self._input.done.add()
-        end_ns = aligned.slice.end_ns
-        if abs(end_ns - self._due_ns) > 10 * self._period_ns:
-            self._due_ns = end_ns
-        if not self._input.face or end_ns < self._due_ns:
+        end_ns, clock_ns = aligned.slice.end_ns, aligned.slice.clock_end_ns
+        if abs(clock_ns - self._due_ns) > 10 * self._period_ns:
+            self._due_ns = clock_ns
+        if not self._input.face or clock_ns < self._due_ns:
             return
         self._due_ns += self._period_ns
         if time.time_ns() - published_ns > MAX_AGE_NS:
