@@ -181,6 +181,7 @@ class Synchronizer:
             self.strobe.push(triggers)
         if not len(events):
             self._silence.hear_nothing(now_ns)
+            yield from self.advance(now_ns)
             return
         if self.cutter.is_another_stream(int(events.t[0])):
             yield from self.flush()

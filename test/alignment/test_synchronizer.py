@@ -300,6 +300,29 @@ def test_a_frame_that_comes_before_the_first_packet_waits_for_it():
     assert aligned.slice.frame_stamp_ns == OFFSET + 4 * MS
 
 
+def test_a_still_scene_has_slices_while_packets_come():
+    synchronizer, out = Synchronizer(480, 640, FIXED), []
+    for index in range(600):
+        events = packet(index) if index < 100 else Events.empty()
+        t = index * 10 * MS
+        out += synchronizer.push(events, t if len(events) else 0, OFFSET + t)
+    assert [aligned.slice.events > 0 for aligned in out] == [True] * 100 + [False] * 459
+    assert (np.diff([aligned.slice.sensor_end_ns for aligned in out]) == 10 * MS).all()
+
+
+def test_a_stream_that_has_stopped_is_not_continued_for_long():
+    synchronizer, out = Synchronizer(480, 640, FIXED), []
+    for index in range(100):
+        out += synchronizer.push(packet(index), index * 10 * MS, OFFSET + index * 10 * MS)
+    for passed in range(2, 1000):
+        out += synchronizer.advance(OFFSET + (99 + passed) * 10 * MS)
+    # Until 0.9 s of silence, less the 0.4 s for which packets might only be late.
+    assert len(out) == 149
+    out += synchronizer.push(packet(500), 5000 * MS, OFFSET + 5000 * MS)
+    assert (np.diff([aligned.slice.sensor_end_ns for aligned in out]) == 10 * MS).all()
+    assert synchronizer.cutter.late == 0
+
+
 def test_the_error_is_unknown_where_stamps_say_nothing():
     slices, _ = flow(lambda t: 0)
     assert slices[-1].sync_error_ns == np.inf
