@@ -86,15 +86,15 @@ def find_problems(
                 f'{format_away(-synchronizer.line.behind_ns)} them: stamps of slices never go '
                 'back; deactivate and activate the synchronizer to follow'
             )
-    frame_clock = synchronizer.frame_clock
-    if frame_clock.is_refusing:
+    frame_stamps = synchronizer.frame_stamps
+    if frame_stamps.is_refusing:
         remedy = (
-            f'or set frame_offset to {frame_clock.distance_ns / 1e9:.3f} or auto'
-            if frame_clock.is_constant
+            f'or set frame_offset to {frame_stamps.distance_ns / 1e9:.3f} or auto'
+            if frame_stamps.is_constant
             else 'and let the driver stamp them by it; their distance changes'
         )
         problems['FRAMES'] = (
-            f'stamps of {frames} are {format_away(frame_clock.distance_ns)} the events: frames '
+            f'stamps of {frames} are {format_away(frame_stamps.distance_ns)} the events: frames '
             f'are left out; synchronise the clocks (chrony), {remedy}'
         )
     return problems

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.alignment.clock import SensorClock, StampLine
 from microexpr_ros.alignment.face_region import FaceRegionTracker, TrackerOptions
-from microexpr_ros.alignment.frame_clock import FrameClock
+from microexpr_ros.alignment.frame_stamps import FrameStamps
 from microexpr_ros.alignment.frames import FrameQueue, crop
 from microexpr_ros.alignment.silence import Silence
 from microexpr_ros.alignment.slices import MAX_BACK_NS, Cut, Slice, SliceCutter
@@ -135,7 +135,7 @@ class Synchronizer:
         self._newest_ns = 0
         self.cutter = SliceCutter(options.slice_ns)
         self.frames = FrameQueue()
-        self.frame_clock = FrameClock(options.frame_offset_ns)
+        self.frame_stamps = FrameStamps(options.frame_offset_ns)
         self.strobe = Strobe()
         self.is_one_device = False
         self._early_frame: Frame | None = None
@@ -199,7 +199,7 @@ class Synchronizer:
     def push_frame(self, frame: Frame) -> None:
         """Take in a frame; it comes out with the slice in which it became current.
 
-        Frames whose clock is not that of the events are left out, as `frame_clock` reports.
+        Frames whose clock is not that of the events are left out, as `frame_stamps` reports.
 
         Args:
             frame: its time is its stamp, ROS time.
@@ -210,7 +210,7 @@ class Synchronizer:
             return
         usable = self.clock.usable
         newest_ns = self.clock.to_ros(self._newest_ns) if usable else self.line.last_ns
-        placed_ns = None if newest_ns is None else self.frame_clock.place(frame.t, newest_ns)
+        placed_ns = None if newest_ns is None else self.frame_stamps.place(frame.t, newest_ns)
         if placed_ns is not None:
             self.frames.push(replace(frame, t=placed_ns))
 
@@ -255,7 +255,7 @@ class Synchronizer:
     @property
     def source(self) -> SyncSource:
         """What ties the clocks of events and frames together now."""
-        if not self._has_frames or self.frame_clock.is_refusing:
+        if not self._has_frames or self.frame_stamps.is_refusing:
             return SyncSource.NONE
         if self.is_one_device:
             return SyncSource.SHARED_CLOCK
@@ -271,7 +271,7 @@ class Synchronizer:
         if self.source is SyncSource.SHARED_CLOCK:
             # The driver stamps what it reads at once, so a frame is as late as its packets.
             return self.clock.jitter_ns
-        return math.hypot(self.clock.sigma_ns, self.line.behind_ns, self.frame_clock.sigma_ns)
+        return math.hypot(self.clock.sigma_ns, self.line.behind_ns, self.frame_stamps.sigma_ns)
 
     def _take_frame(self, end_ns: int) -> Frame | None:
         """Return the frame that became current, at the time at which it was taken."""

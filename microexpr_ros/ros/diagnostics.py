@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.impl.rcutils_logger import RcutilsLogger
 
 OK = DiagnosticStatus.OK
 WARN = DiagnosticStatus.WARN
@@ -45,6 +46,26 @@ class Rate:
         now = self.total, time.monotonic()
         (before, then_s), self._last = self._last, now
         return (now[0] - before) / max(now[1] - then_s, 1e-9)
+
+
+class ProblemLog:
+    """Log what is wrong once when it begins, and once when it ends.
+
+    Args:
+        logger: of the node.
+    """
+
+    def __init__(self, logger: RcutilsLogger) -> None:
+        self._logger = logger
+        self._present: dict[str, str] = {}
+
+    def update(self, problems: dict[str, str]) -> None:
+        """Take in what is wrong now: a line for people by kind."""
+        for kind in problems.keys() - self._present.keys():
+            self._logger.warning(problems[kind])
+        for kind in self._present.keys() - problems.keys():
+            self._logger.info(f'no longer: {self._present[kind].partition(":")[0]}')
+        self._present = problems
 
 
 class Latency:

@@ -251,7 +251,7 @@ def test_frames_of_another_clock_are_not_paired(stamp, used, source):
     slices, synchronizer = with_frames(stamp)
     shown = [aligned.slice for aligned in slices if aligned.slice.frame is not None]
     assert len(shown) == used
-    assert synchronizer.frame_clock.refused == 75 - used
+    assert synchronizer.frame_stamps.refused == 75 - used
     assert slices[-1].source is source
     assert all(abs(s.end_ns - s.frame_stamp_ns) <= 10 * MS for s in shown)
 

@@ -142,6 +142,33 @@ def test_frames_of_the_event_camera_share_its_clock(world):
     assert rig.diagnose().level == OK
 
 
+def test_frames_are_taken_when_their_trigger_came(world):
+    random, epoch_ns = np.random.default_rng(0), time.time_ns()
+    t = np.sort(random.integers(0, 2_000_000, 20_000)) * 1000
+    x, y = (random.integers(0, 256, len(t)).astype(np.uint16) for _ in range(2))
+    events = Events(t, x, y, np.ones(len(t), np.uint8))
+    taken = 5 * MS + np.arange(50) * 40 * MS
+    edges = np.sort(np.concatenate([taken, taken + 2 * MS]))
+    triggers = Triggers(edges, np.ones(100, np.uint8), np.tile([1, 0], 50).astype(np.uint8))
+    rig = Rig(world)
+    pixels = np.zeros((48, 64), np.uint8)
+    for number, packet in enumerate(packetize([(events, triggers)], 256, 256, packet_ns=10 * MS)):
+        rig.send([packet], lambda t: epoch_ns + t)
+        if number % 4 == 3:
+            stamp_ns = epoch_ns + int(taken[number // 4]) + 12 * MS
+            rig.frames.publish(pixels_to_image(pixels, stamp_ns, 'rgb_camera'))
+            world.run(0.02)
+    world.until(lambda: len(rig.slices) >= 199)
+    shown = [message for message in rig.slices[100:] if message.image]
+    assert len(shown) > 10
+    for message in shown:
+        assert message.sync_source == AlignedEvents.TRIGGER
+        assert message.sync_error_ms < 0.05
+        since_ns = to_ns(message.image[0].header.stamp) - epoch_ns - int(taken[0])
+        assert abs(since_ns - round(since_ns / (40 * MS)) * 40 * MS) < MS
+    assert rig.diagnose().values['trigger_period_ms'] == 40.0
+
+
 def test_a_driver_that_starts_again_is_one_restart(world):
     rig = Rig(world)
     started_ns = time.time_ns()

@@ -19,7 +19,7 @@ from microexpr_ros.events.region import Region
 from microexpr_ros.msg import AlignedEvents
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import aligned_to_message, image_to_pixels, to_ns
-from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate
+from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, ProblemLog, Rate
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
@@ -97,7 +97,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._frame_id = ''
         self._gaps, self._lost, self._told, self._seq = SequenceGaps(), 0, 0, 0
         self._host_offset = HostOffset()
-        self._problems: dict[str, str] = {}
+        self._problems = ProblemLog(self.get_logger())
         self._checked_ns = 0
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
         self.subscribe(
@@ -180,7 +180,13 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         if self._synchronizer is None or self._decoder is None:
             return Diagnosis(WARN, 'waiting for event packets')
         clock = self._synchronizer.clock.estimate
-        problems = self._report_problems()
+        problems = find_problems(
+            self._synchronizer,
+            self._host_offset.away_ns,
+            self.resolve_topic_name(topics.EVENTS),
+            self.resolve_topic_name(topics.RGB_IMAGE),
+        )
+        self._problems.update(problems)
         losses = {
             'lost_packets': self._lost,
             'late_events': self._synchronizer.cutter.late,
@@ -188,7 +194,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             'words_skipped': self._decoder.skipped,
             'clock_jumps': self._synchronizer.clock_jumps,
             'restarts': self._synchronizer.cutter.restarts,
-            'frames_refused': self._synchronizer.frame_clock.refused,
+            'frames_refused': self._synchronizer.frame_stamps.refused,
         }
         fresh = sum(losses.values()) > self._told
         self._told = sum(losses.values())
@@ -213,28 +219,12 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
                 'clock_sigma_ms': clock.sigma_ns / 1e6 if clock else float('nan'),
                 'clock_rate': round(clock.rate, 6) if clock else float('nan'),
                 'host_offset_s': self._host_offset.away_ns / 1e9,
-                'frame_distance_s': self._synchronizer.frame_clock.distance_ns / 1e9,
+                'frame_distance_s': self._synchronizer.frame_stamps.distance_ns / 1e9,
                 'trigger_period_ms': (self._synchronizer.strobe.period_ns or float('nan')) / 1e6,
                 'sync_source': self._synchronizer.source.name,
                 'sync_error_ms': round(error_ms, 4),
             },
         )
-
-    def _report_problems(self) -> dict[str, str]:
-        """Return what is odd about the stamps; log it when it begins and when it ends."""
-        assert self._synchronizer is not None
-        problems = find_problems(
-            self._synchronizer,
-            self._host_offset.away_ns,
-            self.resolve_topic_name(topics.EVENTS),
-            self.resolve_topic_name(topics.RGB_IMAGE),
-        )
-        for kind in problems.keys() - self._problems.keys():
-            self.get_logger().warning(problems[kind])
-        for kind in self._problems.keys() - problems.keys():
-            self.get_logger().info(f'no longer: {self._problems[kind].partition(":")[0]}')
-        self._problems = problems
-        return problems
 
 
 def parse_frame_offset(text: str) -> int | None:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microexpr_ros.alignment.frame_clock import FrameClock
+from microexpr_ros.alignment.frame_stamps import FrameStamps
 
 MS = 1_000_000
 EPOCH = 1_700_000_000_000 * MS
@@ -21,7 +21,7 @@ def place(clock, stamp, count=75, late_ms=lambda k: 0):
 
 @pytest.mark.parametrize('late_ms', [0, 30, 200])
 def test_frames_on_the_same_clock_are_left_alone(late_ms):
-    clock = FrameClock()
+    clock = FrameStamps()
     assert place(clock, lambda t: t, late_ms=lambda k: late_ms) == [0] * 75
     assert (clock.refused, clock.distance_ns) == (0, -late_ms * MS)
 
@@ -37,7 +37,7 @@ OTHER_CLOCKS = {
 
 @pytest.mark.parametrize('name', OTHER_CLOCKS)
 def test_frames_of_another_clock_are_refused_and_measured(name):
-    clock = FrameClock()
+    clock = FrameStamps()
     stamp = OTHER_CLOCKS[name]
     assert place(clock, stamp) == [None] * 75
     assert clock.refused == 75
@@ -49,7 +49,7 @@ def test_frames_of_another_clock_are_refused_and_measured(name):
 
 @pytest.mark.parametrize('name', OTHER_CLOCKS)
 def test_a_constant_offset_is_measured_where_it_may_be(name):
-    clock = FrameClock(None)
+    clock = FrameStamps(None)
     placed = place(clock, OTHER_CLOCKS[name])
     if name in ('doubled', 'zero'):
         assert placed == [None] * 75
@@ -60,7 +60,7 @@ def test_a_constant_offset_is_measured_where_it_may_be(name):
 
 
 def test_an_offset_that_is_known_is_taken_off():
-    clock = FrameClock(400 * MS)
+    clock = FrameStamps(400 * MS)
     assert place(clock, OTHER_CLOCKS['ahead']) == [0] * 75
     assert clock.sigma_ns == 0
 
@@ -68,7 +68,7 @@ def test_an_offset_that_is_known_is_taken_off():
 @given(st.integers(0, 300), st.integers(1, 20))
 def test_packets_that_are_held_back_refuse_no_frames(held_ms, period):
     # The newest events are up to 300 ms old, and now and then new.
-    clock = FrameClock()
+    clock = FrameStamps()
     placed = place(clock, lambda t: t, late_ms=lambda k: -held_ms * (k % period) / period)
     assert all(error in (0, None) for error in placed)
     assert not clock.is_refusing

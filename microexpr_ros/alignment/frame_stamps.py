@@ -18,7 +18,7 @@ _MOST_SPREAD_NS: Final = 50_000_000
 _TRANSPORT_NS: Final = 20_000_000
 
 
-class FrameClock:
+class FrameStamps:
     """Compare the stamps of frames with the events, and refuse frames of another clock.
 
     When a frame comes, its stamp is about the time of the newest events. How far it is away is
@@ -78,7 +78,7 @@ class FrameClock:
 
     @property
     def sigma_ns(self) -> float:
-        """One sigma of what this clock adds to the error: only a measured offset does."""
+        """One sigma of what the offset adds to the error: only a measured offset does."""
         if not self.is_measured:
             return 0.0
         # The shortest time from exposure to arrival is part of the offset.
