@@ -2,13 +2,13 @@
 
 from microexpr_ros.alignment.clock import ClockEstimate, SensorClock, StampFault, StampLine
 from microexpr_ros.alignment.face_region import FaceRegionTracker, TrackerOptions
+from microexpr_ros.alignment.frame_alignment import FrameAlignment, SyncSource
 from microexpr_ros.alignment.frames import FrameQueue, crop
 from microexpr_ros.alignment.slices import Cut, Slice, SliceCounter, SliceCutter, blank_slice
 from microexpr_ros.alignment.synchronizer import (
     AlignedSlice,
     Synchronizer,
     SynchronizerOptions,
-    SyncSource,
 )
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     'ClockEstimate',
     'Cut',
     'FaceRegionTracker',
+    'FrameAlignment',
     'FrameQueue',
     'SensorClock',
     'Slice',

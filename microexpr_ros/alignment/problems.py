@@ -86,7 +86,7 @@ def find_problems(
                 f'{format_away(-synchronizer.line.behind_ns)} them: stamps of slices never go '
                 'back; deactivate and activate the synchronizer to follow'
             )
-    frame_stamps = synchronizer.frame_stamps
+    frame_stamps = synchronizer.frames.stamps
     if frame_stamps.is_refusing:
         remedy = (
             f'or set frame_offset to {frame_stamps.distance_ns / 1e9:.3f} or auto'

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from enum import IntEnum
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -13,11 +12,10 @@ from numpy.typing import NDArray
 
 from microexpr_ros.alignment.clock import SensorClock, StampLine
 from microexpr_ros.alignment.face_region import FaceRegionTracker, TrackerOptions
-from microexpr_ros.alignment.frame_stamps import FrameStamps
-from microexpr_ros.alignment.frames import FrameQueue, crop
+from microexpr_ros.alignment.frame_alignment import FrameAlignment, SyncSource
+from microexpr_ros.alignment.frames import crop
 from microexpr_ros.alignment.silence import Silence
 from microexpr_ros.alignment.slices import MAX_BACK_NS, Cut, Slice, SliceCutter
-from microexpr_ros.alignment.strobe import RESOLUTION_NS, Strobe
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.grid import GRID, SLICE_NS, accumulate
@@ -25,15 +23,6 @@ from microexpr_ros.events.region import Region
 
 _LATE_NS: Final = 400_000_000
 _WRAP_NS: Final = 2**24 * 1000
-
-
-class SyncSource(IntEnum):
-    """What ties the two cameras' clocks together; the numbers are those of AlignedEvents."""
-
-    NONE = 0
-    SOFTWARE = 1
-    TRIGGER = 2
-    SHARED_CLOCK = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +95,10 @@ class Synchronizer:
         MicroexprError: the fixed region does not touch the sensor.
 
     Attributes:
-        is_one_device: whether events and frames are of one camera, whose clock both are on.
+        clock: maps the sensor's time to ROS time.
+        line: makes the stamps of slices from it.
+        cutter: cuts the events.
+        frames: holds the frames, on the clock of the events.
     """
 
     def __init__(
@@ -134,18 +126,12 @@ class Synchronizer:
         self._last_packet: tuple[int, int] | None = None
         self._newest_ns = 0
         self.cutter = SliceCutter(options.slice_ns)
-        self.frames = FrameQueue()
-        self.frame_stamps = FrameStamps(options.frame_offset_ns)
-        self.strobe = Strobe()
-        self.is_one_device = False
-        self._early_frame: Frame | None = None
-        self._matched_ns: int | None = None
+        self.frames = FrameAlignment(options.frame_offset_ns)
         self._jumps = 0
         self._tracker = FaceRegionTracker(height, width, options.tracker)
         self._activity = np.zeros((2, *self._tracker.shape), np.uint8)
         self._face = -1
         self._region: Region | None = None
-        self._has_frames = False
         self._open_slice()
 
     @property
@@ -177,9 +163,8 @@ class Synchronizer:
             The slices that ended, in order; consume them all before the next call.
         """
         now_ns = stamp_ns if now_ns is None else now_ns
-        if triggers is not None and len(triggers):
-            self.strobe.push(triggers)
         if not len(events):
+            self._push_triggers(triggers)
             self._silence.hear_nothing(now_ns)
             yield from self.advance(now_ns)
             return
@@ -187,32 +172,29 @@ class Synchronizer:
             yield from self.flush()
             self.cutter.restarts += 1
             self._restart(first_sensor_ns, stamp_ns)
+        self._push_triggers(triggers)
         self._last_packet = first_sensor_ns, stamp_ns
         self.clock.update(first_sensor_ns, stamp_ns)
         self._silence.hear(first_sensor_ns, int(events.t[-1]), now_ns)
         self._newest_ns = int(events.t[-1])
-        if self._early_frame is not None:
-            frame, self._early_frame = self._early_frame, None
-            self.push_frame(frame)
+        self.frames.push_early(self.clock.to_ros(first_sensor_ns))
         yield from self._collect(self.cutter.push(events), arrival_ns)
+
+    def _push_triggers(self, triggers: Triggers | None) -> None:
+        if triggers is not None and len(triggers):
+            self.frames.strobe.push(triggers)
 
     def push_frame(self, frame: Frame) -> None:
         """Take in a frame; it comes out with the slice in which it became current.
 
-        Frames whose clock is not that of the events are left out, as `frame_stamps` reports.
+        Frames whose clock is not that of the events are left out, as `frames.stamps` reports.
 
         Args:
             frame: its time is its stamp, ROS time.
         """
-        self._has_frames = True
-        if not self.clock.is_known:
-            self._early_frame = frame
-            return
         usable = self.clock.usable
         newest_ns = self.clock.to_ros(self._newest_ns) if usable else self.line.last_ns
-        placed_ns = None if newest_ns is None else self.frame_stamps.place(frame.t, newest_ns)
-        if placed_ns is not None:
-            self.frames.push(replace(frame, t=placed_ns))
+        self.frames.push(frame, newest_ns)
 
     def advance(self, now_ns: int) -> Iterator[AlignedSlice]:
         """End the slices that nothing can arrive for any more.
@@ -245,46 +227,10 @@ class Synchronizer:
         self._jumps += self.clock.jumps
         self.clock = SensorClock()
         self._silence.restart()
-        self.frames.clear()
-        self.strobe = Strobe()
-        self._matched_ns = None
+        self.frames.restart()
         self._tracker.reset()
         self._region = None
         self._open_slice()
-
-    @property
-    def source(self) -> SyncSource:
-        """What ties the clocks of events and frames together now."""
-        if not self._has_frames or self.frame_stamps.is_refusing:
-            return SyncSource.NONE
-        if self.is_one_device:
-            return SyncSource.SHARED_CLOCK
-        return SyncSource.SOFTWARE if self._matched_ns is None else SyncSource.TRIGGER
-
-    @property
-    def sync_error_ns(self) -> float:
-        """One sigma of what ties the clocks together, as of AlignedSlice."""
-        if self.source is SyncSource.TRIGGER:
-            return RESOLUTION_NS
-        if not self.clock.usable:
-            return math.inf
-        if self.source is SyncSource.SHARED_CLOCK:
-            # The driver stamps what it reads at once, so a frame is as late as its packets.
-            return self.clock.jitter_ns
-        return math.hypot(self.clock.sigma_ns, self.line.behind_ns, self.frame_stamps.sigma_ns)
-
-    def _take_frame(self, end_ns: int) -> Frame | None:
-        """Return the frame that became current, at the time at which it was taken."""
-        if self._matched_ns is not None:
-            # A stamp lags the pulse that the frame was taken at.
-            end_ns += round(self.strobe.latency_ns * self.clock.rate)
-        frame = self.frames.take(end_ns)
-        if frame is None or self.is_one_device or not self.clock.usable:
-            return frame
-        self._matched_ns = self.strobe.match(self.clock.to_sensor(frame.t))
-        if self._matched_ns is None:
-            return frame
-        return replace(frame, t=self.clock.to_ros(self._matched_ns))
 
     def _open_slice(self) -> None:
         # The region rests while a slice is open, so that its cells mean one place.
@@ -311,7 +257,7 @@ class Synchronizer:
         options = self._options
         end_ns = self.line.stamp(ended_ns, options.slice_ns, self.clock)
         usable = self.clock.usable
-        frame = self._take_frame(self.clock.to_ros(ended_ns) if usable else end_ns)
+        frame = self.frames.take(self.clock.to_ros(ended_ns) if usable else end_ns, self.clock)
         pixels = None
         if frame is not None and self._region is not None:
             pixels = crop(
@@ -333,8 +279,8 @@ class Synchronizer:
                 ended_ns,
             ),
             face=self._face if self._region is not None else -1,
-            source=self.source,
-            sync_error_ns=self.sync_error_ns,
+            source=self.frames.source,
+            sync_error_ns=self.frames.error_ns(self.clock, self.line),
             newest_arrival_ns=self._newest_arrival_ns,
         )
         if options.region is None:

@@ -11,8 +11,9 @@ from event_camera_msgs.msg import EventPacket as EventPacketMessage
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image, RegionOfInterest
 
+from microexpr_ros.alignment.frame_alignment import SyncSource
 from microexpr_ros.alignment.slices import Slice
-from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
+from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from microexpr_ros.alignment.frame_alignment import SyncSource
 from microexpr_ros.alignment.slices import follows
-from microexpr_ros.alignment.synchronizer import Synchronizer, SynchronizerOptions, SyncSource
+from microexpr_ros.alignment.synchronizer import Synchronizer, SynchronizerOptions
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.region import Region
@@ -225,7 +226,7 @@ def test_a_recording_that_is_played_again_has_its_own_stamps_again():
 def with_frames(stamp, options=FIXED, triggers=lambda t: None, count=300, one_device=False):
     """Return slices of packets each 10 ms, and a frame each 40 ms whose stamp a function gives."""
     synchronizer, out = Synchronizer(480, 640, options), []
-    synchronizer.is_one_device = one_device
+    synchronizer.frames.is_one_device = one_device
     pixels = np.zeros((48, 64, 3), np.uint8)
     for index in range(count):
         events, t = packet(index, 50), index * 10 * MS
@@ -251,7 +252,7 @@ def test_frames_of_another_clock_are_not_paired(stamp, used, source):
     slices, synchronizer = with_frames(stamp)
     shown = [aligned.slice for aligned in slices if aligned.slice.frame is not None]
     assert len(shown) == used
-    assert synchronizer.frame_stamps.refused == 75 - used
+    assert synchronizer.frames.stamps.refused == 75 - used
     assert slices[-1].source is source
     assert all(abs(s.end_ns - s.frame_stamp_ns) <= 10 * MS for s in shown)
 

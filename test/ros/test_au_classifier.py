@@ -5,8 +5,9 @@ import pytest
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents
 from std_srvs.srv import Trigger
 
+from microexpr_ros.alignment.frame_alignment import SyncSource
 from microexpr_ros.alignment.slices import Slice
-from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
+from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.events.region import Region
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception.classifier import ActionUnitClassifier, Status

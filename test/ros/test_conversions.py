@@ -10,8 +10,9 @@ from microexpr_ros.msg import ActionUnitArray, AlignedEvents
 from sensor_msgs.msg import Image
 
 from microexpr_ros import facs
+from microexpr_ros.alignment.frame_alignment import SyncSource
 from microexpr_ros.alignment.slices import Slice
-from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
+from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region

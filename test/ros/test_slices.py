@@ -5,8 +5,9 @@ import pytest
 
 pytest.importorskip('microexpr_ros.msg')
 
+from microexpr_ros.alignment.frame_alignment import SyncSource
 from microexpr_ros.alignment.slices import Slice
-from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
+from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.events.region import Region
 from microexpr_ros.perception.spotting import MicroExpression
 from microexpr_ros.ros.conversions import aligned_to_message, to_ns

@@ -26,6 +26,8 @@ from microexpr_ros.ros.process import run_node
 
 DEFAULTS = SynchronizerOptions()
 
+NAN = float('nan')
+
 
 CHECK_NS = 200_000_000
 """How often stamps are compared with this machine's clock."""
@@ -95,7 +97,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._decoder: Decoder | None = None
         self._stream: tuple[str, int, int] | None = None
         self._frame_id = ''
-        self._gaps, self._lost, self._told, self._seq = SequenceGaps(), 0, 0, 0
+        self._gaps, self._lost, self._diagnosed, self._seq = SequenceGaps(), 0, 0, 0
         self._host_offset = HostOffset()
         self._problems = ProblemLog(self.get_logger())
         self._checked_ns = 0
@@ -121,8 +123,10 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
 
     def _on_image(self, message: Image, _: int) -> None:
         if self._synchronizer is not None:
-            if not self._frames.total:
-                self._synchronizer.is_one_device = self._is_one_device(message.header.frame_id)
+            if self._is_new:
+                self._is_new = False
+                is_one = self._is_one_device(message.header.frame_id)
+                self._synchronizer.frames.is_one_device = is_one
             frame = Frame(to_ns(message.header.stamp), image_to_pixels(message))
             self._synchronizer.push_frame(frame)
             self._frames.add()
@@ -168,6 +172,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         new_synchronizer = Synchronizer(stream[1], stream[2], self._options)
         # Only now, so that a malformed packet leaves the stream that it interrupts as it was.
         self._decoder, self._synchronizer = new_decoder, new_synchronizer
+        self._is_new = True
         self._stream, self._frame_id, self._gaps = stream, frame_id, SequenceGaps()
         self.get_logger().info(f'events: {stream[0]} {stream[2]} x {stream[1]}')
 
@@ -176,12 +181,12 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._publisher.publish(aligned_to_message(aligned, self._frame_id, self._lost))
 
     def diagnose(self) -> Diagnosis:
-        """Return rates, losses and how well the sensor's clock is known."""
-        if self._synchronizer is None or self._decoder is None:
+        """Return rates, losses and how well the clocks are tied."""
+        synchronizer, decoder_ = self._synchronizer, self._decoder
+        if synchronizer is None or decoder_ is None:
             return Diagnosis(WARN, 'waiting for event packets')
-        clock = self._synchronizer.clock.estimate
         problems = find_problems(
-            self._synchronizer,
+            synchronizer,
             self._host_offset.away_ns,
             self.resolve_topic_name(topics.EVENTS),
             self.resolve_topic_name(topics.RGB_IMAGE),
@@ -189,18 +194,17 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._problems.update(problems)
         losses = {
             'lost_packets': self._lost,
-            'late_events': self._synchronizer.cutter.late,
-            'events_off_sensor': self._decoder.dropped,
-            'words_skipped': self._decoder.skipped,
-            'clock_jumps': self._synchronizer.clock_jumps,
-            'restarts': self._synchronizer.cutter.restarts,
-            'frames_refused': self._synchronizer.frame_stamps.refused,
+            'late_events': synchronizer.cutter.late,
+            'events_off_sensor': decoder_.dropped,
+            'words_skipped': decoder_.skipped,
+            'clock_jumps': synchronizer.clock_jumps,
+            'restarts': synchronizer.cutter.restarts,
+            'frames_refused': synchronizer.frames.stamps.refused,
         }
-        fresh = sum(losses.values()) > self._told
-        self._told = sum(losses.values())
+        fresh = sum(losses.values()) > self._diagnosed
+        self._diagnosed = sum(losses.values())
         if fresh:
             problems = {'LOST': 'something was lost or skipped', **problems}
-        error_ms = self._synchronizer.sync_error_ns / 1e6
         return Diagnosis(
             WARN if problems else OK,
             '; '.join(problems.values()) or 'running',
@@ -213,18 +217,26 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
                 'events': self._events.total,
                 'slices': self._slices.total,
                 **losses,
-                'frames_skipped': self._synchronizer.frames.skipped,
-                'clock_offset_s': clock.offset_ns / 1e9 if clock else float('nan'),
-                'clock_jitter_ms': clock.jitter_ns / 1e6 if clock else float('nan'),
-                'clock_sigma_ms': clock.sigma_ns / 1e6 if clock else float('nan'),
-                'clock_rate': round(clock.rate, 6) if clock else float('nan'),
-                'host_offset_s': self._host_offset.away_ns / 1e9,
-                'frame_distance_s': self._synchronizer.frame_stamps.distance_ns / 1e9,
-                'trigger_period_ms': (self._synchronizer.strobe.period_ns or float('nan')) / 1e6,
-                'sync_source': self._synchronizer.source.name,
-                'sync_error_ms': round(error_ms, 4),
+                'frames_skipped': synchronizer.frames.skipped,
+                **self._clock_values(synchronizer),
             },
         )
+
+    def _clock_values(self, synchronizer: Synchronizer) -> dict[str, object]:
+        """Return how the clocks are tied, as diagnostic values."""
+        clock, frames = synchronizer.clock.estimate, synchronizer.frames
+        error_ns = frames.error_ns(synchronizer.clock, synchronizer.line)
+        return {
+            'clock_offset_s': clock.offset_ns / 1e9 if clock else NAN,
+            'clock_jitter_ms': clock.jitter_ns / 1e6 if clock else NAN,
+            'clock_sigma_ms': clock.sigma_ns / 1e6 if clock else NAN,
+            'clock_rate': round(clock.rate, 6) if clock else NAN,
+            'host_offset_s': self._host_offset.away_ns / 1e9,
+            'frame_distance_s': frames.stamps.distance_ns / 1e9,
+            'trigger_period_ms': (frames.strobe.period_ns or NAN) / 1e6,
+            'sync_source': frames.source.name,
+            'sync_error_ms': round(error_ns / 1e6, 4),
+        }
 
 
 def parse_frame_offset(text: str) -> int | None:
