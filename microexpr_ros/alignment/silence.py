@@ -17,6 +17,7 @@ notice within 1.5 s."""
 _AGREE_NS: Final = 100_000_000
 _FLOW: Final = 10
 _FORGET: Final = 0.999
+_OTHER_RATE: Final = 0.01
 
 
 class Silence:
@@ -39,6 +40,7 @@ class Silence:
         self._clock = SensorClock()
         self._packets = 0
         self._late_ns = 0.0
+        self._rate = 1.0
         self._newest_ns = self._heard_ns = 0
         self._unseen_ns: int | None = None
 
@@ -52,6 +54,9 @@ class Silence:
         """
         self._clock.update(first_ns, now_ns)
         self._packets += 1
+        if abs(self._clock.rate - self._rate) > _OTHER_RATE:
+            # Packets only seemed to be late.
+            self._rate, self._late_ns = self._clock.rate, 0.0
         late_ns = now_ns - self._clock.to_ros(first_ns)
         self._late_ns = max(self._late_ns * _FORGET, late_ns)
         self._newest_ns = max(newest_ns, self._newest_ns)

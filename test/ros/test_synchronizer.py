@@ -18,7 +18,7 @@ from microexpr_ros.events.packets import packetize
 from microexpr_ros.perception.classifier import Status
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import packet_to_message, pixels_to_image, to_ns
-from microexpr_ros.ros.diagnostics import OK, WARN
+from microexpr_ros.ros.diagnostics import OK, WARN, ProblemLog
 from microexpr_ros.ros.nodes.au_classifier import ActionUnitClassifierNode
 from microexpr_ros.ros.nodes.synchronizer import SynchronizerNode, parse_frame_offset
 
@@ -178,6 +178,36 @@ def test_a_driver_that_starts_again_is_one_restart(world):
     assert rig.diagnose().values['restarts'] == 2
     stamps = [to_ns(message.header.stamp) for message in rig.slices]
     assert (np.diff(stamps) > 0).all()
+
+
+class Lines:
+    """A logger that remembers."""
+
+    def __init__(self):
+        self.warned, self.informed = [], []
+
+    def warning(self, line):
+        self.warned.append(line)
+
+    def info(self, line):
+        self.informed.append(line)
+
+
+def test_a_problem_is_logged_when_it_begins_and_when_it_ends():
+    lines = Lines()
+    log = ProblemLog(lines)
+    for away in ('3.0', '3.1'):
+        log.update({'OFFSET': f'stamps are {away} s behind: use chrony'})
+    log.update({'OFFSET': 'stamps are 3.2 s behind: use chrony', 'ZERO': 'stamps are 0: no'})
+    assert lines.warned == ['stamps are 3.0 s behind: use chrony', 'stamps are 0: no']
+    assert lines.informed == []
+    log.update({})
+    assert sorted(lines.informed) == [
+        'no longer: stamps are 0',
+        'no longer: stamps are 3.2 s behind',
+    ]
+    log.update({'ZERO': 'stamps are 0: no'})
+    assert len(lines.warned) == 3
 
 
 def test_the_frame_offset_is_a_number_or_auto():
