@@ -27,6 +27,8 @@ _BUCKETS: Final = 16
 _SHORTEST_BUCKET_NS: Final = 20_000_000
 _LONGEST_BUCKET_NS: Final = 500_000_000
 _FEWEST: Final = 4
+_RECENT: Final = 256
+_SCATTER_NS: Final = 5_000_000
 _SHIFT_NS: Final = 5_000_000
 _KNOWN_NS: Final = 1_000_000_000
 _FOLLOWING_NS: Final = 500_000_000
@@ -71,7 +73,8 @@ class SensorClock:
     median of the slopes between all pairs (Theil and Sen) is the rate, 1 unless the stamps show
     another. Buckets grow with the stream up to 0.5 s, and 16 of them are kept: 8 s. Where the
     newest buckets do not lie on the line of the older ones, those are forgotten: a clock was
-    set, or the rate of replay has changed.
+    set, or the rate of replay has changed. Some drivers smooth their stamps, which then scatter
+    to both sides of the truth: the line is raised to their median.
 
     Stamps that are 0, stand still, run backwards or jump again and again say nothing about
     time; `usable` is False then, and time is to go on by the sensor's clock alone.
@@ -98,10 +101,11 @@ class SensorClock:
 
     def _forget(self) -> None:
         self._delay_ns = np.inf
+        self._raised_ns = 0.0
         self._width_ns = _SHORTEST_BUCKET_NS
         self._buckets: deque[tuple[int, int]] = deque()
         self._open: tuple[int, int, int] | None = None
-        self._recent: deque[tuple[int, int]] = deque(maxlen=25)
+        self._recent: deque[tuple[int, int]] = deque(maxlen=_RECENT)
 
     def update(self, sensor_ns: int, stamp_ns: int) -> bool:
         """Take in one packet.
@@ -179,6 +183,19 @@ class SensorClock:
         self._delay_ns = float(delays.min())
         if self._open is not None:
             self._delay_ns = min(self._delay_ns, self._open[2] - self.rate * self._open[1])
+        self._raised_ns = self._median_above_ns()
+
+    def _median_above_ns(self) -> float:
+        """Return how far the median of the stamps is above the line, 0 if they are only late."""
+        if len(self._recent) < _RECENT // 4:
+            return 0.0
+        x, y = np.array(self._recent, np.float64).T
+        least, tenth, median = np.quantile(y - self.rate * x, (0, 0.1, 0.5))
+        # Delays crowd at the least of them; what scatters to both sides has a tail below.
+        has_tail = tenth - least > 0.5 * (median - tenth)
+        if not has_tail or not 0 < median - tenth < _SCATTER_NS:
+            return 0.0
+        return float(median) - self._delay_ns
 
     def _widen(self) -> None:
         if self._width_ns >= _LONGEST_BUCKET_NS:
@@ -218,14 +235,16 @@ class SensorClock:
     def to_ros(self, sensor_ns: int) -> int:
         """Return the ROS time of a moment on the sensor's clock; there must be a packet."""
         assert self._origin is not None
-        delay_ns = 0.0 if self._delay_ns == np.inf else self._delay_ns
-        return self._origin[1] + round(self.rate * (sensor_ns - self._origin[0]) + delay_ns)
+        return self._origin[1] + round(self.rate * (sensor_ns - self._origin[0]) + self._level_ns)
 
     def to_sensor(self, ros_ns: int) -> int:
         """Return the sensor time of a moment in ROS time; there must be a packet."""
         assert self._origin is not None
-        delay_ns = 0.0 if self._delay_ns == np.inf else self._delay_ns
-        return self._origin[0] + round((ros_ns - self._origin[1] - delay_ns) / self.rate)
+        return self._origin[0] + round((ros_ns - self._origin[1] - self._level_ns) / self.rate)
+
+    @property
+    def _level_ns(self) -> float:
+        return 0.0 if self._delay_ns == np.inf else self._delay_ns + self._raised_ns
 
     @property
     def is_known(self) -> bool:

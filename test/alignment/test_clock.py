@@ -134,6 +134,15 @@ def test_error_is_under_a_millisecond_after_five_seconds(drift, period_ns):
     assert clock.fault is None
 
 
+@pytest.mark.parametrize('period_ns', [2 * MS, 10 * MS])
+def test_stamps_that_scatter_to_both_sides_are_met_in_their_midst(period_ns):
+    history = History(drift=5e-5, period_ns=period_ns).jittered(mean_ns=1).thinned()
+    history.delay += history.random.normal(0, MS, len(history.delay))
+    errors, clock = errors_ms(history)
+    assert np.percentile(errors, 95) < 0.5
+    assert clock.fault is None
+
+
 @pytest.mark.parametrize('rate', [0.1, 0.5, 0.8, 1.25, 2.0, 3.0, 10.0])
 def test_rate_of_replay_is_measured(rate):
     errors, clock = errors_ms(History(rate).jittered(), after_s=10)
