@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,7 @@ _SHORTEST_BUCKET_NS: Final = 20_000_000
 _LONGEST_BUCKET_NS: Final = 500_000_000
 _FEWEST: Final = 4
 _RECENT: Final = 256
+_JITTERED: Final = 25
 _SCATTER_NS: Final = 5_000_000
 _SHIFT_NS: Final = 5_000_000
 _KNOWN_NS: Final = 1_000_000_000
@@ -283,7 +285,9 @@ class SensorClock:
     @property
     def jitter_ns(self) -> float:
         """One sigma of the delays of the recent packets."""
-        return float(np.std([y - self.rate * x for x, y in self._recent])) if self._recent else 0.0
+        newest = islice(reversed(self._recent), _JITTERED)
+        delays = [y - self.rate * x for x, y in newest]
+        return float(np.std(delays)) if delays else 0.0
 
     @property
     def estimate(self) -> ClockEstimate | None:
