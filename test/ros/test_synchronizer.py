@@ -62,7 +62,7 @@ class Rig:
             self.events.publish(packet_to_message(message))
 
     def diagnose(self):
-        with self.node.listener.lock:
+        with self.node.subscription_thread.lock:
             return self.node.diagnose()
 
 

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from event_camera_msgs.msg import EventPacket
+from rclpy.clock import ROSClock
 from sensor_msgs.msg import Image
 
 from microexpr_ros.alignment.problems import HostOffset, find_problems
@@ -98,6 +99,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._stream: tuple[str, int, int] | None = None
         self._frame_id = ''
         self._gaps, self._lost, self._diagnosed, self._seq = SequenceGaps(), 0, 0, 0
+        self._awaits_frame = True
         self._host_offset = HostOffset()
         self._problems = ProblemLog(self.get_logger())
         self._checked_ns = 0
@@ -117,14 +119,15 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
 
     def _now_ns(self) -> int:
         """Return the time by which silence is measured: it rests while a recording is paused."""
-        if self.get_clock().ros_time_is_active:
-            return self.get_clock().now().nanoseconds
+        clock = self.get_clock()
+        if isinstance(clock, ROSClock) and clock.ros_time_is_active:
+            return clock.now().nanoseconds
         return time.monotonic_ns()
 
     def _on_image(self, message: Image, _: int) -> None:
         if self._synchronizer is not None:
-            if self._is_new:
-                self._is_new = False
+            if self._awaits_frame:
+                self._awaits_frame = False
                 is_one = self._is_one_device(message.header.frame_id)
                 self._synchronizer.frames.is_one_device = is_one
             frame = Frame(to_ns(message.header.stamp), image_to_pixels(message))
@@ -172,7 +175,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         new_synchronizer = Synchronizer(stream[1], stream[2], self._options)
         # Only now, so that a malformed packet leaves the stream that it interrupts as it was.
         self._decoder, self._synchronizer = new_decoder, new_synchronizer
-        self._is_new = True
+        self._awaits_frame = True
         self._stream, self._frame_id, self._gaps = stream, frame_id, SequenceGaps()
         self.get_logger().info(f'events: {stream[0]} {stream[2]} x {stream[1]}')
 
