@@ -9,9 +9,9 @@ films (`sensors.film`).
 from microexpr_ros.synthesis.appearance.basis import (
     AppearanceBasis,
     AppearanceChange,
-    load_basis,
     measure_basis,
-    save_basis,
+    read_basis,
+    write_basis,
 )
 from microexpr_ros.synthesis.appearance.counting import count_events
 from microexpr_ros.synthesis.appearance.picture import mix_log_radiance
@@ -20,8 +20,8 @@ __all__ = [
     'AppearanceBasis',
     'AppearanceChange',
     'count_events',
-    'load_basis',
     'measure_basis',
     'mix_log_radiance',
-    'save_basis',
+    'read_basis',
+    'write_basis',
 ]

@@ -125,7 +125,7 @@ def measure_basis(scene: Scene) -> AppearanceBasis:
     )
 
 
-def save_basis(path: Path, basis: AppearanceBasis) -> None:
+def write_basis(path: Path, basis: AppearanceBasis) -> None:
     """Write a basis, in half precision: 1 to 12 MB."""
     arrays = {name: getattr(basis, name) for name in _PICTURES}
     for number, change in enumerate(basis.changes):
@@ -139,8 +139,8 @@ def save_basis(path: Path, basis: AppearanceBasis) -> None:
         np.savez(file, **content)
 
 
-def load_basis(path: Path) -> AppearanceBasis:
-    """Read what `save_basis` wrote."""
+def read_basis(path: Path) -> AppearanceBasis:
+    """Read what `write_basis` wrote."""
     with np.load(path) as arrays:
         changes = tuple(
             AppearanceChange(

@@ -15,10 +15,10 @@ from microexpr_ros.synthesis.appearance import (
     AppearanceBasis,
     AppearanceChange,
     count_events,
-    load_basis,
     measure_basis,
     mix_log_radiance,
-    save_basis,
+    read_basis,
+    write_basis,
 )
 from microexpr_ros.synthesis.dataset.recipe import Recipe
 from microexpr_ros.synthesis.dataset.take import sample_take
@@ -182,8 +182,8 @@ def basis(take):
 
 @needs_face
 def test_a_basis_is_read_as_it_was_written(basis, tmp_path):
-    save_basis(tmp_path / 'scene.npz', basis)
-    read = load_basis(tmp_path / 'scene.npz')
+    write_basis(tmp_path / 'scene.npz', basis)
+    read = read_basis(tmp_path / 'scene.npz')
     np.testing.assert_allclose(read.rest, basis.rest, atol=0.005)
     assert len(read.changes) == len(basis.changes)
     for one, other in zip(read.changes, basis.changes, strict=True):
