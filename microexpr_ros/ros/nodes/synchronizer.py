@@ -81,16 +81,20 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._frame_id = ''
         self._gaps, self._lost, self._told = SequenceGaps(), 0, 0
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
+        self._packets_in = self.watch(topics.EVENTS, 'event packets')
+        self._frames_in = self.watch(topics.RGB_IMAGE, 'frames', is_optional=True)
         self.subscribe(
             (EventPacket, topics.EVENTS, self._on_packet, qos.EVENTS),
             (Image, topics.RGB_IMAGE, self._on_image, qos.FRAMES),
+            inputs=(self._packets_in, self._frames_in),
             on_silence=self._on_silence,
             silence_ns=max(self._options.patience_ns, 1_000_000),
         )
 
     def _on_silence(self) -> None:
-        # The packets carry the time; only while none arrive, the node's clock is used.
-        if self._synchronizer is not None:
+        # The packets carry the time; only while none arrive, the node's clock is used. A dead
+        # stream makes no slices, so that nobody takes it for a still scene.
+        if self._synchronizer is not None and not self._packets_in.is_silent:
             for aligned in self._synchronizer.advance(self.get_clock().now().nanoseconds):
                 self._publish(aligned)
 
@@ -114,6 +118,9 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             first_ns, stamp_ns = int(events.t[0]), to_ns(message.header.stamp)
             for aligned in self._synchronizer.push(events, first_ns, stamp_ns, published_ns):
                 self._publish(aligned)
+        else:
+            # A still scene: packets without events carry no time.
+            self._on_silence()
 
     def _open(self, stream: tuple[str, int, int], frame_id: str) -> None:
         """Begin with a camera; another encoding or size is another camera."""
@@ -135,6 +142,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         clock = self._synchronizer.clock.estimate
         losses = {
             'lost_packets': self._lost,
+            'lost_frames': self._frames_in.lost,
             'late_events': self._synchronizer.cutter.late,
             'events_off_sensor': self._decoder.dropped,
             'words_skipped': self._decoder.skipped,
