@@ -90,7 +90,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         self.subscription_thread = subscription_thread or SubscriptionThread()
         self.parameters = self.Parameters()
         self.error: str | None = None
-        self.malformed = self._diagnosed_malformed = 0
+        self.malformed = 0
         self.failed = False
         self.stopping = threading.Event()
         self._configured = False
@@ -386,9 +386,6 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
             return Diagnosis(message='inactive')
         diagnosis = self.diagnose()
         values = {**diagnosis.values, 'malformed_messages': self.malformed}
-        if self.malformed > self._diagnosed_malformed:
-            diagnosis = diagnosis.with_problem('malformed messages were skipped')
-        self._diagnosed_malformed = self.malformed
         for one in list(self._subscription_sets):
             for watching in one.inputs.values():
                 values |= watching.values()
