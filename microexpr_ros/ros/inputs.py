@@ -92,7 +92,8 @@ class Input:
             return
         if self._silence.has_begun(now_ns):
             # Nothing waits any more: all that came is processed.
-            self.lag.end(now_ns)
+            if self.lag.end(now_ns):
+                self._report_lag()
             self._node.get_logger().warning(self._explain_silence())
             self._on_change()
 
