@@ -76,8 +76,10 @@ def test_bursts_are_not_behind():
     lag, changes = Lag(), []
     for burst in range(1, 100):
         arrival_ms = 300 * burst
-        for published_ms in range(arrival_ms - 300, arrival_ms, 10):
-            changes.append(lag.add((arrival_ms - published_ms) * MS, arrival_ms * MS))
+        changes += [
+            lag.add((arrival_ms - published_ms) * MS, arrival_ms * MS)
+            for published_ms in range(arrival_ms - 300, arrival_ms, 10)
+        ]
     assert not any(changes)
 
 
