@@ -108,6 +108,9 @@ def choose_nodes(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
     nodes |= {'synchronizer': {}, 'au_classifier': {}, 'reconstructor': {}}
     if given['overlay'] or given['rviz']:
         nodes['overlay'] = {}
+    if given['bag']:
+        # Whoever starts later than the player would miss the first packets.
+        nodes['player']['wait_for_nodes'] = [name for name in nodes if name != 'player']
     # With a bag, the time is that of the recording. Only the synchronizer needs it: the other
     # nodes copy the stamps of the slices, and a subscription to /clock takes processor time.
     nodes['synchronizer']['use_sim_time'] = bool(given['bag'])

@@ -154,19 +154,24 @@ class Pacer:
 
 
 class Lateness:
-    """Distribution of delays, counted in bins, so that memory does not grow with time."""
+    """Distribution of delays, counted in bins, so that memory does not grow with time.
+
+    Attributes:
+        last_ns: the newest delay.
+        worst_ns: the longest delay.
+    """
 
     _BIN_NS: Final = 20_000
     _BINS: Final = 50_000
 
     def __init__(self) -> None:
         self._counts: NDArray[np.int64] = np.zeros(self._BINS, np.int64)
-        self.worst_ns = 0
+        self.last_ns = self.worst_ns = 0
 
     def add(self, late_ns: int) -> None:
         """Add a delay."""
         self._counts[min(late_ns // self._BIN_NS, self._BINS - 1)] += 1
-        self.worst_ns = max(self.worst_ns, late_ns)
+        self.last_ns, self.worst_ns = late_ns, max(self.worst_ns, late_ns)
 
     def percentile_ms(self, percent: float) -> float:
         """Return a percentile of the delays in ms; 0 if there are none."""

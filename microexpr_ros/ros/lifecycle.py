@@ -25,6 +25,7 @@ from std_srvs.srv import Trigger
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import topics
 from microexpr_ros.ros.diagnostics import ERROR, Diagnosis, to_message
+from microexpr_ros.ros.inputs import Input
 from microexpr_ros.ros.parameters import declare, parameter, read
 from microexpr_ros.ros.subscriptions import (
     MAX_WAIT_NS,
@@ -105,6 +106,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         self.add_on_set_parameters_callback(self._check_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 10)
         self.create_timer(1.0, self._publish_diagnosis, clock=self._steady)
+        self._diagnosis_changed = self.create_guard_condition(self._publish_diagnosis)
 
     # For subclasses to override.
 
@@ -133,9 +135,26 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         self.on_teardown(lambda: self.destroy_lifecycle_publisher(publisher))
         return publisher
 
+    def publish_diagnosis_soon(self) -> None:
+        """Publish the diagnosis on the executor's thread without waiting for the next second."""
+        self._diagnosis_changed.trigger()
+
+    def watch(self, topic: str, what: str, *, is_optional: bool = False) -> Input:
+        """Return what watches the messages of a topic, to be given to `subscribe`.
+
+        Args:
+            topic: its name, as it is subscribed to.
+            what: what the messages are, in the plural, for people.
+            is_optional: whether the node also works if none ever comes.
+        """
+        return Input(
+            self, topic, what, is_optional=is_optional, on_change=self.publish_diagnosis_soon
+        )
+
     def subscribe(
         self,
         *callbacks: TopicCallback,
+        inputs: Sequence[Input] = (),
         on_silence: Callable[[], None] | None = None,
         silence_ns: int = MAX_WAIT_NS,
         raw: bool = False,
@@ -148,6 +167,8 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         Args:
             callbacks: message type, topic, callback and quality of service of each; a callback
                 gets the message and the system time in ns at which it was published.
+            inputs: what watches these topics, as `watch` returns it; what is wrong with them is
+                part of the diagnosis.
             on_silence: called each time that nothing has arrived on the first topic for
                 `silence_ns`.
             silence_ns: how long nothing must arrive.
@@ -155,7 +176,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
                 time in ns at which the message was received.
         """
         made = self.subscription_thread.subscribe(
-            self, callbacks, self._handle_callback_error, on_silence, silence_ns, raw
+            self, callbacks, self._handle_callback_error, on_silence, silence_ns, raw, inputs
         )
         self._subscription_sets.append(made)
         self.on_teardown(lambda: self.unsubscribe(made))
@@ -365,6 +386,11 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
             return Diagnosis(message='inactive')
         diagnosis = self.diagnose()
         values = {**diagnosis.values, 'malformed_messages': self.malformed}
+        for one in list(self._subscription_sets):
+            for watching in one.inputs.values():
+                values |= watching.values()
+                for problem in watching.problems():
+                    diagnosis = diagnosis.with_problem(problem)
         diagnosis = replace(diagnosis, values=values)
         problems = [
             problem

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rclpy.lifecycle.publisher import LifecyclePublisher
+from rclpy.node import NodeNameNonExistentError
 
 from microexpr_ros import bags
 from microexpr_ros.bags.pacing import RATES
@@ -60,6 +62,12 @@ class PlayerParameters(NodeParameters):
         minimum=0.0,
         maximum=600.0,
     )
+    wait_for_nodes: tuple[str, ...] = parameter(
+        (),
+        'begin when these nodes are active, however long that takes, and do not wait for '
+        'subscribers; empty: wait for subscribers only',
+        element=str,
+    )
     shutdown_at_end: bool = parameter(True, 'end the process when the bag ends')
 
 
@@ -103,12 +111,17 @@ class BagPublishers:
         node: advertises the topics; is being configured.
         bag: what the bag holds.
         names: topics to publish.
+
+    Attributes:
+        undelivered: messages that were published while nobody subscribed, by topic.
     """
 
     def __init__(
         self, node: MicroexprNode[Any], bag: bags.BagContents, names: Sequence[str]
     ) -> None:
+        self._node = node
         self._by_topic: dict[str, LifecyclePublisher] = {}
+        self.undelivered: Counter[str] = Counter()
         for topic in bag.topics:
             if topic.name in names:
                 profile = adapt_offer(topic.offered_qos, PROFILES.get(topic.type, qos.SLICES))
@@ -118,7 +131,10 @@ class BagPublishers:
 
     def publish(self, message: bags.Message) -> None:
         """Publish a message."""
-        self._by_topic[message.topic].publish(message.cdr)
+        publisher = self._by_topic[message.topic]
+        publisher.publish(message.cdr)
+        if not publisher.get_subscription_count():
+            self.undelivered[publisher.topic_name] += 1
 
     @property
     def has_subscribers(self) -> bool:
@@ -139,4 +155,35 @@ class BagPublishers:
         while time.monotonic() < until_s and self.find_unsubscribed():
             if stopping.wait(0.05):
                 return
+        stopping.wait(DISCOVERY_S)
+
+    def find_inactive(self, names: Sequence[str]) -> list[str]:
+        """Return the nodes that are not active, of those named in the player's namespace.
+
+        A node of this package subscribes when it is activated, to more than a clock.
+        """
+        namespace = self._node.get_namespace()
+        known = set(self._node.get_node_names_and_namespaces())
+        return [
+            name
+            for name in names
+            if (name, namespace) not in known or not self._subscribes(name, namespace)
+        ]
+
+    def _subscribes(self, name: str, namespace: str) -> bool:
+        try:
+            subscribed = self._node.get_subscriber_names_and_types_by_node(name, namespace)
+        except NodeNameNonExistentError:
+            return False  # It has ended since.
+        return any(topic != topics.CLOCK for topic, _ in subscribed)
+
+    def wait_for_nodes(self, names: Sequence[str], stopping: threading.Event) -> None:
+        """Wait until all nodes are active; log which ones are missing after a while."""
+        logged_s = time.monotonic() + 5.0
+        while inactive := self.find_inactive(names):
+            if stopping.wait(0.05):
+                return
+            if time.monotonic() > logged_s:
+                self._node.get_logger().warning(f'waiting for {", ".join(inactive)}')
+                logged_s = float('inf')
         stopping.wait(DISCOVERY_S)

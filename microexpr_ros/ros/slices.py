@@ -81,7 +81,7 @@ class SliceInput:
         """Return how the node is doing, with values of its own added."""
         lagging, self._diagnosed = self._missed > self._diagnosed, self._missed
         if lagging:
-            message = 'slices were missed: the machine is too slow'
+            message = 'slices were missed'
         else:
             message = 'running' if self.done.total else 'waiting for slices'
         return Diagnosis(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -25,6 +25,8 @@ from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.subscription import Subscription
+
+from microexpr_ros.ros.inputs import Input
 
 Callback: TypeAlias = Callable[..., None]
 """What `SubscriptionThread.subscribe` describes: its arguments depend on `raw`."""
@@ -63,6 +65,7 @@ class SubscriptionSet:
     Attributes:
         node: node that subscribes.
         subscriptions: subscription, message type and callback of each topic.
+        inputs: what watches the messages, by subscription.
         on_error: called with an exception that a callback raised.
         on_silence: called each time that nothing has arrived on the first topic for `silence_ns`.
         silence_ns: how long nothing must arrive.
@@ -75,6 +78,7 @@ class SubscriptionSet:
     on_error: Callable[[Exception], None]
     on_silence: Callable[[], None] | None
     silence_ns: int
+    inputs: Mapping[Subscription, Input] = field(default_factory=dict)
     quiet_since_ns: int = field(default_factory=time.monotonic_ns)
 
     def find_incompatible_publishers(self) -> list[str]:
@@ -92,12 +96,15 @@ class SubscriptionSet:
     def take(self) -> None:
         """Run the callbacks of what has arrived; messages left over wake the thread again."""
         for subscription, kind, callback in self.subscriptions:
+            watching = self.inputs.get(subscription)
             for _ in range(MAX_IN_A_ROW):
                 taken = subscription.handle.take_message(kind, subscription.raw)
                 if taken is None:
                     break
                 message, info = taken
                 times = [info['source_timestamp']]
+                if watching is not None:
+                    watching.take(times[0], info['publication_sequence_number'])
                 if subscription.raw:
                     times.append(info['received_timestamp'])
                 try:
@@ -108,7 +115,9 @@ class SubscriptionSet:
                     self.quiet_since_ns = time.monotonic_ns()
 
     def notice_silence(self, now_ns: int) -> None:
-        """Call `on_silence` if nothing has arrived for long enough."""
+        """Call `on_silence` if nothing has arrived for long enough; let inputs notice it, too."""
+        for watching in self.inputs.values():
+            watching.check(now_ns)
         if self.on_silence is not None and now_ns - self.quiet_since_ns >= self.silence_ns:
             self.quiet_since_ns = now_ns
             try:
@@ -139,6 +148,7 @@ class SubscriptionThread:
         on_silence: Callable[[], None] | None = None,
         silence_ns: int = MAX_WAIT_NS,
         raw: bool = False,
+        inputs: Sequence[Input] = (),
     ) -> SubscriptionSet:
         """Subscribe a node to topics.
 
@@ -152,11 +162,14 @@ class SubscriptionThread:
             silence_ns: how long nothing must arrive.
             raw: whether callbacks get serialized messages, and as a third argument the system
                 time in ns at which the message was received.
+            inputs: what watches the messages of these topics.
 
         Returns:
             The subscriptions, to be passed to `unsubscribe`.
         """
         subscriptions = []
+        by_topic = {one.topic: one for one in inputs}
+        watched = {}
         for kind, topic, callback, qos in topics:
             # An event handler in the executor would wake it for every message, so there is
             # none; `find_incompatible_publishers` reports mismatched QoS instead.
@@ -170,7 +183,9 @@ class SubscriptionThread:
                 event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
             )
             subscriptions.append((subscription, kind, callback))
-        made = SubscriptionSet(node, subscriptions, on_error, on_silence, silence_ns)
+            if topic in by_topic:
+                watched[subscription] = by_topic[topic]
+        made = SubscriptionSet(node, subscriptions, on_error, on_silence, silence_ns, watched)
         with self.lock:
             self._sets.append(made)
             if self._thread is None:

@@ -29,6 +29,8 @@ def test_the_numbers_of_a_run_by_hand():
     assert row.windows_hz == 200.0
     assert row.events_per_s == 45_000
     assert row.lost_packets == 2
+    assert (row.lost_frames, row.missed_slices, row.skipped_images) == (2, 4, 6)
+    assert row.behind == {'synchronizer': 0.75}
     assert row.latency_ms == {'p50': 3.0, 'p99': 3.98}
     assert row.real_time_factor == 0.5
 

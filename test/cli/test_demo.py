@@ -138,5 +138,8 @@ def test_the_report_by_hand():
     assert numbers['latency_ms'] == {'p50': 3.0, 'p99': 3.98}
     assert numbers['real_time_factor'] == 0.5
     assert (numbers['events'], numbers['packets'], numbers['windows']) == (900, 5, 4)
+    assert (numbers['lost_frames'], numbers['missed_slices']) == (2, 4)
+    assert (numbers['skipped_images'], numbers['undelivered']) == (6, 3)
+    assert numbers['behind'] == {'synchronizer': 0.75}
     seen.latencies_ns[1:] = [0, 0]
     assert report(seen, 0.04)['latency_ms'] == {'p50': None, 'p99': None}

@@ -151,10 +151,21 @@ def test_rviz_brings_the_overlay_that_it_shows(start):
 
 
 @FORMS
+def test_the_player_waits_for_every_consumer(start, composed):
+    for node in start(composed=composed, bag='a', overlay='true', namespace='robot1'):
+        assert parameters(node)['player']['wait_for_nodes'] == [*NETWORKS, 'overlay']
+
+
+@FORMS
 def test_a_bag_sets_the_player_and_the_clock(start, composed):
     for node in start(composed=composed, bag='/a bag', rate='2', loop='true'):
         given = parameters(node)
-        assert given['player'] == {'bag': '/a bag', 'rate': 2.0, 'loop': True}
+        assert given['player'] == {
+            'bag': '/a bag',
+            'rate': 2.0,
+            'loop': True,
+            'wait_for_nodes': NETWORKS,
+        }
         assert isinstance(given['player']['rate'], float)
         assert given['synchronizer'] == {'use_sim_time': True}
 

@@ -18,8 +18,16 @@ def make_observation():
         images=1,
         lost_packets=1,
         diagnostics={
-            '/player': {'event_packets': '7'},
-            '/synchronizer': {'packets': '5', 'events': '900'},
+            '/player': {'event_packets': '7', 'undelivered': '3', 'behind_factor': '1.0'},
+            '/synchronizer': {
+                'packets': '5',
+                'events': '900',
+                'lost_frames': '2',
+                'event_packets_behind_factor': '0.75',
+                'frames_behind_factor': '0.9',
+            },
+            '/au_classifier': {'missed_slices': '4', 'slices_behind_factor': '1.0'},
+            '/reconstructor': {'images_skipped': '6'},
         },
         model='au@1',
     )

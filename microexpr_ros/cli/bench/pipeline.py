@@ -64,6 +64,10 @@ class Row:
         windows_hz: slices per second of wall time at this speed.
         events_per_s: events per second of wall time at this speed.
         lost_packets: packets that were played and did not arrive.
+        lost_frames: frames that were played and did not arrive.
+        missed_slices: slices that did not reach the classifier.
+        skipped_images: images that the reconstructor left out to keep up.
+        behind: nodes that fell behind, with the least rate at which they processed their input.
         cpu_percent: processor time over wall time, by process; 100 is one core.
         memory_mb: resident memory at the end, by process.
     """
@@ -75,6 +79,10 @@ class Row:
     windows_hz: float
     events_per_s: int
     lost_packets: int
+    lost_frames: int
+    missed_slices: int
+    skipped_images: int
+    behind: dict[str, float]
     cpu_percent: dict[str, float]
     memory_mb: dict[str, int]
 
@@ -145,6 +153,10 @@ def summarize_run(run: Run, form: str, rate: float, seconds: float) -> Row:
         windows_hz=round(numbers['windows'] / seconds * rate, 1),
         events_per_s=round(numbers['events'] / seconds * rate),
         lost_packets=numbers['lost_packets'],
+        lost_frames=numbers['lost_frames'],
+        missed_slices=numbers['missed_slices'],
+        skipped_images=numbers['skipped_images'],
+        behind=numbers['behind'],
         cpu_percent={
             name: round(100 * (used.cpu_s - run.begun[name].cpu_s) / wall_s, 1)
             for name, used in run.used.items()
@@ -216,10 +228,20 @@ def _cells(row: Row) -> dict[str, str]:
         'real time': f'{row.real_time_factor:.2f}',
         'slices/s': f'{row.windows_hz:.0f}',
         'kev/s': f'{row.events_per_s / 1e3:.0f}',
-        'lost': str(row.lost_packets),
+        'lost': _counts(
+            packets=row.lost_packets,
+            frames=row.lost_frames,
+            slices=row.missed_slices,
+            images=row.skipped_images,
+        ),
+        'behind': '\n'.join(f'{name} {factor:.2f}' for name, factor in row.behind.items()),
         'CPU %': _lines(row.cpu_percent),
         'memory MB': _lines(row.memory_mb),
     }
+
+
+def _counts(**lost: int) -> str:
+    return '\n'.join(f'{name} {count}' for name, count in lost.items() if count) or '0'
 
 
 def _lines(numbers: Mapping[str, float]) -> str:

@@ -177,14 +177,27 @@ def _label(axes: Any, y: float, text: str) -> None:
     axes.text(-0.01, y, text, ha='right', fontsize=9, transform=transform)
 
 
+def find_behind(seen: Observation) -> dict[str, float]:
+    """Return the nodes that fell behind, with the least factor of their inputs."""
+    behind: dict[str, float] = {}
+    for name, values in seen.diagnostics.items():
+        factors = [float(v) for key, v in values.items() if key.endswith('behind_factor')]
+        if min(factors, default=1.0) < 1.0:
+            behind[name.rpartition('/')[2]] = min(factors)
+    return behind
+
+
 def report(seen: Observation, seconds: float) -> dict[str, Any]:
     """Return the numbers of a run.
 
     `real_time_factor` is recording time over wall time between the first and the last estimate:
-    1 when the pipeline keeps up with the player, less when it falls behind.
+    1 when the pipeline keeps up with the player, less when it falls behind. `behind` has the nodes
+    that fell behind for a while, with the least rate at which they processed their input, of 1.
     """
     synchronizer = seen.diagnostics.get('/synchronizer', {})
     player = seen.diagnostics.get('/player', {})
+    reconstructor = seen.diagnostics.get('/reconstructor', {})
+    classifier = seen.diagnostics.get('/au_classifier', {})
     sent = int(player.get('event_packets', 0))
     received = int(synchronizer.get('packets', 0))
     known_ms = np.array([value for value in seen.latencies_ns if value]) / 1e6
@@ -194,6 +207,11 @@ def report(seen: Observation, seconds: float) -> dict[str, Any]:
         'events': int(synchronizer.get('events', 0)),
         'packets': received,
         'lost_packets': max(sent - received, seen.lost_packets),
+        'lost_frames': int(synchronizer.get('lost_frames', 0)),
+        'missed_slices': int(classifier.get('missed_slices', 0)),
+        'skipped_images': int(reconstructor.get('images_skipped', 0)),
+        'undelivered': int(player.get('undelivered', 0)),
+        'behind': find_behind(seen),
         'windows': seen.slices,
         'au_messages': len(seen.estimates),
         'reconstructed_frames': seen.images,

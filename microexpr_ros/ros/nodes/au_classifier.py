@@ -69,9 +69,10 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         self._begin_face()
         # The last slice, and its estimates: relative to the neutral face, and raw.
         self._last: tuple[AlignedEvents, ActionUnitEstimate, ActionUnitEstimate] | None = None
-        self._input, self._found = SliceInput(), 0
+        self._input, self._found, self._is_stale = SliceInput(), 0, False
         self.subscribe(
             (AlignedEvents, topics.ALIGNED_EVENTS, self._on_slice, qos.SLICES),
+            inputs=[self.watch(topics.ALIGNED_EVENTS, 'slices')],
             on_silence=self._on_silence,
             silence_ns=round(self.parameters.stale_after_s * 1e9),
         )
@@ -127,7 +128,7 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
                 )
             )
         self._input.done.add()
-        self._last = message, estimate, raw
+        self._last, self._is_stale = (message, estimate, raw), False
 
     def _publish(
         self,
@@ -145,6 +146,7 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         self._face.cancel_measurement('no slices come: does the synchronizer run?')
         if self._last is None:
             return
+        self._is_stale = True
         source, *estimates = self._last
         nothing = np.zeros(len(CODES), np.float32)
         stale = [replace(e, status=Status.STALE, confidence=nothing) for e in estimates]
@@ -152,10 +154,11 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
 
     def diagnose(self) -> Diagnosis:
         """Return the rate, the latency and what was found."""
+        status = self._last[1].status if self._last else Status.NO_FACE
         return self._input.diagnose(
             {
                 'micro_expressions': self._found,
-                'state': self._last[1].status.name if self._last else 'NO_FACE',
+                'state': (Status.STALE if self._is_stale else status).name,
                 'neutral': str(self._face.neutral),
                 'model': self._classifier.model,
             }

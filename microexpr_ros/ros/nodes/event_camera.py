@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from itertools import chain
 
@@ -17,12 +18,15 @@ from microexpr_ros.events.packets import packetize
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.cameras import EventCameraParameters, opener
 from microexpr_ros.ros.conversions import packet_to_message, pixels_to_image, to_time
-from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate
+from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate, Silence
 from microexpr_ros.ros.lifecycle import MicroexprNode
 from microexpr_ros.ros.process import run_node
 
 MAX_LAG_NS = 100_000_000
 """Data that is older than this when it is read misses its slice."""
+
+HANGS_AFTER_NS = 1_000_000_000
+"""A sensor that works sees noise more often than this, in the dark, too."""
 
 
 class EventCameraNode(MicroexprNode[EventCameraParameters]):
@@ -45,7 +49,9 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
         self._finished = False
         self._connection: Connection | None = None
         self._batch = Batch()
+        self._silence = Silence(HANGS_AFTER_NS)
         self.start_thread(self._work)
+        self.every(0.25, self._check_silence)
 
     def _work(self) -> None:
         given = self.parameters
@@ -57,6 +63,7 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
         )
         for camera in connection.cameras():
             self._compiling.join()
+            self._silence = Silence(HANGS_AFTER_NS)
             self.get_logger().info(
                 f'{camera.model} {camera.serial}: {camera.width} x {camera.height}'
             )
@@ -70,6 +77,14 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
                 self._publish_packets(camera, map(self._take, batches))
         self._finished = not self.stopping.is_set()
 
+    def _check_silence(self) -> None:
+        connection = self._connection
+        if connection is None or connection.camera is None:
+            return
+        if self._silence.has_begun(time.monotonic_ns()):
+            self.get_logger().warning('the camera is open and sends nothing')
+            self.publish_diagnosis_soon()
+
     def _warn(self, error: MicroexprError) -> None:
         message = f'{error}; waiting for it'
         if isinstance(error, CameraLostError):
@@ -80,6 +95,11 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
     def _take(self, batch: Batch) -> Batch:
         """Count what has arrived, and publish its frames."""
         self._batch = batch
+        if batch.newest_ns is not None:
+            silent_ns = self._silence.end(time.monotonic_ns())
+            if silent_ns:
+                self.get_logger().info(f'the camera sends again, after {silent_ns / 1e9:.1f} s')
+                self.publish_diagnosis_soon()
         self._events.add(len(batch.events))
         self._lost += batch.lost
         self._lag_ns = max(self._lag_ns, batch.lag_ns)
@@ -134,6 +154,9 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
             level, message = OK, 'the recording has ended'
         elif camera is None:
             level, message = WARN, 'waiting for the camera'
+        elif self._silence.is_silent:
+            silent_s = self._silence.lasts_ns(time.monotonic_ns()) / 1e9
+            level, message = WARN, f'the camera is open and has sent nothing for {silent_s:.1f} s'
         elif is_losing:
             level, message = WARN, 'the camera lost data'
         elif lag_ns > MAX_LAG_NS:

@@ -51,6 +51,10 @@ class OverlayNode(MicroexprNode[OverlayParameters]):
             (AlignedEvents, topics.ALIGNED_EVENTS, self._on_slice, qos.SLICES),
             (ActionUnitArray, topics.ACTION_UNITS, self._on_units, qos.RESULTS),
             (Image, topics.RECONSTRUCTION, self._on_image, qos.RESULTS),
+            inputs=[
+                self.watch(topics.ALIGNED_EVENTS, 'slices'),
+                self.watch(topics.ACTION_UNITS, 'estimates', is_optional=True),
+            ],
         )
         self.every(1 / self.parameters.rate_hz, self._draw)
 

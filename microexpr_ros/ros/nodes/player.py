@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,22 +12,27 @@ from microexpr_ros import bags
 from microexpr_ros.bags.pacing import Pacer
 from microexpr_ros.bags.playback import Playback
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.msg import ActionUnitArray
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import SECOND_NS, to_time
-from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate
+from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Lag, Rate
 from microexpr_ros.ros.lifecycle import MicroexprNode
 from microexpr_ros.ros.playback import BagPublishers, PlayerParameters, choose_topics, to_options
 from microexpr_ros.ros.process import run_node
 
 WAITING = 'waiting for subscribers'
+WAITING_FOR_NODES = 'waiting for nodes'
 PLAYING = 'playing'
 PAUSED = 'paused'
 ENDED = 'the bag has ended'
 STOPPED = 'stopped'
 
-LINGER_S = 1.5
-"""From the end of the bag to the end of the process: the last packets are still on their way, and
-every node publishes its diagnosis once a second."""
+LINGER_S = 1.2
+"""From the last estimate to the end of the process: every node publishes its diagnosis once a
+second."""
+
+MOST_LINGER_S = 60.0
+"""From the end of the bag to the end of the process at most, if another source feeds the nodes."""
 
 
 class PlayerNode(MicroexprNode[PlayerParameters]):
@@ -57,7 +63,8 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
             self._clock_publisher = self.advertise(ClockMessage, topics.CLOCK, qos.RESULTS)
 
     def _prepare(self) -> Playback:
-        self._published, self._event_packets, self._state = Rate(), 0, WAITING
+        self._published, self._event_packets, self._frames = Rate(), 0, 0
+        self._lag, self._state = Lag(), WAITING
         pacer = Pacer(self.parameters.rate, self.parameters.start_paused)
         self.playback = Playback(self._bag, self._part, pacer)
         return self.playback
@@ -84,9 +91,7 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
 
     def _play(self, playback: Playback) -> None:
         try:
-            self._topics_out.wait_for_subscribers(
-                self.parameters.wait_for_subscribers_s, self.stopping
-            )
+            self._wait_for_consumers()
             self._log_unsubscribed()
             self._state = PLAYING
             playback.run(self._publish, self._publish_clock)
@@ -98,14 +103,59 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
         self._state = ENDED
         if not self.failed:
             self._report_end(playback)
-        self.stopping.wait(LINGER_S)
+        self._wait_for_estimates()
         if self.parameters.shutdown_at_end and not self.stopping.is_set():
             self.context.try_shutdown()
+
+    def _wait_for_consumers(self) -> None:
+        names = self.parameters.wait_for_nodes
+        if names:
+            self._state = WAITING_FOR_NODES
+            self._topics_out.wait_for_nodes(names, self.stopping)
+        else:
+            self._topics_out.wait_for_subscribers(
+                self.parameters.wait_for_subscribers_s, self.stopping
+            )
+
+    def _wait_for_estimates(self) -> None:
+        """Wait until no estimate has come for a while: that of the last packet is out then."""
+        began_s = newest_s = time.monotonic()
+
+        def take(message: ActionUnitArray, _: int) -> None:
+            nonlocal newest_s
+            if message.state != ActionUnitArray.STALE:
+                newest_s = time.monotonic()
+
+        # Only now: the classifier makes no messages while nobody subscribes.
+        estimates = self.subscription_thread.subscribe(
+            self, [(ActionUnitArray, topics.ACTION_UNITS, take, qos.RESULTS)], self.fail
+        )
+        while time.monotonic() < min(newest_s + LINGER_S, began_s + MOST_LINGER_S):
+            if self.stopping.wait(0.05):
+                break
+        self.subscription_thread.unsubscribe(estimates)
 
     def _publish(self, message: bags.Message) -> None:
         self._topics_out.publish(message)
         self._published.add()
         self._event_packets += message.type == bags.EVENT_PACKET
+        self._frames += message.type == bags.IMAGE
+        assert self.playback is not None, 'a message is published by the playback'
+        if self._lag.add(self.playback.lateness.last_ns, time.monotonic_ns()):
+            self._report_lag()
+
+    def _report_lag(self) -> None:
+        if self._lag.is_behind:
+            self.get_logger().warning(self._explain_lag())
+        else:
+            self.get_logger().info(f'in time again after {self._lag.lasted_ns / 1e9:.1f} s')
+        self.publish_diagnosis_soon()
+
+    def _explain_lag(self) -> str:
+        return (
+            f'falling behind: the bag is played at {self._lag.factor:.2f} of the rate asked for, '
+            f'{self._lag.excess_ns / 1e9:.1f} s late'
+        )
 
     def _publish_clock(self, time_ns: int) -> None:
         self._clock_publisher.publish(ClockMessage(clock=to_time(time_ns)))
@@ -126,6 +176,8 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
             f'the bag has ended: {self._published.total} messages, 99 % of them at '
             f'most {late_ms:g} ms late'
         )
+        for topic, number in self._topics_out.undelivered.items():
+            self.get_logger().warning(f'{number} messages of {topic} had no subscriber')
         if self.parameters.clock_hz:
             # A little more time, so that the last slices end.
             self._publish_clock(playback.played_ns + SECOND_NS // 10)
@@ -139,6 +191,8 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
             'played_s': round((self.playback.played_ns - self._bag.start_ns) / SECOND_NS, 3),
             'messages': self._published.total,
             'event_packets': self._event_packets,
+            'frames': self._frames,
+            'undelivered': sum(self._topics_out.undelivered.values()),
             **self.playback.lateness.summary(),
         }
 
@@ -148,15 +202,21 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
         level, message = OK, self.state
         if message == PLAYING and not self._topics_out.has_subscribers:
             level, message = WARN, f'nobody subscribes to {unsubscribed}'
-        return Diagnosis(
+        elif message in (WAITING, WAITING_FOR_NODES):
+            level = WARN
+            inactive = self._topics_out.find_inactive(self.parameters.wait_for_nodes)
+            message = f'{message}: {", ".join(inactive) or unsubscribed or "they have just come"}'
+        diagnosis = Diagnosis(
             level,
             message,
             {
                 **self.summary(),
                 'messages_hz': round(self._published.hz(), 1),
                 'topics_without_subscribers': unsubscribed,
+                **self._lag.values(),
             },
         )
+        return diagnosis.with_problem(self._explain_lag()) if self._lag.is_behind else diagnosis
 
 
 def main() -> None:

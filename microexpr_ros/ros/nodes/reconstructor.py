@@ -50,8 +50,12 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         """Begin with the initial state."""
         self._state = self._reconstructor.initial_state()
         self._due_ns = 0
-        self._input, self._images, self._skipped = SliceInput(), Rate(), 0
-        self.subscribe((AlignedEvents, topics.ALIGNED_EVENTS, self._on_slice, qos.SLICES))
+        self._input, self._images = SliceInput(), Rate()
+        self._skipped = self._diagnosed_skipped = 0
+        self.subscribe(
+            (AlignedEvents, topics.ALIGNED_EVENTS, self._on_slice, qos.SLICES),
+            inputs=[self.watch(topics.ALIGNED_EVENTS, 'slices')],
+        )
 
     def _on_slice(self, message: AlignedEvents, published_ns: int) -> None:
         aligned, is_new_face = self._input.take(message)
@@ -75,7 +79,9 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
 
     def diagnose(self) -> Diagnosis:
         """Return the rates and the latency."""
-        return self._input.diagnose(
+        is_skipping = self._skipped > self._diagnosed_skipped
+        self._diagnosed_skipped = self._skipped
+        diagnosis = self._input.diagnose(
             {
                 'images_hz': round(self._images.hz(), 1),
                 'images': self._images.total,
@@ -83,6 +89,7 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
                 'model': self._reconstructor.model,
             }
         )
+        return diagnosis.with_problem('images are skipped') if is_skipping else diagnosis
 
 
 def main() -> None:

@@ -13,10 +13,16 @@ from sensor_msgs.msg import Image
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import pixels_to_image
-from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate
+from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate, Silence
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
+
+HANGS_AFTER_NS = 1_000_000_000
+"""Silence after which an open camera is reported, at least."""
+
+SILENT_FRAMES = 3
+"""Silence after which a slow camera is reported, in frames at its rate."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +67,29 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
     def activate(self) -> None:
         """Begin to grab."""
         self._frames, self._connected, self._finished = Rate(), False, False
+        rate_hz = self.parameters.framerate
+        slow_ns = round(SILENT_FRAMES * 1e9 / rate_hz) if rate_hz else 0
+        self._silence = Silence(max(HANGS_AFTER_NS, slow_ns))
         self.start_thread(self._grab)
+        self.every(0.25, self._check_silence)
+
+    def _check_silence(self) -> None:
+        if self._connected and not self._is_file and self._silence.has_begun(time.monotonic_ns()):
+            self.get_logger().warning('the camera is open and sends nothing')
+            self.publish_diagnosis_soon()
+
+    def _end_silence(self) -> None:
+        silent_ns = self._silence.end(time.monotonic_ns())
+        if silent_ns:
+            self.get_logger().info(f'the camera sends again, after {silent_ns / 1e9:.1f} s')
+            self.publish_diagnosis_soon()
 
     def _grab(self) -> None:
         while not self.stopping.is_set():
             capture = self._open()
             before = self._frames.total
             if capture.isOpened():
+                self._silence.end(time.monotonic_ns())
                 self._connected = True
                 self._read(capture)
                 self._connected = False
@@ -108,6 +130,7 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
             stamp = self.get_clock().now()
             if not grabbed:
                 return
+            self._end_silence()
             _, pixels = capture.retrieve()
             if self._publisher.get_subscription_count():
                 rgb = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
@@ -121,11 +144,16 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
     def diagnose(self) -> Diagnosis:
         """Return whether there is a camera, and its rate."""
         if self._finished:
-            message = 'the video has ended'
+            level, message = OK, 'the video has ended'
+        elif not self._connected:
+            level, message = WARN, 'waiting for the camera'
+        elif self._silence.is_silent:
+            silent_s = self._silence.lasts_ns(time.monotonic_ns()) / 1e9
+            level, message = WARN, f'the camera is open and has sent nothing for {silent_s:.1f} s'
         else:
-            message = 'running' if self._connected else 'waiting for the camera'
+            level, message = OK, 'running'
         return Diagnosis(
-            OK if self._connected or self._finished else WARN,
+            level,
             message,
             {
                 'device': self.parameters.device,

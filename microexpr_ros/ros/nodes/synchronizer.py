@@ -104,9 +104,12 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._problems = ProblemLog(self.get_logger())
         self._checked_ns = 0
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
+        self._packets_in = self.watch(topics.EVENTS, 'event packets')
+        self._frames_in = self.watch(topics.RGB_IMAGE, 'frames', is_optional=True)
         self.subscribe(
             (EventPacket, topics.EVENTS, self._on_packet, qos.EVENTS),
             (Image, topics.RGB_IMAGE, self._on_image, qos.FRAMES),
+            inputs=(self._packets_in, self._frames_in),
             on_silence=self._on_silence,
             silence_ns=max(self._options.patience_ns, 1_000_000),
         )
@@ -197,6 +200,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._problems.update(problems)
         losses = {
             'lost_packets': self._lost,
+            'lost_frames': self._frames_in.lost,
             'late_events': synchronizer.cutter.late,
             'events_off_sensor': decoder_.dropped,
             'words_skipped': decoder_.skipped,
