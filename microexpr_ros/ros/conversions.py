@@ -113,13 +113,18 @@ def _with_cv_bridge(message: Image) -> NDArray[np.uint8]:
         raise MicroexprError(f'image encoding {message.encoding}: {error}') from None
 
 
+def face_id(aligned: AlignedSlice) -> str:
+    """Return the id of a slice's face, empty if it shows none."""
+    return '' if aligned.face < 0 else f'face_{aligned.face}'
+
+
 def aligned_to_message(aligned: AlignedSlice, frame_id: str, lost_packets: int) -> AlignedEvents:
     """Return an aligned slice as a message."""
     slice_ = aligned.slice
     _, height, width = slice_.counts.shape
     message = AlignedEvents(
         duration=to_duration(slice_.duration_ns),
-        face_id='' if aligned.face < 0 else f'face_{aligned.face}',
+        face_id=face_id(aligned),
         height=height,
         width=width,
         events=slice_.events,

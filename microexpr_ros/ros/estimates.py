@@ -11,7 +11,7 @@ import numpy as np
 
 from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.msg import ActionUnit, ActionUnitArray, AlignedEvents
+from microexpr_ros.msg import ActionUnit, ActionUnitArray
 from microexpr_ros.msg import MicroExpression as MicroExpressionMessage
 from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
 from microexpr_ros.perception.spotting import MicroExpression
@@ -19,11 +19,11 @@ from microexpr_ros.ros.conversions import to_duration, to_ns, to_time
 
 
 def estimate_to_message(
-    estimate: ActionUnitEstimate, source: AlignedEvents, model: str, latency_ns: int
+    estimate: ActionUnitEstimate, face_id: str, frame_id: str, model: str, latency_ns: int
 ) -> ActionUnitArray:
-    """Return an estimate as a message, with the face and the header of its slice."""
+    """Return an estimate as a message, with the face and the coordinate frame of its slice."""
     message = ActionUnitArray(
-        face_id=source.face_id,
+        face_id=face_id,
         state=int(estimate.status),
         latency=to_duration(latency_ns),
         model=model,
@@ -47,8 +47,8 @@ def estimate_to_message(
             )
         ],
     )
-    message.header.stamp = source.header.stamp
-    message.header.frame_id = source.header.frame_id
+    message.header.stamp = to_time(estimate.end_ns)
+    message.header.frame_id = frame_id
     return message
 
 

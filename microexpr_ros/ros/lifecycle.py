@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
@@ -29,6 +29,7 @@ from microexpr_ros.ros.inputs import Input
 from microexpr_ros.ros.parameters import declare, parameter, read
 from microexpr_ros.ros.subscriptions import (
     MAX_WAIT_NS,
+    ObjectCallback,
     SubscriptionSet,
     SubscriptionThread,
     TopicCallback,
@@ -155,6 +156,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         self,
         *callbacks: TopicCallback,
         inputs: Sequence[Input] = (),
+        objects: Mapping[str, ObjectCallback] | None = None,
         on_silence: Callable[[], None] | None = None,
         silence_ns: int = MAX_WAIT_NS,
         raw: bool = False,
@@ -169,6 +171,8 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
                 gets the message and the system time in ns at which it was published.
             inputs: what watches these topics, as `watch` returns it; what is wrong with them is
                 part of the diagnosis.
+            objects: callbacks, by topic, that take what a node of this process hands over; its
+                messages are then ignored.
             on_silence: called each time that nothing has arrived on the first topic for
                 `silence_ns`.
             silence_ns: how long nothing must arrive.
@@ -176,7 +180,14 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
                 time in ns at which the message was received.
         """
         made = self.subscription_thread.subscribe(
-            self, callbacks, self._handle_callback_error, on_silence, silence_ns, raw, inputs
+            self,
+            callbacks,
+            self._handle_callback_error,
+            on_silence,
+            silence_ns,
+            raw,
+            inputs,
+            objects,
         )
         self._subscription_sets.append(made)
         self.on_teardown(lambda: self.unsubscribe(made))

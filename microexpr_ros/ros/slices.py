@@ -1,24 +1,96 @@
-"""The input of the nodes that run a network: slices of one face after the other."""
+"""Slices of one face after the other: what the synchronizer sends, and networks are given."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from microexpr_ros.alignment.slices import SliceCounter
 from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.msg import AlignedEvents
-from microexpr_ros.ros.conversions import message_to_aligned
+from microexpr_ros.ros import qos, topics
+from microexpr_ros.ros.conversions import aligned_to_message, face_id, message_to_aligned
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Latency, Rate
+from microexpr_ros.ros.lifecycle import MicroexprNode
 
 REMEMBERED = 1000
 """Slices whose stamps are kept: no expression lasts that long."""
 
 LONGEST_LATENCY_NS = 10_000_000_000
 """An arrival longer ago than this belongs to a recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSlice:
+    """A slice on its way from the synchronizer to a network.
+
+    Attributes:
+        aligned: the slice.
+        face_id: id of the face that it shows, empty without one.
+        frame_id: coordinate frame of the event camera.
+        published_ns: system time at which it was published, or its newest packet where it did
+            not leave the process.
+    """
+
+    aligned: AlignedSlice
+    face_id: str
+    frame_id: str
+    published_ns: int
+
+
+class SliceOutput:
+    """Send slices: to nodes of this process as they are, to others as messages.
+
+    Slices are made into messages only if somebody outside of the process subscribes.
+
+    Args:
+        node: node that sends, while it is configured.
+    """
+
+    def __init__(self, node: MicroexprNode[Any]) -> None:
+        self._topic = node.resolve_topic_name(topics.ALIGNED_EVENTS)
+        self._thread = node.subscription_thread
+        self._publisher = node.advertise(AlignedEvents, topics.ALIGNED_EVENTS, qos.SLICES)
+
+    def send(self, aligned: AlignedSlice, frame_id: str, lost_packets: int) -> None:
+        """Send a slice; to be called from a callback of the subscription thread."""
+        published_ns = aligned.newest_arrival_ns or time.time_ns()
+        given = FaceSlice(aligned, face_id(aligned), frame_id, published_ns)
+        inside = self._thread.hand_over(self._topic, given)
+        if self._publisher.get_subscription_count() > inside:
+            self._publisher.publish(aligned_to_message(aligned, frame_id, lost_packets))
+
+    def end(self) -> None:
+        """Send nothing more, so that other synchronizers are heard."""
+        self._thread.end_handing_over(self._topic)
+
+
+def subscribe_slices(
+    node: MicroexprNode[Any], take: Callable[[FaceSlice], None], **options: Any
+) -> None:
+    """Subscribe a node to slices, as messages or as they are.
+
+    Args:
+        node: node that subscribes.
+        take: called with each slice.
+        options: as of `MicroexprNode.subscribe`.
+    """
+
+    def take_message(message: AlignedEvents, published_ns: int) -> None:
+        aligned, frame_id = message_to_aligned(message), message.header.frame_id
+        take(FaceSlice(aligned, message.face_id, frame_id, published_ns))
+
+    node.subscribe(
+        (AlignedEvents, topics.ALIGNED_EVENTS, take_message, qos.SLICES),
+        inputs=[node.watch(topics.ALIGNED_EVENTS, 'slices')],
+        objects={topics.ALIGNED_EVENTS: take},
+        **options,
+    )
 
 
 class SliceInput:
@@ -37,19 +109,17 @@ class SliceInput:
         self._missed = self._diagnosed = 0
         self._latency = Latency()
 
-    def take(self, message: AlignedEvents) -> tuple[AlignedSlice, bool]:
-        """Return the slice of a message, and whether it shows another face than the one before.
+    def take(self, given: FaceSlice) -> tuple[AlignedSlice, bool]:
+        """Return a slice, and whether it shows another face than the one before.
 
-        Raises:
-            MicroexprError: the message is malformed.
+        Its sensor time is counted, alike for slices of messages, which have none.
         """
-        aligned = message_to_aligned(message)
-        is_new_face = message.face_id != self.face
+        aligned = given.aligned
+        is_new_face = given.face_id != self.face
         missing = self._counter.add(aligned.slice.end_ns)
         if missing and not is_new_face:
             self._missed += missing
-        self.face = message.face_id
-        # The message has no sensor time: a count of slices does as well.
+        self.face = given.face_id
         counted_ns = self._counter.index * aligned.slice.duration_ns
         counted = replace(aligned.slice, sensor_end_ns=counted_ns)
         if missing is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -30,6 +30,9 @@ from microexpr_ros.ros.inputs import Input
 
 Callback: TypeAlias = Callable[..., None]
 """What `SubscriptionThread.subscribe` describes: its arguments depend on `raw`."""
+
+ObjectCallback: TypeAlias = Callable[[Any], None]
+"""Takes an object that another node of the process hands over."""
 
 TopicCallback: TypeAlias = tuple[type[Any], str, Callback, QoSProfile]
 """Message type, topic name, callback and quality of service of one subscription. rclpy's message
@@ -66,6 +69,8 @@ class SubscriptionSet:
         node: node that subscribes.
         subscriptions: subscription, message type and callback of each topic.
         inputs: what watches the messages, by subscription.
+        objects: callbacks that take what a node of this process hands over, by the full name of
+            the topic.
         on_error: called with an exception that a callback raised.
         on_silence: called each time that nothing has arrived on the first topic for `silence_ns`.
         silence_ns: how long nothing must arrive.
@@ -79,6 +84,7 @@ class SubscriptionSet:
     on_silence: Callable[[], None] | None
     silence_ns: int
     inputs: Mapping[Subscription, Input] = field(default_factory=dict)
+    objects: Mapping[str, ObjectCallback] = field(default_factory=dict)
     quiet_since_ns: int = field(default_factory=time.monotonic_ns)
 
     def find_incompatible_publishers(self) -> list[str]:
@@ -93,14 +99,23 @@ class SubscriptionSet:
                     )
         return problems
 
-    def take(self) -> None:
-        """Run the callbacks of what has arrived; messages left over wake the thread again."""
+    def take(self, handed_over: Set[str] = frozenset()) -> None:
+        """Run the callbacks of what has arrived; messages left over wake the thread again.
+
+        Args:
+            handed_over: full names of the topics that a node of this process hands over: their
+                messages are for others, and ignored here.
+        """
         for subscription, kind, callback in self.subscriptions:
             watching = self.inputs.get(subscription)
+            topic = subscription.topic_name
+            is_handed_over = topic in handed_over and topic in self.objects
             for _ in range(MAX_IN_A_ROW):
                 taken = subscription.handle.take_message(kind, subscription.raw)
                 if taken is None:
                     break
+                if is_handed_over:
+                    continue
                 message, info = taken
                 times = [info['source_timestamp']]
                 if watching is not None:
@@ -113,6 +128,18 @@ class SubscriptionSet:
                     self.on_error(error)
                 if subscription is self.subscriptions[0][0]:
                     self.quiet_since_ns = time.monotonic_ns()
+
+    def take_object(self, topic: str, item: object) -> None:
+        """Run the callback for an object that was handed over."""
+        for subscription, watching in self.inputs.items():
+            if subscription.topic_name == topic:
+                watching.take(time.time_ns(), None)
+        try:
+            self.objects[topic](item)
+        except Exception as error:
+            self.on_error(error)
+        if topic == self.subscriptions[0][0].topic_name:
+            self.quiet_since_ns = time.monotonic_ns()
 
     def notice_silence(self, now_ns: int) -> None:
         """Call `on_silence` if nothing has arrived for long enough; let inputs notice it, too."""
@@ -136,6 +163,7 @@ class SubscriptionThread:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._sets: list[SubscriptionSet] = []
+        self._handed_over: set[str] = set()
         self._thread: threading.Thread | None = None
         self._wake: GuardCondition | None = None
         self._closing = False
@@ -149,6 +177,7 @@ class SubscriptionThread:
         silence_ns: int = MAX_WAIT_NS,
         raw: bool = False,
         inputs: Sequence[Input] = (),
+        objects: Mapping[str, ObjectCallback] | None = None,
     ) -> SubscriptionSet:
         """Subscribe a node to topics.
 
@@ -163,6 +192,8 @@ class SubscriptionThread:
             raw: whether callbacks get serialized messages, and as a third argument the system
                 time in ns at which the message was received.
             inputs: what watches the messages of these topics.
+            objects: callbacks, by topic, that take what a node of this process hands over; its
+                messages are then ignored.
 
         Returns:
             The subscriptions, to be passed to `unsubscribe`.
@@ -185,7 +216,10 @@ class SubscriptionThread:
             subscriptions.append((subscription, kind, callback))
             if topic in by_topic:
                 watched[subscription] = by_topic[topic]
-        made = SubscriptionSet(node, subscriptions, on_error, on_silence, silence_ns, watched)
+        taken = {node.resolve_topic_name(topic): take for topic, take in (objects or {}).items()}
+        made = SubscriptionSet(
+            node, subscriptions, on_error, on_silence, silence_ns, watched, taken
+        )
         with self.lock:
             self._sets.append(made)
             if self._thread is None:
@@ -204,6 +238,30 @@ class SubscriptionThread:
             self._sets.remove(subscription_set)
             for subscription, _, _ in subscription_set.subscriptions:
                 subscription_set.node.destroy_subscription(subscription)
+
+    def hand_over(self, topic: str, item: object) -> int:
+        """Give an object to all nodes of this process that take those of a topic, at once.
+
+        To be called from a callback of this thread.
+
+        Args:
+            topic: full name of the topic.
+            item: what its messages would carry.
+
+        Returns:
+            How many nodes took it; each also has a subscription, whose messages are ignored
+            from now on until `end_handing_over`.
+        """
+        self._handed_over.add(topic)
+        takers = [one for one in self._sets if topic in one.objects]
+        for one in takers:
+            one.take_object(topic, item)
+        return len(takers)
+
+    def end_handing_over(self, topic: str) -> None:
+        """Let messages of a topic be taken again."""
+        with self.lock:
+            self._handed_over.discard(topic)
 
     def close(self) -> None:
         """End the thread; to be called before the context is destroyed."""
@@ -246,7 +304,7 @@ class SubscriptionThread:
             for one in sets:
                 with self.lock:
                     if one in self._sets and context.ok():
-                        one.take()
+                        one.take(self._handed_over)
                         one.notice_silence(now_ns)
 
     def _timeout_ns(self, sets: list[SubscriptionSet]) -> int:

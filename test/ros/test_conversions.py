@@ -87,10 +87,10 @@ def test_estimates_come_back_and_carry_the_slice_header():
         confidence=RANDOM.random(18).astype(np.float32),
         active=RANDOM.random(18) > 0.5,
     )
-    source = AlignedEvents(face_id='face_2')
-    source.header.stamp = convert.to_time(estimate.end_ns)
-    source.header.frame_id = 'camera'
-    message = estimates.estimate_to_message(estimate, source, 'net@12345678', 3_000_000)
+    message = estimates.estimate_to_message(
+        estimate, 'face_2', 'camera', 'net@12345678', 3_000_000
+    )
+    assert message.header.frame_id == 'camera'
     assert [unit.code for unit in message.units] == list(facs.CODES)
     assert (message.face_id, message.model) == ('face_2', 'net@12345678')
     assert convert.to_ns(message.latency) == 3_000_000

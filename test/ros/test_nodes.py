@@ -28,6 +28,7 @@ from microexpr_ros.ros.nodes.player import PlayerNode
 from microexpr_ros.ros.nodes.reconstructor import ReconstructorNode
 from microexpr_ros.ros.nodes.rgb_camera import RgbCameraNode
 from microexpr_ros.ros.nodes.synchronizer import SynchronizerNode
+from microexpr_ros.ros.subscriptions import SubscriptionThread
 
 MS = 1_000_000
 EPOCH = 1_700_000_000_000 * MS
@@ -79,6 +80,57 @@ def test_packets_become_slices_without_a_gap(world):
     assert all(len(message.counts) == 2 * 128 * 128 for message in slices)
     assert slices[-1].lost_packets == 0
     assert slices[0].header.frame_id == 'event_camera'
+
+
+def start_process(world):
+    """Start a synchronizer and a classifier as in one process; return the classifier."""
+    thread = SubscriptionThread()
+    classifier = world.add(ActionUnitClassifierNode, thread)
+    synchronizer = world.add(SynchronizerNode, thread, region=REGION)
+    for node in (classifier, synchronizer):
+        node.start()
+    return classifier
+
+
+def steps(node):
+    return node.diagnose().values['slices']
+
+
+def test_in_one_process_slices_are_not_made_into_messages(world, monkeypatch):
+    def fail(*_):
+        raise AssertionError('nobody outside subscribes')
+
+    monkeypatch.setattr('microexpr_ros.ros.slices.aligned_to_message', fail)
+    classifier = start_process(world)
+    estimates = world.collect(ActionUnitArray, 'au_predictions', qos.RESULTS)
+    world.feed_packets(map(packet_to_message, some_packets()))
+    world.until(lambda: len(estimates) >= 29)
+    assert not classifier.failed
+    stamps = np.array([to_ns(message.header.stamp) for message in estimates])
+    np.testing.assert_array_equal(np.diff(stamps), 10 * MS)
+    assert classifier.diagnose().values['missed_slices'] == 0
+
+
+def test_who_subscribes_from_outside_gets_slices_and_they_are_still_stepped_once(world):
+    classifier = start_process(world)
+    slices = world.collect(AlignedEvents, 'aligned_events', qos.SLICES)
+    world.run(0.3)
+    world.feed_packets(map(packet_to_message, some_packets()))
+    world.until(lambda: len(slices) >= 29)
+    world.run(0.3)
+    assert steps(classifier) == len(slices)
+
+
+def test_slices_of_others_are_taken_again_when_the_process_s_own_synchronizer_has_ended(world):
+    classifier = start_process(world)
+    feed = world.feed_packets(map(packet_to_message, some_packets()))
+    world.until(lambda: steps(classifier) >= 29)
+    world.nodes[-1].trigger_deactivate()
+    world.add(SynchronizerNode, region=REGION).start()
+    before = steps(classifier)
+    world.run(0.5)
+    feed(map(packet_to_message, some_packets()))
+    world.until(lambda: steps(classifier) > before + 20)
 
 
 def test_lost_and_malformed_packets_are_counted_and_skipped(world):

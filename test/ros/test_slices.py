@@ -10,24 +10,25 @@ from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.events.region import Region
 from microexpr_ros.perception.spotting import MicroExpression
-from microexpr_ros.ros.conversions import aligned_to_message, to_ns
+from microexpr_ros.ros.conversions import to_ns
 from microexpr_ros.ros.estimates import expression_to_message
-from microexpr_ros.ros.slices import SliceInput
+from microexpr_ros.ros.slices import FaceSlice, SliceInput
 
 MS = 1_000_000
 EPOCH = 1_700_000_000_000 * MS
 
 
-def message(stamp_ns, face=0):
+def given(stamp_ns, face=0):
     counts = np.zeros((2, 8, 8), np.uint8)
     slice_ = Slice(stamp_ns, 10 * MS, Region(0, 0, 8, 8), counts, 0)
-    return aligned_to_message(AlignedSlice(slice_, face, SyncSource.NONE, 0.0, 0), 'camera', 0)
+    aligned = AlignedSlice(slice_, face, SyncSource.NONE, 0.0, 0)
+    return FaceSlice(aligned, f'face_{face}', 'camera', stamp_ns)
 
 
 @pytest.mark.parametrize('rate', [0.1, 0.5, 1.0, 2.0, 10.0])
 def test_slices_follow_each_other_at_any_rate(rate):
     slices, step_ns = SliceInput(), round(10 * MS / rate)
-    taken = [slices.take(message(EPOCH + k * step_ns))[0].slice for k in range(50)]
+    taken = [slices.take(given(EPOCH + k * step_ns))[0].slice for k in range(50)]
     assert [s.clock_end_ns for s in taken] == [k * 10 * MS for k in range(50)]
     assert slices.diagnose({}).values['missed_slices'] == 0
     for k, slice_ in enumerate(taken):
@@ -38,14 +39,14 @@ def test_slices_follow_each_other_at_any_rate(rate):
 def test_missing_slices_are_counted_for_one_face_only():
     slices = SliceInput()
     for number, face in ((0, 0), (1, 0), (4, 0), (5, 0), (9, 1)):
-        slices.take(message(EPOCH + number * 10 * MS, face))
+        slices.take(given(EPOCH + number * 10 * MS, face))
     assert slices.diagnose({}).values['missed_slices'] == 2
 
 
 def test_stamps_that_go_back_begin_another_stream():
     slices = SliceInput()
-    first = slices.take(message(EPOCH + 20 * MS))[0].slice
-    second = slices.take(message(EPOCH))[0].slice
+    first = slices.take(given(EPOCH + 20 * MS))[0].slice
+    second = slices.take(given(EPOCH))[0].slice
     assert second.clock_end_ns - second.duration_ns > first.clock_end_ns
     assert slices.to_ros(second.clock_end_ns) == EPOCH
 
@@ -53,7 +54,7 @@ def test_stamps_that_go_back_begin_another_stream():
 def test_an_expression_lasts_as_long_as_it_did_on_the_sensor():
     slices = SliceInput()
     for number in range(100):
-        slices.take(message(EPOCH + number * 20 * MS))
+        slices.take(given(EPOCH + number * 20 * MS))
     found = MicroExpression((12,), 100 * MS, 200 * MS, 500 * MS, 0.5, 0.9)
     sent = expression_to_message(found, 'camera', 'face_0', slices.to_ros)
     assert to_ns(sent.onset) == EPOCH + 200 * MS

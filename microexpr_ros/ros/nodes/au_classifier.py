@@ -10,7 +10,7 @@ import numpy as np
 from rclpy.task import Future
 
 from microexpr_ros.facs import CODES
-from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
+from microexpr_ros.msg import ActionUnitArray, MicroExpression
 from microexpr_ros.perception.classifier import ActionUnitClassifier, ActionUnitEstimate, Status
 from microexpr_ros.perception.spotting import Spotter
 from microexpr_ros.ros import qos, topics
@@ -20,7 +20,7 @@ from microexpr_ros.ros.lifecycle import Answer, MicroexprNode, NodeParameters
 from microexpr_ros.ros.neutral import NeutralFace
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
-from microexpr_ros.ros.slices import SliceInput
+from microexpr_ros.ros.slices import FaceSlice, SliceInput, subscribe_slices
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         self.on_teardown(lambda: self._face.cancel_measurement('the node was deactivated'))
         self._begin_face()
         # The last slice, and its estimates: relative to the neutral face, and raw.
-        self._last: tuple[AlignedEvents, ActionUnitEstimate, ActionUnitEstimate] | None = None
+        self._last: tuple[FaceSlice, ActionUnitEstimate, ActionUnitEstimate] | None = None
         self._input, self._found, self._is_stale = SliceInput(), 0, False
-        self.subscribe(
-            (AlignedEvents, topics.ALIGNED_EVENTS, self._on_slice, qos.SLICES),
-            inputs=[self.watch(topics.ALIGNED_EVENTS, 'slices')],
+        subscribe_slices(
+            self,
+            self._on_slice,
             on_silence=self._on_silence,
             silence_ns=round(self.parameters.stale_after_s * 1e9),
         )
@@ -107,8 +107,8 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         self._face.clear_neutral()
         self._face.cancel_measurement('the face was lost, or another one came')
 
-    def _on_slice(self, message: AlignedEvents, _: int) -> None:
-        aligned, is_new_face = self._input.take(message)
+    def _on_slice(self, given: FaceSlice) -> None:
+        aligned, is_new_face = self._input.take(given)
         if is_new_face:
             self._begin_face()
         raw, self._state = self._classifier.step(aligned.slice, self._state)
@@ -119,20 +119,20 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         found, self._spotting = self._spotter.step(
             aligned.slice.clock_end_ns, estimate.intensity, estimate.status, self._spotting
         )
-        self._publish(message, (estimate, raw), self._input.latency_ns(aligned))
+        self._publish(given, (estimate, raw), self._input.latency_ns(aligned))
         for expression in found:
             self._found += 1
             self._expressions.publish(
                 expression_to_message(
-                    expression, message.header.frame_id, message.face_id, self._input.to_ros
+                    expression, given.frame_id, given.face_id, self._input.to_ros
                 )
             )
         self._input.done.add()
-        self._last, self._is_stale = (message, estimate, raw), False
+        self._last, self._is_stale = (given, estimate, raw), False
 
     def _publish(
         self,
-        source: AlignedEvents,
+        source: FaceSlice,
         estimates: Sequence[ActionUnitEstimate],
         latency_ns: int,
     ) -> None:
@@ -140,7 +140,11 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         for publisher, estimate in zip((self._units, self._raw), estimates, strict=True):
             # Building a message of 18 units takes longer than sending it.
             if publisher.get_subscription_count():
-                publisher.publish(estimate_to_message(estimate, source, model, latency_ns))
+                publisher.publish(
+                    estimate_to_message(
+                        estimate, source.face_id, source.frame_id, model, latency_ns
+                    )
+                )
 
     def _on_silence(self) -> None:
         self._face.cancel_measurement('no slices come: does the synchronizer run?')

@@ -5,22 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sensor_msgs.msg import Image
-from std_msgs.msg import Header
 
-from microexpr_ros.msg import ActionUnitArray, AlignedEvents
+from microexpr_ros.msg import ActionUnitArray
 from microexpr_ros.perception.drawing import Panel
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import (
     image_to_pixels,
-    message_to_aligned,
     pixels_to_image,
-    to_ns,
 )
 from microexpr_ros.ros.diagnostics import Diagnosis, Rate
 from microexpr_ros.ros.estimates import message_to_estimate
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
+from microexpr_ros.ros.slices import FaceSlice, subscribe_slices
 
 
 @dataclass(frozen=True)
@@ -46,21 +44,18 @@ class OverlayNode(MicroexprNode[OverlayParameters]):
         """Begin with an empty picture, which is published from the first slice on."""
         self._panel = Panel()
         self._pictures = Rate()
-        self._header: Header | None = None
+        self._slice: FaceSlice | None = None
         self.subscribe(
-            (AlignedEvents, topics.ALIGNED_EVENTS, self._on_slice, qos.SLICES),
             (ActionUnitArray, topics.ACTION_UNITS, self._on_units, qos.RESULTS),
             (Image, topics.RECONSTRUCTION, self._on_image, qos.RESULTS),
-            inputs=[
-                self.watch(topics.ALIGNED_EVENTS, 'slices'),
-                self.watch(topics.ACTION_UNITS, 'estimates', is_optional=True),
-            ],
+            inputs=[self.watch(topics.ACTION_UNITS, 'estimates', is_optional=True)],
         )
+        subscribe_slices(self, self._on_slice)
         self.every(1 / self.parameters.rate_hz, self._draw)
 
-    def _on_slice(self, message: AlignedEvents, _: int) -> None:
-        self._panel.show_slice(message_to_aligned(message).slice)
-        self._header = message.header
+    def _on_slice(self, given: FaceSlice) -> None:
+        self._panel.show_slice(given.aligned.slice)
+        self._slice = given
 
     def _on_units(self, message: ActionUnitArray, _: int) -> None:
         self._panel.show_estimate(message_to_estimate(message))
@@ -70,11 +65,12 @@ class OverlayNode(MicroexprNode[OverlayParameters]):
 
     def _draw(self) -> None:
         with self.subscription_thread.lock:
-            header = self._header
-            if header is None or not self._publisher.get_subscription_count():
+            shown = self._slice
+            if shown is None or not self._publisher.get_subscription_count():
                 return
             picture = self._panel.draw()
-        self._publisher.publish(pixels_to_image(picture, to_ns(header.stamp), header.frame_id))
+        end_ns = shown.aligned.slice.end_ns
+        self._publisher.publish(pixels_to_image(picture, end_ns, shown.frame_id))
         self._pictures.add()
 
     def diagnose(self) -> Diagnosis:

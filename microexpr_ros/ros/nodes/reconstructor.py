@@ -8,7 +8,6 @@ from pathlib import Path
 
 from sensor_msgs.msg import Image
 
-from microexpr_ros.msg import AlignedEvents
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import pixels_to_image
@@ -16,7 +15,7 @@ from microexpr_ros.ros.diagnostics import Diagnosis, Rate
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
-from microexpr_ros.ros.slices import SliceInput
+from microexpr_ros.ros.slices import FaceSlice, SliceInput, subscribe_slices
 
 MAX_AGE_NS = 50_000_000
 """No image is made of a slice that is older than this: catching up comes first."""
@@ -52,13 +51,10 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         self._due_ns = 0
         self._input, self._images = SliceInput(), Rate()
         self._skipped = self._diagnosed_skipped = 0
-        self.subscribe(
-            (AlignedEvents, topics.ALIGNED_EVENTS, self._on_slice, qos.SLICES),
-            inputs=[self.watch(topics.ALIGNED_EVENTS, 'slices')],
-        )
+        subscribe_slices(self, self._on_slice)
 
-    def _on_slice(self, message: AlignedEvents, published_ns: int) -> None:
-        aligned, is_new_face = self._input.take(message)
+    def _on_slice(self, given: FaceSlice) -> None:
+        aligned, is_new_face = self._input.take(given)
         if is_new_face:
             self._state = self._reconstructor.initial_state()
         self._state = self._reconstructor.observe(aligned.slice, self._state)
@@ -69,11 +65,11 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         if not self._input.face or clock_ns < self._due_ns:
             return
         self._due_ns += self._period_ns
-        if time.time_ns() - published_ns > MAX_AGE_NS:
+        if time.time_ns() - given.published_ns > MAX_AGE_NS:
             self._skipped += 1
             return
         pixels = self._reconstructor.reconstruct(self._state)
-        self._publisher.publish(pixels_to_image(pixels, end_ns, message.header.frame_id))
+        self._publisher.publish(pixels_to_image(pixels, end_ns, given.frame_id))
         self._images.add()
         self._input.latency_ns(aligned)
 

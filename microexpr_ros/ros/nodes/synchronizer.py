@@ -17,13 +17,13 @@ from microexpr_ros.events.codecs import Decoder, decoder, warm_up
 from microexpr_ros.events.codecs.codec import first_time_ns
 from microexpr_ros.events.events import Frame
 from microexpr_ros.events.region import Region
-from microexpr_ros.msg import AlignedEvents
 from microexpr_ros.ros import qos, topics
-from microexpr_ros.ros.conversions import aligned_to_message, image_to_pixels, to_ns
+from microexpr_ros.ros.conversions import image_to_pixels, to_ns
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, ProblemLog, Rate
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
+from microexpr_ros.ros.slices import SliceOutput
 
 DEFAULTS = SynchronizerOptions()
 
@@ -88,7 +88,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             homography=given.homography,
             patience_ns=round(given.patience_ms * 1e6),
         )
-        self._publisher = self.advertise(AlignedEvents, topics.ALIGNED_EVENTS, qos.SLICES)
+        self._output = SliceOutput(self)
         self._compiling = warm_up()
 
     def activate(self) -> None:
@@ -104,6 +104,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._problems = ProblemLog(self.get_logger())
         self._checked_ns = 0
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
+        self.on_teardown(self._output.end)
         self._packets_in = self.watch(topics.EVENTS, 'event packets')
         self._frames_in = self.watch(topics.RGB_IMAGE, 'frames', is_optional=True)
         self.subscribe(
@@ -115,8 +116,9 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         )
 
     def _on_silence(self) -> None:
-        # The packets carry the time; only while none arrive, the node's clock is used.
-        if self._synchronizer is not None:
+        # The packets carry the time; only while none arrive, the node's clock is used. A dead
+        # stream makes no slices, so that nobody takes it for a still scene.
+        if self._synchronizer is not None and not self._packets_in.is_silent:
             for aligned in self._synchronizer.advance(self._now_ns()):
                 self._publish(aligned)
 
@@ -184,7 +186,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
 
     def _publish(self, aligned: AlignedSlice) -> None:
         self._slices.add()
-        self._publisher.publish(aligned_to_message(aligned, self._frame_id, self._lost))
+        self._output.send(aligned, self._frame_id, self._lost)
 
     def diagnose(self) -> Diagnosis:
         """Return rates, losses and how well the clocks are tied."""
