@@ -18,14 +18,19 @@ from microexpr_ros.events.cameras.settings import (
     read_bias_file,
 )
 from microexpr_ros.events.codecs import EVENT_ENCODINGS
-from microexpr_ros.events.files import KNOWN_FORMATS, open_recording, parse_sensor
+from microexpr_ros.events.files import (
+    KNOWN_FORMATS,
+    Recording,
+    open_recording,
+    parse_sensor,
+)
 from microexpr_ros.events.packets import PACKET_BYTES, PACKET_NS
 from microexpr_ros.ros.lifecycle import NodeParameters
 from microexpr_ros.ros.parameters import parameter
 
 LIVE = ('serial', 'bias_file', 'biases', 'roi', 'trigger_in_mode')
 USED = {
-    'file': ('path', 'time_unit', 'sensor', 'rate', 'loop'),
+    'file': ('path', 'topic', 'time_unit', 'sensor', 'rate', 'loop'),
     'simulated': ('seed',),
     **dict.fromkeys(cameras.DRIVERS, LIVE),
 }
@@ -38,6 +43,7 @@ class EventCameraParameters(NodeParameters):
 
     driver: str = parameter('file', 'where events come from', choices=tuple(USED))
     path: str = parameter('', f'file: recording, {KNOWN_FORMATS}')
+    topic: str = parameter('', 'file: topic of a bag that has more than one of events')
     time_unit: str = parameter(
         '',
         'file: unit of the times in an array; empty: as the file states',
@@ -99,13 +105,7 @@ def opener(given: EventCameraParameters) -> Callable[[], Camera]:
     require_used(given)
     interval_ns = round(given.event_message_time_threshold * 1e9)
     if given.driver == 'file':
-        if not given.path:
-            raise MicroexprError('parameter path is empty; set it to a recording of events')
-        recording = open_recording(
-            Path(given.path),
-            time_unit=given.time_unit or None,
-            sensor=parse_sensor(given.sensor) if given.sensor else None,
-        )
+        recording = _open_file(given)
         return lambda: FileCamera(recording, given.rate, given.loop, interval_ns)
     if given.driver == 'simulated':
         # Here, because it loads the renderer, which the other drivers do not need.
@@ -121,3 +121,21 @@ def opener(given: EventCameraParameters) -> Callable[[], Camera]:
         interval_ns,
     )
     return lambda: cameras.open_camera(given.driver, settings)
+
+
+def _open_file(given: EventCameraParameters) -> Recording:
+    if not given.path:
+        raise MicroexprError('parameter path is empty; set it to a recording of events')
+    recording = open_recording(
+        Path(given.path),
+        time_unit=given.time_unit or None,
+        sensor=parse_sensor(given.sensor) if given.sensor else None,
+        topic=given.topic or None,
+    )
+    # Where there is no choice, `open_recording` does not look at the name.
+    if given.topic and given.topic != recording.topic:
+        raise MicroexprError(
+            f'parameter topic = {given.topic!r}: the only events of {given.path} are '
+            f'{recording.topic or "in no topic"}; leave topic out'
+        )
+    return recording

@@ -1,12 +1,15 @@
 import importlib.util
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from event_camera_msgs.msg import EventPacket as EventPacketMessage
 from microexpr_ros.msg import AlignedEvents
+from packet_bags import make_packet
 from sensor_msgs.msg import Image
 
+from microexpr_ros.bags import BagWriter
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.cameras import Batch, Camera, CameraAbsentError, CameraLostError
 from microexpr_ros.events.codecs import decoder, warm_up
@@ -251,6 +254,44 @@ def test_a_recording_stands_in_for_a_camera(world, tmp_path):
     assert (packets[0].width, packets[0].height, packets[0].encoding) == (640, 480, 'evt3')
 
 
+@pytest.fixture
+def two_cameras(tmp_path):
+    """Write a bag of two cameras, each on a topic of its own."""
+    path = tmp_path / 'two'
+    with BagWriter(path) as writer:
+        for seq in range(3):
+            packet = make_packet(seq)
+            writer.write_packet('/left/events', packet)
+            writer.write_packet('/right/events', replace(packet, height=720, width=1280))
+    return path
+
+
+def test_one_of_the_topics_of_a_bag_is_played(two_cameras):
+    for topic, size in (('/left/events', (480, 640)), ('/right/events', (720, 1280))):
+        camera = opener(EventCameraParameters(path=str(two_cameras), topic=topic))()
+        assert (camera.height, camera.width) == size
+    with pytest.raises(MicroexprError, match=r'/left/events.*/right/events'):
+        opener(EventCameraParameters(path=str(two_cameras)))
+    with pytest.raises(MicroexprError, match='has no topic /up/events'):
+        opener(EventCameraParameters(path=str(two_cameras), topic='/up/events'))
+
+
+def test_a_topic_that_would_be_ignored_is_refused(tmp_path):
+    bag, array = tmp_path / 'one', tmp_path / 'one.npy'
+    with BagWriter(bag) as writer:
+        writer.write_packet('/eye/events', make_packet(0))
+    np.save(array, np.zeros(3, [('t', 'i8'), ('x', 'u2'), ('y', 'u2'), ('p', '?')]))
+    opener(EventCameraParameters(path=str(bag), topic='/eye/events'))
+    with pytest.raises(MicroexprError, match=r"topic = '/nose': .* are /eye/events"):
+        opener(EventCameraParameters(path=str(bag), topic='/nose'))
+    with pytest.raises(MicroexprError, match='in no topic; leave topic out'):
+        opener(
+            EventCameraParameters(
+                path=str(array), topic='/eye/events', time_unit='us', sensor='64x48'
+            )
+        )
+
+
 def test_a_recording_that_is_not_repeated_ends(world, tmp_path):
     table = np.zeros(3, [('t', 'i8'), ('x', 'u2'), ('y', 'u2'), ('p', '?')])
     np.save(tmp_path / 'short.npy', table)
@@ -271,6 +312,7 @@ def test_a_recording_that_is_not_repeated_ends(world, tmp_path):
     [
         ({}, 'parameter path is empty'),
         ({'path': '/nowhere.raw'}, 'no recording /nowhere.raw'),
+        ({'driver': 'simulated', 'topic': '/e'}, 'topic is not one of driver simulated'),
         ({'path': 'a.raw', 'serial': '7'}, 'serial is not one of driver file'),
         ({'driver': 'simulated', 'path': 'a.raw'}, 'driver simulated, which knows seed'),
         ({'driver': 'simulated', 'biases': ('on=1',)}, 'parameter biases is not one of'),

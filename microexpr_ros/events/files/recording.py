@@ -58,7 +58,10 @@ class Recording(ABC):
         fraction: how much of the recording `chunks` has read, 0 to 1.
         other_messages: number of messages besides the events', in a bag.
         frame_id: coordinate frame of the camera.
+        topic: topic that is read, in a bag; empty for other formats.
     """
+
+    topic: str = ''
 
     def __init__(self, path: Path, kind: str, height: int, width: int, epoch_ns: int = 0) -> None:
         self.path = path
