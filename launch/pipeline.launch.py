@@ -22,14 +22,21 @@ CONFIG = Path(get_package_share_directory(PACKAGE)) / 'config'
 ARGUMENTS = {
     'composed': ('true', 'true: all nodes in one process; false: a process per node'),
     'bag': ('', 'rosbag2 to play in place of the cameras'),
-    'rate': ('1.0', 'speed at which the bag is played; 1 is that of the recording'),
+    'rate': ('1.0', 'speed at which the bag or the recording of events is played; 1 is that of '
+             'the recording'),
     'loop': ('false', 'true: play the bag again at its end'),
     'driver': ('', 'driver of the event camera: simulated, neuromorphic or inivation; '
                'empty: no event camera node; another package may publish event_camera/events'),
     'events': ('', 'recording of events to play in place of an event camera'),
+    'sensor': ('', 'sensor size WIDTHxHEIGHT of a recording of events that does not state it'),
+    'events_topic': ('', 'topic of another driver, or of the bag, to read in place of '
+                     'event_camera/events'),
     'rgb': ('', 'RGB camera: its number, /dev/video... or a video file; event_camera: use the '
             'frames of the event camera (DAVIS or simulated); empty: no RGB camera node; another '
             'package may publish rgb_camera/image_raw'),
+    'rgb_topic': ('', 'topic of another driver, or of the bag, to read in place of '
+                  'rgb_camera/image_raw; one that ends in /compressed holds compressed images'),
+    'record': ('', 'new folder for a rosbag2 of the inputs, the slices and the Action Units'),
     'overlay': ('false', 'true: publish events, reconstruction and Action Units in one picture '
                 'on overlay/image'),
     'rviz': ('false', 'true: start RViz, and the overlay that it shows'),
@@ -43,10 +50,14 @@ SAME_SENSOR = 'event_camera'
 
 FLAGS = ('composed', 'loop', 'overlay', 'rviz')
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
+EVENTS = 'event_camera/events'
 EVENT_FRAMES = 'event_camera/image_raw'
 FRAMES = 'rgb_camera/image_raw'
-INPUTS = ('event_camera/events', EVENT_FRAMES, FRAMES, 'aligned_events')
+INPUTS = (EVENTS, EVENT_FRAMES, FRAMES, 'aligned_events')
 """Topics that a bag may hold and our nodes read."""
+
+READERS = ('synchronizer', 'recorder')
+"""Nodes that read what cameras publish."""
 
 
 def read_arguments(context: LaunchContext) -> dict[str, Any]:
@@ -92,6 +103,12 @@ def require_one_source(given: dict[str, Any]) -> None:
         raise RuntimeError(
             'bag:= plays its own events and frames; leave out driver:=, events:= and rgb:='
         )
+    if given['events_topic'] and (given['driver'] or given['events']):
+        raise RuntimeError('events_topic:= is read instead; leave out driver:= and events:=')
+    if given['rgb_topic'] and given['rgb']:
+        raise RuntimeError('rgb_topic:= is read instead; leave out rgb:=')
+    if given['sensor'] and not given['events']:
+        raise RuntimeError('sensor:= is the size of a recording; give events:=PATH, too')
 
 
 def choose_nodes(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -103,11 +120,17 @@ def choose_nodes(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
         nodes['event_camera'] = {'driver': given['driver']}
     if given['events']:
         nodes['event_camera'] = {'path': given['events']}
+        if given['sensor']:
+            nodes['event_camera']['sensor'] = given['sensor']
+        if given['rate'] != 1:
+            nodes['event_camera']['rate'] = given['rate']
     if given['rgb'] not in ('', SAME_SENSOR):
         nodes['rgb_camera'] = {'device': given['rgb']}
     nodes |= {'synchronizer': {}, 'au_classifier': {}, 'reconstructor': {}}
     if given['overlay'] or given['rviz']:
         nodes['overlay'] = {}
+    if given['record']:
+        nodes['recorder'] = {'output': given['record']}
     if given['bag']:
         # Whoever starts later than the player would miss the first packets.
         nodes['player']['wait_for_nodes'] = [name for name in nodes if name != 'player']
@@ -115,6 +138,22 @@ def choose_nodes(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
     # nodes copy the stamps of the slices, and a subscription to /clock takes processor time.
     nodes['synchronizer']['use_sim_time'] = bool(given['bag'])
     return nodes
+
+
+def rename_topics(given: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the remappings, of which the first that matches a name wins."""
+    renamed = []
+    if given['events_topic']:
+        renamed += [(f'{reader}:{EVENTS}', given['events_topic']) for reader in READERS]
+    if given['rgb_topic']:
+        renamed += [(f'{reader}:{FRAMES}', given['rgb_topic']) for reader in READERS]
+    if given['rgb'] == SAME_SENSOR:
+        # Only the synchronizer's topic is renamed, because a bag may hold both topics.
+        renamed.append((f'synchronizer:{FRAMES}', EVENT_FRAMES))
+    if given['bag']:
+        # A bag has absolute names, but inside a namespace the player must publish inside it, too.
+        renamed += [(f'/{topic}', topic) for topic in INPUTS]
+    return renamed
 
 
 def write_parameters(nodes: dict[str, dict[str, Any]]) -> str:
@@ -159,19 +198,13 @@ def start(context: LaunchContext) -> list[Node]:
         executables = list(nodes)
     # Of two files, the last one wins.
     parameters = [given['params'], write_parameters(nodes)]
-    # A bag has absolute names, but inside a namespace the player must publish inside it, too.
-    renamed = [(f'/{topic}', topic) for topic in INPUTS] if given['bag'] else []
-    if given['rgb'] == SAME_SENSOR:
-        # The first rule that matches wins. Only the subscriber's topic is renamed, because a bag
-        # may hold both topics.
-        renamed.insert(0, (f'synchronizer:{FRAMES}', EVENT_FRAMES))
     actions = [
         Node(
             package=PACKAGE,
             executable=executable,
             namespace=given['namespace'],
             parameters=parameters,
-            remappings=renamed,
+            remappings=rename_topics(given),
             ros_arguments=['--log-level', given['log_level']],
             output='screen',
             on_exit=end,

@@ -92,7 +92,11 @@ def test_every_argument_is_declared_with_its_meaning(pipeline):
         'loop',
         'driver',
         'events',
+        'sensor',
+        'events_topic',
         'rgb',
+        'rgb_topic',
+        'record',
         'overlay',
         'rviz',
         'params',
@@ -114,6 +118,11 @@ def test_every_argument_is_declared_with_its_meaning(pipeline):
         ({'bag': 'a', 'driver': 'simulated'}, 'leave out driver:=, events:= and rgb:='),
         ({'driver': 'simulated', 'events': 'b'}, 'leave out driver:='),
         ({'driver': 'metavision'}, 'driver:=metavision is none of simulated, neuromorphic'),
+        ({'events_topic': '/e', 'driver': 'simulated'}, 'leave out driver:= and events:='),
+        ({'events_topic': '/e', 'events': 'a'}, 'leave out driver:= and events:='),
+        ({'rgb_topic': '/i', 'rgb': '0'}, 'leave out rgb:='),
+        ({'rgb_topic': '/i', 'rgb': 'event_camera'}, 'leave out rgb:='),
+        ({'sensor': '64x48'}, 'give events:=PATH, too'),
         ({'rate': 'fast'}, 'rate:=fast is not a number'),
         ({'log_level': 'loud'}, 'log_level:=loud is none of debug, info'),
         ({'params': '/nowhere.yaml'}, 'params:=/nowhere.yaml is not a file'),
@@ -135,6 +144,7 @@ def test_arguments_that_make_no_sense_start_nothing(start, arguments, message):
         ({'rgb': '0'}, ['rgb_camera', *NETWORKS]),
         ({'events': 'a', 'rgb': '0'}, ['event_camera', 'rgb_camera', *NETWORKS]),
         ({'bag': 'a', 'overlay': 'True'}, ['player', *NETWORKS, 'overlay']),
+        ({'events_topic': '/e', 'rgb_topic': '/i', 'record': 'b'}, [*NETWORKS, 'recorder']),
     ],
 )
 def test_nodes_follow_from_the_arguments(start, composed, arguments, expected):
@@ -168,6 +178,37 @@ def test_a_bag_sets_the_player_and_the_clock(start, composed):
         }
         assert isinstance(given['player']['rate'], float)
         assert given['synchronizer'] == {'use_sim_time': True}
+
+
+@FORMS
+def test_a_recording_of_events_is_played_as_asked(start, composed):
+    for node in start(composed=composed, events='/a.npy', sensor='640x480', rate='0.5'):
+        expected = {'path': '/a.npy', 'sensor': '640x480', 'rate': 0.5}
+        assert parameters(node)['event_camera'] == expected
+
+
+@FORMS
+def test_the_recorder_is_given_its_folder(start, composed):
+    for node in start(composed=composed, driver='simulated', record='/data/a session'):
+        assert parameters(node)['recorder'] == {'output': '/data/a session'}
+
+
+@FORMS
+def test_topics_of_other_drivers_are_read_and_recorded(start, composed):
+    for node in start(composed=composed, events_topic='/dvs/events', rgb_topic='/usb/image'):
+        assert node.remappings == [
+            ('synchronizer:event_camera/events', '/dvs/events'),
+            ('recorder:event_camera/events', '/dvs/events'),
+            ('synchronizer:rgb_camera/image_raw', '/usb/image'),
+            ('recorder:rgb_camera/image_raw', '/usb/image'),
+        ]
+
+
+@FORMS
+def test_topics_of_a_bag_can_have_other_names(start, composed):
+    for node in start(composed=composed, bag='a', events_topic='/dvs/events'):
+        assert node.remappings[0] == ('synchronizer:event_camera/events', '/dvs/events')
+        assert ('/rgb_camera/image_raw', 'rgb_camera/image_raw') in node.remappings
 
 
 @FORMS
