@@ -9,7 +9,7 @@ import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from event_camera_msgs.msg import EventPacket as EventPacketMessage
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image, RegionOfInterest
+from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 
 from microexpr_ros.alignment.frame_alignment import SyncSource
 from microexpr_ros.alignment.slices import Slice
@@ -18,6 +18,7 @@ from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.msg import AlignedEvents
+from microexpr_ros.ros.encodings import ENCODINGS, compress, decode_pixels, decompress
 
 SECOND_NS = 1_000_000_000
 
@@ -69,34 +70,40 @@ def pixels_to_image(pixels: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> 
     return message
 
 
-def image_to_pixels(message: Image) -> NDArray[np.uint8]:
+def pixels_to_compressed(
+    pixels: NDArray[np.uint8], stamp_ns: int, frame_id: str, jpeg_quality: int
+) -> CompressedImage:
+    """Return uint8 [height, width] grey or [height, width, 3] RGB as JPEG, quality 1 to 100."""
+    data, description = compress(pixels, jpeg_quality)
+    message = CompressedImage(format=description)
+    message.header.stamp = to_time(stamp_ns)
+    message.header.frame_id = frame_id
+    message.data.frombytes(data)
+    return message
+
+
+def image_to_pixels(message: Image | CompressedImage) -> NDArray[np.uint8]:
     """Return an image as uint8 [height, width] grey or [height, width, 3] RGB.
 
-    rgb8, bgr8, rgba8, bgra8 and mono8 are read here; every other encoding needs cv_bridge.
+    The encodings of `ENCODINGS` are read here; every other encoding needs cv_bridge.
 
     Raises:
-        MicroexprError: the data is shorter than the header says, or cv_bridge is needed and
+        MicroexprError: the data is not what the header says, or cv_bridge is needed and
             not installed or cannot convert.
     """
+    if isinstance(message, CompressedImage):
+        return decompress(np.frombuffer(message.data, np.uint8), message.format)
     if not message.height or not message.width:
         raise MicroexprError('image without pixels; the camera driver sent a malformed message')
-    channels = {'mono8': 1, '8UC1': 1, 'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4}.get(
-        message.encoding
-    )
-    if channels is None:
+    if message.encoding not in ENCODINGS:
         return _with_cv_bridge(message)
-    height, width, step = message.height, message.width, message.step
-    data = np.frombuffer(message.data, np.uint8)
-    if step < width * channels or len(data) < height * step:
-        raise MicroexprError(
-            f'image of {width} x {height} {message.encoding} with step {step} has only '
-            f'{len(data)} bytes; the camera driver sent a malformed message'
-        )
-    pixels = data[: height * step].reshape(height, step)[:, : width * channels]
-    if channels == 1:
-        return pixels
-    pixels = pixels.reshape(height, width, channels)[:, :, :3]
-    return pixels[:, :, ::-1] if message.encoding.startswith('bgr') else pixels
+    return decode_pixels(
+        np.frombuffer(message.data, np.uint8),
+        (message.height, message.width),
+        message.step,
+        message.encoding,
+        bool(message.is_bigendian),
+    )
 
 
 def _with_cv_bridge(message: Image) -> NDArray[np.uint8]:
@@ -104,13 +111,13 @@ def _with_cv_bridge(message: Image) -> NDArray[np.uint8]:
         cv_bridge = importlib.import_module('cv_bridge')
     except ImportError:
         raise MicroexprError(
-            f'image encoding {message.encoding} needs cv_bridge, which is not installed; '
+            f'image encoding {message.encoding!r} needs cv_bridge, which is not installed; '
             'let the camera send rgb8, bgr8 or mono8, or install ros-jazzy-cv-bridge'
         ) from None
     try:
         return np.asarray(cv_bridge.CvBridge().imgmsg_to_cv2(message, 'rgb8'), np.uint8)
     except cv_bridge.CvBridgeError as error:
-        raise MicroexprError(f'image encoding {message.encoding}: {error}') from None
+        raise MicroexprError(f'image encoding {message.encoding!r}: {error}') from None
 
 
 def face_id(aligned: AlignedSlice) -> str:

@@ -1,6 +1,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -140,10 +141,33 @@ def test_a_short_image_is_refused():
         convert.image_to_pixels(message)
 
 
+@pytest.mark.parametrize('colour', [90, (220, 60, 20)])
+def test_compressed_images_come_back_with_their_colours(colour):
+    pixels = np.full((24, 32, np.size(colour)), colour, np.uint8).squeeze()
+    message = convert.pixels_to_compressed(pixels, 7, 'camera', 95)
+    assert (convert.to_ns(message.header.stamp), message.header.frame_id) == (7, 'camera')
+    np.testing.assert_allclose(convert.image_to_pixels(message), pixels, atol=6)
+
+
 def test_other_encodings_ask_for_cv_bridge(monkeypatch):
     monkeypatch.setitem(sys.modules, 'cv_bridge', None)
     with pytest.raises(MicroexprError, match='cv_bridge'):
-        convert.image_to_pixels(Image(height=1, width=2, encoding='yuv422', step=4, data=bytes(4)))
+        convert.image_to_pixels(Image(height=1, width=1, encoding='32FC1', step=4, data=bytes(4)))
+
+
+def test_other_encodings_are_those_of_cv_bridge(monkeypatch):
+    class CvBridge:
+        def imgmsg_to_cv2(self, message, desired):
+            if message.encoding != 'nv21':
+                raise ValueError(f'{message.encoding} is no colour')
+            return np.full((message.height, message.width, 3), 5, np.uint8)
+
+    module = SimpleNamespace(CvBridge=CvBridge, CvBridgeError=ValueError)
+    monkeypatch.setitem(sys.modules, 'cv_bridge', module)
+    pixels = convert.image_to_pixels(Image(height=1, width=2, encoding='nv21', step=2))
+    np.testing.assert_array_equal(pixels, [[[5, 5, 5]] * 2])
+    with pytest.raises(MicroexprError, match="encoding '32FC1': 32FC1 is no colour"):
+        convert.image_to_pixels(Image(height=1, width=1, encoding='32FC1', step=4))
 
 
 def test_an_unknown_message_type_names_its_package():
