@@ -25,6 +25,7 @@ from microexpr_ros.events.files import (
     parse_sensor,
 )
 from microexpr_ros.events.packets import PACKET_BYTES, PACKET_NS
+from microexpr_ros.ros.images import jpeg_quality_parameter
 from microexpr_ros.ros.lifecycle import NodeParameters
 from microexpr_ros.ros.parameters import parameter
 
@@ -72,6 +73,7 @@ class EventCameraParameters(NodeParameters):
         'disabled', 'live: source of the trigger input', choices=TRIGGER_MODES
     )
     frame_id: str = parameter('event_camera', 'TF frame of the sensor')
+    jpeg_quality: int = jpeg_quality_parameter()
     encoding: str = parameter('evt3', 'encoding of the packets', choices=EVENT_ENCODINGS)
     event_message_time_threshold: float = parameter(
         PACKET_NS / 1e9, 'longest packet, in s', minimum=0.0001, maximum=0.1

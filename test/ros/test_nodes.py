@@ -6,7 +6,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
@@ -18,6 +18,7 @@ from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import (
     aligned_to_message,
     packet_to_message,
+    pixels_to_compressed,
     pixels_to_image,
     to_ns,
 )
@@ -85,8 +86,8 @@ def test_packets_become_slices_without_a_gap(world):
 def start_process(world):
     """Start a synchronizer and a classifier as in one process; return the classifier."""
     thread = SubscriptionThread()
-    classifier = world.add(ActionUnitClassifierNode, thread)
-    synchronizer = world.add(SynchronizerNode, thread, region=REGION)
+    classifier = world.add(ActionUnitClassifierNode, thread=thread)
+    synchronizer = world.add(SynchronizerNode, thread=thread, region=REGION)
     for node in (classifier, synchronizer):
         node.start()
     return classifier
@@ -347,6 +348,26 @@ def test_frames_reach_the_slices(world):
     assert to_ns(shown.header.stamp) == EPOCH + 70 * MS
     assert to_ns(shown.image[0].header.stamp) == EPOCH + 65 * MS
     assert (shown.image[0].height, shown.image[0].encoding) == (128, 'rgb8')
+    assert set(shown.image[0].data) == {77}
+
+
+def test_compressed_frames_reach_the_slices(world):
+    node = world.add(
+        SynchronizerNode, 'rgb_camera/image_raw:=/usb/image/compressed', region=REGION
+    )
+    node.start()
+    slices = world.collect(AlignedEvents, 'aligned_events', qos.SLICES)
+    frames = world.tester.create_publisher(CompressedImage, '/usb/image/compressed', qos.FRAMES)
+    packets = [packet_to_message(packet) for packet in some_packets()]
+    more = world.feed_packets(packets[:20])
+    world.until(lambda: frames.get_subscription_count() > 0)
+    pixels = np.full((240, 320, 3), 77, np.uint8)
+    frames.publish(pixels_to_compressed(pixels, EPOCH + 65 * MS, 'usb', 95))
+    world.run(0.3)
+    more(packets[20:])
+    world.until(lambda: any(message.image for message in slices))
+    (shown,) = (message for message in slices if message.image)
+    assert to_ns(shown.image[0].header.stamp) == EPOCH + 65 * MS
     assert set(shown.image[0].data) == {77}
 
 

@@ -34,13 +34,18 @@ class World:
         self.nodes = []
         self._tester = None
 
-    def add(self, kind, thread=None, **parameters):
-        """Make one of the package's nodes; `start` is left to the test.
+    def add(self, kind, *remappings, thread=None, **parameters):
+        """Make one of the package's nodes, with `FROM:=TO`; `start` is left to the test.
 
         Nodes that are given one thread of subscriptions are nodes of one process.
         """
         parameters.setdefault('autostart', True)
-        node = kind(thread, context=self.context, parameter_overrides=overrides(parameters))
+        node = kind(
+            thread,
+            context=self.context,
+            parameter_overrides=overrides(parameters),
+            cli_args=['--ros-args', *(word for one in remappings for word in ('-r', one))],
+        )
         self.executor.add_node(node)
         self.nodes.append(node)
         return node

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import chain
 
 from event_camera_msgs.msg import EventPacket as EventPacketMessage
-from sensor_msgs.msg import Image
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.cameras.camera import Batch, Camera, CameraLostError
@@ -17,8 +16,9 @@ from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.packets import packetize
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.cameras import EventCameraParameters, opener
-from microexpr_ros.ros.conversions import packet_to_message, pixels_to_image, to_time
+from microexpr_ros.ros.conversions import packet_to_message, to_time
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate, Silence
+from microexpr_ros.ros.images import ImagePublisher
 from microexpr_ros.ros.lifecycle import MicroexprNode
 from microexpr_ros.ros.process import run_node
 
@@ -39,7 +39,9 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
         """Prepare to open the camera, which may be plugged in later."""
         self._open = opener(self.parameters)
         self._packets_out = self.advertise(EventPacketMessage, topics.CAMERA_EVENTS, qos.EVENTS)
-        self._frames_out = self.advertise(Image, topics.CAMERA_IMAGE, qos.FRAMES)
+        self._frames_out = ImagePublisher(
+            self, topics.CAMERA_IMAGE, qos.FRAMES, self.parameters.jpeg_quality
+        )
         self._compiling = warm_up()
 
     def activate(self) -> None:
@@ -105,11 +107,9 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
         self._lag_ns = max(self._lag_ns, batch.lag_ns)
         for frame in batch.frames:
             self._frames.add()
-            if self._frames_out.get_subscription_count():
-                stamp_ns = batch.host_ns(frame.t)
-                self._frames_out.publish(
-                    pixels_to_image(frame.pixels, stamp_ns, self.parameters.frame_id)
-                )
+            self._frames_out.publish(
+                frame.pixels, batch.host_ns(frame.t), self.parameters.frame_id
+            )
         return batch
 
     def _publish_packets(self, camera: Camera, batches: Iterator[Batch]) -> None:

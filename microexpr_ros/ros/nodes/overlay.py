@@ -9,12 +9,10 @@ from sensor_msgs.msg import Image
 from microexpr_ros.msg import ActionUnitArray
 from microexpr_ros.perception.drawing import Panel
 from microexpr_ros.ros import qos, topics
-from microexpr_ros.ros.conversions import (
-    image_to_pixels,
-    pixels_to_image,
-)
+from microexpr_ros.ros.conversions import image_to_pixels
 from microexpr_ros.ros.diagnostics import Diagnosis, Rate
 from microexpr_ros.ros.estimates import message_to_estimate
+from microexpr_ros.ros.images import ImagePublisher, jpeg_quality_parameter
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
@@ -28,6 +26,7 @@ class OverlayParameters(NodeParameters):
     rate_hz: float = parameter(
         25.0, 'pictures per second of wall time', minimum=0.1, maximum=100.0
     )
+    jpeg_quality: int = jpeg_quality_parameter()
 
 
 class OverlayNode(MicroexprNode[OverlayParameters]):
@@ -38,7 +37,9 @@ class OverlayNode(MicroexprNode[OverlayParameters]):
 
     def configure(self) -> None:
         """Make the publisher."""
-        self._publisher = self.advertise(Image, topics.OVERLAY, qos.FRAMES)
+        self._publisher = ImagePublisher(
+            self, topics.OVERLAY, qos.FRAMES, self.parameters.jpeg_quality
+        )
 
     def activate(self) -> None:
         """Begin with an empty picture, which is published from the first slice on."""
@@ -66,11 +67,10 @@ class OverlayNode(MicroexprNode[OverlayParameters]):
     def _draw(self) -> None:
         with self.subscription_thread.lock:
             shown = self._slice
-            if shown is None or not self._publisher.get_subscription_count():
+            if shown is None or not self._publisher.has_subscribers:
                 return
             picture = self._panel.draw()
-        end_ns = shown.aligned.slice.end_ns
-        self._publisher.publish(pixels_to_image(picture, end_ns, shown.frame_id))
+        self._publisher.publish(picture, shown.aligned.slice.end_ns, shown.frame_id)
         self._pictures.add()
 
     def diagnose(self) -> Diagnosis:

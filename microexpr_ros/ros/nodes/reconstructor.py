@@ -6,12 +6,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sensor_msgs.msg import Image
-
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.ros import qos, topics
-from microexpr_ros.ros.conversions import pixels_to_image
 from microexpr_ros.ros.diagnostics import Diagnosis, Rate
+from microexpr_ros.ros.images import ImagePublisher, jpeg_quality_parameter
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
@@ -29,6 +27,7 @@ class ReconstructorParameters(NodeParameters):
     rate_hz: float = parameter(
         25.0, 'images per second of sensor time', minimum=0.1, maximum=100.0
     )
+    jpeg_quality: int = jpeg_quality_parameter()
 
 
 class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
@@ -43,7 +42,9 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         self._reconstructor = Reconstructor.load(Path(path) if path else None)
         self._reconstructor.warm_up()
         self._period_ns = round(1e9 / self.parameters.rate_hz)
-        self._publisher = self.advertise(Image, topics.RECONSTRUCTION, qos.RESULTS)
+        self._publisher = ImagePublisher(
+            self, topics.RECONSTRUCTION, qos.RESULTS, self.parameters.jpeg_quality
+        )
 
     def activate(self) -> None:
         """Begin with the initial state."""
@@ -69,7 +70,7 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
             self._skipped += 1
             return
         pixels = self._reconstructor.reconstruct(self._state)
-        self._publisher.publish(pixels_to_image(pixels, end_ns, given.frame_id))
+        self._publisher.publish(pixels, end_ns, given.frame_id)
         self._images.add()
         self._input.latency_ns(aligned)
 

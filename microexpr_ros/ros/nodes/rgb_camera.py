@@ -8,12 +8,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import Image
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import qos, topics
-from microexpr_ros.ros.conversions import pixels_to_image
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate, Silence
+from microexpr_ros.ros.images import ImagePublisher, jpeg_quality_parameter
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
@@ -41,6 +40,7 @@ class RgbCameraParameters(NodeParameters):
     )
     loop: bool = parameter(True, 'play a file again at its end, as a camera never ends')
     frame_id: str = parameter('rgb_camera', 'TF frame of the camera')
+    jpeg_quality: int = jpeg_quality_parameter()
 
 
 class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
@@ -62,7 +62,9 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
             )
         if self._is_file and not cv2.VideoCapture(device).isOpened():
             raise MicroexprError(f'{device} is not a video that OpenCV can read')
-        self._publisher = self.advertise(Image, topics.CAMERA_IMAGE, qos.FRAMES)
+        self._publisher = ImagePublisher(
+            self, topics.CAMERA_IMAGE, qos.FRAMES, self.parameters.jpeg_quality
+        )
 
     def activate(self) -> None:
         """Begin to grab."""
@@ -132,11 +134,9 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
                 return
             self._end_silence()
             _, pixels = capture.retrieve()
-            if self._publisher.get_subscription_count():
+            if self._publisher.has_subscribers:
                 rgb = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
-                self._publisher.publish(
-                    pixels_to_image(rgb, stamp.nanoseconds, self.parameters.frame_id)
-                )
+                self._publisher.publish(rgb, stamp.nanoseconds, self.parameters.frame_id)
             self._frames.add()
             due_s += period_s
             self.stopping.wait(max(due_s - time.monotonic(), 0.0) if period_s else 0.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from event_camera_msgs.msg import EventPacket
 from rclpy.clock import ROSClock
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from microexpr_ros.alignment.problems import HostOffset, find_problems
 from microexpr_ros.alignment.synchronizer import AlignedSlice, Synchronizer, SynchronizerOptions
@@ -20,6 +20,7 @@ from microexpr_ros.events.region import Region
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import image_to_pixels, to_ns
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, ProblemLog, Rate
+from microexpr_ros.ros.images import ImageSubscription
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
@@ -109,10 +110,12 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._frames_in = self.watch(topics.RGB_IMAGE, 'frames', is_optional=True)
         self.subscribe(
             (EventPacket, topics.EVENTS, self._on_packet, qos.EVENTS),
-            (Image, topics.RGB_IMAGE, self._on_image, qos.FRAMES),
-            inputs=(self._packets_in, self._frames_in),
+            inputs=[self._packets_in],
             on_silence=self._on_silence,
             silence_ns=max(self._options.patience_ns, 1_000_000),
+        )
+        ImageSubscription(
+            self, topics.RGB_IMAGE, self._on_image, qos.FRAMES, inputs=[self._frames_in]
         )
 
     def _on_silence(self) -> None:
@@ -129,7 +132,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             return clock.now().nanoseconds
         return time.monotonic_ns()
 
-    def _on_image(self, message: Image, _: int) -> None:
+    def _on_image(self, message: Image | CompressedImage, _: int) -> None:
         if self._synchronizer is not None:
             if self._awaits_frame:
                 self._awaits_frame = False
