@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
@@ -27,6 +27,7 @@ from microexpr_ros.ros import topics
 from microexpr_ros.ros.diagnostics import ERROR, Diagnosis, to_message
 from microexpr_ros.ros.inputs import Input
 from microexpr_ros.ros.parameters import declare, parameter, read
+from microexpr_ros.ros.qos_overrides import PREFIX, PUBLISHER, SUBSCRIPTION, QosOverrides
 from microexpr_ros.ros.subscriptions import (
     MAX_WAIT_NS,
     ObjectCallback,
@@ -69,10 +70,13 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         malformed: number of messages that were reported and skipped.
         failed: whether the process must exit with an error code.
         stopping: set when the node is deactivated, for the work of `start_thread`.
+        finds_topics: whether the node finds out about topics while it is active; otherwise,
+            overrides of topics that it does not have are refused.
     """
 
     name: ClassVar[str]
     Parameters: type[Values]
+    finds_topics: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -100,12 +104,18 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         self._until_cleanup = ExitStack()
         self._until_deactivation = ExitStack()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._qos_overrides = QosOverrides({})
         try:
             declare(self, self.Parameters)
+            self._qos_overrides = self._read_qos_overrides()
         except MicroexprError as error:
             self._report(error)
         self.add_on_set_parameters_callback(self._check_parameters)
-        self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 10)
+        self._diagnostics = self.create_publisher(
+            DiagnosticArray,
+            topics.DIAGNOSTICS,
+            self._override(topics.DIAGNOSTICS, PUBLISHER, QoSProfile(depth=10)),
+        )
         self.create_timer(1.0, self._publish_diagnosis, clock=self._steady)
         self._diagnosis_changed = self.create_guard_condition(self._publish_diagnosis)
 
@@ -131,7 +141,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
     def advertise(self, kind: type[Any], topic: str, qos: QoSProfile) -> LifecyclePublisher:
         """Create a publisher; it publishes only while the node is active."""
         publisher: LifecyclePublisher = self.create_lifecycle_publisher(  # type: ignore[no-untyped-call]
-            kind, topic, qos
+            kind, topic, self._override(topic, PUBLISHER, qos)
         )
         self.on_teardown(lambda: self.destroy_lifecycle_publisher(publisher))
         return publisher
@@ -179,9 +189,13 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
             raw: whether callbacks get serialized messages, and as a third argument the system
                 time in ns at which the message was received.
         """
+        overridden = [
+            (kind, topic, callback, self._override(topic, SUBSCRIPTION, qos))
+            for kind, topic, callback, qos in callbacks
+        ]
         made = self.subscription_thread.subscribe(
             self,
-            callbacks,
+            overridden,
             self._handle_callback_error,
             on_silence,
             silence_ns,
@@ -277,6 +291,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         try:
             declare(self, self.Parameters)
             self.parameters = read(self, self.Parameters)
+            self._qos_overrides = self._read_qos_overrides()
             self.configure()
         except Exception as error:
             self._report(error)
@@ -293,6 +308,8 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         self.error = None
         try:
             self.activate()
+            if not self.finds_topics:
+                self._qos_overrides.require_made()
         except Exception as error:
             self._report(error)
             self._until_deactivation.close()
@@ -353,6 +370,15 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
             )
         return super().set_parameters_atomically(parameter_list)
 
+    def _read_qos_overrides(self) -> QosOverrides:
+        # rclpy's annotation is wrong: the values are parameters.
+        given = cast('dict[str, Parameter]', self.get_parameters_by_prefix(''))
+        values = {name: one.value for name, one in given.items()}
+        return QosOverrides(values, made=[(topics.DIAGNOSTICS, PUBLISHER)])
+
+    def _override(self, topic: str, side: str, profile: QoSProfile) -> QoSProfile:
+        return self._qos_overrides.apply(str(self.resolve_topic_name(topic)), side, profile)
+
     def _report(self, error: Exception) -> None:
         """Log an error and keep it for diagnostics; a defect makes the node fail."""
         self.error = f'{self.get_name()}: {error}'
@@ -376,7 +402,11 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         self.context.try_shutdown()
 
     def _check_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
-        changed = [value.name for value in parameters if hasattr(self.parameters, value.name)]
+        changed = [
+            value.name
+            for value in parameters
+            if hasattr(self.parameters, value.name) or value.name.startswith(PREFIX)
+        ]
         if self._configured and changed:
             return SetParametersResult(
                 successful=False,

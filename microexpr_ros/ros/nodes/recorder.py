@@ -27,6 +27,7 @@ class RecorderNode(MicroexprNode[RecorderParameters]):
 
     name = 'recorder'
     Parameters = RecorderParameters
+    finds_topics = True
     recording: BagRecorder | None = None
     """The current or last recording; None until the first one begins."""
 
