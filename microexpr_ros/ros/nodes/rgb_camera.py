@@ -1,21 +1,21 @@
-"""Node `rgb_camera`: a camera that OpenCV can read, or a video file in its place."""
+"""Node `rgb_camera`: a camera or stream that OpenCV can read, or a video file in its place."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate, Silence
 from microexpr_ros.ros.images import ImagePublisher, jpeg_quality_parameter
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
+from microexpr_ros.ros.video import find_source
 
 HANGS_AFTER_NS = 1_000_000_000
 """Silence after which an open camera is reported, at least."""
@@ -28,7 +28,10 @@ SILENT_FRAMES = 3
 class RgbCameraParameters(NodeParameters):
     """Parameters of the RGB camera."""
 
-    device: str = parameter('0', 'number or path of a camera, or a video file')
+    device: str = parameter(
+        '0',
+        'number or path of a camera, URL of a stream, pipeline of GStreamer, or a video file',
+    )
     image_width: int = parameter(
         0, 'columns requested of a camera; 0: its own', minimum=0, maximum=8192
     )
@@ -53,18 +56,9 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
         """Find out what the device is; a file must exist, a camera may be plugged in later."""
         # OpenCV would log a missing camera at every attempt to open it; we log it ourselves.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-        device = self.parameters.device
-        self._is_file = Path(device).is_file()
-        if not self._is_file and not device.isdecimal() and not device.startswith('/dev/'):
-            raise MicroexprError(
-                f'device {device!r} is no camera and no file; give a number, /dev/video... or '
-                'a video'
-            )
-        if self._is_file and not cv2.VideoCapture(device).isOpened():
-            raise MicroexprError(f'{device} is not a video that OpenCV can read')
-        self._publisher = ImagePublisher(
-            self, topics.CAMERA_IMAGE, qos.FRAMES, self.parameters.jpeg_quality
-        )
+        given = self.parameters
+        self._source = find_source(given.device)
+        self._publisher = ImagePublisher(self, topics.CAMERA_IMAGE, qos.FRAMES, given.jpeg_quality)
 
     def activate(self) -> None:
         """Begin to grab."""
@@ -76,7 +70,8 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
         self.every(0.25, self._check_silence)
 
     def _check_silence(self) -> None:
-        if self._connected and not self._is_file and self._silence.has_begun(time.monotonic_ns()):
+        is_open = self._connected and not self._source.is_file
+        if is_open and self._silence.has_begun(time.monotonic_ns()):
             self.get_logger().warning('the camera is open and sends nothing')
             self.publish_diagnosis_soon()
 
@@ -88,7 +83,8 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
 
     def _grab(self) -> None:
         while not self.stopping.is_set():
-            capture = self._open()
+            given = self.parameters
+            capture = self._source.open(given.image_width, given.image_height, given.framerate)
             before = self._frames.total
             if capture.isOpened():
                 self._silence.end(time.monotonic_ns())
@@ -96,35 +92,20 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
                 self._read(capture)
                 self._connected = False
             capture.release()
-            if self._is_file and not self.parameters.loop:
+            if self._source.is_file and not given.loop:
                 self._finished = True
                 return
-            if not self._is_file or self._frames.total == before:
+            is_missing = not self._source.is_file or self._frames.total == before
+            if is_missing and not self.stopping.is_set():
                 self.get_logger().warning(
-                    f'no camera {self.parameters.device}; waiting for it',
+                    f'no frames from {self._source.name}; waiting for it',
                     throttle_duration_sec=10.0,
                 )
                 self.stopping.wait(1.0)
 
-    def _open(self) -> cv2.VideoCapture:
-        given = self.parameters
-        source = int(given.device) if given.device.isdecimal() else given.device
-        capture = cv2.VideoCapture(source)
-        if not self._is_file:
-            # One frame in the driver's queue, so that frames are never old.
-            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-            for key, value in (
-                (cv2.CAP_PROP_FRAME_WIDTH, given.image_width),
-                (cv2.CAP_PROP_FRAME_HEIGHT, given.image_height),
-                (cv2.CAP_PROP_FPS, given.framerate),
-            ):
-                if value:
-                    capture.set(key, value)
-        return capture
-
     def _read(self, capture: cv2.VideoCapture) -> None:
         period_s = 0.0
-        if self._is_file:
+        if self._source.is_file:
             period_s = 1 / (self.parameters.framerate or capture.get(cv2.CAP_PROP_FPS) or 30.0)
         due_s = time.monotonic()
         while not self.stopping.is_set():
@@ -133,13 +114,20 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
             if not grabbed:
                 return
             self._end_silence()
-            _, pixels = capture.retrieve()
-            if self._publisher.has_subscribers:
-                rgb = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
-                self._publisher.publish(rgb, stamp.nanoseconds, self.parameters.frame_id)
-            self._frames.add()
+            decoded, pixels = capture.retrieve()
+            if decoded:
+                self._publish(np.asarray(pixels, np.uint8), stamp.nanoseconds)
+                self._frames.add()
             due_s += period_s
             self.stopping.wait(max(due_s - time.monotonic(), 0.0) if period_s else 0.0)
+
+    def _publish(self, pixels: NDArray[np.uint8], stamp_ns: int) -> None:
+        frame_id = self.parameters.frame_id
+        if self._publisher.has_subscribers:
+            # A pipeline may give grey.
+            if pixels.ndim == 3:
+                pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+            self._publisher.publish(pixels, stamp_ns, frame_id)
 
     def diagnose(self) -> Diagnosis:
         """Return whether there is a camera, and its rate."""
@@ -156,7 +144,7 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
             level,
             message,
             {
-                'device': self.parameters.device,
+                'device': self._source.name,
                 'frames_hz': round(self._frames.hz(), 1),
                 'frames': self._frames.total,
             },
