@@ -25,6 +25,7 @@ from microexpr_ros.events.files import (
     parse_sensor,
 )
 from microexpr_ros.events.packets import PACKET_BYTES, PACKET_NS
+from microexpr_ros.ros.camera_info import camera_info_url_parameter
 from microexpr_ros.ros.images import jpeg_quality_parameter
 from microexpr_ros.ros.lifecycle import NodeParameters
 from microexpr_ros.ros.parameters import parameter
@@ -73,6 +74,7 @@ class EventCameraParameters(NodeParameters):
         'disabled', 'live: source of the trigger input', choices=TRIGGER_MODES
     )
     frame_id: str = parameter('event_camera', 'TF frame of the sensor')
+    camera_info_url: str = camera_info_url_parameter()
     jpeg_quality: int = jpeg_quality_parameter()
     encoding: str = parameter('evt3', 'encoding of the packets', choices=EVENT_ENCODINGS)
     event_message_time_threshold: float = parameter(

@@ -15,6 +15,7 @@ from microexpr_ros.events.codecs import warm_up
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.packets import packetize
 from microexpr_ros.ros import qos, topics
+from microexpr_ros.ros.camera_info import CameraInfoPublisher
 from microexpr_ros.ros.cameras import EventCameraParameters, opener
 from microexpr_ros.ros.conversions import packet_to_message, to_time
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate, Silence
@@ -42,6 +43,7 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
         self._frames_out = ImagePublisher(
             self, topics.CAMERA_IMAGE, qos.FRAMES, self.parameters.jpeg_quality
         )
+        self._infos = CameraInfoPublisher(self, self.parameters.camera_info_url, qos.EVENTS)
         self._compiling = warm_up()
 
     def activate(self) -> None:
@@ -107,9 +109,10 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
         self._lag_ns = max(self._lag_ns, batch.lag_ns)
         for frame in batch.frames:
             self._frames.add()
-            self._frames_out.publish(
-                frame.pixels, batch.host_ns(frame.t), self.parameters.frame_id
-            )
+            stamp_ns, frame_id = batch.host_ns(frame.t), self.parameters.frame_id
+            self._frames_out.publish(frame.pixels, stamp_ns, frame_id)
+            height, width = frame.pixels.shape[:2]
+            self._infos.publish(stamp_ns, frame_id, (height, width))
         return batch
 
     def _publish_packets(self, camera: Camera, batches: Iterator[Batch]) -> None:
@@ -129,8 +132,10 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
             ):
                 message = packet_to_message(packet)
                 message.seq = self._seq
-                message.header.stamp = to_time(self._batch.host_ns(packet.stamp_ns))
+                stamp_ns = self._batch.host_ns(packet.stamp_ns)
+                message.header.stamp = to_time(stamp_ns)
                 self._packets_out.publish(message)
+                self._infos.publish(stamp_ns, given.frame_id, (packet.height, packet.width))
                 self._seq += 1
                 self._packets.add()
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.ros import qos, topics
+from microexpr_ros.ros.camera_info import CameraInfoPublisher, camera_info_url_parameter
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate, Silence
 from microexpr_ros.ros.images import ImagePublisher, jpeg_quality_parameter
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
@@ -43,6 +44,7 @@ class RgbCameraParameters(NodeParameters):
     )
     loop: bool = parameter(True, 'play a file again at its end, as a camera never ends')
     frame_id: str = parameter('rgb_camera', 'TF frame of the camera')
+    camera_info_url: str = camera_info_url_parameter()
     jpeg_quality: int = jpeg_quality_parameter()
 
 
@@ -58,6 +60,7 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         given = self.parameters
         self._source = find_source(given.device)
+        self._infos = CameraInfoPublisher(self, given.camera_info_url, qos.FRAMES)
         self._publisher = ImagePublisher(self, topics.CAMERA_IMAGE, qos.FRAMES, given.jpeg_quality)
 
     def activate(self) -> None:
@@ -128,6 +131,8 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
             if pixels.ndim == 3:
                 pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
             self._publisher.publish(pixels, stamp_ns, frame_id)
+        height, width = pixels.shape[:2]
+        self._infos.publish(stamp_ns, frame_id, (height, width))
 
     def diagnose(self) -> Diagnosis:
         """Return whether there is a camera, and its rate."""
