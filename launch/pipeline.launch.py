@@ -31,9 +31,9 @@ ARGUMENTS = {
     'sensor': ('', 'sensor size WIDTHxHEIGHT of a recording of events that does not state it'),
     'events_topic': ('', 'topic of another driver, or of the bag, to read in place of '
                      'event_camera/events'),
-    'rgb': ('', 'RGB camera: its number, /dev/video... or a video file; event_camera: use the '
-            'frames of the event camera (DAVIS or simulated); empty: no RGB camera node; another '
-            'package may publish rgb_camera/image_raw'),
+    'rgb': ('', 'RGB camera: its number, /dev/video..., rtsp://... or a video file; event_camera: '
+            'use the frames of the event camera (DAVIS or simulated); empty: no RGB camera node; '
+            'another package may publish rgb_camera/image_raw'),
     'rgb_topic': ('', 'topic of another driver, or of the bag, to read in place of '
                   'rgb_camera/image_raw; one that ends in /compressed holds compressed images'),
     'record': ('', 'new folder for a rosbag2 of the inputs, the slices and the Action Units'),

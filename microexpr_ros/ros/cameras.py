@@ -73,7 +73,7 @@ class EventCameraParameters(NodeParameters):
     trigger_in_mode: str = parameter(
         'disabled', 'live: source of the trigger input', choices=TRIGGER_MODES
     )
-    frame_id: str = parameter('event_camera', 'TF frame of the sensor')
+    frame_id: str = parameter('event_camera', 'TF frame of the sensor: x right, y down, z forward')
     camera_info_url: str = camera_info_url_parameter()
     jpeg_quality: int = jpeg_quality_parameter()
     encoding: str = parameter('evt3', 'encoding of the packets', choices=EVENT_ENCODINGS)

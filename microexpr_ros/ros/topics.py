@@ -28,7 +28,7 @@ OVERLAY: Final = 'overlay/image'
 CAMERA_EVENTS: Final = '~/events'
 CAMERA_IMAGE: Final = '~/image_raw'
 CAMERA_INFO: Final = '~/camera_info'
-"""As the camera nodes publish: below its own name, as ROS camera drivers do."""
+"""As a camera node publishes: below its own name, as ROS camera drivers do."""
 
 CLOCK: Final = '/clock'
 DIAGNOSTICS: Final = '/diagnostics'

@@ -43,7 +43,7 @@ class RgbCameraParameters(NodeParameters):
         0.0, 'frames per second; 0: the rate of the camera or file', minimum=0.0, maximum=1000.0
     )
     loop: bool = parameter(True, 'play a file again at its end, as a camera never ends')
-    frame_id: str = parameter('rgb_camera', 'TF frame of the camera')
+    frame_id: str = parameter('rgb_camera', 'TF frame of the camera: x right, y down, z forward')
     camera_info_url: str = camera_info_url_parameter()
     jpeg_quality: int = jpeg_quality_parameter()
 
