@@ -15,7 +15,10 @@ SCHEMES: Final = ('rtsp', 'rtsps', 'rtmp', 'http', 'https', 'udp', 'tcp', 'rtp',
 """Streams that FFmpeg reads, by the scheme of their URLs."""
 
 TIMEOUT_MS: Final = 5000
-"""A stream that sends nothing for this long has stalled, and is opened anew."""
+"""A stream that sends nothing for this long has stalled, and is opened anew.
+
+A pipeline of GStreamer is not given a limit: older versions of OpenCV refuse to open one that is.
+"""
 
 _PASSWORD: Final = re.compile(r'(?<=://)[^/@\s]+@')
 
@@ -28,13 +31,11 @@ class VideoSource:
         device: number, path, URL or pipeline.
         backend: what OpenCV opens it with, as of cv2.CAP_...
         is_file: whether it ends, and has a rate of its own.
-        has_timeout: whether the backend must be told when to give up.
     """
 
     device: str
     backend: int = cv2.CAP_ANY
     is_file: bool = False
-    has_timeout: bool = False
 
     @property
     def name(self) -> str:
@@ -49,13 +50,13 @@ class VideoSource:
             height: rows requested of a camera; 0: its own.
             framerate: frames per second requested of a camera; 0: its own.
         """
-        if self.has_timeout:
+        if self.backend == cv2.CAP_FFMPEG:
             limits = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC)
             options = [number for limit in limits for number in (limit, TIMEOUT_MS)]
             return cv2.VideoCapture(self.device, self.backend, options)
         number = int(self.device) if self.device.isdecimal() else self.device
         capture = cv2.VideoCapture(number, self.backend)
-        if not self.is_file:
+        if self.backend == cv2.CAP_ANY and not self.is_file:
             # One frame in the driver's queue, so that frames are never old.
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
             for key, value in (
@@ -88,11 +89,11 @@ def find_source(device: str) -> VideoSource:
                 f'device {hide_password(device)!r} is a pipeline of GStreamer without an end that '
                 'OpenCV can read; end it with ! videoconvert ! appsink'
             )
-        return VideoSource(device, cv2.CAP_GSTREAMER, has_timeout=True)
+        return VideoSource(device, cv2.CAP_GSTREAMER)
     scheme = device.partition('://')[0]
     if scheme in SCHEMES and scheme != device:
         _require(cv2.CAP_FFMPEG, device, 'FFmpeg', 'give the pipeline of another reader')
-        return VideoSource(device, cv2.CAP_FFMPEG, has_timeout=True)
+        return VideoSource(device, cv2.CAP_FFMPEG)
     raise MicroexprError(
         f'device {hide_password(device)!r} is no camera, no file and no stream; give a number, '
         f'/dev/video..., a video, a URL ({", ".join(SCHEMES)}) or a pipeline of GStreamer'

@@ -104,7 +104,7 @@ def test_a_stream_that_is_not_there_is_waited_for(world):
 @pytest.mark.parametrize('device', ['0', '/dev/video97'])
 def test_cameras_are_opened_by_any_backend(device):
     source = find_source(device)
-    assert (source.backend, source.is_file, source.has_timeout) == (cv2.CAP_ANY, False, False)
+    assert (source.backend, source.is_file) == (cv2.CAP_ANY, False)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_cameras_are_opened_by_any_backend(device):
 def test_streams_are_opened_by_their_backend(monkeypatch, device, backend):
     monkeypatch.setattr(cv2.videoio_registry, 'hasBackend', lambda asked: asked == backend)
     source = find_source(device)
-    assert (source.backend, source.is_file, source.has_timeout) == (backend, False, True)
+    assert (source.backend, source.is_file) == (backend, False)
 
 
 @pytest.mark.parametrize(
