@@ -14,6 +14,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.lifecycle.publisher import LifecyclePublisher
@@ -139,10 +140,22 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         return logger
 
     def advertise(self, kind: type[Any], topic: str, qos: QoSProfile) -> LifecyclePublisher:
-        """Create a publisher; it publishes only while the node is active."""
-        publisher: LifecyclePublisher = self.create_lifecycle_publisher(  # type: ignore[no-untyped-call]
-            kind, topic, self._override(topic, PUBLISHER, qos)
-        )
+        """Create a publisher; it publishes only while the node is active.
+
+        Raises:
+            MicroexprError: another node of the process has the topic with another type.
+        """
+        offer = self._override(topic, PUBLISHER, qos)
+        try:
+            publisher: LifecyclePublisher = self.create_lifecycle_publisher(  # type: ignore[no-untyped-call]
+                kind, topic, offer
+            )
+        except _rclpy.RCLError as error:
+            reason, _, _ = str(error).partition(', at ')
+            raise MicroexprError(
+                f'{topic} cannot be published as {kind.__name__}: {reason}; within a process a '
+                'topic has one type: rename the topic, or run a process per node (composed:=false)'
+            ) from None
         self.on_teardown(lambda: self.destroy_lifecycle_publisher(publisher))
         return publisher
 

@@ -6,6 +6,7 @@ from rclpy.qos import QoSProfile
 from ros_world import World
 from sensor_msgs.msg import CompressedImage, Image
 
+from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import image_to_pixels, pixels_to_compressed, pixels_to_image
 from microexpr_ros.ros.images import ImagePublisher, ImageSubscription
@@ -105,3 +106,11 @@ def test_a_second_publisher_of_another_type_changes_nothing(world, elsewhere):
     assert publisher.get_subscription_count() == 1
     assert other.get_subscription_count() == 0
     assert node.received == []
+
+
+def test_a_topic_of_another_type_in_the_process_is_named(world):
+    world.tester.create_publisher(CompressedImage, 'sender/image', 5)
+    node = world.add(Sender)
+    with pytest.raises(MicroexprError, match=r'~/image cannot be published as Image: .* one type'):
+        node.start()
+    assert not node.failed
