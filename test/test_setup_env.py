@@ -48,6 +48,11 @@ def test_an_extra_without_a_wheel_is_left_out(install, capsys):
     assert line.endswith(', which has no wheel for this machine')
 
 
+def test_every_standard_interface_is_built(setup_env):
+    names = [folder.name for folder in setup_env.interface_packages()]
+    assert names == ['event_camera_msgs', 'hri_msgs', 'tf2_msgs']
+
+
 def test_any_other_failure_ends_the_set_up(install, capsys):
     with pytest.raises(SystemExit, match=r'aedat==.* could not be installed'):
         install('aedat', 'ERROR: the disk is full')

@@ -140,6 +140,11 @@ def relocate_cmake_files() -> None:
             file.write_text(moved)
 
 
+def interface_packages() -> list[Path]:
+    """Return the standard interfaces that no wheel has, which are built beside the package."""
+    return sorted(file.parent for file in (ROOT / 'interfaces').glob('*/package.xml'))
+
+
 def build() -> None:
     """Build the messages and install the package into .venv, sources as links."""
     contents = [ROOT / 'CMakeLists.txt', ROOT / 'package.xml']
@@ -156,7 +161,7 @@ def build() -> None:
         return
     run(
         *(PYTHON, '-m', 'colcon', '--log-base', ROOT / 'build' / 'log', 'build'),
-        *('--base-paths', '.', 'interfaces/event_camera_msgs', '--build-base', ROOT / 'build'),
+        *('--base-paths', '.', *interface_packages(), '--build-base', ROOT / 'build'),
         *('--merge-install', '--install-base', VENV, '--symlink-install'),
         *('--event-handlers', 'console_stderr-', 'summary-', 'console_start_end+'),
         *('--cmake-args', '-DBUILD_TESTING=OFF', f'-DPython3_EXECUTABLE={PYTHON}'),

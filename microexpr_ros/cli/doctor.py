@@ -127,6 +127,7 @@ CHECKS: tuple[tuple[str, Callable[[], str | None], bool, str, str], ...] = (
     ('ROS messages', ros_messages, True, 'no nodes', ROS),
     ('microexpr_ros messages', messages, True, 'no nodes', BUILD),
     ('event_camera_msgs', module('event_camera_msgs'), True, 'no nodes', BUILD),
+    ('hri_msgs', module('hri_msgs'), True, 'no nodes', BUILD),
     ('numpy', module('numpy'), True, 'nothing works', SETUP),
     ('numba', module('numba'), True, 'no decoding', SETUP),
     ('torch', module('torch'), True, 'no networks', SETUP),
