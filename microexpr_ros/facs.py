@@ -1,8 +1,9 @@
-"""Action Units of the Facial Action Coding System, and when an expression is micro.
+"""Action Units of the Facial Action Coding System, and what an expression is: kind and length.
 
 Source: Ekman, Friesen and Hager, Facial Action Coding System (2002).
 """
 
+from enum import IntEnum
 from typing import Final
 
 NAMES: Final[dict[int, str]] = {
@@ -30,11 +31,28 @@ NAMES: Final[dict[int, str]] = {
 CODES: Final[tuple[int, ...]] = tuple(NAMES)
 """The units in the order of every array of units in this package."""
 
+BLINK: Final = 45
+"""The unit that closes the lids in a blink."""
+
+OPENING: Final = frozenset({25, 26})
+"""The units that open the mouth in a syllable."""
+
+SPEECH: Final = OPENING | {10, 17, 18, 20, 24}
+"""The units that speech moves: they open the mouth and shape the lips."""
+
 PRESENT: Final = 0.05
 """Intensity from which a unit counts as present in the ground truth."""
 
 MICRO_NS: Final = 500_000_000
 """Duration from which an expression is no longer a micro-expression (Yan et al., 2013)."""
+
+
+class ExpressionKind(IntEnum):
+    """What an expression is, as in the message MicroExpression."""
+
+    EXPRESSION = 0
+    BLINK = 1
+    SPEECH = 2
 
 
 def is_micro(duration_ns: int) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.facs import CODES, is_micro
+from microexpr_ros.facs import BLINK, CODES, OPENING, SPEECH, ExpressionKind, is_micro
 from microexpr_ros.perception.classifier import Status
 from microexpr_ros.perception.presence import Presence
 
@@ -24,6 +25,7 @@ class MicroExpression:
         peak: intensity at the apex, 0 to 1.
         confidence: 0 to 1: mean over the units of the calibrated probability at their peaks,
             times the share of slices whose status was OK.
+        kind: what it is; a micro-expression is a short one of kind EXPRESSION.
     """
 
     codes: tuple[int, ...]
@@ -32,6 +34,7 @@ class MicroExpression:
     offset_ns: int
     peak: float
     confidence: float
+    kind: ExpressionKind = ExpressionKind.EXPRESSION
 
     @property
     def micro(self) -> bool:
@@ -55,6 +58,10 @@ class SpottingConfiguration:
         trusted_share: least share of an expression's slices with the status OK: a moving head
             looks like moving units.
         alone: units that are never part of another expression, as blinks occur at any time.
+        both_lids: least intensity of the weaker lid, as a share of the other's, in a blink.
+        syllable_ns: shortest and longest opening of the mouth that is a syllable.
+        pause_ns: longest pause between two syllables of one row.
+        syllables: so many in a row are speech.
     """
 
     start_share: float = 0.5
@@ -64,17 +71,25 @@ class SpottingConfiguration:
     shortest_ns: int = 150_000_000
     longest_ns: int = 4_000_000_000
     trusted_share: float = 0.5
-    alone: tuple[int, ...] = (45,)
+    alone: tuple[int, ...] = (BLINK,)
+    both_lids: float = 0.5
+    syllable_ns: tuple[int, int] = (60_000_000, 400_000_000)
+    pause_ns: int = 250_000_000
+    syllables: int = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Movement:
-    """A movement of one unit; `offset_ns` is None while it goes on."""
+    """A movement of one unit; `offset_ns` is None while it goes on.
+
+    `weaker` is the intensity of the weaker side at the apex.
+    """
 
     unit: int
     onset_ns: int
     apex_ns: int
     peak: float
+    weaker: float
     offset_ns: int | None = None
 
 
@@ -100,6 +115,21 @@ class _Expression:
 
 
 @dataclass(frozen=True, slots=True)
+class _Row:
+    """Syllables that follow each other.
+
+    Attributes:
+        syllables: how many.
+        end_ns: end of the last one.
+        held: expressions that belong to speech if more syllables come.
+    """
+
+    syllables: int = 0
+    end_ns: int = 0
+    held: tuple[MicroExpression, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SpottingState:
     """What the spotter remembers of one face.
 
@@ -108,12 +138,14 @@ class SpottingState:
         ended_ns: int64 [18], when each unit's last movement ended, or the first slice.
         waiting: bool [18], units that must come to rest before they can move again.
         expressions: those that have not ended.
+        row: the syllables so far.
     """
 
     rest_ns: NDArray[np.int64] = field(default_factory=lambda: np.full(len(CODES), -1, np.int64))
     ended_ns: NDArray[np.int64] = field(default_factory=lambda: np.full(len(CODES), -1, np.int64))
     waiting: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(len(CODES), np.bool_))
     expressions: tuple[_Expression, ...] = ()
+    row: _Row = _Row()
 
 
 class Spotter:
@@ -124,6 +156,11 @@ class Spotter:
     when it is back at rest or far below its own peak. A unit that begins while others move
     belongs to their expression, which is reported when the last of them has ended, if one of
     them has reached its `Presence.peak` and the status was mostly OK.
+
+    A blink is unit 45 on both sides for less than half a second. Speech is a row of syllables:
+    short movements of the units 25 or 26 that follow each other, in expressions in which only
+    the units of `facs.SPEECH` reached their peaks. An expression with a syllable is held back
+    until the row is long enough, or no further syllable can belong to it.
 
     Args:
         presence: limits and calibration of the intensities.
@@ -146,6 +183,7 @@ class Spotter:
         intensity: NDArray[np.float32],
         status: Status,
         state: SpottingState,
+        sides: NDArray[np.float32] | None = None,
     ) -> tuple[tuple[MicroExpression, ...], SpottingState]:
         """Advance by one slice.
 
@@ -156,12 +194,15 @@ class Spotter:
             intensity: float32 [18], 0 to 1.
             status: of the estimate.
             state: of the slice before.
+            sides: float32 [18, 2], intensity on the left and on the right; None: the same.
 
         Returns:
-            The expressions that ended with this slice, and the new state.
+            The expressions that ended with this slice, or are held back no longer, and the new
+            state.
         """
         if status in (Status.NO_FACE, Status.WARMING_UP):
-            return (), self.initial_state()
+            return self.finish(state), self.initial_state()
+        weaker = intensity if sides is None else sides.min(axis=1)
         threshold = self.presence.threshold
         c = self.configuration
         at_rest = intensity < c.rest_share * threshold
@@ -170,7 +211,7 @@ class Spotter:
 
         going_on = tuple(
             _Expression(
-                tuple(self._follow(m, end_ns, intensity, at_rest) for m in e.movements),
+                tuple(self._follow(m, end_ns, intensity, weaker, at_rest) for m in e.movements),
                 e.slices + 1,
                 e.trusted + (status is Status.OK),
             )
@@ -185,7 +226,9 @@ class Spotter:
         for unit in np.flatnonzero((intensity >= c.start_share * threshold) & ~waiting).tolist():
             if unit not in moving:
                 onset_ns = self._onset_ns(int(ended_ns[unit]), int(rest_ns[unit]), end_ns)
-                movement = _Movement(unit, onset_ns, end_ns, float(intensity[unit]))
+                movement = _Movement(
+                    unit, onset_ns, end_ns, float(intensity[unit]), float(weaker[unit])
+                )
                 going_on = self._join(going_on, movement, status)
 
         done = tuple(e for e in going_on if e.over or end_ns - e.onset_ns > c.longest_ns)
@@ -193,12 +236,62 @@ class Spotter:
             waiting[list(expression.units)] = True
         waiting &= ~at_rest
         left = tuple(e for e in going_on if e not in done)
-        trusted = (e for e in done if e.trusted >= c.trusted_share * e.slices)
-        finished = (self._finished(e, end_ns) for e in trusted)
-        return (
-            tuple(e for e in finished if e.codes and e.offset_ns - e.onset_ns >= c.shortest_ns),
-            SpottingState(rest_ns, ended_ns, waiting, left),
-        )
+        found, row = self._report(done, end_ns, state.row)
+        return found, SpottingState(rest_ns, ended_ns, waiting, left, row)
+
+    def finish(self, state: SpottingState) -> tuple[MicroExpression, ...]:
+        """Return what is held back, when no further slice of the face comes."""
+        return state.row.held
+
+    def _report(
+        self, done: Sequence[_Expression], end_ns: int, row: _Row
+    ) -> tuple[tuple[MicroExpression, ...], _Row]:
+        """Return the expressions whose kind is known at the end of a slice, and the new row."""
+        c = self.configuration
+        found: list[MicroExpression] = []
+        for expression in done:
+            finished = self._finished(expression, end_ns)
+            reported = (finished,) if self._counts(expression, finished) else ()
+            spans = self._syllables(expression) if SPEECH.issuperset(finished.codes) else []
+            if not spans:
+                found += reported
+                continue
+            if spans[0][0] - row.end_ns > c.pause_ns:
+                found += row.held
+                row = _Row()
+            held = (*row.held, *reported)
+            row = _Row(row.syllables + len(spans), max(row.end_ns, spans[-1][1]), held)
+            if row.syllables >= c.syllables:
+                found += (replace(e, kind=ExpressionKind.SPEECH) for e in held)
+                row = replace(row, held=())
+        # A syllable of the longest kind that began after the longest pause would have ended.
+        if end_ns - row.end_ns > c.pause_ns + c.syllable_ns[1]:
+            found += row.held
+            row = _Row()
+        return tuple(found), row
+
+    def _counts(self, expression: _Expression, finished: MicroExpression) -> bool:
+        """Return whether an expression is more than noise, and not of a moving head."""
+        c = self.configuration
+        trusted = expression.trusted >= c.trusted_share * expression.slices
+        long_enough = finished.offset_ns - finished.onset_ns >= c.shortest_ns
+        return trusted and long_enough and bool(finished.codes)
+
+    def _syllables(self, expression: _Expression) -> list[tuple[int, int]]:
+        """Return onset and offset of each syllable, of the opening unit that has more of them."""
+        shortest_ns, longest_ns = self.configuration.syllable_ns
+        by_unit = [
+            [
+                (m.onset_ns, m.offset_ns)
+                for m in expression.movements
+                if m.unit == CODES.index(code)
+                and m.peak >= self.presence.threshold[m.unit]
+                and m.offset_ns is not None
+                and shortest_ns <= m.offset_ns - m.onset_ns <= longest_ns
+            ]
+            for code in sorted(OPENING)
+        ]
+        return max(by_unit, key=len)
 
     def _onset_ns(self, ended_ns: int, rest_ns: int, end_ns: int) -> int:
         """Return the onset of a unit that has just reached `start_share`."""
@@ -213,13 +306,16 @@ class Spotter:
         movement: _Movement,
         end_ns: int,
         intensity: NDArray[np.float32],
+        weaker: NDArray[np.float32],
         at_rest: NDArray[np.bool_],
     ) -> _Movement:
         if movement.offset_ns is not None:
             return movement
         now = float(intensity[movement.unit])
         if now > movement.peak:
-            return replace(movement, apex_ns=end_ns, peak=now)
+            return replace(
+                movement, apex_ns=end_ns, peak=now, weaker=float(weaker[movement.unit])
+            )
         if at_rest[movement.unit] or now < self.configuration.fall_share * movement.peak:
             return replace(movement, offset_ns=end_ns)
         return movement
@@ -242,7 +338,7 @@ class Spotter:
             peaks[movement.unit] = max(peaks[movement.unit], movement.peak)
         units = np.flatnonzero(peaks >= self.presence.peak)
         probability = float(self.presence.probability(peaks)[units].mean()) if len(units) else 0.0
-        return MicroExpression(
+        finished = MicroExpression(
             codes=tuple(CODES[unit] for unit in units),
             onset_ns=expression.onset_ns,
             apex_ns=strongest.apex_ns,
@@ -252,3 +348,7 @@ class Spotter:
             peak=strongest.peak,
             confidence=probability * expression.trusted / expression.slices,
         )
+        both = strongest.weaker >= self.configuration.both_lids * strongest.peak
+        if finished.codes == (BLINK,) and both and finished.micro:
+            return replace(finished, kind=ExpressionKind.BLINK)
+        return finished
