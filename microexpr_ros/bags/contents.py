@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -23,12 +23,15 @@ class Topic:
         type: ROS type; older names of EventPacket are replaced by the current one.
         messages: number of messages.
         offered_qos: what its publishers offered, where the bag has recorded it.
+        definition: definition of the type when it was recorded, in the ros2msg format; empty where
+            the bag has none.
     """
 
     name: str
     type: str
     messages: int
     offered_qos: tuple[Qos, ...] = ()
+    definition: str = field(default='', compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,21 @@ def define(type_name: str) -> Definition:
     return Definition(text, store.hash_rihs01(type_name))
 
 
+def is_as_defined(type_name: str, text: str) -> bool:
+    """Return whether a definition that a bag holds has the fields that the type has today.
+
+    Args:
+        type_name: a type of `typestore()`, or of an installed package.
+        text: definition in the ros2msg format, with those of all types in it.
+
+    Raises:
+        MicroexprError: The type is not installed.
+    """
+    recorded = get_typestore(Stores.EMPTY)
+    recorded.register(get_types_from_msg(text, type_name))
+    return bool(recorded.hash_rihs01(type_name) == define(type_name).digest)
+
+
 def is_defined(type_name: str) -> bool:
     """Return whether a type can be written: one of this package, of ROS 2 Jazzy, or installed."""
     try:

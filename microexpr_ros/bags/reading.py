@@ -11,7 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeAlias, cast
 
-from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos
+from rosbags.interfaces import (
+    Connection,
+    ConnectionExtRosbag2,
+    MessageDefinitionFormat,
+    Qos,
+)
 from rosbags.rosbag2 import Reader
 from zstandard import ZstdDecompressor
 
@@ -267,17 +272,24 @@ def _offered_qos(connection: Connection) -> tuple[Qos, ...]:
     return tuple(cast('ConnectionExtRosbag2', connection.ext).offered_qos_profiles)
 
 
+def _definition(connection: Connection) -> str:
+    given = connection.msgdef
+    return given.data if given.format is MessageDefinitionFormat.MSG else ''
+
+
 def _merge(
     path: Path, contents: Sequence[_FileContents], complete: bool, unlisted: tuple[str, ...]
 ) -> BagContents:
     counts: dict[tuple[str, str], int] = {}
     offers: dict[tuple[str, str], tuple[Qos, ...]] = {}
+    definitions: dict[tuple[str, str], str] = {}
     for connection in (connection for content in contents for connection in content.connections):
         key = connection.topic, _OLDER_NAMES.get(connection.msgtype, connection.msgtype)
         counts[key] = counts.get(key, 0) + connection.msgcount
         offers[key] = offers.get(key) or _offered_qos(connection)
+        definitions[key] = definitions.get(key) or _definition(connection)
     topics = tuple(
-        Topic(name, kind, count, offers[name, kind])
+        Topic(name, kind, count, offers[name, kind], definitions[name, kind])
         for (name, kind), count in sorted(counts.items())
     )
     filled = [content for content in contents if content.messages]

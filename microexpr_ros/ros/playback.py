@@ -13,6 +13,7 @@ from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.node import NodeNameNonExistentError
 
 from microexpr_ros import bags
+from microexpr_ros.bags.definitions import is_as_defined
 from microexpr_ros.bags.pacing import RATES
 from microexpr_ros.bags.playback import PlaybackOptions
 from microexpr_ros.errors import MicroexprError
@@ -25,6 +26,8 @@ from microexpr_ros.ros.recorded_qos import adapt_offer
 DISCOVERY_S = 0.5
 """From seeing a subscriber to the first message: the subscriber sees the publisher a little later,
 and best-effort messages before that are lost."""
+
+_OWN = 'microexpr_ros/msg/'
 
 PROFILES = {bags.EVENT_PACKET: qos.EVENTS, bags.IMAGE: qos.FRAMES}
 """Quality of service by message type, where the bag does not say what was offered."""
@@ -97,11 +100,28 @@ def choose_topics(node: MicroexprNode[Any], bag: bags.BagContents, skip_clock: b
             continue
         try:
             message_type(topic.type)
+            _require_same_definition(topic)
         except MicroexprError as error:
             node.get_logger().warning(f'{topic.name} is not played: {error}')
         else:
             names.append(topic.name)
     return names
+
+
+def _require_same_definition(topic: bags.Topic) -> None:
+    """Refuse messages of this package that were recorded by a version with other fields.
+
+    A subscriber could not read them.
+
+    Raises:
+        MicroexprError: the topic was recorded with another definition.
+    """
+    is_own = topic.type.startswith(_OWN) and bool(topic.definition)
+    if is_own and not is_as_defined(topic.type, topic.definition):
+        raise MicroexprError(
+            f'it has another definition of {topic.type} than this version; '
+            'play the events, and it is computed anew'
+        )
 
 
 class BagPublishers:

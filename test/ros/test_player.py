@@ -1,10 +1,13 @@
 """The player, and what a recorder hears of it."""
 
+import os
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from event_camera_msgs.msg import EventPacket as EventPacketMessage
+from microexpr_ros.msg import MicroExpression
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
@@ -12,6 +15,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from microexpr_ros import bags
+from microexpr_ros.bags import folder
+from microexpr_ros.bags.definitions import define
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.bags.folder import BagFolder
 from microexpr_ros.errors import MicroexprError
@@ -166,15 +171,36 @@ def test_latched_topics_reach_latecomers(world, tmp_path):
     assert other == []
 
 
-def test_what_the_player_cannot_play_is_left_out(world, tmp_path):
+def test_what_the_player_cannot_play_is_left_out(world, tmp_path, monkeypatch):
     path = tmp_path / 'robot'
+    definitions = tmp_path / 'share' / 'absent_msgs' / 'msg'
+    definitions.mkdir(parents=True)
+    (definitions / 'Arm.msg').write_text('float64[] joints\n')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path), prepend=os.pathsep)
     with bags.BagWriter(path) as writer:
         writer.write_packet('/event_camera/events', some_packets()[0])
         cdr = b'\x00\x01\x00\x00' + bytes(4)
-        writer.write_serialized('/tf', 'tf2_msgs/msg/TFMessage', cdr, EPOCH + 1)
+        writer.write_serialized('/arm', 'absent_msgs/msg/Arm', cdr, EPOCH + 1)
     node = play(world, path, wait_for_subscribers_s=0.0)
     world.until(lambda: node.state == 'the bag has ended')
     assert node.summary()['messages'] == 1
+
+
+def define_without_kind(name):
+    found = define(name)
+    return replace(found, text=found.text.replace('uint8 kind\n', ''))
+
+
+def test_our_messages_of_another_version_are_left_out(world, tmp_path, monkeypatch, capfd):
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, 'define', define_without_kind)
+        bag = BagFolder(tmp_path / 'old')
+        kind = 'microexpr_ros/msg/MicroExpression'
+        bag.write('/micro_expressions', kind, serialize_message(MicroExpression())[:-1], EPOCH)
+        bag.close()
+    with pytest.raises(MicroexprError, match='no topic that can be played'):
+        play(world, tmp_path / 'old')
+    assert '/micro_expressions is not played: it has another definition' in capfd.readouterr().err
 
 
 def test_a_bag_that_nobody_subscribes_to_is_a_warning(world, bag, capfd):
