@@ -121,6 +121,7 @@ def _expression(movement: Movement, epoch_ns: int, frame_id: str) -> Any:
         peak=movement.peak,
         confidence=1.0,
         micro=movement.micro,
+        kind=int(movement.kind),
     )
 
 

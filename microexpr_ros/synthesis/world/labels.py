@@ -66,6 +66,7 @@ class Movement:
         apex_ns: when the strongest unit is at its height.
         offset_ns: when all are back at rest.
         peak: intensity of the strongest unit, 0-1.
+        kind: expression, blink or syllable of speech.
     """
 
     codes: tuple[int, ...]
@@ -73,6 +74,7 @@ class Movement:
     apex_ns: int
     offset_ns: int
     peak: float
+    kind: facs.ExpressionKind
 
     @property
     def micro(self) -> bool:
@@ -133,17 +135,25 @@ def movements(motion: Motion) -> list[Movement]:
     group = np.cumsum(np.diff(onsets, prepend=onsets[:1]) > TOGETHER_NS)
     numbered = zip(group.tolist(), activations, strict=True)
     return [
-        _together([activation for _, activation in members])
+        _together([activation for _, activation in members], 'talk' in motion.distractors)
         for _, members in groupby(numbered, key=lambda pair: pair[0])
     ]
 
 
-def _together(activations: list[UnitActivation]) -> Movement:
+def _together(activations: list[UnitActivation], talks: bool) -> Movement:
     strongest = max(activations, key=lambda activation: activation.amplitude)
+    codes = {activation.code for activation in activations}
+    kind = facs.ExpressionKind.EXPRESSION
+    if codes == {facs.BLINK}:
+        kind = facs.ExpressionKind.BLINK
+    elif talks and codes <= facs.SPEECH and codes & facs.OPENING:
+        # Nobody who talks shows an expression of the mouth: see `sample_clip`.
+        kind = facs.ExpressionKind.SPEECH
     return Movement(
-        tuple(sorted({activation.code for activation in activations})),
+        tuple(sorted(codes)),
         min(activation.onset_ns for activation in activations),
         strongest.apex_ns,
         max(activation.offset_ns for activation in activations),
         strongest.amplitude,
+        kind,
     )
