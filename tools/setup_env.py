@@ -161,7 +161,9 @@ def build() -> None:
         return
     run(
         *(PYTHON, '-m', 'colcon', '--log-base', ROOT / 'build' / 'log', 'build'),
-        *('--base-paths', '.', *interface_packages(), '--build-base', ROOT / 'build'),
+        *('--base-paths', '.'),
+        *interface_packages(),
+        *('--build-base', ROOT / 'build'),
         *('--merge-install', '--install-base', VENV, '--symlink-install'),
         *('--event-handlers', 'console_stderr-', 'summary-', 'console_start_end+'),
         *('--cmake-args', '-DBUILD_TESTING=OFF', f'-DPython3_EXECUTABLE={PYTHON}'),

@@ -22,7 +22,7 @@ UPSTREAM = {
         'RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087'
     ),
 }
-"""Computed by REP-2011 from the .msg files of the Jazzy releases: hri_msgs 2.3.2, tf2_msgs 0.36.4."""
+"""By REP-2011, from the .msg files of the releases for Jazzy: hri_msgs 2.3.2, tf2_msgs 0.36.4."""
 
 
 @pytest.mark.parametrize(('name', 'digest'), UPSTREAM.items())

@@ -54,7 +54,7 @@ def spot_clip(
     for number, (values, now) in enumerate(slices, 1):
         done, state = spotter.step(number * SLICE_NS, values, now, state)
         found += done
-    return found
+    return found + spotter.finish(state)
 
 
 def intersection_over_union(a: Span, b: Span) -> float:
