@@ -313,9 +313,7 @@ class Spotter:
             return movement
         now = float(intensity[movement.unit])
         if now > movement.peak:
-            return replace(
-                movement, apex_ns=end_ns, peak=now, weaker=float(weaker[movement.unit])
-            )
+            return replace(movement, apex_ns=end_ns, peak=now, weaker=float(weaker[movement.unit]))
         if at_rest[movement.unit] or now < self.configuration.fall_share * movement.peak:
             return replace(movement, offset_ns=end_ns)
         return movement

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from hri_msgs.msg import FacialActionUnits
 
 from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
@@ -73,6 +74,24 @@ def message_to_estimate(message: ActionUnitArray) -> ActionUnitEstimate:
     )
 
 
+def estimate_to_facs(estimate: ActionUnitEstimate, frame_id: str) -> FacialActionUnits:
+    """Return an estimate as the message of ROS4HRI.
+
+    Intensities are passed on as they are, 0 to 1, of the stronger side. The confidence is the
+    probability that the unit's presence is decided rightly, and 0 for units that the network
+    does not know.
+    """
+    message = FacialActionUnits()
+    message.header.stamp = to_time(estimate.end_ns)
+    message.header.frame_id = frame_id
+    for values, given in (
+        (message.intensity, estimate.intensity),
+        (message.confidence, estimate.confidence),
+    ):
+        values[list(facs.CODES)] = given
+    return message
+
+
 def expression_to_message(
     expression: MicroExpression, frame_id: str, face_id: str, to_ros: Callable[[int], int] = int
 ) -> MicroExpressionMessage:
@@ -93,6 +112,7 @@ def expression_to_message(
         peak=expression.peak,
         confidence=expression.confidence,
         micro=expression.micro,
+        kind=int(expression.kind),
     )
     message.header.stamp = message.apex
     message.header.frame_id = frame_id

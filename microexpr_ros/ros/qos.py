@@ -38,3 +38,11 @@ RESULTS: Final = QoSProfile(
     durability=DurabilityPolicy.VOLATILE,
 )
 """Results of this package: reliable, which matches every subscriber."""
+
+LATCHED: Final = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+"""What holds until it changes: the newest is kept for those who subscribe later."""

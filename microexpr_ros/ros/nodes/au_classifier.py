@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from hri_msgs.msg import FacialActionUnits
 from rclpy.task import Future
+from sensor_msgs.msg import Image
 
-from microexpr_ros.facs import CODES
+from microexpr_ros.facs import CODES, ExpressionKind
 from microexpr_ros.msg import ActionUnitArray, MicroExpression
+from microexpr_ros.perception import spotting
 from microexpr_ros.perception.classifier import ActionUnitClassifier, ActionUnitEstimate, Status
 from microexpr_ros.perception.spotting import Spotter
-from microexpr_ros.ros import qos, topics
+from microexpr_ros.ros import hri, qos, topics
+from microexpr_ros.ros.conversions import pixels_to_image
 from microexpr_ros.ros.diagnostics import Diagnosis
-from microexpr_ros.ros.estimates import estimate_to_message, expression_to_message
+from microexpr_ros.ros.estimates import (
+    estimate_to_facs,
+    estimate_to_message,
+    expression_to_message,
+)
 from microexpr_ros.ros.lifecycle import Answer, MicroexprNode, NodeParameters
 from microexpr_ros.ros.neutral import NeutralFace
 from microexpr_ros.ros.parameters import parameter
@@ -40,6 +49,7 @@ class ClassifierParameters(NodeParameters):
         minimum=0.1,
         maximum=60.0,
     )
+    hri: bool = parameter(True, hri.DESCRIPTION)
 
 
 class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
@@ -54,6 +64,7 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         self._classifier = ActionUnitClassifier.load(Path(path) if path else None)
         self._classifier.warm_up()
         self._spotter = Spotter(self._classifier.presence)
+        self._spotting = self._spotter.initial_state()
         self._units = self.advertise(ActionUnitArray, topics.ACTION_UNITS, qos.RESULTS)
         self._raw = self.advertise(ActionUnitArray, topics.ACTION_UNITS_RAW, qos.RESULTS)
         self._expressions = self.advertise(MicroExpression, topics.MICRO_EXPRESSIONS, qos.RESULTS)
@@ -66,10 +77,13 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
     def activate(self) -> None:
         """Begin with a face at rest."""
         self.on_teardown(lambda: self._face.cancel_measurement('the node was deactivated'))
-        self._begin_face()
+        kinds = {hri.FACS: FacialActionUnits, hri.CROPPED: Image} if self.parameters.hri else {}
+        self._face_topics = hri.FaceTopics(self, kinds, lists_faces=self.parameters.hri)
         # The last slice, and its estimates: relative to the neutral face, and raw.
         self._last: tuple[FaceSlice, ActionUnitEstimate, ActionUnitEstimate] | None = None
-        self._input, self._found, self._is_stale = SliceInput(), 0, False
+        self._input, self._is_stale = SliceInput(), False
+        self._found = dict.fromkeys(ExpressionKind, 0)
+        self._begin_face()
         subscribe_slices(
             self,
             self._on_slice,
@@ -85,7 +99,7 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
     def _on_clear_neutral(self) -> Answer:
         with self.subscription_thread.lock:
             # The intensity of a movement that is going on would jump.
-            self._spotting = self._spotter.initial_state()
+            self._restart_spotting()
             self._face.clear_neutral()
         return True, 'neutral face forgotten'
 
@@ -99,7 +113,7 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
 
     def _reset(self) -> None:
         self._state = self._classifier.initial_state()
-        self._spotting = self._spotter.initial_state()
+        self._restart_spotting()
         self._face.deactivate_units()
 
     def _begin_face(self) -> None:
@@ -108,25 +122,24 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         self._face.cancel_measurement('the face was lost, or another one came')
 
     def _on_slice(self, given: FaceSlice) -> None:
-        aligned, is_new_face = self._input.take(given)
-        if is_new_face:
+        if given.face_id != self._input.face:
             self._begin_face()
+        aligned, _ = self._input.take(given)
         raw, self._state = self._classifier.step(aligned.slice, self._state)
         estimate, changed = self._face.take(raw)
         if changed:
-            self._spotting = self._spotter.initial_state()
+            self._restart_spotting()
         # Durations are those on the sensor's clock, whatever the rate of stamps is.
         found, self._spotting = self._spotter.step(
-            aligned.slice.clock_end_ns, estimate.intensity, estimate.status, self._spotting
+            aligned.slice.clock_end_ns,
+            estimate.intensity,
+            estimate.status,
+            self._spotting,
+            estimate.sides,
         )
         self._publish(given, (estimate, raw), self._input.latency_ns(aligned))
-        for expression in found:
-            self._found += 1
-            self._expressions.publish(
-                expression_to_message(
-                    expression, given.frame_id, given.face_id, self._input.to_ros
-                )
-            )
+        self._publish_expressions(given, found)
+        self._publish_face(given, estimate)
         self._input.done.add()
         self._last, self._is_stale = (given, estimate, raw), False
 
@@ -146,6 +159,30 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
                     )
                 )
 
+    def _publish_expressions(
+        self, source: FaceSlice, found: Sequence[spotting.MicroExpression]
+    ) -> None:
+        for expression in found:
+            self._found[expression.kind] += 1
+            self._expressions.publish(
+                expression_to_message(
+                    expression, source.frame_id, source.face_id, self._input.to_ros
+                )
+            )
+
+    def _publish_face(self, source: FaceSlice, estimate: ActionUnitEstimate) -> None:
+        slice_ = source.aligned.slice
+        self._face_topics.follow(source.face_id, slice_.end_ns, source.frame_id)
+        self._face_topics.publish(hri.FACS, lambda: estimate_to_facs(estimate, source.frame_id))
+        if slice_.frame is not None:
+            image = partial(pixels_to_image, slice_.frame, slice_.frame_stamp_ns, source.frame_id)
+            self._face_topics.publish(hri.CROPPED, image)
+
+    def _restart_spotting(self) -> None:
+        if self._last is not None:
+            self._publish_expressions(self._last[0], self._spotter.finish(self._spotting))
+        self._spotting = self._spotter.initial_state()
+
     def _on_silence(self) -> None:
         self._face.cancel_measurement('no slices come: does the synchronizer run?')
         if self._last is None:
@@ -155,13 +192,16 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         nothing = np.zeros(len(CODES), np.float32)
         stale = [replace(e, status=Status.STALE, confidence=nothing) for e in estimates]
         self._publish(source, stale, latency_ns=0)
+        self._face_topics.follow('', source.aligned.slice.end_ns, source.frame_id)
 
     def diagnose(self) -> Diagnosis:
         """Return the rate, the latency and what was found."""
         status = self._last[1].status if self._last else Status.NO_FACE
         return self._input.diagnose(
             {
-                'micro_expressions': self._found,
+                'micro_expressions': self._found[ExpressionKind.EXPRESSION],
+                'blinks': self._found[ExpressionKind.BLINK],
+                'speech': self._found[ExpressionKind.SPEECH],
                 'state': (Status.STALE if self._is_stale else status).name,
                 'neutral': str(self._face.neutral),
                 'model': self._classifier.model,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from sensor_msgs.msg import Image
+
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
-from microexpr_ros.ros import qos, topics
+from microexpr_ros.ros import hri, qos, topics
+from microexpr_ros.ros.conversions import pixels_to_image
 from microexpr_ros.ros.diagnostics import Diagnosis, Rate
 from microexpr_ros.ros.images import ImagePublisher, jpeg_quality_parameter
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
@@ -28,6 +32,7 @@ class ReconstructorParameters(NodeParameters):
         25.0, 'images per second of sensor time', minimum=0.1, maximum=100.0
     )
     jpeg_quality: int = jpeg_quality_parameter()
+    hri: bool = parameter(True, hri.DESCRIPTION)
 
 
 class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
@@ -49,6 +54,9 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
     def activate(self) -> None:
         """Begin with the initial state."""
         self._state = self._reconstructor.initial_state()
+        self._face_topics = hri.FaceTopics(
+            self, {hri.ALIGNED: Image} if self.parameters.hri else {}
+        )
         self._due_ns = 0
         self._input, self._images = SliceInput(), Rate()
         self._skipped = self._diagnosed_skipped = 0
@@ -61,6 +69,7 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         self._state = self._reconstructor.observe(aligned.slice, self._state)
         self._input.done.add()
         end_ns, clock_ns = aligned.slice.end_ns, aligned.slice.clock_end_ns
+        self._face_topics.follow(given.face_id, end_ns, given.frame_id)
         if abs(clock_ns - self._due_ns) > 10 * self._period_ns:
             self._due_ns = clock_ns
         if not self._input.face or clock_ns < self._due_ns:
@@ -71,6 +80,8 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
             return
         pixels = self._reconstructor.reconstruct(self._state)
         self._publisher.publish(pixels, end_ns, given.frame_id)
+        image = partial(pixels_to_image, pixels, end_ns, given.frame_id)
+        self._face_topics.publish(hri.ALIGNED, image)
         self._images.add()
         self._input.latency_ns(aligned)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from event_camera_msgs.msg import EventPacket
+from hri_msgs.msg import NormalizedRegionOfInterest2D
 from rclpy.clock import ROSClock
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -17,8 +19,8 @@ from microexpr_ros.events.codecs import Decoder, decoder, warm_up
 from microexpr_ros.events.codecs.codec import first_time_ns
 from microexpr_ros.events.events import Frame
 from microexpr_ros.events.region import Region
-from microexpr_ros.ros import qos, topics
-from microexpr_ros.ros.conversions import image_to_pixels, to_ns
+from microexpr_ros.ros import hri, qos, topics
+from microexpr_ros.ros.conversions import face_id, image_to_pixels, to_ns
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, ProblemLog, Rate
 from microexpr_ros.ros.images import ImageSubscription
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
@@ -65,6 +67,7 @@ class SynchronizerParameters(NodeParameters):
         minimum=0.0,
         maximum=1000.0,
     )
+    hri: bool = parameter(True, hri.DESCRIPTION)
 
 
 class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
@@ -104,6 +107,8 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._host_offset = HostOffset()
         self._problems = ProblemLog(self.get_logger())
         self._checked_ns = 0
+        kinds = {hri.ROI: NormalizedRegionOfInterest2D} if self.parameters.hri else {}
+        self._face_topics = hri.FaceTopics(self, kinds)
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
         self.on_teardown(self._output.end)
         self._packets_in = self.watch(topics.EVENTS, 'event packets')
@@ -190,6 +195,12 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
     def _publish(self, aligned: AlignedSlice) -> None:
         self._slices.add()
         self._output.send(aligned, self._frame_id, self._lost)
+        end_ns, frame_id = aligned.slice.end_ns, self._frame_id
+        self._face_topics.follow(face_id(aligned), end_ns, frame_id)
+        region, stream = aligned.slice.region, self._stream
+        if region is not None and stream is not None:
+            roi = partial(hri.region_to_roi, region, stream[2], stream[1], end_ns, frame_id)
+            self._face_topics.publish(hri.ROI, roi)
 
     def diagnose(self) -> Diagnosis:
         """Return rates, losses and how well the clocks are tied."""

@@ -1,0 +1,238 @@
+"""What libraries of ROS4HRI get from our nodes: libhri's and pyhri's subscriptions, imitated."""
+
+import numpy as np
+import pytest
+from hri_msgs.msg import FacialActionUnits, IdsList, NormalizedRegionOfInterest2D
+from microexpr_ros.msg import AlignedEvents
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_profile_system_default,
+)
+from sensor_msgs.msg import Image
+
+from microexpr_ros.alignment.slices import Slice
+from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
+from microexpr_ros.events.region import Region
+from microexpr_ros.facs import CODES
+from microexpr_ros.ros import hri, qos
+from microexpr_ros.ros.conversions import aligned_to_message, to_ns
+from microexpr_ros.ros.nodes.au_classifier import ActionUnitClassifierNode
+from microexpr_ros.ros.nodes.reconstructor import ReconstructorNode
+
+STEP_NS = 10_000_000
+FACES = '/humans/faces'
+RELIABLE = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=10,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.VOLATILE,
+)
+STRICT = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+
+class Listener:
+    """As libhri's HRIListener: subscribes to a face when it is listed, forgets it afterwards.
+
+    libhri 2.3 subscribes with rclcpp's SystemDefaultsQoS; what a face had is gone with it.
+    """
+
+    KINDS = {  # noqa: RUF012
+        'roi': NormalizedRegionOfInterest2D,
+        'cropped': Image,
+        'aligned': Image,
+        'facs': FacialActionUnits,
+    }
+
+    def __init__(self, node, profile):
+        self.node, self.profile = node, profile
+        self.lists, self.faces, self._subscriptions = [], {}, {}
+        node.create_subscription(IdsList, f'{FACES}/tracked', self._on_list, profile)
+
+    def _on_list(self, message):
+        self.lists.append(message)
+        for face in set(message.ids) - set(self.faces):
+            heard = self.faces[face] = {name: [] for name in self.KINDS}
+            self._subscriptions[face] = [
+                self.node.create_subscription(
+                    kind, f'{FACES}/{face}/{name}', heard[name].append, self.profile
+                )
+                for name, kind in self.KINDS.items()
+            ]
+        for face in set(self.faces) - set(message.ids):
+            del self.faces[face]
+            for subscription in self._subscriptions.pop(face):
+                self.node.destroy_subscription(subscription)
+
+
+class Slices:
+    """Publish slices with events of a face, and a frame in each tenth of them."""
+
+    def __init__(self, world):
+        self.world, self._end_ns = world, 0
+        self._publisher = world.tester.create_publisher(
+            AlignedEvents, 'aligned_events', qos.SLICES
+        )
+        self._random = np.random.default_rng(0)
+
+    def wait(self, nodes=1):
+        self.world.until(lambda: self._publisher.get_subscription_count() == nodes)
+
+    def show(self, slices, face=0):
+        for number in range(slices):
+            self._end_ns += STEP_NS
+            counts = self._random.poisson(0.1, (2, 128, 128)).astype(np.uint8)
+            region = None if face is None else Region(10, 20, 64, 64)
+            frame = np.full((64, 64), 7, np.uint8) if region and number % 10 == 0 else None
+            slice_ = Slice(
+                self._end_ns, STEP_NS, region, counts, int(counts.sum()), frame, self._end_ns - 5
+            )
+            aligned = AlignedSlice(slice_, -1 if face is None else face, SyncSource.NONE, 0.0, 0)
+            self._publisher.publish(aligned_to_message(aligned, 'event_camera', 0))
+            self.world.run(0.02)
+
+    def show_until(self, condition, **kwargs):
+        for _ in range(100):
+            self.show(5, **kwargs)
+            if condition():
+                return
+        raise AssertionError('did not happen in time')
+
+
+@pytest.fixture
+def slices(world):
+    return Slices(world)
+
+
+@pytest.mark.parametrize(
+    'profile', [qos_profile_system_default, RELIABLE], ids=['system_default', 'reliable']
+)
+def test_a_listener_hears_of_the_face_and_its_action_units(world, slices, profile):
+    listener = Listener(world.plain('hri'), profile)
+    world.add(ActionUnitClassifierNode, stale_after_s=0.4).start()
+    slices.wait()
+    slices.show_until(lambda: listener.faces.get('face_0', {}).get('facs'))
+    slices.show_until(lambda: listener.faces['face_0']['cropped'])
+    facs, cropped = (listener.faces['face_0'][name][-1] for name in ('facs', 'cropped'))
+    assert len(facs.intensity) == len(facs.confidence) == 99
+    known = np.isin(np.arange(99), CODES)
+    assert np.all((facs.intensity >= 0) & (facs.intensity <= 1))
+    assert not facs.intensity[~known].any()
+    assert not facs.confidence[~known].any()
+    assert np.all(facs.confidence[known] > 0)
+    assert facs.header.frame_id == 'event_camera'
+    assert to_ns(facs.header.stamp) % STEP_NS == 0
+    assert (cropped.height, cropped.width, cropped.encoding) == (64, 64, 'mono8')
+    assert set(cropped.data) == {7}
+    # The face is lost: the list is empty, and what was known of the face is forgotten.
+    slices.show_until(lambda: not listener.faces, face=None)
+    assert listener.lists[-1].ids == []
+    # Another one has another id.
+    slices.show_until(lambda: 'face_1' in listener.faces, face=1)
+    assert list(listener.faces) == ['face_1']
+
+
+def test_the_list_is_repeated_and_ends_with_the_slices(world, slices):
+    node = world.add(ActionUnitClassifierNode, stale_after_s=0.4)
+    node.start()
+    slices.wait()
+    slices.show(30)
+    # libhri takes no latched message, so that it must be sent again for who comes late.
+    late = Listener(world.plain('late'), qos_profile_system_default)
+    slices.show_until(lambda: 'face_0' in late.faces)
+    count = len(late.lists)
+    slices.show(50)
+    world.until(lambda: len(late.lists) >= count + 4)
+    assert len(late.lists) <= count + 6
+    world.until(lambda: not late.faces)
+    # The same face goes on under the same id.
+    slices.show_until(lambda: 'face_0' in late.faces)
+    node.trigger_deactivate()
+    world.until(lambda: not late.faces)
+
+
+def test_who_takes_latched_messages_gets_the_list_at_once(world, slices):
+    world.add(ActionUnitClassifierNode, stale_after_s=60.0).start()
+    slices.wait()
+    slices.show(5)
+    lists = world.collect(IdsList, f'{FACES}/tracked', STRICT)
+    world.until(lambda: lists)
+    assert lists[0].ids == ['face_0']
+
+
+def test_the_reconstruction_is_the_aligned_image(world, slices):
+    world.add(ReconstructorNode).start()
+    images = world.collect(Image, f'{FACES}/face_0/aligned', RELIABLE)
+    slices.wait()
+    slices.show_until(lambda: images)
+    assert (images[0].encoding, images[0].header.frame_id) == ('mono8', 'event_camera')
+
+
+def test_the_topics_exist_only_while_a_face_is_followed(world, slices):
+    node = world.add(ActionUnitClassifierNode, stale_after_s=60.0)
+    node.start()
+    slices.wait()
+
+    def present():
+        names = {name for name, _ in world.tester.get_topic_names_and_types()}
+        return {name for name in names if name.startswith(f'{FACES}/face_')}
+
+    assert present() == set()
+    slices.show_until(present)
+    world.until(lambda: present() == {f'{FACES}/face_0/facs', f'{FACES}/face_0/cropped'})
+    slices.show(1, face=None)
+    world.until(lambda: not present())
+    # Only what somebody subscribes to is made: nothing was published on them.
+    assert node.diagnose().values['slices'] > 0
+
+
+def test_what_another_node_publishes_is_left_to_it(world, slices, capfd):
+    other = world.plain('hri_face_detect')
+    tracked = other.create_publisher(IdsList, f'{FACES}/tracked', 1)
+    other.create_publisher(FacialActionUnits, f'{FACES}/face_0/facs', 1)
+    node = world.add(ActionUnitClassifierNode, stale_after_s=60.0)
+    node.start()
+    world.until(lambda: len(node.get_publishers_info_by_topic(hri.TRACKED)) == 2)
+    world.until(lambda: node.get_publishers_info_by_topic(f'{FACES}/face_0/facs'))
+    slices.wait()
+    lists = world.collect(IdsList, hri.TRACKED, RELIABLE)
+    facs = world.collect(FacialActionUnits, f'{FACES}/face_0/facs', RELIABLE)
+    world.until(lambda: tracked.get_subscription_count() == 1)
+    slices.show(60)
+    assert lists == []
+    assert facs == []
+    log = ''.join(capfd.readouterr())
+    assert log.count(f'{FACES}/tracked is left to /hri_face_detect') == 1
+    assert log.count(f'{FACES}/face_0/facs is left to /hri_face_detect') == 1
+    # When the other one ends, the list is ours.
+    other.destroy_publisher(tracked)
+    slices.show_until(lambda: lists)
+    assert lists[-1].ids == ['face_0']
+
+
+def test_without_hri_there_are_no_such_topics(world, slices):
+    world.add(ActionUnitClassifierNode, stale_after_s=60.0, hri=False).start()
+    slices.wait()
+    slices.show(5)
+    names = {name for name, _ in world.tester.get_topic_names_and_types()}
+    assert not [name for name in names if name.startswith('/humans')]
+
+
+@pytest.mark.parametrize(
+    ('region', 'edges'),
+    [
+        (Region(64, 24, 128, 48), (0.1, 0.1, 0.3, 0.3)),
+        (Region(-64, 216, 128, 48), (0.0, 0.9, 0.1, 1.0)),
+    ],
+)
+def test_a_region_is_in_shares_of_the_sensor(region, edges):
+    roi = hri.region_to_roi(region, 640, 240, 10**18, 'camera')
+    assert (roi.xmin, roi.ymin, roi.xmax, roi.ymax) == pytest.approx(edges)
+    assert roi.c == 1.0
+    assert (to_ns(roi.header.stamp), roi.header.frame_id) == (10**18, 'camera')
