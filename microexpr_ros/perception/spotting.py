@@ -157,10 +157,10 @@ class Spotter:
     belongs to their expression, which is reported when the last of them has ended, if one of
     them has reached its `Presence.peak` and the status was mostly OK.
 
-    A blink is unit 45 on both sides for less than half a second. Speech is a row of syllables:
-    short movements of the units 25 or 26 that follow each other, in expressions in which only
-    the units of `facs.SPEECH` reached their peaks. An expression with a syllable is held back
-    until the row is long enough, or no further syllable can belong to it.
+    A blink is unit 45 on both sides for less than half a second. Short movements of the units 25
+    or 26 that follow each other are a row of syllables. In a row that is long enough, speech is
+    every expression with a syllable in which only the units of `facs.SPEECH` reached their
+    peaks. Until then such an expression is held back, or until no syllable can follow.
 
     Args:
         presence: limits and calibration of the intensities.
@@ -252,17 +252,19 @@ class Spotter:
         for expression in done:
             finished = self._finished(expression, end_ns)
             reported = (finished,) if self._counts(expression, finished) else ()
-            spans = self._syllables(expression) if SPEECH.issuperset(finished.codes) else []
-            if not spans:
+            spans = self._syllables(expression)
+            if spans:
+                if spans[0][0] - row.end_ns > c.pause_ns:
+                    found += row.held
+                    row = _Row()
+                end = max(row.end_ns, spans[-1][1])
+                row = replace(row, syllables=row.syllables + len(spans), end_ns=end)
+            if spans and SPEECH.issuperset(finished.codes):
+                row = replace(row, held=(*row.held, *reported))
+            else:
                 found += reported
-                continue
-            if spans[0][0] - row.end_ns > c.pause_ns:
-                found += row.held
-                row = _Row()
-            held = (*row.held, *reported)
-            row = _Row(row.syllables + len(spans), max(row.end_ns, spans[-1][1]), held)
             if row.syllables >= c.syllables:
-                found += (replace(e, kind=ExpressionKind.SPEECH) for e in held)
+                found += (replace(e, kind=ExpressionKind.SPEECH) for e in row.held)
                 row = replace(row, held=())
         # A syllable of the longest kind that began after the longest pause would have ended.
         if end_ns - row.end_ns > c.pause_ns + c.syllable_ns[1]:

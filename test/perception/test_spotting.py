@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microexpr_ros.facs import CODES
+from microexpr_ros.facs import CODES, ExpressionKind
 from microexpr_ros.perception.classifier import Status
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spotting import Spotter, SpottingConfiguration
+from microexpr_ros.synthesis.world.labels import movements
+from microexpr_ros.synthesis.world.motion_sampling import sample_calm, sample_clip
 
 STEP_NS = 10_000_000
 MS = 1_000_000
@@ -26,7 +28,7 @@ def traces(slices=200, **units):
     return out
 
 
-def spot(intensity, status=Status.OK, configuration=None, threshold=0.3, peak=None):
+def spot(intensity, status=Status.OK, configuration=None, threshold=0.3, peak=None, sides=None):
     presence = replace(
         Presence.uncalibrated(threshold),
         peak=np.full(18, threshold if peak is None else peak, np.float32),
@@ -35,9 +37,10 @@ def spot(intensity, status=Status.OK, configuration=None, threshold=0.3, peak=No
     state, found = spotter.initial_state(), []
     for k, row in enumerate(intensity):
         now = status[k] if isinstance(status, list) else status
-        expressions, state = spotter.step((k + 1) * STEP_NS, row, now, state)
+        both = None if sides is None else sides[k]
+        expressions, state = spotter.step((k + 1) * STEP_NS, row, now, state, both)
         found += expressions
-    return found
+    return found + list(spotter.finish(state))
 
 
 def test_one_movement_is_found_where_it_is():
@@ -241,3 +244,124 @@ def test_whatever_comes_expressions_are_ordered(seed):
         assert found.codes == tuple(sorted(set(found.codes)))
         assert 0 <= found.confidence <= 1
         assert 0.3 <= found.peak <= 1
+
+
+def kinds(found):
+    return [expression.kind.name for expression in found]
+
+
+def syllables(*apexes_ms, unit='au25', slices=300):
+    trace = np.max([bump(a - 90, a, a + 100, 0.6, slices) for a in apexes_ms], axis=0)
+    return traces(slices, **{unit: trace})
+
+
+def test_a_blink_is_both_lids_for_less_than_half_a_second():
+    short, long = bump(500, 600, 750, 0.9), bump(500, 800, 1300, 0.9)
+    assert kinds(spot(traces(au45=short))) == ['BLINK']
+    # FACS: eyes that stay closed for longer are unit 43.
+    assert kinds(spot(traces(au45=long))) == ['EXPRESSION']
+    assert kinds(spot(traces(au4=short, au45=short))) == ['EXPRESSION', 'BLINK']
+
+
+@pytest.mark.parametrize(('share', 'kind'), [(0.4, 'EXPRESSION'), (0.6, 'BLINK'), (1.0, 'BLINK')])
+def test_one_lid_is_no_blink(share, kind):
+    trace = traces(au45=bump(500, 600, 750, 0.9))
+    sides = np.stack([share * trace, trace], axis=2)
+    assert kinds(spot(trace, sides=sides)) == [kind]
+    assert kinds(spot(trace, sides=sides[:, :, ::-1])) == [kind]
+
+
+@pytest.mark.parametrize('unit', ['au25', 'au26'])
+def test_three_syllables_in_a_row_are_speech(unit):
+    assert kinds(spot(syllables(400, 650, 900, unit=unit))) == ['SPEECH'] * 3
+    assert kinds(spot(syllables(400, 650, unit=unit))) == ['EXPRESSION'] * 2
+    # After too long a pause, a row begins anew.
+    assert kinds(spot(syllables(400, 650, 1200, 1450, unit=unit))) == ['EXPRESSION'] * 4
+
+
+def test_other_units_do_not_repeat_as_speech_does():
+    assert kinds(spot(syllables(400, 650, 900, unit='au12'))) == ['EXPRESSION'] * 3
+    assert kinds(spot(syllables(400, 650, 900, unit='au18'))) == ['EXPRESSION'] * 3
+
+
+def test_an_expression_while_somebody_talks_is_one():
+    talk = syllables(400, 650, 900, 1150, 1400)
+    talk[:, CODES.index(12)] = bump(820, 900, 990, 0.8, 300)
+    talk[:, CODES.index(18)] = bump(320, 400, 490, 0.5, 300)
+    found = spot(talk)
+    assert [e.codes for e in found if e.kind is ExpressionKind.EXPRESSION] == [(12, 25)]
+    assert len(found) == 5
+
+
+def test_syllables_that_run_together_are_speech():
+    jaw = bump(300, 800, 1500, 0.5, 300)
+    talk = syllables(400, 650, 900)
+    talk[:, CODES.index(26)] = jaw
+    assert kinds(spot(talk)) == ['SPEECH']
+
+
+def test_a_long_opening_of_the_mouth_is_no_syllable():
+    wide = np.maximum(bump(300, 500, 900, 0.6, 400), bump(1000, 1200, 1600, 0.6, 400))
+    wide = np.maximum(wide, bump(1700, 1900, 2300, 0.6, 400))
+    assert kinds(spot(traces(400, au26=wide))) == ['EXPRESSION'] * 3
+
+
+def when_reported(intensity):
+    presence = Presence.uncalibrated(0.3)
+    spotter, reported = Spotter(presence), []
+    state = spotter.initial_state()
+    for k, row in enumerate(intensity):
+        found, state = spotter.step((k + 1) * STEP_NS, row, Status.OK, state)
+        reported += [((k + 1) * 10, e) for e in found]
+    return reported
+
+
+def test_only_what_may_be_speech_is_held_back():
+    ((late_ms, mouth),) = when_reported(syllables(400))
+    ((at_once_ms, smile),) = when_reported(syllables(400, unit='au12'))
+    assert at_once_ms == smile.offset_ns / MS
+    # The longest pause and the longest syllable.
+    assert 650 < late_ms - mouth.offset_ns / MS <= 660
+    reported = when_reported(syllables(400, 650, 900, 1150))
+    third_ms = reported[2][1].offset_ns / MS
+    assert [at for at, _ in reported[:3]] == [third_ms] * 3
+    assert reported[3][0] == reported[3][1].offset_ns / MS
+
+
+def test_what_is_held_back_is_reported_when_the_face_is_lost():
+    trace = syllables(400, slices=60)
+    presence, status = Presence.uncalibrated(0.3), [Status.OK] * 55 + [Status.NO_FACE] * 5
+    spotter, reported = Spotter(presence), []
+    state = spotter.initial_state()
+    for k, row in enumerate(trace):
+        found, state = spotter.step((k + 1) * STEP_NS, row, status[k], state)
+        reported += [(k, e.kind) for e in found]
+    assert reported == [(55, ExpressionKind.EXPRESSION)]
+    assert spotter.finish(state) == ()
+
+
+def spot_truth(motion):
+    """Spot in the true intensities of a synthetic take, and half a second of rest after it."""
+    times = np.arange(STEP_NS, motion.duration_ns + 500 * MS, STEP_NS)
+    sides = motion.sides(times)
+    return spot(sides.max(axis=2), threshold=0.05, sides=sides)
+
+
+@pytest.mark.parametrize(('calm', 'kind'), [('talk', 'SPEECH'), ('blink', 'BLINK')])
+def test_the_kinds_of_synthetic_people_who_talk_and_blink(calm, kind):
+    motions = [sample_calm(np.random.default_rng(seed), 3000 * MS, calm) for seed in range(60)]
+    found = [name for motion in motions for name in kinds(spot_truth(motion))]
+    assert len(found) > 100
+    assert found.count(kind) >= 0.98 * len(found)
+    assert {move.kind.name for motion in motions for move in movements(motion)} == {kind}
+
+
+def test_the_kinds_of_synthetic_expressions():
+    motions = [sample_clip(np.random.default_rng(seed), 1200 * MS) for seed in range(400)]
+    silent = [m for m in motions if 'talk' not in m.distractors]
+    found = [expression for motion in silent for expression in spot_truth(motion)]
+    assert len(found) > 300
+    for expression in found:
+        blinks = expression.codes == (45,)
+        assert expression.kind.name == ('BLINK' if blinks else 'EXPRESSION')
+    assert {m.kind.name for motion in silent for m in movements(motion)} == {'BLINK', 'EXPRESSION'}

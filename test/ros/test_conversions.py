@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents
+from microexpr_ros.msg import MicroExpression as MicroExpressionMessage
 from sensor_msgs.msg import Image
 
 from microexpr_ros import facs
@@ -110,6 +111,14 @@ def test_expressions_are_stamped_with_their_apex():
     assert convert.to_ns(message.header.stamp) == convert.to_ns(message.apex) == 200
     assert list(message.codes) == [1, 2]
     assert message.micro
+    assert message.kind == MicroExpressionMessage.EXPRESSION
+
+
+def test_every_kind_has_its_constant():
+    for kind in facs.ExpressionKind:
+        assert getattr(MicroExpressionMessage, kind.name) == kind
+        expression = MicroExpression((45,), 100, 200, 300, 0.4, 0.9, kind)
+        assert estimates.expression_to_message(expression, 'camera', 'face_0').kind == kind
 
 
 def test_packets_keep_every_byte():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from event_streams import random_events
 from hri_msgs.msg import FacialActionUnits, IdsList, NormalizedRegionOfInterest2D
 from microexpr_ros.msg import AlignedEvents
 from rclpy.qos import (
@@ -15,12 +16,15 @@ from sensor_msgs.msg import Image
 
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
+from microexpr_ros.events.events import Triggers
+from microexpr_ros.events.packets import packetize
 from microexpr_ros.events.region import Region
 from microexpr_ros.facs import CODES
 from microexpr_ros.ros import hri, qos
-from microexpr_ros.ros.conversions import aligned_to_message, to_ns
+from microexpr_ros.ros.conversions import aligned_to_message, packet_to_message, to_ns
 from microexpr_ros.ros.nodes.au_classifier import ActionUnitClassifierNode
 from microexpr_ros.ros.nodes.reconstructor import ReconstructorNode
+from microexpr_ros.ros.nodes.synchronizer import SynchronizerNode
 
 STEP_NS = 10_000_000
 FACES = '/humans/faces'
@@ -222,6 +226,22 @@ def test_without_hri_there_are_no_such_topics(world, slices):
     slices.show(5)
     names = {name for name, _ in world.tester.get_topic_names_and_types()}
     assert not [name for name in names if name.startswith('/humans')]
+
+
+def test_the_synchronizer_says_where_the_face_is(world):
+    world.add(SynchronizerNode, region=[320, 48, 128, 96]).start()
+    found = world.collect(NormalizedRegionOfInterest2D, f'{FACES}/face_0/roi', RELIABLE)
+    events = random_events(np.random.default_rng(0), 20_000, 10**9, 480, 640)
+    packets = packetize([(events, Triggers.empty())], 480, 640, epoch_ns=10**18)
+    feed = world.feed_packets()
+    for packet in packets:
+        feed([packet_to_message(packet)])
+        world.run(0.002)
+    world.until(lambda: found)
+    roi = found[0]
+    edges = roi.xmin, roi.ymin, roi.xmax, roi.ymax
+    assert edges == pytest.approx((0.5, 0.1, 0.7, 0.3))
+    assert roi.header.frame_id == 'event_camera'
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,7 @@ def test_movements_are_published_when_they_are_over(folder, truth):
         assert ns(message.onset) < ns(message.apex) == ns(message.header.stamp)
         assert time_ns == min(ns(message.offset), EPOCH_NS + int(truth['t_ns'][-1]))
         assert message.micro == (ns(message.offset) - ns(message.onset) < 500_000_000)
+        assert (message.kind == facs.ExpressionKind.BLINK) == (message.codes.tolist() == [45])
 
 
 def test_the_frames_clock_errs_by_what_the_labels_say(folder, truth):
