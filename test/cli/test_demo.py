@@ -18,9 +18,14 @@ from observations import make_observation
 
 from microexpr_ros import facs
 from microexpr_ros.bags import BagWriter
-from microexpr_ros.cli.demo.results import report
+from microexpr_ros.cli.demo.results import report, write_movements, write_timeline
 from microexpr_ros.cli.demo.sources import prepare_source
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.facs import ExpressionKind
+from microexpr_ros.perception.spotting import MicroExpression
+from microexpr_ros.ros.estimates import expression_to_message
+
+MS = 1_000_000
 
 
 def test_the_demo_leaves_video_timeline_table_and_report(microexpr, tmp_path):
@@ -39,6 +44,7 @@ def test_the_demo_leaves_video_timeline_table_and_report(microexpr, tmp_path):
         'demo.mp4',
         'timeline.png',
         'au_predictions.csv',
+        'movements.csv',
         'report.json',
     }
     assert json.loads((out / 'report.json').read_text()) == report
@@ -143,3 +149,42 @@ def test_the_report_by_hand():
     assert numbers['behind'] == {'synchronizer': 0.75}
     seen.latencies_ns[1:] = [0, 0]
     assert report(seen, 0.04)['latency_ms'] == {'p50': None, 'p99': None}
+
+
+def movement(onset_ms, offset_ms, kind, *codes):
+    found = MicroExpression(
+        codes, onset_ms * MS, onset_ms * MS, offset_ms * MS, 0.25, 0.5, ExpressionKind[kind]
+    )
+    return expression_to_message(found, 'event_camera', 'face_0')
+
+
+def test_blinks_and_speech_are_not_counted_as_micro_expressions(tmp_path):
+    seen = make_observation()
+    seen.expressions = [
+        movement(100, 400, 'EXPRESSION', 1, 2),
+        movement(200, 500, 'BLINK', 45),
+        movement(300, 500, 'SPEECH', 25),
+        movement(400, 600, 'SPEECH', 25),
+        movement(500, 1500, 'EXPRESSION', 12),
+    ]
+    found = report(seen, 1.0)
+    names = ('micro_expressions', 'expressions', 'blinks', 'speech')
+    assert [found[name] for name in names] == [1, 5, 1, 2]
+    write_movements(tmp_path / 'movements.csv', seen)
+    with (tmp_path / 'movements.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row['kind'] for row in rows] == [
+        'EXPRESSION',
+        'BLINK',
+        'SPEECH',
+        'SPEECH',
+        'EXPRESSION',
+    ]
+    assert [row['micro'] for row in rows] == ['1', '1', '1', '1', '0']
+    assert (rows[0]['codes'], rows[0]['onset_ns'], rows[0]['offset_ns']) == (
+        '1+2',
+        '100000000',
+        '400000000',
+    )
+    write_timeline(tmp_path / 'timeline.png', seen, 'made')
+    assert cv2.imread(str(tmp_path / 'timeline.png')) is not None

@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 app = make_app()
 
 _SCRATCH: Final = '.running-'
-_RESULTS: Final = ('demo.mp4', 'timeline.png', 'au_predictions.csv', 'report.json')
+_RESULTS: Final = (
+    'demo.mp4',
+    'timeline.png',
+    'au_predictions.csv',
+    'movements.csv',
+    'report.json',
+)
 
 
 @app.command()
@@ -79,6 +85,7 @@ def demo(
             )
         report = {'source': found.title, **results.report(seen, wanted)}
         results.write_csv(folder / 'au_predictions.csv', seen)
+        results.write_movements(folder / 'movements.csv', seen)
         results.write_timeline(folder / 'timeline.png', seen, found.title)
         (folder / 'report.json').write_text(json.dumps(report, indent=2) + '\n')
         for name in _RESULTS:

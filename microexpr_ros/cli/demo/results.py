@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from sensor_msgs.msg import Image
 from microexpr_ros import facs
 from microexpr_ros.cli.demo.observer import Observation, Shown
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.facs import ExpressionKind
 from microexpr_ros.msg import MicroExpression
 from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
 from microexpr_ros.perception.drawing import SIDE, Panel
@@ -107,6 +109,27 @@ def write_csv(path: Path, seen: Observation) -> None:
             )
 
 
+def write_movements(path: Path, seen: Observation) -> None:
+    """Write one line per movement that was found, as in the message MicroExpression."""
+    with path.open('w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ['onset_ns', 'apex_ns', 'offset_ns', 'kind', 'micro', 'codes', 'peak', 'confidence']
+        )
+        for expression in seen.expressions:
+            times = (expression.onset, expression.apex, expression.offset)
+            writer.writerow(
+                [
+                    *map(to_ns, times),
+                    ExpressionKind(expression.kind).name,
+                    int(expression.micro),
+                    '+'.join(map(str, expression.codes)),
+                    f'{expression.peak:.4f}',
+                    f'{expression.confidence:.3f}',
+                ]
+            )
+
+
 def write_timeline(path: Path, seen: Observation, title: str) -> None:
     """Draw every unit over time, where it was active, and what was detected."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -135,7 +158,7 @@ def write_timeline(path: Path, seen: Observation, title: str) -> None:
         _label(axes, base + 0.1, f'{code}  {facs.NAMES[code]}')
     for expression, lane in zip(seen.expressions, lanes, strict=True):
         onset_s, offset_s = ((stamp_ns - start_ns) / 1e9 for stamp_ns in _span(expression))
-        colour = '#c2352b' if expression.micro else '#7a8490'
+        colour = _colour(expression)
         y = -0.6 - 0.55 * lane
         axes.plot([onset_s, offset_s], [y, y], color=colour, lw=3, solid_capstyle='butt')
         codes = '+'.join(map(str, expression.codes))
@@ -144,7 +167,7 @@ def write_timeline(path: Path, seen: Observation, title: str) -> None:
     axes.set(xlim=(time_s[0], time_s[-1]), ylim=(-depth - 0.6, rows), yticks=[])
     axes.set_xlabel(
         f'time / s.  Height of a row: intensity {FULL_ROW:g}.  Orange: active.  Grey: the head '
-        'moves.  Red: shorter than 0.5 s'
+        'moves.  Red: micro-expression, blue: blink, green: speech'
     )
     axes.set_title(f'Action Units: {title}, {seen.model}', loc='left')
     for side in ('left', 'right', 'top'):
@@ -166,6 +189,19 @@ def assign_lanes(spans: list[tuple[int, int]]) -> list[int]:
         ends[lane : lane + 1] = [end]
         lanes.append(lane)
     return lanes
+
+
+def _colour(expression: MicroExpression) -> str:
+    if expression.kind == ExpressionKind.BLINK:
+        return '#35618f'
+    if expression.kind == ExpressionKind.SPEECH:
+        return '#3d8361'
+    return '#c2352b' if is_micro_expression(expression) else '#7a8490'
+
+
+def is_micro_expression(expression: MicroExpression) -> bool:
+    """Return whether a movement is a micro-expression: short, and neither blink nor speech."""
+    return bool(expression.micro and expression.kind == ExpressionKind.EXPRESSION)
 
 
 def _span(expression: MicroExpression) -> tuple[int, int]:
@@ -193,6 +229,8 @@ def report(seen: Observation, seconds: float) -> dict[str, Any]:
     `real_time_factor` is recording time over wall time between the first and the last estimate:
     1 when the pipeline keeps up with the player, less when it falls behind. `behind` has the nodes
     that fell behind for a while, with the least rate at which they processed their input, of 1.
+    `expressions` counts all movements that were found, `micro_expressions` the short ones of kind
+    EXPRESSION.
     """
     synchronizer = seen.diagnostics.get('/synchronizer', {})
     player = seen.diagnostics.get('/player', {})
@@ -201,6 +239,7 @@ def report(seen: Observation, seconds: float) -> dict[str, Any]:
     sent = int(player.get('event_packets', 0))
     received = int(synchronizer.get('packets', 0))
     known_ms = np.array([value for value in seen.latencies_ns if value]) / 1e6
+    kinds = Counter(expression.kind for expression in seen.expressions)
     spanned_ns = seen.estimates[-1].end_ns - seen.estimates[0].end_ns
     wall_ns = seen.arrivals_ns[-1] - seen.arrivals_ns[0]
     return {
@@ -215,8 +254,10 @@ def report(seen: Observation, seconds: float) -> dict[str, Any]:
         'windows': seen.slices,
         'au_messages': len(seen.estimates),
         'reconstructed_frames': seen.images,
-        'micro_expressions': sum(expression.micro for expression in seen.expressions),
+        'micro_expressions': sum(map(is_micro_expression, seen.expressions)),
         'expressions': len(seen.expressions),
+        'blinks': kinds[ExpressionKind.BLINK],
+        'speech': kinds[ExpressionKind.SPEECH],
         'latency_ms': {
             f'p{rank}': round(float(np.percentile(known_ms, rank)), 2) if len(known_ms) else None
             for rank in (50, 99)
