@@ -1,8 +1,10 @@
 """The running classifier, with faces and without."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from microexpr_ros.msg import ActionUnitArray, AlignedEvents
+from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
 from std_srvs.srv import Trigger
 
 from microexpr_ros.alignment.frame_alignment import SyncSource
@@ -10,6 +12,7 @@ from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.events.region import Region
 from microexpr_ros.facs import CODES
+from microexpr_ros.perception import spotting
 from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 from microexpr_ros.perception.neutral import Neutral
 from microexpr_ros.ros import qos
@@ -248,3 +251,21 @@ def test_other_services_are_heard_while_a_measurement_goes_on(scene):
 def test_codes_are_in_the_published_order(scene):
     assert tuple(unit.code for unit in scene.show(FACE, 1).units) == CODES
     assert to_ns(scene.units[0].header.stamp) == STEP_NS
+
+
+def test_what_is_held_back_is_published_when_the_face_is_lost(scene, world):
+    found = world.collect(MicroExpression, 'micro_expressions', qos.RESULTS)
+    scene.show(FACE, 30)
+    world.until(lambda: scene.node._expressions.get_subscription_count() == 1)
+    # The end of the last slice, on the clock that durations are measured by.
+    end_ns = scene.node._input._counter.index * STEP_NS
+    mouth = spotting.MicroExpression(
+        (25,), end_ns - 20 * STEP_NS, end_ns - 10 * STEP_NS, end_ns, 0.5, 0.9
+    )
+    row = spotting._Row(syllables=1, end_ns=end_ns, held=(mouth,))
+    scene.node._spotting = replace(scene.node._spotting, row=row)
+    scene.show(STILL, 2, face=None)
+    world.until(lambda: found)
+    assert [(m.face_id, m.kind, list(m.codes)) for m in found] == [('face_0', 0, [25])]
+    assert to_ns(found[0].offset) == 30 * STEP_NS
+    assert scene.node.diagnose().values['micro_expressions'] == 1
