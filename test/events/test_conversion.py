@@ -328,3 +328,11 @@ def test_files_that_metadata_does_not_name_are_counted_and_named(tmp_path, caplo
     recording = open_recording(tmp_path / 'bag')
     assert recording.losses['files_not_in_metadata'] == 1
     assert 'metadata.yaml does not name bag_1.mcap, which is not read' in caplog.text
+
+
+def test_times_that_a_decoder_held_are_counted(tmp_path):
+    path = tmp_path / 'in.raw'
+    words = [0x8001, 0x6020, 0x0002, 0x2003, 0x6010, 0x2004, 0x6030, 0x2005]
+    path.write_bytes(b'% evt 3.0\n% geometry 64x48\n% end\n' + np.array(words, '<u2').tobytes())
+    report = convert_recording(open_recording(path), tmp_path / 'out')
+    assert (report.events_out, report.times_held) == (3, 1)

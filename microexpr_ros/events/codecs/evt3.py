@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs.codec import (
     DROPPED,
+    HELD,
     SKIPPED,
     UNDATED,
     WORD_16,
@@ -287,8 +288,8 @@ def _decode(
     state[_HIGH], state[_LOW] = high, np.int64(register >> np.uint64(_LOW_LANE) & np.uint64(0xFFF))
     state[_Y] = np.int64(register >> np.uint64(_Y_LANE) & np.uint64(0x7FF))
     state[_BASE_X], state[_POLARITY] = np.int64(base_x), np.int64(polarity)
-    state[_NEWEST_EVENT] = _hold(t[:end], state[_NEWEST_EVENT], steps_back)
-    state[_NEWEST_TRIGGER] = _hold(trigger_t[:fired], state[_NEWEST_TRIGGER], fired)
+    state[_NEWEST_EVENT] = _hold(t[:end], state[_NEWEST_EVENT], steps_back, counts)
+    state[_NEWEST_TRIGGER] = _hold(trigger_t[:fired], state[_NEWEST_TRIGGER], fired, counts)
     return t[:end], x[:end], y[:end], p[:end], trigger_t[:fired], trigger[:, :fired]
 
 
@@ -413,12 +414,15 @@ def _fill(
 
 
 @kernel
-def _hold(times: _Times, newest: Integer, steps_back: Integer) -> Integer:
+def _hold(
+    times: _Times, newest: Integer, steps_back: Integer, counts: NDArray[np.int64]
+) -> Integer:
     """Raise times that step back to the newest before them, in place; return the newest."""
     if len(times) == 0:
         return newest
     if steps_back or times[0] < newest:
         for i in range(len(times)):
+            counts[HELD] += times[i] < newest
             newest = max(newest, times[i])
             times[i] = newest
     return times[len(times) - 1]

@@ -68,6 +68,7 @@ class Recording(ABC):
         self.epoch_ns = epoch_ns
         self.losses = {OUTSIDE_SENSOR: 0, UNDATED: 0}
         self.held = 0
+        self._held_by_decoder = 0
         self.fraction = 0.0
         self.other_messages = 0
         self.frame_id = EVENT_CAMERA
@@ -87,12 +88,12 @@ class Recording(ABC):
             MicroexprError: The recording is damaged, does not fit the sensor, or is out of order
                 by more than a second or in more than a tenth of its events.
         """
-        self.held = 0
+        self.held = self._held_by_decoder = 0
         events_order, triggers_order = _TimeOrder(self.path), _TimeOrder(self.path)
         for events, triggers in self._read():
             events = replace(events, t=events_order.hold(events.t))
             triggers = replace(triggers, t=triggers_order.hold(triggers.t))
-            self.held = events_order.held + triggers_order.held
+            self.held = events_order.held + triggers_order.held + self._held_by_decoder
             yield events, triggers
 
     def frames(self) -> Iterator[Frame]:
