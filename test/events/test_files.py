@@ -311,7 +311,8 @@ def test_unknown_formats_list_the_known_ones(tmp_path):
     (tmp_path / 'events.xyz').write_text('events')
     for path in (tmp_path / 'events.xyz', tmp_path):
         with pytest.raises(
-            MicroexprError, match=r'\.raw \(EVT2, EVT3\), .*\.npz, rosbag2 .*ROS 1 \.bag'
+            MicroexprError,
+            match=r'\.raw \(EVT2, EVT2.1, .*\) and \.dat, .*\.npz, rosbag2 .*ROS 1 \.bag',
         ):
             open_recording(path)
     with pytest.raises(MicroexprError, match='there is no recording'):
@@ -362,3 +363,23 @@ def test_the_times_of_chunks_do_not_decrease(pieces):
 def test_a_recording_that_is_mostly_out_of_order_is_refused(pieces):
     with pytest.raises(MicroexprError, match=r'times in times.test decrease from .* sort'):
         list(TimesRecording(*pieces).chunks())
+
+
+@pytest.mark.parametrize('stray', [0, 3 * 10**10])
+def test_a_single_time_that_is_far_from_the_others_is_held(stray):
+    times = 10**10 + 10**6 * np.arange(9)
+    for place in range(1, 7):
+        wrong = np.array(times)
+        wrong[place] = stray
+        for cut in (0, place, place + 1):
+            recording = TimesRecording(wrong[:cut], wrong[cut:])
+            if stray > 10**10 and cut == place + 1:
+                # At the end of a piece it may be right.
+                with pytest.raises(MicroexprError, match='decrease'):
+                    list(recording.chunks())
+                continue
+            got = np.concatenate([events.t for events, _ in recording.chunks()])
+            want = np.array(times)
+            want[place] = times[place - 1]
+            assert got.tolist() == want.tolist()
+            assert recording.held == 1

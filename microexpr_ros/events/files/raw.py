@@ -63,7 +63,7 @@ class RawRecording(Recording):
 
     def __init__(self, path: Path, sensor: tuple[int, int] | None = None) -> None:
         with explain_read_errors(path), path.open('rb') as file:
-            header, self._start = _read_header(file)
+            header, self._start = read_header(file)
         if not header:
             raise MicroexprError(
                 f'{path} does not begin with the header of a Prophesee .raw file: '
@@ -153,7 +153,7 @@ def _usual_size(header: Mapping[str, str]) -> tuple[int, int] | None:
     return None
 
 
-def _read_header(file: IO[bytes]) -> tuple[dict[str, str], int]:
+def read_header(file: IO[bytes]) -> tuple[dict[str, str], int]:
     """Return the keys and values of a .raw file's header, and where its words start."""
     header: dict[str, str] = {}
     while True:
