@@ -22,6 +22,7 @@ from microexpr_ros.topics import EVENT_CAMERA
 
 OUTSIDE_SENSOR: Final = 'outside_sensor'
 UNDATED: Final = 'undated'
+UNREADABLE: Final = 'events_unreadable'
 """Reasons for which an event of a recording is left out."""
 
 _MAX_BACK_NS: Final = 1_000_000_000
@@ -33,7 +34,7 @@ _MAX_SHARE: Final = 0.1
 
 _NEVER_NS: Final = -(1 << 62)
 
-_READ_ERRORS: Final = (
+READ_ERRORS: Final = (
     OSError,
     ValueError,
     LookupError,
@@ -42,6 +43,7 @@ _READ_ERRORS: Final = (
     struct.error,
     zipfile.BadZipFile,
 )
+"""What libraries raise where a file is damaged."""
 
 
 class Recording(ABC):
@@ -75,8 +77,8 @@ class Recording(ABC):
 
     @property
     def dropped(self) -> int:
-        """Events left out so far, because they lay outside the sensor or had no time."""
-        return self.losses[OUTSIDE_SENSOR] + self.losses[UNDATED]
+        """Events left out so far: outside the sensor, without a time, or damaged."""
+        return sum(self.losses.get(why, 0) for why in (OUTSIDE_SENSOR, UNDATED, UNREADABLE))
 
     def chunks(self) -> Iterator[tuple[Events, Triggers]]:
         """Iterate over the recording from its start, in pieces of a few MB.
@@ -200,7 +202,7 @@ def explain_read_errors(path: Path) -> Iterator[None]:
     """Turn errors of reading into a MicroexprError that names the file."""
     try:
         yield
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise MicroexprError(
             f'cannot read {path} ({reason}): it is damaged or not a {path.suffix} '
