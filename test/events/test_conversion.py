@@ -273,7 +273,7 @@ def test_progress_ends_at_one(tmp_path, source):
     assert fractions[-1] == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize('name', ['out.h5', 'out.mcap', 'out.NPY', 'out.aedat4'])
+@pytest.mark.parametrize('name', ['out.dat', 'out.mcap', 'out.NPY', 'out.aedat4'])
 def test_a_name_of_a_format_that_is_only_read_is_refused(tmp_path, source, name):
     with pytest.raises(MicroexprError, match='cannot be written as'):
         convert_recording(open_recording(source[0]), tmp_path / name)

@@ -85,7 +85,7 @@ def _decode(
         else:
             at = _decode_masks(data, at, count, x)
             at = _decode_runs(data, at, count, 1, 7, p)
-    return at >= 0
+    return bool(at >= 0)
 
 
 @kernel
