@@ -75,7 +75,12 @@ def test_what_is_outside_or_cut_off_is_counted(tmp_path):
     [(events, triggers)] = recording.chunks()
     streams.assert_same(events, streams.make_events([1000], [63], [47], [1]))
     streams.assert_same(triggers, Triggers.empty())
-    assert recording.losses == {'outside_sensor': 2, 'undated': 0, 'bytes_cut_off': 3}
+    assert recording.losses == {
+        'outside_sensor': 2,
+        'undated': 0,
+        'bytes_cut_off': 3,
+        'empty_records': 0,
+    }
 
 
 @pytest.mark.parametrize(

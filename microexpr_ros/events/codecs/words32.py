@@ -152,6 +152,9 @@ def _decode(
             else:
                 counts[SKIPPED] += 1
             continue
+        if word == 0 and kind == OFF and _is_padding(words, at, end):
+            counts[SKIPPED] += 1
+            continue
         bits = np.uint32(1)
         if kind in (VECTOR_OFF, VECTOR_ON):
             bits = words[at + mask]
@@ -219,6 +222,13 @@ def _count(
         triggers += kind == EXT_TRIGGER
         i = after
     return events, triggers, i
+
+
+@kernel
+def _is_padding(words: NDArray[np.uint32], at: int, end: int) -> bool:
+    """Return whether a word of zeros is one of several: no pixel sends two events at a time."""
+    follows = at + 1 < end and words[at + 1] == 0
+    return bool(follows or (at > 0 and words[at - 1] == 0))
 
 
 @kernel

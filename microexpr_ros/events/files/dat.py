@@ -29,6 +29,7 @@ _CD_EVENTS: Final = (0, 12)
 
 _LOOP_US: Final = 1 << 32
 _CUT_OFF: Final = 'bytes_cut_off'
+_EMPTY: Final = 'empty_records'
 
 
 class DatRecording(Recording):
@@ -58,11 +59,11 @@ class DatRecording(Recording):
         self._is_sensor_stored = stored is not None
         width, height = agree_on_sensor(path, stored, sensor)
         super().__init__(path, 'Prophesee DAT', height, width)
-        self.losses[_CUT_OFF] = 0
+        self.losses |= {_CUT_OFF: 0, _EMPTY: 0}
 
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
         size = max(1, self.path.stat().st_size - self._start)
-        self.losses[OUTSIDE_SENSOR] = 0
+        self.losses |= {OUTSIDE_SENSOR: 0, _EMPTY: 0}
         done = 0
         last_us = np.zeros(1, np.int64)
         with ExitStack() as stack:
@@ -76,8 +77,9 @@ class DatRecording(Recording):
                     return
                 self.losses[_CUT_OFF] = len(block) % _RECORD_BYTES
                 words = np.frombuffer(block, _RECORD, len(block) // _RECORD_BYTES * 2)
-                t, x, y, p = _decode(words, self.height, self.width, last_us)
-                self.losses[OUTSIDE_SENSOR] += len(words) // 2 - len(t)
+                t, x, y, p, empty = _decode(words, self.height, self.width, last_us)
+                self.losses[OUTSIDE_SENSOR] += len(words) // 2 - len(t) - empty
+                self.losses[_EMPTY] += empty
                 if self.losses[OUTSIDE_SENSOR] and not self._is_sensor_stored:
                     raise MicroexprError(
                         f'{self.path} has events outside a sensor of {self.width} x '
@@ -109,15 +111,24 @@ def _read_kind(path: Path, file: IO[bytes], has_header: bool) -> tuple[int, int]
 @kernel
 def _decode(
     words: NDArray[np.uint32], height: int, width: int, last_us: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.uint16], NDArray[np.uint16], NDArray[np.uint8]]:
-    """Decode records after the time `last_us`, which becomes that of the last of them."""
+) -> tuple[NDArray[np.int64], NDArray[np.uint16], NDArray[np.uint16], NDArray[np.uint8], Integer]:
+    """Decode records after the time `last_us`, which becomes that of the last of them.
+
+    Returns:
+        Times in ns, columns, rows and polarities, and the number of records that are empty: a
+        power cut leaves zeros at the end of a file.
+    """
     count = len(words) // 2
     t, p = np.empty(count, np.int64), np.empty(count, np.uint8)
     x, y = np.empty(count, np.uint16), np.empty(count, np.uint16)
     last = last_us[0]
     kept: Integer = 0
+    empty: Integer = 0
     for i in range(count):
         time_us, place = np.int64(words[2 * i]), np.int64(words[2 * i + 1])
+        if time_us | place == 0 and last > 0:
+            empty += 1
+            continue
         time_us += last // _LOOP_US * _LOOP_US
         # A step by most of the range is a loop of the clock, or an event from before it.
         if time_us < last - _LOOP_US // 2:
@@ -129,4 +140,4 @@ def _decode(
         t[kept], x[kept], y[kept], p[kept] = time_us * 1000, column, row, place >> 28 & 1
         kept += column < width and row < height
     last_us[0] = last
-    return t[:kept], x[:kept], y[:kept], p[:kept]
+    return t[:kept], x[:kept], y[:kept], p[:kept], empty
