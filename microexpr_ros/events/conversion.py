@@ -20,6 +20,7 @@ from microexpr_ros.atomic import atomic_target, explain_write_errors
 from microexpr_ros.bags import BagWriter, Message
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.codecs.evt3 import EVT3_TRIGGER_CHANNELS
 from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.files import Recording
 from microexpr_ros.events.kernel import Integer, kernel
@@ -118,13 +119,14 @@ def convert_recording(
                 name, hidden, recording.height, recording.width, recording.epoch_ns
             ) as writer,
         ):
-            counter.keeps_triggers = writer.keeps_triggers
+            counter.trigger_channels = writer.trigger_channels
             for events, triggers in counter.stream():
                 writer.write(events, triggers)
         counter.losses[f'triggers_not_in_{name}'] = counter.triggers_in - counter.triggers_out
         counter.losses[f'frames_not_in_{name}'] = sum(1 for _ in recording.frames())
     else:
-        counter.keeps_triggers, counter.cuts_times = encoding == 'evt3', encoding != 'mono'
+        counter.trigger_channels = EVT3_TRIGGER_CHANNELS if encoding == 'evt3' else 0
+        counter.cuts_times = encoding != 'mono'
         packets = packetize(
             counter.stream(),
             recording.height,
@@ -167,12 +169,13 @@ class _Counter:
     """Counts the items that are converted, and leaves out triggers that a format lacks.
 
     Attributes:
-        keeps_triggers: whether the format has triggers.
+        trigger_channels: number of channels of triggers that the format has.
         cuts_times: whether the format has times in whole us.
     """
 
     def __init__(self, recording: Recording, on_progress: Callable[[float], object]) -> None:
-        self.keeps_triggers = self.cuts_times = False
+        self.cuts_times = False
+        self.trigger_channels = 0
         self.events_out = self.triggers_in = self.triggers_out = 0
         self.frames_out = self.others_out = self.times_cut = 0
         self.losses: dict[str, int] = {}
@@ -183,8 +186,11 @@ class _Counter:
         for events, triggers in self._recording.chunks():
             self.events_out += len(events)
             self.triggers_in += len(triggers)
-            if not self.keeps_triggers:
-                triggers = Triggers.empty()
+            if len(triggers) and int(triggers.id.max()) >= self.trigger_channels:
+                is_kept = triggers.id < self.trigger_channels
+                triggers = Triggers(
+                    triggers.t[is_kept], triggers.id[is_kept], triggers.edge[is_kept]
+                )
             self.triggers_out += len(triggers)
             if self.cuts_times:
                 self.times_cut += _count_fractions(events.t)

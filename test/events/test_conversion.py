@@ -336,3 +336,14 @@ def test_times_that_a_decoder_held_are_counted(tmp_path):
     path.write_bytes(b'% evt 3.0\n% geometry 64x48\n% end\n' + np.array(words, '<u2').tobytes())
     report = convert_recording(open_recording(path), tmp_path / 'out')
     assert (report.events_out, report.times_held) == (3, 1)
+
+
+def test_triggers_of_channels_that_evt3_lacks_are_counted(tmp_path):
+    path = tmp_path / 'in.raw'
+    words = [0x80000001, 0xA << 28 | 3 << 8, 0xA << 28 | 16 << 8, 0xA << 28 | 15 << 8]
+    path.write_bytes(b'% evt 2.0\n% geometry 64x48\n% end\n' + np.array(words, '<u4').tobytes())
+    report = convert_recording(open_recording(path), tmp_path / 'out')
+    assert (report.triggers, report.dropped['triggers_not_in_encoding']) == (2, 1)
+    assert read(tmp_path / 'out')[1].id.tolist() == [3, 15]
+    report = convert_recording(open_recording(path), tmp_path / 'out.hdf5')
+    assert (report.triggers, report.dropped['triggers_not_in_metavision']) == (3, 0)

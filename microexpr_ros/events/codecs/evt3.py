@@ -44,7 +44,7 @@ _AXIS_LIMIT: Final = 2048
 _LOOP_HIGH: Final = 1 << 12
 # A camera may repeat an earlier TIME_HIGH; only a larger step back is a new loop of its clock.
 _BACKWARD_HIGH: Final = 10
-_MAX_TRIGGER_ID: Final = 15
+EVT3_TRIGGER_CHANNELS: Final = 16
 
 _NO_TRIGGERS: Final = Triggers.empty()
 
@@ -115,9 +115,10 @@ class Evt3Encoder(Encoder):
         """Encode one packet; see `Encoder.encode`."""
         self._check_events(events)
         triggers = Triggers.empty() if triggers is None else triggers
-        if len(triggers) and int(triggers.id.max()) > _MAX_TRIGGER_ID:
+        if len(triggers) and int(triggers.id.max()) >= EVT3_TRIGGER_CHANNELS:
             raise MicroexprError(
-                f'evt3 has trigger channels 0 to {_MAX_TRIGGER_ID}, not {int(triggers.id.max())}: '
+                f'evt3 has trigger channels 0 to {EVT3_TRIGGER_CHANNELS - 1}, not '
+                f'{int(triggers.id.max())}: '
                 'leave the others out'
             )
         last_us = self._last_us

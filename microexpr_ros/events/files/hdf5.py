@@ -124,7 +124,7 @@ class Hdf5Recording(Recording):
         sensor: tuple[int, int] | None = None,
         time_unit: str | None = None,
     ) -> None:
-        with _open(path) as file:
+        with _open(path) as file, explain_read_errors(path):
             layout = _find_layout(path, file)
             stored = sensor_of({key.lower(): str(value) for key, value in file.attrs.items()})
             first = next(_read_columns(file, layout, {}), None)
@@ -139,11 +139,13 @@ class Hdf5Recording(Recording):
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
         self.losses[UNREADABLE] = 0
         with _open(self.path) as file:
-            yield from interleave(self._read_events(file), _read_triggers(self.path, file))
+            with explain_read_errors(self.path):
+                layout = _find_layout(self.path, file)
+            events = self._read_events(file, layout)
+            yield from interleave(events, _read_triggers(self.path, file))
 
-    def _read_events(self, file: Any) -> Iterator[Events]:
+    def _read_events(self, file: Any, layout: _Layout) -> Iterator[Events]:
         rules = ColumnRules(self.path, self.time_unit, self.height, self.width)
-        layout = _find_layout(self.path, file)
         rows = len(file[layout.datasets[0]])
         done = 0
         for block in _read_columns(file, layout, self.losses):

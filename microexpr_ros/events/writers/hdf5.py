@@ -85,7 +85,7 @@ class DsecWriter(EventWriter):
 class MetavisionWriter(EventWriter):
     """Writes CD and EXT_TRIGGER, each with an index, as Metavision 4 does: events in ECF."""
 
-    keeps_triggers = True
+    trigger_channels = 256
 
     def __init__(self, path: Path, height: int, width: int, epoch_ns: int = 0) -> None:
         super().__init__(path, height, width, epoch_ns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from microexpr_ros.events import codecs
+from microexpr_ros.events.codecs.evt3 import EVT3_TRIGGER_CHANNELS
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.writers.writer import EventWriter
 
@@ -12,7 +13,7 @@ from microexpr_ros.events.writers.writer import EventWriter
 class RawWriter(EventWriter):
     """Writes EVT3, whose times are modulo 16.777 s."""
 
-    keeps_triggers = True
+    trigger_channels = EVT3_TRIGGER_CHANNELS
 
     def __init__(self, path: Path, height: int, width: int, epoch_ns: int = 0) -> None:
         super().__init__(path, height, width, epoch_ns)

@@ -20,14 +20,15 @@ class EventWriter(ABC):
     """Writes the events of one sensor to a new file, with times cut to whole us.
 
     Attributes:
-        keeps_triggers: whether the format has triggers; otherwise they are left out.
+        trigger_channels: number of channels of triggers that the format has; `write` takes no
+            others.
         path: the file.
         height: rows of the sensor.
         width: columns of the sensor.
         epoch_ns: host time at sensor time 0.
     """
 
-    keeps_triggers: ClassVar[bool] = False
+    trigger_channels: ClassVar[int] = 0
 
     def __init__(self, path: Path, height: int, width: int, epoch_ns: int = 0) -> None:
         self.path = path
