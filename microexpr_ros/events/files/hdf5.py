@@ -257,12 +257,15 @@ def _read_ecf(dataset: Any, losses: dict[str, int]) -> Iterator[Columns]:
 
 
 def _read_triggers(path: Path, file: Any) -> Iterator[Triggers]:
-    if not _is_dataset(file, _TRIGGERS):
-        return
-    _require_filters(path, file[_TRIGGERS])
-    for start in range(0, len(file[_TRIGGERS]), _BLOCK_ROWS):
+    with explain_read_errors(path):
+        if not _is_dataset(file, _TRIGGERS):
+            return
+        dataset = file[_TRIGGERS]
+        _require_filters(path, dataset)
+        rows = len(dataset)
+    for start in range(0, rows, _BLOCK_ROWS):
         with explain_read_errors(path):
-            part = file[_TRIGGERS][start : start + _BLOCK_ROWS]
+            part = dataset[start : start + _BLOCK_ROWS]
             t, channel, edge = part['t'].astype(np.int64) * 1000, part['id'], part['p'] > 0
         yield Triggers(t, channel.astype(np.uint8), edge.astype(np.uint8))
 
