@@ -42,6 +42,7 @@ READ_ERRORS: Final = (
     RuntimeError,
     struct.error,
     zipfile.BadZipFile,
+    TypeError,  # of h5py, for a type of numbers that does not exist
 )
 """What libraries raise where a file is damaged."""
 
