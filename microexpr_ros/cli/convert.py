@@ -1,4 +1,4 @@
-"""`microexpr convert`: any recording to a rosbag2 or a .raw file."""
+"""`microexpr convert`: any recording to a rosbag2 or a file of events."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from microexpr_ros.cli.recording_options import SensorOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.conversion import Conversion, convert_recording
 from microexpr_ros.events.files import KNOWN_FORMATS, open_recording, parse_sensor
+from microexpr_ros.events.writers import FORMATS
 
 app = make_app()
 
@@ -26,8 +27,16 @@ _NS_PER_MS = 1_000_000
 def convert(
     source: Annotated[Path, typer.Argument(help=f'{KNOWN_FORMATS}.')],
     target: Annotated[
-        Path, typer.Argument(help='New file NAME.raw (EVT3), or any other name for a bag folder.')
+        Path,
+        typer.Argument(
+            help='New file NAME.raw (EVT3), .h5 (DSEC), .hdf5 (Metavision), .npz or .csv, or any '
+            'other name for a bag folder.'
+        ),
     ],
+    to: Annotated[
+        str | None,
+        typer.Option(help=f'Format, if the name does not give it: {", ".join(FORMATS)}.'),
+    ] = None,
     time_unit: TimeUnitOption = None,
     sensor: SensorOption = None,
     encoding: Annotated[
@@ -54,10 +63,10 @@ def convert(
     ] = default_of(convert_recording, 'compression'),
     as_json: JsonOption = False,
 ) -> None:
-    """Convert a recording of events to a rosbag2 or a .raw file.
+    """Convert a recording of events to a rosbag2 or a file of events.
 
     The target appears as a whole or not at all. EVT3 stores times in us modulo 16.777 s; only
-    the encoding mono stores ns.
+    the encoding mono of a bag stores ns.
     """
     if packet_ms <= 0:
         raise MicroexprError(f'--packet-ms {packet_ms:g}: give a time over 0, such as 2')
@@ -71,6 +80,7 @@ def convert(
         report = convert_recording(
             recording,
             target,
+            to=to,
             encoding=encoding,
             packet_ns=round(packet_ms * _NS_PER_MS),
             topic=topic,

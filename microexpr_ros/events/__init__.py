@@ -1,7 +1,7 @@
 """What an event sensor sends: events, triggers and frames.
 
-Their encodings are in `codecs`, recordings in `files`, live sensors in `cameras`, counts on a grid
-in `grid`; these load numba, this module does not.
+Their encodings are in `codecs`, recordings in `files`, what writes files in `writers`, live
+sensors in `cameras`, counts on a grid in `grid`; these load numba, this module does not.
 """
 
 from microexpr_ros.events.events import Events, Frame, Triggers

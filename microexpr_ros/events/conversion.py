@@ -20,14 +20,14 @@ from microexpr_ros.atomic import atomic_target, explain_write_errors
 from microexpr_ros.bags import BagWriter, Message
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events import codecs
+from microexpr_ros.events.codecs.evt3 import EVT3_TRIGGER_CHANNELS
 from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.files import Recording
 from microexpr_ros.events.kernel import Integer, kernel
 from microexpr_ros.events.packets import PACKET_NS, packetize
+from microexpr_ros.events.writers import BAG, choose_format, make_writer
 from microexpr_ros.topics import EVENT_FRAMES_TOPIC, EVENTS_TOPIC
 
-_READ_ONLY: Final = ('.aedat4', '.bag', '.db3', '.h5', '.hdf5', '.mcap', '.npy', '.npz')
 _TOPIC_NAME: Final = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
 _KIBIBYTE: Final = 1024
 
@@ -65,6 +65,7 @@ def convert_recording(
     recording: Recording,
     target: Path,
     *,
+    to: str | None = None,
     encoding: str = 'evt3',
     packet_ns: int = PACKET_NS,
     topic: str = EVENTS_TOPIC,
@@ -73,14 +74,16 @@ def convert_recording(
     compression: str = 'none',
     on_progress: Callable[[float], object] = lambda _: None,
 ) -> Conversion:
-    """Write a recording as a .raw file (EVT3) or as a bag of event packets and images.
+    """Write a recording as a bag of event packets and images, or as a file of events.
 
     The target appears as a whole or not at all; memory does not grow with the recording. Other
     messages of a rosbag2 are copied to the new bag.
 
     Args:
         recording: What to read.
-        target: A new file with the suffix .raw, or a new folder.
+        target: A new file, whose suffix gives the format, or a new folder for a bag.
+        to: Format, one of writers.FORMATS, if the target's name does not give it: a .h5 is
+            otherwise in the layout of DSEC, a .hdf5 in that of Metavision.
         encoding: Encoding of a bag's packets, one of codecs.ENCODINGS.
         packet_ns: Longest time that a packet covers.
         topic: Topic of a bag's packets.
@@ -94,26 +97,36 @@ def convert_recording(
         MicroexprError: The recording cannot be read or the target cannot be written.
     """
     start_s = time.perf_counter()
-    is_raw = target.suffix == '.raw'
-    if target.suffix.lower() in _READ_ONLY:
+    name = choose_format(target, to)
+    if name != BAG and encoding != 'evt3':
         raise MicroexprError(
-            f'{target} cannot be written as {target.suffix}: give NAME.raw, or a name without '
-            'suffix for a bag folder'
+            f'a .{name} file is encoded as evt3, not {encoding}: write a bag, or give no encoding'
+            if name == 'raw'
+            else f'{target} has no packets to encode as {encoding}: give no encoding'
         )
-    if is_raw and encoding != 'evt3':
-        raise MicroexprError(
-            f'a .raw file is encoded as evt3, not {encoding}: write a bag, or give no encoding'
-        )
-    for name in () if is_raw else (topic, image_topic):
-        if not _TOPIC_NAME.fullmatch(name):
+    for given in (topic, image_topic) if name == BAG else ():
+        if not _TOPIC_NAME.fullmatch(given):
             raise MicroexprError(
-                f'{name!r} is not the name of a topic: give one such as {EVENTS_TOPIC}'
+                f'{given!r} is not the name of a topic: give one such as {EVENTS_TOPIC}'
             )
-    counter = _Counter(recording, encoding, on_progress)
-    if is_raw:
-        with atomic_target(target) as hidden, explain_write_errors(target):
-            _write_raw(recording, counter, hidden)
+    counter = _Counter(recording, on_progress)
+    if name != BAG:
+        counter.cuts_times = True
+        with (
+            atomic_target(target) as hidden,
+            explain_write_errors(target),
+            make_writer(
+                name, hidden, recording.height, recording.width, recording.epoch_ns
+            ) as writer,
+        ):
+            counter.trigger_channels = writer.trigger_channels
+            for events, triggers in counter.stream():
+                writer.write(events, triggers)
+        counter.losses[f'triggers_not_in_{name}'] = counter.triggers_in - counter.triggers_out
+        counter.losses[f'frames_not_in_{name}'] = sum(1 for _ in recording.frames())
     else:
+        counter.trigger_channels = EVT3_TRIGGER_CHANNELS if encoding == 'evt3' else 0
+        counter.cuts_times = encoding != 'mono'
         packets = packetize(
             counter.stream(),
             recording.height,
@@ -133,6 +146,8 @@ def convert_recording(
                     )
                 else:
                     writer.write_packet(topic, item)
+        lost = counter.triggers_in - counter.triggers_out
+        counter.losses['triggers_not_in_encoding'] = lost
     if recording.other_messages:
         lost = recording.other_messages - counter.others_out
         counter.losses['messages_of_other_topics'] = lost
@@ -151,32 +166,36 @@ def convert_recording(
 
 
 class _Counter:
-    """Counts the items that are converted, and leaves out triggers that an encoding lacks."""
+    """Counts the items that are converted, and leaves out triggers that a format lacks.
 
-    def __init__(
-        self, recording: Recording, encoding: str, on_progress: Callable[[float], object]
-    ) -> None:
-        self.events_out = self.triggers_out = self.frames_out = self.others_out = 0
-        self.times_cut = 0
+    Attributes:
+        trigger_channels: number of channels of triggers that the format has.
+        cuts_times: whether the format has times in whole us.
+    """
+
+    def __init__(self, recording: Recording, on_progress: Callable[[float], object]) -> None:
+        self.cuts_times = False
+        self.trigger_channels = 0
+        self.events_out = self.triggers_in = self.triggers_out = 0
+        self.frames_out = self.others_out = self.times_cut = 0
         self.losses: dict[str, int] = {}
         self._recording = recording
-        self._encoding = encoding
         self._on_progress = on_progress
 
     def stream(self) -> Iterator[tuple[Events, Triggers]]:
-        triggers_in = 0
         for events, triggers in self._recording.chunks():
             self.events_out += len(events)
-            triggers_in += len(triggers)
-            if self._encoding == 'evt3':
-                self.triggers_out = triggers_in
-            else:
-                triggers = Triggers.empty()
-            if self._encoding != 'mono':
+            self.triggers_in += len(triggers)
+            if len(triggers) and int(triggers.id.max()) >= self.trigger_channels:
+                is_kept = triggers.id < self.trigger_channels
+                triggers = Triggers(
+                    triggers.t[is_kept], triggers.id[is_kept], triggers.edge[is_kept]
+                )
+            self.triggers_out += len(triggers)
+            if self.cuts_times:
                 self.times_cut += _count_fractions(events.t)
             yield events, triggers
             self._on_progress(self._recording.fraction)
-        self.losses['triggers_not_in_encoding'] = triggers_in - self.triggers_out
 
     def frames(self) -> Iterator[Frame]:
         for frame in self._recording.frames():
@@ -209,20 +228,6 @@ def _in_order(
         ((message.time_ns, message) for message in counter.others()),
     )
     return merge(*streams, key=itemgetter(0))
-
-
-def _write_raw(recording: Recording, counter: _Counter, path: Path) -> None:
-    width, height = recording.width, recording.height
-    header = (
-        f'% evt 3.0\n% format EVT3;height={height};width={width}\n'
-        f'% geometry {width}x{height}\n% end\n'
-    )
-    encoder = codecs.encoder('evt3', height, width)
-    with path.open('wb') as file:
-        file.write(header.encode('ascii'))
-        for events, triggers in counter.stream():
-            file.write(encoder.encode(events, triggers)[1])
-    counter.losses['frames_not_in_raw'] = sum(1 for _ in recording.frames())
 
 
 def _peak_mb() -> float:

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
 from microexpr_ros.events.codecs.evt2 import Evt2Decoder
+from microexpr_ros.events.codecs.evt4 import Evt4Decoder
+from microexpr_ros.events.codecs.evt21 import Evt21Decoder
 from microexpr_ros.events.events import Events, Triggers
 
 EVENT_ENCODINGS = codecs.EVENT_ENCODINGS
@@ -214,7 +216,8 @@ def test_evt2_by_hand():
 
 def make_decoders(height, width):
     found = {name: codecs.decoder(name, height, width) for name in codecs.ENCODINGS}
-    return {**found, 'evt2': Evt2Decoder(height, width)}
+    words = {cls.encoding: cls(height, width) for cls in (Evt2Decoder, Evt21Decoder, Evt4Decoder)}
+    return found | words
 
 
 def fuzz(words, seed):
@@ -237,7 +240,7 @@ def fuzz(words, seed):
                 assert decoded.x.max() < streams.WIDTH
                 assert decoded.y.max() < streams.HEIGHT
                 assert decoded.p.max() <= 1
-            if name in ('evt2', 'evt3'):
+            if name in ('evt2', 'evt21', 'evt3', 'evt4'):
                 assert (np.diff(decoded.t) >= 0).all()
                 assert (np.diff(triggers.t) >= 0).all()
             done += len(payload) // 2

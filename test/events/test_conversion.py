@@ -273,7 +273,7 @@ def test_progress_ends_at_one(tmp_path, source):
     assert fractions[-1] == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize('name', ['out.h5', 'out.mcap', 'out.NPY', 'out.aedat4'])
+@pytest.mark.parametrize('name', ['out.dat', 'out.mcap', 'out.NPY', 'out.aedat4'])
 def test_a_name_of_a_format_that_is_only_read_is_refused(tmp_path, source, name):
     with pytest.raises(MicroexprError, match='cannot be written as'):
         convert_recording(open_recording(source[0]), tmp_path / name)
@@ -328,3 +328,22 @@ def test_files_that_metadata_does_not_name_are_counted_and_named(tmp_path, caplo
     recording = open_recording(tmp_path / 'bag')
     assert recording.losses['files_not_in_metadata'] == 1
     assert 'metadata.yaml does not name bag_1.mcap, which is not read' in caplog.text
+
+
+def test_times_that_a_decoder_held_are_counted(tmp_path):
+    path = tmp_path / 'in.raw'
+    words = [0x8001, 0x6020, 0x0002, 0x2003, 0x6010, 0x2004, 0x6030, 0x2005]
+    path.write_bytes(b'% evt 3.0\n% geometry 64x48\n% end\n' + np.array(words, '<u2').tobytes())
+    report = convert_recording(open_recording(path), tmp_path / 'out')
+    assert (report.events_out, report.times_held) == (3, 1)
+
+
+def test_triggers_of_channels_that_evt3_lacks_are_counted(tmp_path):
+    path = tmp_path / 'in.raw'
+    words = [0x80000001, 0xA << 28 | 3 << 8, 0xA << 28 | 16 << 8, 0xA << 28 | 15 << 8]
+    path.write_bytes(b'% evt 2.0\n% geometry 64x48\n% end\n' + np.array(words, '<u4').tobytes())
+    report = convert_recording(open_recording(path), tmp_path / 'out')
+    assert (report.triggers, report.dropped['triggers_not_in_encoding']) == (2, 1)
+    assert read(tmp_path / 'out')[1].id.tolist() == [3, 15]
+    report = convert_recording(open_recording(path), tmp_path / 'out.hdf5')
+    assert (report.triggers, report.dropped['triggers_not_in_metavision']) == (3, 0)

@@ -242,3 +242,17 @@ def test_packets_out_of_order_are_refused():
 def test_trigger_channels_have_four_bits():
     with pytest.raises(MicroexprError, match='0 to 15, not 16'):
         codecs.encoder('evt3', 4, 4).encode(Events.empty(), streams.make_triggers([0], [16], [0]))
+
+
+def test_times_that_are_held_are_counted():
+    words = [
+        0x8001, 0x6020, 0x0002, 0x2003, 0x6010, 0x2004, 0xA001, 0x6030, 0x2005, 0x6008, 0x2006,
+        0xA001,
+    ]  # fmt: skip
+    decoder, events, triggers = decode(words)
+    assert events.t.tolist() == [(4096 + low) * 1000 for low in (0x20, 0x20, 0x30, 0x30)]
+    assert triggers.t.tolist() == [(4096 + 0x10) * 1000] * 2
+    assert decoder.held == 3
+    more, _ = decoder.decode(np.array([0x2007], '<u2'))
+    assert more.t.tolist() == [(4096 + 0x30) * 1000]
+    assert decoder.held == 4

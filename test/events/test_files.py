@@ -236,8 +236,8 @@ def test_raw_evt2(tmp_path):
 def test_raw_of_other_encodings_is_told(tmp_path):
     path = tmp_path / 'events.raw'
     for header, message in (
-        ('% evt 2.1\n', 'encoded as EVT21, not EVT2 or EVT3'),
-        ('% camera x\n', 'encoded as an unknown encoding, not EVT2 or EVT3'),
+        ('% format HISTO3D\n', 'encoded as HISTO3D, not EVT2, EVT21, EVT3 or EVT4'),
+        ('% camera x\n', 'encoded as an unknown encoding, not EVT2, EVT21, EVT3 or EVT4'),
         ('', 'does not begin with the header of a Prophesee'),
     ):
         write_raw(path, header, EVT3_WORDS)
@@ -253,6 +253,38 @@ def test_raw_without_a_sensor_size(tmp_path):
     streams.assert_same(read(path, sensor=SENSOR), EVT3_EVENT)
     with pytest.raises(MicroexprError, match='outside a sensor of 3 x 48'):
         read(path, sensor=(3, 48))
+
+
+@pytest.mark.parametrize(
+    ('line', 'size'),
+    [
+        ('sensor_generation 3.1', (640, 480)),
+        ('sensor_generation 4.2', (1280, 720)),
+        ('sensor_name IMX636', (1280, 720)),
+        ('sensor_name GenX320', (320, 320)),
+        ('sensor_generation 320.0', (320, 320)),
+        ('plugin_name hal_plugin_gen41_evk3', (1280, 720)),
+        ('plugin_name hal_plugin_genx320_cx3', (320, 320)),
+        ('system_ID 28', (640, 480)),
+        ('system_ID 49', (1280, 720)),
+        ('system_ID 64', (320, 320)),
+    ],
+)
+def test_raw_that_names_its_sensor_has_its_size(tmp_path, line, size):
+    path = tmp_path / 'events.raw'
+    write_raw(path, f'% evt 3.0\n% {line}\n% end\n', EVT3_WORDS)
+    recording = open_recording(path)
+    assert (recording.width, recording.height) == size
+    # The camera may have read out a part of its sensor.
+    streams.assert_same(read(path, sensor=SENSOR), EVT3_EVENT)
+
+
+@pytest.mark.parametrize('line', ['system_ID 9', 'system_ID x', 'sensor_generation 0.0'])
+def test_raw_of_an_unknown_sensor_needs_its_size(tmp_path, line):
+    path = tmp_path / 'events.raw'
+    write_raw(path, f'% evt 3.0\n% {line}\n% end\n', EVT3_WORDS)
+    with pytest.raises(MicroexprError, match='--sensor'):
+        open_recording(path)
 
 
 def test_a_sensor_size_must_agree_with_the_file(tmp_path):
@@ -279,7 +311,8 @@ def test_unknown_formats_list_the_known_ones(tmp_path):
     (tmp_path / 'events.xyz').write_text('events')
     for path in (tmp_path / 'events.xyz', tmp_path):
         with pytest.raises(
-            MicroexprError, match=r'\.raw \(EVT2, EVT3\), .*\.npz, rosbag2 .*ROS 1 \.bag'
+            MicroexprError,
+            match=r'\.raw \(EVT2, EVT2.1, .*\) and \.dat, .*\.npz, rosbag2 .*ROS 1 \.bag',
         ):
             open_recording(path)
     with pytest.raises(MicroexprError, match='there is no recording'):
@@ -330,3 +363,23 @@ def test_the_times_of_chunks_do_not_decrease(pieces):
 def test_a_recording_that_is_mostly_out_of_order_is_refused(pieces):
     with pytest.raises(MicroexprError, match=r'times in times.test decrease from .* sort'):
         list(TimesRecording(*pieces).chunks())
+
+
+@pytest.mark.parametrize('stray', [0, 3 * 10**10])
+def test_a_single_time_that_is_far_from_the_others_is_held(stray):
+    times = 10**10 + 10**6 * np.arange(9)
+    for place in range(1, 7):
+        wrong = np.array(times)
+        wrong[place] = stray
+        for cut in (0, place, place + 1):
+            recording = TimesRecording(wrong[:cut], wrong[cut:])
+            if stray > 10**10 and cut == place + 1:
+                # At the end of a piece it may be right.
+                with pytest.raises(MicroexprError, match='decrease'):
+                    list(recording.chunks())
+                continue
+            got = np.concatenate([events.t for events, _ in recording.chunks()])
+            want = np.array(times)
+            want[place] = times[place - 1]
+            assert got.tolist() == want.tolist()
+            assert recording.held == 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.codecs.ecf import ECF_FILTER, encode_ecf
 from microexpr_ros.events.files import hdf5, open_recording
 
 SENSOR = (streams.WIDTH, streams.HEIGHT)
@@ -184,3 +185,125 @@ def test_times_that_decrease_between_blocks_are_told(tmp_path, events, small_blo
     write_dsec(path, again)
     with pytest.raises(MicroexprError, match=r'times in .* decrease'):
         streams.read(path, sensor=SENSOR)
+
+
+SIZES = {'sensor': SENSOR}
+
+
+def write_table(path, name, table, **options):
+    with h5py.File(path, 'w') as file:
+        file.create_dataset(name, data=table, chunks=(512, *table.shape[1:]), **options)
+
+
+def test_v2e(tmp_path, events, small_blocks):
+    path = tmp_path / 'events.h5'
+    columns = events.t // 1000, events.x, events.y, events.p
+    write_table(path, 'events', np.stack(columns, 1).astype(np.uint32), compression='gzip')
+    assert open_recording(path, **SIZES).kind == 'HDF5 v2e'
+    streams.assert_same(streams.read(path, **SIZES)[0], events)
+
+
+def test_mvsec(tmp_path, events, small_blocks):
+    path = tmp_path / 'indoor_flying1_data.hdf5'
+    epoch_us = 1_504_645_177_000_000
+    seconds = (events.t // 1000 + epoch_us) / 1e6
+    table = np.stack((events.x, events.y, seconds, events.p * 2.0 - 1), 1)
+    write_table(path, 'davis/left/events', table)
+    with h5py.File(path, 'a') as file:
+        file['davis/right/events'] = table[:7]
+    recording = open_recording(path)
+    assert (recording.kind, recording.width, recording.height) == ('HDF5 MVSEC', 346, 260)
+    assert recording.losses['events_of_right_camera'] == 7
+    got, _ = streams.read(path)
+    # At such times, the numbers have a resolution of a quarter of a microsecond.
+    assert np.abs(got.t - events.t - epoch_us * 1000).max() <= 250
+    for name in 'xyp':
+        np.testing.assert_array_equal(getattr(got, name), getattr(events, name))
+
+
+@pytest.mark.parametrize('group', ['events/', ''])
+@pytest.mark.parametrize('names', ['t x y p', 'ts xs ys ps', 'timestamp x y polarity', 't x y on'])
+def test_columns_of_any_names(tmp_path, events, small_blocks, group, names):
+    path = tmp_path / 'events.h5'
+    columns = events.t // 1000, events.x, events.y, events.p
+    with h5py.File(path, 'w') as file:
+        for name, column in zip(names.split(), columns, strict=True):
+            file[group + name] = column
+    unit = {} if names in ('timestamp x y polarity', 't x y on') else {'time_unit': 'us'}
+    streams.assert_same(streams.read(path, **SIZES, **unit)[0], events)
+
+
+def test_a_table_of_dv_processing(tmp_path, events, small_blocks):
+    fields = [('timestamp', '<i8'), ('x', '<i2'), ('y', '<i2'), ('polarity', 'i1')]
+    table = np.zeros(len(events), fields)
+    table['timestamp'], table['x'], table['y'] = events.t // 1000, events.x, events.y
+    table['polarity'] = events.p
+    write_table(tmp_path / 'events.h5', 'events', table)
+    np.save(tmp_path / 'events.npy', table)
+    for name in ('events.h5', 'events.npy'):
+        streams.assert_same(streams.read(tmp_path / name, **SIZES)[0], events)
+
+
+def write_ecf(path, events, chunk_rows=512):
+    """Write events as Metavision does: its last chunk has no more events than there are."""
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_chunk((chunk_rows,))
+    plan.set_filter(ECF_FILTER, h5py.h5z.FLAG_OPTIONAL)
+    space = h5py.h5s.create_simple((len(events),), (h5py.h5s.UNLIMITED,))
+    with h5py.File(path, 'w') as file:
+        file.attrs['geometry'] = '64x48'
+        file.create_group('CD')
+        kind = h5py.h5t.py_create(CD)
+        dataset = h5py.h5d.create(file['CD'].id, b'events', kind, space, plan)
+        for start in range(0, len(events), chunk_rows):
+            part = events[start : start + chunk_rows]
+            dataset.write_direct_chunk(
+                (start,), encode_ecf(part.t // 1000, part.x, part.y, part.p)
+            )
+
+
+def test_ecf_is_read_without_its_plug_in(tmp_path, events):
+    path = tmp_path / 'events.hdf5'
+    write_ecf(path, events)
+    streams.assert_same(streams.read(path)[0], events)
+
+
+def test_a_damaged_chunk_of_ecf_costs_that_chunk(tmp_path, events):
+    path = tmp_path / 'events.hdf5'
+    write_ecf(path, events)
+    with h5py.File(path) as file:
+        chunk = file['CD/events'].id.get_chunk_info(2)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset] ^= 0xFF  # The number of its events.
+    path.write_bytes(content)
+    recording = open_recording(path)
+    got = streams.concatenate(part for part, _ in recording.chunks())
+    streams.assert_same(got, streams.concatenate([events[:1024], events[1536:]]))
+    assert recording.losses['events_unreadable'] == recording.dropped == 512
+
+
+def test_a_damaged_chunk_of_columns_costs_the_rows_about_it(tmp_path, events):
+    path = tmp_path / 'events.h5'
+    write_dsec(path, events, compression='gzip', chunks=(512,), fletcher32=True)
+    with h5py.File(path) as file:
+        chunk = file['events/x'].id.get_chunk_info(2)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset + 5] ^= 0xFF
+    path.write_bytes(content)
+    recording = open_recording(path, **SIZES)
+    got = streams.concatenate(part for part, _ in recording.chunks())
+    lost = recording.losses['events_unreadable']
+    assert len(got) + lost == len(events)
+    assert 512 <= lost <= 512 + 2 * hdf5._PIECE_ROWS
+
+
+def test_a_file_of_which_nothing_can_be_read_is_refused(tmp_path, events):
+    path = tmp_path / 'events.h5'
+    write_dsec(path, events[:512], compression='gzip', chunks=(512,), fletcher32=True)
+    with h5py.File(path) as file:
+        chunk = file['events/x'].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset + 5] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(MicroexprError, match='all its 512 events are damaged'):
+        list(open_recording(path, **SIZES).chunks())

@@ -33,6 +33,7 @@ class Batch:
         arrival_ns: host time at which the newest data had arrived, ns since 1970.
         lost: number of overflows of the buffers of camera and driver, each of which lost data; of
             a recording, the number of events outside the sensor.
+        held: events and triggers that were out of order and got the newest time before them.
         lag_ns: how long the oldest data waited to be read; of a recording or a simulated camera,
             how late the data is.
     """
@@ -43,6 +44,7 @@ class Batch:
     arrival_ns: int = 0
     lost: int = 0
     lag_ns: int = 0
+    held: int = 0
 
     @property
     def newest_ns(self) -> int | None:

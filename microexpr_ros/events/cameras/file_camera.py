@@ -76,6 +76,7 @@ class FileCamera(Camera):
     def _cut(self, interval_ns: int, offset_ns: int) -> Generator[Batch, None, None]:
         frames = self._recording.frames()
         frame = next(frames, None)
+        counted = 0
         for events, triggers in self._recording.chunks():
             i = j = 0
             while i < len(events) or j < len(triggers):
@@ -92,7 +93,9 @@ class FileCamera(Camera):
                     events[i:next_i].shifted(offset_ns),
                     triggers[j:next_j].shifted(offset_ns),
                     tuple(current),
+                    held=self._recording.held - counted,
                 )
+                counted = self._recording.held
                 i, j = next_i, next_j
         while frame is not None:
             yield Batch(frames=(replace(frame, t=frame.t + offset_ns),))

@@ -22,8 +22,8 @@ def in_order(batches: Iterable[Batch]) -> Iterator[tuple[int, Batch]]:
     """Yield batches whose times do not decrease, each with how often the clock was set back.
 
     Events and triggers that are out of order by up to MAX_BACK_NS get the newest time before
-    them, as in decoders; none is dropped. A larger step back, also within a batch, starts a new
-    count of time and increases the number.
+    them, as in decoders, and count in `held`; none is dropped. A larger step back, also within
+    a batch, starts a new count of time and increases the number.
     """
     number, newest_ns = 0, _NEVER_NS
     for batch in batches:
@@ -32,13 +32,18 @@ def in_order(batches: Iterable[Batch]) -> Iterator[tuple[int, Batch]]:
             i = _find_restart(rest.events.t, newest_ns)
             j = _find_restart(rest.triggers.t, newest_ns)
             events, triggers = rest.events[:i], rest.triggers[:j]
-            events = replace(events, t=_hold(events.t, newest_ns))
-            triggers = replace(triggers, t=_hold(triggers.t, newest_ns))
-            yield number, replace(rest, events=events, triggers=triggers)
+            held_events = replace(events, t=_hold(events.t, newest_ns))
+            held_triggers = replace(triggers, t=_hold(triggers.t, newest_ns))
+            held = rest.held + sum(
+                int(np.count_nonzero(after.t != before.t))
+                for after, before in ((held_events, events), (held_triggers, triggers))
+            )
+            events, triggers = held_events, held_triggers
+            yield number, replace(rest, events=events, triggers=triggers, held=held)
             if i == len(rest.events) and j == len(rest.triggers):
                 break
             rest = replace(
-                rest, events=rest.events[i:], triggers=rest.triggers[j:], frames=(), lost=0
+                rest, events=rest.events[i:], triggers=rest.triggers[j:], frames=(), lost=0, held=0
             )
             number, newest_ns = number + 1, _NEVER_NS
         newest_ns = int(np.concatenate((events.t, triggers.t)).max(initial=newest_ns))

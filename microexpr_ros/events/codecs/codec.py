@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 DROPPED: Final = 0
 UNDATED: Final = 1
 SKIPPED: Final = 2
-_COUNTS: Final = 3
+HELD: Final = 3
+_COUNTS: Final = 4
 
 WORD_16: Final[np.dtype[Any]] = np.dtype('<u2')
 WORD_32: Final[np.dtype[Any]] = np.dtype('<u4')
@@ -58,6 +59,11 @@ class Decoder(ABC):
     def skipped(self) -> int:
         """Words and trailing bytes so far that the encoding does not define."""
         return int(self._counts[SKIPPED])
+
+    @property
+    def held(self) -> int:
+        """Events and triggers so far whose times were raised to the newest before them."""
+        return int(self._counts[HELD])
 
     @abstractmethod
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:

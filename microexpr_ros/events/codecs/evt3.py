@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs.codec import (
     DROPPED,
+    HELD,
     SKIPPED,
     UNDATED,
     WORD_16,
@@ -43,7 +44,7 @@ _AXIS_LIMIT: Final = 2048
 _LOOP_HIGH: Final = 1 << 12
 # A camera may repeat an earlier TIME_HIGH; only a larger step back is a new loop of its clock.
 _BACKWARD_HIGH: Final = 10
-_MAX_TRIGGER_ID: Final = 15
+EVT3_TRIGGER_CHANNELS: Final = 16
 
 _NO_TRIGGERS: Final = Triggers.empty()
 
@@ -114,9 +115,10 @@ class Evt3Encoder(Encoder):
         """Encode one packet; see `Encoder.encode`."""
         self._check_events(events)
         triggers = Triggers.empty() if triggers is None else triggers
-        if len(triggers) and int(triggers.id.max()) > _MAX_TRIGGER_ID:
+        if len(triggers) and int(triggers.id.max()) >= EVT3_TRIGGER_CHANNELS:
             raise MicroexprError(
-                f'evt3 has trigger channels 0 to {_MAX_TRIGGER_ID}, not {int(triggers.id.max())}: '
+                f'evt3 has trigger channels 0 to {EVT3_TRIGGER_CHANNELS - 1}, not '
+                f'{int(triggers.id.max())}: '
                 'leave the others out'
             )
         last_us = self._last_us
@@ -287,8 +289,8 @@ def _decode(
     state[_HIGH], state[_LOW] = high, np.int64(register >> np.uint64(_LOW_LANE) & np.uint64(0xFFF))
     state[_Y] = np.int64(register >> np.uint64(_Y_LANE) & np.uint64(0x7FF))
     state[_BASE_X], state[_POLARITY] = np.int64(base_x), np.int64(polarity)
-    state[_NEWEST_EVENT] = _hold(t[:end], state[_NEWEST_EVENT], steps_back)
-    state[_NEWEST_TRIGGER] = _hold(trigger_t[:fired], state[_NEWEST_TRIGGER], fired)
+    state[_NEWEST_EVENT] = _hold(t[:end], state[_NEWEST_EVENT], steps_back, counts)
+    state[_NEWEST_TRIGGER] = _hold(trigger_t[:fired], state[_NEWEST_TRIGGER], fired, counts)
     return t[:end], x[:end], y[:end], p[:end], trigger_t[:fired], trigger[:, :fired]
 
 
@@ -413,12 +415,15 @@ def _fill(
 
 
 @kernel
-def _hold(times: _Times, newest: Integer, steps_back: Integer) -> Integer:
+def _hold(
+    times: _Times, newest: Integer, steps_back: Integer, counts: NDArray[np.int64]
+) -> Integer:
     """Raise times that step back to the newest before them, in place; return the newest."""
     if len(times) == 0:
         return newest
     if steps_back or times[0] < newest:
         for i in range(len(times)):
+            counts[HELD] += times[i] < newest
             newest = max(newest, times[i])
             times[i] = newest
     return times[len(times) - 1]

@@ -12,6 +12,7 @@ from microexpr_ros import bags
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.files.arrays import ArrayRecording
 from microexpr_ros.events.files.columns import NS_OF_UNIT
+from microexpr_ros.events.files.dat import DatRecording
 from microexpr_ros.events.files.packets import open_rosbag2
 from microexpr_ros.events.files.raw import RawRecording
 from microexpr_ros.events.files.recording import Recording
@@ -25,8 +26,8 @@ __all__ = [
 ]
 
 KNOWN_FORMATS: Final = (
-    'Prophesee .raw (EVT2, EVT3), iniVation .aedat4, .h5 or .hdf5 (Metavision, DSEC), .npy, .npz, '
-    'rosbag2 (folder, .mcap or .db3), ROS 1 .bag'
+    'Prophesee .raw (EVT2, EVT2.1, EVT3, EVT4) and .dat, iniVation .aedat4, .h5 or .hdf5 '
+    '(Metavision, DSEC, MVSEC, v2e), .npy, .npz, rosbag2 (folder, .mcap or .db3), ROS 1 .bag'
 )
 
 _HDF5_SUFFIXES: Final = ('.h5', '.hdf5')
@@ -65,6 +66,8 @@ def open_recording(
     suffix = path.suffix.lower()
     if suffix == '.raw':
         return RawRecording(path, sensor)
+    if suffix == '.dat':
+        return DatRecording(path, sensor)
     if suffix in ('.npy', '.npz'):
         return ArrayRecording(path, sensor, time_unit)
     # The remaining formats load a library each, which is imported only for its files.

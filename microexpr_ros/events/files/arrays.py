@@ -6,7 +6,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
@@ -16,11 +16,23 @@ from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Triggers
-from microexpr_ros.events.files.columns import ColumnRules, Columns, choose_unit
+from microexpr_ros.events.files.columns import (
+    COLUMN_NAMES,
+    UNIT_OF_NAMES,
+    ColumnRules,
+    Columns,
+    choose_unit,
+)
 from microexpr_ros.events.files.recording import Recording, agree_on_sensor, explain_read_errors
 
 _BLOCK_ROWS: Final = 1 << 17
-_NAMES: Final = ('t', 'x', 'y', 'p')
+_NAMES: Final = COLUMN_NAMES[0]
+
+
+TIME_UNIT: Final = 'time_unit'
+SENSOR: Final = 'sensor'
+EPOCH_NS: Final = 'epoch_ns'
+"""Arrays of an .npz that say what the events are: unit, columns and rows, host time at 0."""
 
 
 class ArrayRecording(Recording):
@@ -34,9 +46,10 @@ class ArrayRecording(Recording):
     ) -> None:
         with _open_table(path) as table:
             first = next(table.blocks(), None)
-        self.time_unit = choose_unit(path, time_unit, first)
-        width, height = agree_on_sensor(path, None, sensor)
-        super().__init__(path, f'numpy {path.suffix}, times in {self.time_unit}', height, width)
+        self.time_unit = choose_unit(path, time_unit or table.time_unit, first)
+        width, height = agree_on_sensor(path, table.sensor, sensor)
+        kind = f'numpy {path.suffix}, times in {self.time_unit}'
+        super().__init__(path, kind, height, width, table.epoch_ns)
 
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
         rules = ColumnRules(
@@ -56,10 +69,13 @@ class ArrayRecording(Recording):
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Four columns of a file that are read once, in blocks."""
+    """Four columns of a file that are read once, in blocks, and what the file says of them."""
 
     rows: int
     blocks: Callable[[], Iterator[Columns]]
+    time_unit: str | None = None
+    sensor: tuple[int, int] | None = None
+    epoch_ns: int = 0
 
 
 @contextmanager
@@ -70,6 +86,7 @@ def _open_table(path: Path) -> Iterator[_Table]:
                 if zipfile.is_zipfile(path):
                     raise MicroexprError(f'{path} is an archive: give it the suffix .npz')
                 readers = {'': _from_member(partial(_open_file, stack, path))}
+                facts: dict[str, Any] = {}
             else:
                 archive = stack.enter_context(zipfile.ZipFile(path))
                 names = [name.removesuffix('.npy') for name in archive.namelist()]
@@ -77,14 +94,27 @@ def _open_table(path: Path) -> Iterator[_Table]:
                     name: _from_member(partial(_open_member, stack, archive, f'{name}.npy'))
                     for name in _choose_arrays(path, names)
                 }
-        if set(readers) == set(_NAMES):
-            yield _table_of_columns(path, readers)
+                facts = _read_facts(path, names)
+        if len(readers) == len(_NAMES):
+            table = _table_of_columns(path, readers)
         else:
-            yield _table_of_one(path, next(iter(readers.values())))
+            table = _table_of_one(path, next(iter(readers.values())))
+        yield replace(table, **facts)
+
+
+def _read_facts(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Return what an archive says of its events besides them."""
+    makers: dict[str, Callable[[Any], Any]] = {
+        TIME_UNIT: str,
+        SENSOR: lambda size: (int(size[0]), int(size[1])),
+        EPOCH_NS: int,
+    }
+    with np.load(path) as archive:
+        return {name: make(archive[name]) for name, make in makers.items() if name in names}
 
 
 def _choose_arrays(path: Path, names: Sequence[str]) -> Sequence[str]:
-    for wanted in (_NAMES, ('events',)):
+    for wanted in (*COLUMN_NAMES, ('events',)):
         if set(wanted) <= set(names):
             return wanted
     if len(names) != 1:
@@ -164,35 +194,39 @@ def _table_of_columns(path: Path, readers: Mapping[str, _ArrayReader]) -> _Table
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         raise MicroexprError(f'{path} has columns of different shapes {sorted(shapes)}: repair it')
     rows = next(iter(shapes))[0]
-    return _Table(rows, lambda: _read_columns(path, readers, rows))
+    unit = UNIT_OF_NAMES.get(tuple(readers))
+    return _Table(rows, lambda: _read_columns(path, readers, rows), unit)
 
 
 def _read_columns(path: Path, readers: Mapping[str, _ArrayReader], rows: int) -> Iterator[Columns]:
     for start in range(0, rows, _BLOCK_ROWS):
         with explain_read_errors(path):
-            block = Columns(*(readers[name].read() for name in _NAMES))
+            block = Columns(*(reader.read() for reader in readers.values()))
         _require_rows(path, block, min(_BLOCK_ROWS, rows - start))
         yield block
 
 
 def _table_of_one(path: Path, reader: _ArrayReader) -> _Table:
     fields = reader.dtype.names
-    is_structured = fields is not None and len(reader.shape) == 1 and set(_NAMES) <= set(fields)
+    known = [names for names in COLUMN_NAMES if fields is not None and set(names) <= set(fields)]
+    is_structured = bool(known) and len(reader.shape) == 1
     if not is_structured and (fields is not None or reader.shape[1:] != (4,)):
         raise MicroexprError(
             f'{path} holds an array of {reader.dtype} {list(reader.shape)}: give a structured '
             f'array with the fields {", ".join(_NAMES)} or [N, 4] with these columns'
         )
-    return _Table(reader.shape[0], lambda: _read_rows(path, reader, is_structured))
+    names = known[0] if known else None
+    unit = None if names is None else UNIT_OF_NAMES.get(names)
+    return _Table(reader.shape[0], lambda: _read_rows(path, reader, names), unit)
 
 
-def _read_rows(path: Path, reader: _ArrayReader, is_structured: bool) -> Iterator[Columns]:
+def _read_rows(path: Path, reader: _ArrayReader, names: Sequence[str] | None) -> Iterator[Columns]:
     rows = reader.shape[0]
     for start in range(0, rows, _BLOCK_ROWS):
         with explain_read_errors(path):
             part = reader.read()
-        if is_structured:
-            block = Columns(*(part[name] for name in _NAMES))
+        if names is not None:
+            block = Columns(*(part[name] for name in names))
         else:
             block = Columns(*(part[:, i] for i in range(len(_NAMES))))
         _require_rows(path, block, min(_BLOCK_ROWS, rows - start))

@@ -19,6 +19,18 @@ _LOG: Final = logging.getLogger(__name__)
 NS_OF_UNIT: Final[Mapping[str, int]] = {'s': 1_000_000_000, 'us': 1_000, 'ns': 1}
 """Nanoseconds of the units that times may have."""
 
+COLUMN_NAMES: Final = (
+    ('t', 'x', 'y', 'p'),
+    ('ts', 'xs', 'ys', 'ps'),
+    ('timestamp', 'x', 'y', 'polarity'),
+    ('t', 'x', 'y', 'on'),
+)
+"""What others call times, columns, rows and polarities; the last two are dv-processing's and
+faery's."""
+
+UNIT_OF_NAMES: Final[Mapping[tuple[str, ...], str]] = dict.fromkeys(COLUMN_NAMES[2:], 'us')
+"""Unit of the times, where the names say whose they are."""
+
 _LAST_NS: Final = (2**31 - 1) * 1_000_000_000
 """Last time that fits into a ROS stamp."""
 

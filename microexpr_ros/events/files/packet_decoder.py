@@ -29,6 +29,7 @@ class PacketDecoder:
         self._shape = encoding, height, width
         self._decoder = codecs.decoder(*self._shape)
         self._past = dict.fromkeys(losses_of(self._decoder), 0)
+        self._past_held = 0
         self._restarts = 0
         self._is_joining = False
         self._offset_ns = 0
@@ -43,13 +44,18 @@ class PacketDecoder:
         summed = {reason: self._past[reason] + now[reason] for reason in now}
         return {**summed, RESTARTS: self._restarts}
 
+    @property
+    def held(self) -> int:
+        """Events and triggers so far whose times were raised to the newest before them."""
+        return self._past_held + self._decoder.held
+
     def decode(self, packet: EventPacket) -> tuple[Events, Triggers]:
         """Decode the next packet."""
-        losses = self.losses
+        losses, held = self.losses, self.held
         events, triggers = self._decoder.decode(packet.events, packet.time_base)
         first_ns = _first(events, triggers)
         if first_ns is not None and self._has_restarted(first_ns, packet.stamp_ns):
-            self._begin_anew(losses)
+            self._begin_anew(losses, held)
             events, triggers = self._decoder.decode(packet.events, packet.time_base)
             first_ns = _first(events, triggers)
         if first_ns is None:
@@ -72,11 +78,12 @@ class PacketDecoder:
         has_jumped = passed_ns != 0 and abs(advanced_ns - passed_ns) > _TOLERANCE_NS
         return has_jumped or advanced_ns < -_TOLERANCE_NS
 
-    def _begin_anew(self, losses: dict[str, int]) -> None:
+    def _begin_anew(self, losses: dict[str, int], held: int) -> None:
         self._restarts += 1
         self._is_joining = True
-        # This packet is decoded again, so its losses must not count twice.
+        # This packet is decoded again, so what is counted in it must not count twice.
         self._past = {reason: losses[reason] for reason in self._past}
+        self._past_held = held
         self._decoder = codecs.decoder(*self._shape)
 
 

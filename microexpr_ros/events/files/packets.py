@@ -95,6 +95,7 @@ class PacketRecording(Recording):
             gaps.add(packet.seq)
             chunk = decoder.decode(packet)
             self.losses.update(decoder.losses)
+            self._held_by_decoder = decoder.held
             self.losses[_MISSING] = gaps.total
             self.fraction = number / max(1, self._messages)
             yield chunk

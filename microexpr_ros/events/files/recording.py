@@ -22,6 +22,7 @@ from microexpr_ros.topics import EVENT_CAMERA
 
 OUTSIDE_SENSOR: Final = 'outside_sensor'
 UNDATED: Final = 'undated'
+UNREADABLE: Final = 'events_unreadable'
 """Reasons for which an event of a recording is left out."""
 
 _MAX_BACK_NS: Final = 1_000_000_000
@@ -33,7 +34,7 @@ _MAX_SHARE: Final = 0.1
 
 _NEVER_NS: Final = -(1 << 62)
 
-_READ_ERRORS: Final = (
+READ_ERRORS: Final = (
     OSError,
     ValueError,
     LookupError,
@@ -41,7 +42,9 @@ _READ_ERRORS: Final = (
     RuntimeError,
     struct.error,
     zipfile.BadZipFile,
+    TypeError,  # of h5py, for a type of numbers that does not exist
 )
+"""What libraries raise where a file is damaged."""
 
 
 class Recording(ABC):
@@ -54,7 +57,7 @@ class Recording(ABC):
         width: columns of the sensor.
         epoch_ns: host time at sensor time 0; 0 if it is not recorded.
         losses: number of items left out so far, by reason.
-        held: events and triggers so far whose times were raised, because they were out of order.
+        held: events and triggers so far that were out of order and got the newest time before.
         fraction: how much of the recording `chunks` has read, 0 to 1.
         other_messages: number of messages besides the events', in a bag.
         frame_id: coordinate frame of the camera.
@@ -71,31 +74,33 @@ class Recording(ABC):
         self.epoch_ns = epoch_ns
         self.losses = {OUTSIDE_SENSOR: 0, UNDATED: 0}
         self.held = 0
+        self._held_by_decoder = 0
         self.fraction = 0.0
         self.other_messages = 0
         self.frame_id = EVENT_CAMERA
 
     @property
     def dropped(self) -> int:
-        """Events left out so far, because they lay outside the sensor or had no time."""
-        return self.losses[OUTSIDE_SENSOR] + self.losses[UNDATED]
+        """Events left out so far: outside the sensor, without a time, or damaged."""
+        return sum(self.losses.get(why, 0) for why in (OUTSIDE_SENSOR, UNDATED, UNREADABLE))
 
     def chunks(self) -> Iterator[tuple[Events, Triggers]]:
         """Iterate over the recording from its start, in pieces of a few MB.
 
         Times do not decrease: an event or a trigger that is out of order gets the newest time
-        before it, and counts in `held`.
+        before it, and counts in `held`. Out of order is also a single one that is far ahead.
 
         Raises:
             MicroexprError: The recording is damaged, does not fit the sensor, or is out of order
-                by more than a second or in more than a tenth of its events.
+                by more than a second in several events that follow each other, or in more than a
+                tenth of all.
         """
-        self.held = 0
+        self.held = self._held_by_decoder = 0
         events_order, triggers_order = _TimeOrder(self.path), _TimeOrder(self.path)
         for events, triggers in self._read():
             events = replace(events, t=events_order.hold(events.t))
             triggers = replace(triggers, t=triggers_order.hold(triggers.t))
-            self.held = events_order.held + triggers_order.held
+            self.held = events_order.held + triggers_order.held + self._held_by_decoder
             yield events, triggers
 
     def frames(self) -> Iterator[Frame]:
@@ -120,10 +125,10 @@ class Recording(ABC):
 
 
 class _TimeOrder:
-    """Raises times that are out of order, and counts them.
+    """Gives times that are out of order the newest before them, and counts them.
 
     Attributes:
-        held: number of times raised so far.
+        held: number of such times so far.
     """
 
     def __init__(self, path: Path) -> None:
@@ -142,9 +147,10 @@ class _TimeOrder:
             return times
         self._seen += len(times)
         if times[0] < self._newest_ns or find_step_back(times):
-            held = np.maximum.accumulate(np.maximum(times, self._newest_ns))
-            back_ns = held - times
-            self.held += int(np.count_nonzero(back_ns))
+            likely = self._without_strays(times)
+            held = np.maximum.accumulate(np.maximum(likely, self._newest_ns))
+            self.held += int(np.count_nonzero(held != times))
+            back_ns = held - likely
             if back_ns.max() > _MAX_BACK_NS or self.held > _FEW + _MAX_SHARE * self._seen:
                 worst = int(back_ns.argmax())
                 raise MicroexprError(
@@ -154,6 +160,15 @@ class _TimeOrder:
             times = held
         self._newest_ns = int(times[-1])
         return times
+
+    def _without_strays(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the times, each that alone is far from both neighbours at that before it."""
+        first = times[0] if self._newest_ns == _NEVER_NS else self._newest_ns
+        after = np.concatenate((times[1:], [np.iinfo(np.int64).max]))
+        before = np.concatenate(([first], times[:-1]))
+        times = np.where((times - _MAX_BACK_NS > after) & (before <= after), before, times)
+        before = np.concatenate(([first], times[:-1]))
+        return np.where((times + _MAX_BACK_NS < before) & (before <= after), before, times)
 
 
 def losses_of(decoder: Decoder) -> dict[str, int]:
@@ -191,7 +206,7 @@ def explain_read_errors(path: Path) -> Iterator[None]:
     """Turn errors of reading into a MicroexprError that names the file."""
     try:
         yield
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise MicroexprError(
             f'cannot read {path} ({reason}): it is damaged or not a {path.suffix} '

@@ -50,6 +50,7 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
         """Start to look for the camera."""
         self._packets, self._events, self._frames = Rate(), Rate(), Rate()
         self._seq = self._lost = self._diagnosed_lost = self._lag_ns = self._restarts = 0
+        self._held = 0
         self._finished = False
         self._connection: Connection | None = None
         self._batch = Batch()
@@ -106,6 +107,7 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
                 self.publish_diagnosis_soon()
         self._events.add(len(batch.events))
         self._lost += batch.lost
+        self._held += batch.held
         self._lag_ns = max(self._lag_ns, batch.lag_ns)
         for frame in batch.frames:
             self._frames.add()
@@ -180,6 +182,7 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
                 'events': self._events.total,
                 'packets': self._packets.total,
                 'lost': self._lost,
+                'held': self._held,
                 'clock_restarts': self._restarts,
                 'lag_ms': round(lag_ns / 1e6, 1),
             },

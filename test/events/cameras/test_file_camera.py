@@ -60,6 +60,13 @@ def test_a_recording_that_begins_again_goes_on_in_time(recording):
     camera.close()
 
 
+def test_what_a_recording_holds_is_counted_in_every_round(recording):
+    camera = FileCamera(
+        recording([5 * MS, 4 * MS, 9 * MS]), rate=100.0, loop=True, interval_ns=2 * MS
+    )
+    assert sum(batch.held for batch in play(camera, 6)) == 3
+
+
 class LeakyRecording(Recording):
     """Leaves out two events in each round, and counts each round anew."""
 

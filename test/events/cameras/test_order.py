@@ -42,6 +42,15 @@ def test_few_events_out_of_order_are_dated_like_the_newest_before_them():
     ]
 
 
+def test_events_out_of_order_are_counted():
+    batches = (
+        Batch(events_at([100, 90, 120]), triggers_at([95, 94]), held=3),
+        Batch(events_at([110, 130, 1000 * MS, 0, 1, 0]), triggers_at([100])),
+    )
+    counts = [(number, batch.held) for number, batch in in_order(batches)]
+    assert counts == [(0, 3 + 2), (0, 2), (1, 1)]
+
+
 def test_time_begins_anew_when_the_clock_is_set_back():
     second = 1000 * MS
     assert ordered(([5 * second], []), ([0, MS], [MS]), ([2 * MS], [])) == [
