@@ -65,9 +65,8 @@ class BagContents:
         topics: sorted by name.
         start_ns: time at which the first message was received; 0 if there is none.
         end_ns: time at which the last message was received; 0 if there is none.
-        complete: whether all files of the bag exist, its recorder has ended each mcap file, and
-            nothing is known to be damaged. A bag whose recorder was killed is incomplete, and can
-            still be read.
+        complete: whether all files of the bag exist and its recorder has ended each of them.
+            A bag whose recorder was killed is incomplete, and can still be read.
         unlisted: files in its folder that are not read, because metadata.yaml does not name them.
         foreign: topics that are left out, sorted by name.
         damage: damaged places that are known without reading the messages.

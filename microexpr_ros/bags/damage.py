@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 
@@ -14,13 +14,19 @@ class DamagedPlace:
         file: name of the file.
         offset: where in the file it begins, in bytes.
         reason: what is wrong with it.
-        messages: number of messages in it; None if that is not known.
+        counts: number of messages in it by topic, '' where the topic is not known; None if their
+            number is not known.
     """
 
     file: str
     offset: int
     reason: str
-    messages: int | None = None
+    counts: Mapping[str, int] | None = None
+
+    @property
+    def messages(self) -> int | None:
+        """Number of messages in it; None if that is not known."""
+        return None if self.counts is None else sum(self.counts.values())
 
     def __str__(self) -> str:
         count = 'an unknown number of' if self.messages is None else str(self.messages)
@@ -48,6 +54,15 @@ class Damage:
     def messages(self) -> int:
         """Messages lost, without those of places where their number is not known."""
         return sum(place.messages or 0 for place in self)
+
+    def count(self, topics: Collection[str]) -> int:
+        """Return how many messages of some topics were lost, as far as that is known."""
+        return sum(
+            number
+            for place in self
+            for topic, number in (place.counts or {}).items()
+            if topic in topics
+        )
 
     def add(self, place: DamagedPlace) -> None:
         """Count a place, unless it was counted before."""

@@ -108,9 +108,9 @@ class McapReading(StoredFile):
                     # Damage can show in the lengths, the decompression or the checksum.
                     damage.add(self._place(block, error))
                     continue
-                for place, (channel, time_ns, data) in enumerate(_messages(records)):
+                for place, (channel, time_ns, content) in enumerate(_messages(records)):
                     if channel in wanted and time_ns >= first_ns:
-                        heappush(waiting, (time_ns, number, place, channel, bytes(data)))
+                        heappush(waiting, (time_ns, number, place, channel, bytes(content)))
         while waiting:
             time_ns, _, _, channel, data = heappop(waiting)
             yield channel, time_ns, data
@@ -118,8 +118,13 @@ class McapReading(StoredFile):
     def _place(self, block: _Block, error: Exception) -> DamagedPlace:
         what = 'a chunk is damaged' if block.is_chunk else 'messages are damaged'
         reason = ' '.join(str(error).split()) or type(error).__name__
-        count = None if block.counts is None else block.counts.total()
-        return DamagedPlace(self.name, block.offset, f'{what} ({reason})', count)
+        counts: Counter[str] | None = None
+        if block.counts is not None:
+            counts = Counter()
+            for number, count in block.counts.items():
+                topic = self.topics.get(number)
+                counts['' if topic is None else topic.name] += count
+        return DamagedPlace(self.name, block.offset, f'{what} ({reason})', counts)
 
     def _read_summary(self, file: BinaryIO, size: int) -> None:
         """Take blocks and channels from the summary at the end.
@@ -192,7 +197,7 @@ class McapReading(StoredFile):
             try:
                 chunk = self._add_record(file, opcode, place, after, chunk)
             except (LookupError, ValueError, struct.error, EOFError):
-                self.damage.add(DamagedPlace(self.name, place, 'a record is damaged', 0))
+                self.damage.add(DamagedPlace(self.name, place, 'a record is damaged', {}))
             place = after
         if not found:
             raise ValueError('no mcap file')
@@ -293,7 +298,7 @@ class McapReading(StoredFile):
             )
             if unknown:
                 reason = 'the topic of messages is damaged'
-                place = DamagedPlace(self.name, block.offset, reason, unknown.total())
+                place = DamagedPlace(self.name, block.offset, reason, {'': unknown.total()})
                 self.damage.add(place)
             self.counts.update(block.counts - unknown)
         filled = [block for block in self._blocks if block.counts]

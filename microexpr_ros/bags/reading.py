@@ -176,10 +176,7 @@ def _open_bag(path: Path) -> _Bag:
         for place in file_contents.damage:
             damage.add(place)
     complete = (
-        not missing
-        and not unlisted
-        and not len(damage)
-        and all(file_contents.is_ended for _, file_contents in stored)
+        not missing and not unlisted and all(file_contents.is_ended for _, file_contents in stored)
     )
     merged = _merge(path, [file_contents for _, file_contents in stored])
     contents = BagContents(
@@ -211,7 +208,7 @@ def _find_files(path: Path, damage: Damage) -> tuple[list[Path], bool, tuple[str
         if not present:
             raise
         reason = ' '.join(str(error).split())
-        damage.add(DamagedPlace(metadata.FILE_NAME, 0, f'it is damaged ({reason})', 0))
+        damage.add(DamagedPlace(metadata.FILE_NAME, 0, f'it is damaged ({reason})', {}))
         names = []
     named = [_as_present(path / name, present) for name in names]
     files = [file for file in named if file.exists()]
@@ -344,7 +341,9 @@ def _read(
                     whole = data if topic.is_foreign else _decompress_message(data)
                 if whole is None:
                     reason = f'the compression of a message of {topic.name} is damaged'
-                    counted.add(DamagedPlace(f'{file.name}, {time_ns} ns', 0, reason, 1))
+                    counted.add(
+                        DamagedPlace(f'{file.name}, {time_ns} ns', 0, reason, {topic.name: 1})
+                    )
                 else:
                     yield topic, time_ns, whole
     if damage is None:

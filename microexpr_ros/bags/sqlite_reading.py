@@ -93,7 +93,7 @@ class SqliteReading(StoredFile):
                     damage.add(self._lost(number, number, ValueError('it has no bytes')))
 
     def _lost(self, place: int, number: int, error: Exception) -> DamagedPlace:
-        return DamagedPlace(self.name, place, f'message {number} is damaged ({error})', 1)
+        return DamagedPlace(self.name, place, f'message {number} is damaged ({error})', {'': 1})
 
     def _count(self, file: Path) -> None:
         """Take topics and counts from SQLite.
@@ -148,7 +148,7 @@ class SqliteReading(StoredFile):
         # Messages are numbered from 1; of a cut file, the newest numbers are not known.
         self.is_ended = self._pages.declared <= self._pages.count
         newest = max((message.row.number for message in messages), default=0)
-        lost = max(newest - len(messages), 0) if self.is_ended else None
+        lost = {'': max(newest - len(messages), 0)} if self.is_ended else None
         self.damage.add(DamagedPlace(self.name, 0, reason, lost))
         spans: dict[int, tuple[int, int, int]] = {}
         for message in messages:
@@ -177,7 +177,7 @@ class SqliteReading(StoredFile):
         unknown = sum(count for topic, (count, _, _) in spans.items() if topic not in known)
         if unknown:
             reason = 'the topic of messages is damaged'
-            self.damage.add(DamagedPlace(self.name, 1, reason, unknown))
+            self.damage.add(DamagedPlace(self.name, 1, reason, {'': unknown}))
         self.start_ns = min((first for _, first, _ in known.values()), default=0)
         self.end_ns = max((last for _, _, last in known.values()), default=0)
 

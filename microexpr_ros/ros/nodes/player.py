@@ -15,7 +15,13 @@ from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import SECOND_NS, to_time
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate
 from microexpr_ros.ros.lifecycle import MicroexprNode
-from microexpr_ros.ros.playback import BagPublishers, PlayerParameters, choose_topics, to_options
+from microexpr_ros.ros.playback import (
+    BagPublishers,
+    PlayerParameters,
+    choose_topics,
+    to_options,
+    warn_of_unplayed,
+)
 from microexpr_ros.ros.process import run_node
 
 WAITING = 'waiting for subscribers'
@@ -47,8 +53,7 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
         if not given.bag:
             raise MicroexprError('parameter bag is empty; set it to a rosbag2 to play')
         self._bag = bag = bags.read_contents(given.bag)
-        if not bag.complete:
-            self.get_logger().warning(f'{bag.path} is incomplete; what it holds is played')
+        warn_of_unplayed(self, bag)
         names = given.topics or choose_topics(self, bag, skip_clock=given.clock_hz > 0)
         self._part = to_options(given, names)
         self._prepare()
@@ -58,6 +63,7 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
 
     def _prepare(self) -> Playback:
         self._published, self._event_packets, self._state = Rate(), 0, WAITING
+        self._places_logged = 0
         pacer = Pacer(self.parameters.rate, self.parameters.start_paused)
         self.playback = Playback(self._bag, self._part, pacer)
         return self.playback
@@ -120,7 +126,17 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
         else:
             logger.warning(f'{text}: remap the topics to those that the nodes read')
 
+    def _warn_of_damage(self) -> int:
+        """Log the damaged places that were met since the last time; return how many there are."""
+        assert self.playback is not None, 'to be called once the node is configured'
+        places = list(self.playback.damage)
+        for place in places[self._places_logged :]:
+            self.get_logger().warning(f'not played: {place}')
+        self._places_logged = len(places)
+        return len(places)
+
     def _report_end(self, playback: Playback) -> None:
+        self._warn_of_damage()
         late_ms = playback.lateness.summary()['late_p99_ms']
         self.get_logger().info(
             f'the bag has ended: {self._published.total} messages, 99 % of them at '
@@ -139,6 +155,8 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
             'played_s': round((self.playback.played_ns - self._bag.start_ns) / SECOND_NS, 3),
             'messages': self._published.total,
             'event_packets': self._event_packets,
+            'damaged_places': len(self.playback.damage),
+            'messages_damaged': self.playback.damage.messages,
             **self.playback.lateness.summary(),
         }
 
@@ -146,8 +164,11 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
         """Return how far the player is, whether it keeps up, and whether anybody subscribes."""
         unsubscribed = ', '.join(self._topics_out.find_unsubscribed())
         level, message = OK, self.state
+        lost = self._warn_of_damage()
         if message == PLAYING and not self._topics_out.has_subscribers:
             level, message = WARN, f'nobody subscribes to {unsubscribed}'
+        elif lost or self._bag.unlisted:
+            level, message = WARN, f'{message}; a part of the bag is not played'
         return Diagnosis(
             level,
             message,
@@ -155,6 +176,7 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
                 **self.summary(),
                 'messages_hz': round(self._published.hz(), 1),
                 'topics_without_subscribers': unsubscribed,
+                'files_not_in_metadata': len(self._bag.unlisted),
             },
         )
 
