@@ -1,4 +1,4 @@
-"""rosbag2 recordings (sqlite3 and mcap): read, written, salvaged and played without ROS."""
+"""rosbag2 recordings (sqlite3 and mcap): read, written and played without ROS."""
 
 from microexpr_ros.bags.contents import (
     EVENT_PACKET,

@@ -145,11 +145,10 @@ class SqliteReading(StoredFile):
             raise ValueError(reason)
         messages.sort(key=lambda message: (message.time_ns, message.row.number))
         self._found = messages
-        # Messages are numbered from 1; of a cut file, the newest numbers are not known.
         self.is_ended = self._pages.declared <= self._pages.count
-        newest = max((message.row.number for message in messages), default=0)
-        lost = {'': max(newest - len(messages), 0)} if self.is_ended else None
-        self.damage.add(DamagedPlace(self.name, 0, reason, lost))
+        # The newest messages may be among the lost ones, so their number is not known.
+        left = f'{reason}; {len(messages)} messages are left'
+        self.damage.add(DamagedPlace(self.name, 0, left))
         spans: dict[int, tuple[int, int, int]] = {}
         for message in messages:
             count, first_ns, _ = spans.get(message.topic, (0, message.time_ns, 0))

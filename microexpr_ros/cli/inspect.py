@@ -34,9 +34,9 @@ def inspect_recording(
     sensor: SensorOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a bag or a recording holds: topics, rates, gaps, clocks, frames and damage.
+    """Show what a bag or a recording holds, and what is wrong with it.
 
-    All of it is read, as `convert` does.
+    Topics, rates, gaps in `seq`, clocks, frames against events, and damage. All of it is read.
     """
     with output.progress_bar(source.name) as bar:
         found = inspect(
