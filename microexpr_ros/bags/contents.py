@@ -8,10 +8,14 @@ from typing import Final
 
 from rosbags.interfaces import Qos
 
+from microexpr_ros.bags.damage import DamagedPlace
 from microexpr_ros.errors import MicroexprError
 
 EVENT_PACKET: Final = 'event_camera_msgs/msg/EventPacket'
 IMAGE: Final = 'sensor_msgs/msg/Image'
+
+CDR: Final = 'cdr'
+"""Encoding of ROS 2 messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,27 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignTopic:
+    """A topic of a bag whose messages are not those of ROS 2; they can be copied, not played.
+
+    Attributes:
+        name: its name.
+        type: type of its messages; empty if the bag does not tell.
+        encoding: how its messages are serialized: json, protobuf, ros1, ...
+        messages: number of messages.
+        schema_encoding: language of the schema, as mcap names it; empty without a schema.
+        schema: definition of the type; empty without a schema.
+    """
+
+    name: str
+    type: str
+    encoding: str
+    messages: int
+    schema_encoding: str = ''
+    schema: bytes = b''
+
+
+@dataclass(frozen=True, slots=True)
 class BagContents:
     """What a bag holds.
 
@@ -43,9 +68,11 @@ class BagContents:
         topics: sorted by name.
         start_ns: time at which the first message was received; 0 if there is none.
         end_ns: time at which the last message was received; 0 if there is none.
-        complete: whether all files of the bag exist and its recorder has ended each mcap file.
+        complete: whether all files of the bag exist and its recorder has ended each of them.
             A bag whose recorder was killed is incomplete, and can still be read.
         unlisted: files in its folder that are not read, because metadata.yaml does not name them.
+        foreign: topics that are left out, sorted by name.
+        damage: damaged places that are known without reading the messages.
     """
 
     path: Path
@@ -54,6 +81,8 @@ class BagContents:
     end_ns: int
     complete: bool = True
     unlisted: tuple[str, ...] = ()
+    foreign: tuple[ForeignTopic, ...] = ()
+    damage: tuple[DamagedPlace, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +102,21 @@ class Message:
     time_ns: int
     cdr: bytes
     offered_qos: tuple[Qos, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignMessage:
+    """A message of a foreign topic.
+
+    Attributes:
+        topic: its topic.
+        time_ns: time at which it was received.
+        data: its bytes.
+    """
+
+    topic: ForeignTopic
+    time_ns: int
+    data: bytes
 
 
 def find_topic(bag: BagContents, type_name: str, topic: str | None = None) -> str:
@@ -113,6 +157,6 @@ def require_topic(bag: BagContents, topic: str) -> Topic:
 
 
 def _hint(bag: BagContents) -> str:
-    if not bag.topics:
-        return 'it has no topics at all'
-    return 'it has ' + ', '.join(f'{topic.name} ({topic.type})' for topic in bag.topics)
+    names = [f'{topic.name} ({topic.type})' for topic in bag.topics]
+    names += [f'{topic.name} ({topic.encoding}, not read)' for topic in bag.foreign]
+    return 'it has ' + ', '.join(names) if names else 'it has no topics at all'

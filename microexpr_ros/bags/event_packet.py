@@ -44,15 +44,18 @@ class SequenceGaps:
 
     Attributes:
         total: packets missing so far.
+        steps_back: how often the number was less than the one before.
     """
 
     def __init__(self) -> None:
         self.total = 0
+        self.steps_back = 0
         self._next: int | None = None
 
     def add(self, seq: int) -> int:
         """Add a packet's number; return how many packets are missing right before it."""
         missing = 0 if self._next is None else max(seq - self._next, 0)
+        self.steps_back += self._next is not None and seq < self._next - 1
         self._next = seq + 1
         self.total += missing
         return missing

@@ -11,6 +11,7 @@ from typing import Final
 from rosbags.interfaces import Qos
 
 from microexpr_ros.bags import metadata
+from microexpr_ros.bags.contents import ForeignMessage
 from microexpr_ros.bags.definitions import define
 from microexpr_ros.bags.mcap_file import McapFile
 from microexpr_ros.bags.metadata import Span, WrittenTopic
@@ -124,6 +125,22 @@ class BagFolder:
         self._counts[topic] += 1
         self._file.write(topic, time_ns, time_ns if sent_ns is None else sent_ns, cdr)
         self._span.add(time_ns)
+
+    def write_foreign(self, message: ForeignMessage) -> None:
+        """Write a message that is not of ROS 2 into an mcap bag.
+
+        metadata.yaml does not list it: many readers refuse a bag that lists another encoding.
+
+        Raises:
+            MicroexprError: The bag is not of mcap.
+            OSError: The message cannot be written.
+        """
+        if not isinstance(self._file, McapFile):
+            raise MicroexprError(
+                f'{self._storage} bags hold only messages of ROS 2, not {message.topic.encoding} '
+                f'as on {message.topic.name}: choose mcap'
+            )
+        self._file.write_foreign(message)
 
     def flush(self) -> None:
         """Make all messages readable, even if the process is killed afterwards."""

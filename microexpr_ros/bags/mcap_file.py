@@ -31,6 +31,7 @@ from mcap.records import (
 from mcap.writer import MCAP0_MAGIC
 from zstandard import ZstdCompressor
 
+from microexpr_ros.bags.contents import CDR, ForeignMessage, ForeignTopic
 from microexpr_ros.bags.metadata import Span, WrittenTopic
 
 MAGIC: Final = MCAP0_MAGIC
@@ -115,6 +116,7 @@ class McapFile:
         self._compressor = ZstdCompressor(level=_LEVEL) if compress else None
         self._summary = Summary()
         self._channels: dict[str, int] = {}
+        self._foreign: dict[ForeignTopic, int] = {}
         self._schemas: dict[str, int] = {}
         self.size = 0
         self.pending: Counter[str] = Counter()
@@ -125,33 +127,56 @@ class McapFile:
         """Add a topic, whose messages may follow."""
         # Outside the chunks, so that an unfinished file is scanned without decompressing.
         if topic.type not in self._schemas:
-            schema = Schema(
-                id=len(self._schemas) + 1,
-                name=topic.type,
-                encoding='ros2msg',
-                data=topic.definition.text.encode(),
-            )
-            self._append(serialize(schema))
-            self._schemas[topic.type] = schema.id
-            self._summary.schemas.append(schema)
-        channel = Channel(
-            id=len(self._channels) + 1,
-            topic=topic.name,
-            message_encoding='cdr',
-            schema_id=self._schemas[topic.type],
-            metadata={
+            definition = topic.definition.text.encode()
+            self._schemas[topic.type] = self._add_schema(topic.type, 'ros2msg', definition)
+        self._channels[topic.name] = self._add_channel(
+            topic.name,
+            CDR,
+            self._schemas[topic.type],
+            {
                 'offered_qos_profiles': topic.qos_yaml,
                 'topic_type_hash': topic.definition.digest,
             },
         )
-        self._append(serialize(channel))
-        self._channels[topic.name] = channel.id
-        self._summary.channels.append(channel)
 
     def write(self, topic: str, time_ns: int, sent_ns: int, cdr: bytes) -> None:
         """Write a message of a topic that was added."""
         self.pending[topic] += 1
-        channel = self._channels[topic]
+        self._write(self._channels[topic], time_ns, sent_ns, cdr)
+
+    def write_foreign(self, message: ForeignMessage) -> None:
+        """Write a message that is not of ROS 2."""
+        topic = message.topic
+        if topic not in self._foreign:
+            schema = 0
+            if topic.type:
+                schema = self._add_schema(topic.type, topic.schema_encoding, topic.schema)
+            self._foreign[topic] = self._add_channel(topic.name, topic.encoding, schema, {})
+        self._write(self._foreign[topic], message.time_ns, message.time_ns, message.data)
+
+    def _add_schema(self, name: str, encoding: str, definition: bytes) -> int:
+        number = len(self._summary.schemas) + 1
+        schema = Schema(id=number, name=name, encoding=encoding, data=definition)
+        self._append(serialize(schema))
+        self._summary.schemas.append(schema)
+        return number
+
+    def _add_channel(
+        self, topic: str, encoding: str, schema: int, metadata: dict[str, str]
+    ) -> int:
+        number = len(self._summary.channels) + 1
+        channel = Channel(
+            id=number,
+            topic=topic,
+            message_encoding=encoding,
+            schema_id=schema,
+            metadata=metadata,
+        )
+        self._append(serialize(channel))
+        self._summary.channels.append(channel)
+        return number
+
+    def _write(self, channel: int, time_ns: int, sent_ns: int, cdr: bytes) -> None:
         index = self._indexes.setdefault(channel, MessageIndex(channel, []))
         index.records.append((time_ns, self._chunk.count))
         Message(channel, time_ns, cdr, sent_ns, 0).write(self._chunk)

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 from microexpr_ros.bags.byte_queue import ByteQueue
 from microexpr_ros.bags.contents import BagContents, Message, require_topic
+from microexpr_ros.bags.damage import Damage
 from microexpr_ros.bags.pacing import Lateness, Pacer
 from microexpr_ros.bags.reading import read_messages
 from microexpr_ros.errors import MicroexprError
@@ -56,6 +57,7 @@ class Playback:
         pacer: changes rate, pauses and steps.
         lateness: how late messages were.
         played_ns: recorded time of the last message.
+        damage: damaged places of the bag that were met so far, which cannot be played.
     """
 
     def __init__(self, bag: BagContents, options: PlaybackOptions, pacer: Pacer) -> None:
@@ -85,6 +87,7 @@ class Playback:
         self.pacer = pacer
         self.lateness = Lateness()
         self.played_ns = self._begin_ns
+        self.damage = Damage()
 
     def run(
         self, publish: Callable[[Message], None], publish_clock: Callable[[int], None]
@@ -166,7 +169,9 @@ class Playback:
 
     def _rounds(self) -> Iterator[_Item]:
         while True:
-            for message in read_messages(self._path, self._options.topics, self._begin_ns):
+            for message in read_messages(
+                self._path, self._options.topics, self._begin_ns, self.damage
+            ):
                 if message.time_ns > self._end_ns:
                     break
                 yield message

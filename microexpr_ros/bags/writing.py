@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rosbags.interfaces import Qos
 
 from microexpr_ros.atomic import atomic_target, explain_write_errors
-from microexpr_ros.bags.contents import EVENT_PACKET, IMAGE
+from microexpr_ros.bags.contents import EVENT_PACKET, IMAGE, ForeignMessage
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.bags.folder import BagFolder, check_storage
 from microexpr_ros.bags.serialization import serialize, serialize_image, serialize_packet
@@ -140,3 +140,10 @@ class BagWriter:
             raise ValueError('a bag is written inside a with block')
         with explain_write_errors(self.path):
             self._bag.write(topic, type_name, cdr, time_ns, offered_qos=offered_qos)
+
+    def write_foreign(self, message: ForeignMessage) -> None:
+        """Write a message that is not of ROS 2, which only mcap bags hold."""
+        if self._bag is None:
+            raise ValueError('a bag is written inside a with block')
+        with explain_write_errors(self.path):
+            self._bag.write_foreign(message)

@@ -93,6 +93,10 @@ def convert(
         output.print_json(asdict(report))
     else:
         output.print_text(f'{target}: {_summarize(report)}')
+        for place in report.damage:
+            output.note(place)
+        if report.topics_left_out:
+            output.note(f'not copied: {", ".join(report.topics_left_out)}')
 
 
 def _summarize(report: Conversion) -> str:

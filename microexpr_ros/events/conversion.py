@@ -7,17 +7,17 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import merge
 from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.atomic import atomic_target, explain_write_errors
-from microexpr_ros.bags import BagWriter, Message
+from microexpr_ros.bags import BagWriter, ForeignMessage, Message
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs.evt3 import EVT3_TRIGGER_CHANNELS
@@ -31,6 +31,9 @@ from microexpr_ros.topics import EVENT_FRAMES_TOPIC, EVENTS_TOPIC
 _TOPIC_NAME: Final = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
 _KIBIBYTE: Final = 1024
 
+_MOST_EARLY_NS: Final = 1_000_000_000
+"""Stamps that go back by more were set back by the host's clock."""
+
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
@@ -43,6 +46,8 @@ class Conversion:
         triggers: triggers written.
         frames: frames written.
         dropped: number of items left out, by reason.
+        topics_left_out: topics of a bag that could not be copied.
+        damage: damaged places of a bag, one line each.
         times_cut: events whose times were truncated to whole us: only mono has ns.
         times_held: events and triggers out of order, whose times were raised to the newest before.
         seconds: wall time.
@@ -55,6 +60,8 @@ class Conversion:
     triggers: int
     frames: int
     dropped: dict[str, int]
+    topics_left_out: tuple[str, ...]
+    damage: tuple[str, ...]
     times_cut: int
     times_held: int
     seconds: float
@@ -133,12 +140,16 @@ def convert_recording(
             recording.width,
             encoding=encoding,
             frame_id=recording.frame_id,
-            epoch_ns=recording.epoch_ns,
             packet_ns=packet_ns,
         )
         with BagWriter(target, storage, compression) as writer:
-            for time_ns, item in _in_order(packets, counter, recording.epoch_ns):
-                if isinstance(item, Frame):
+            for time_ns, item in _in_order(_stamp(packets, recording), counter, recording):
+                if isinstance(item, ForeignMessage):
+                    if storage == 'mcap':
+                        writer.write_foreign(item)
+                    else:
+                        counter.leave_out(item.topic.name)
+                elif isinstance(item, Frame):
                     writer.write_image(image_topic, item.pixels, time_ns, recording.frame_id)
                 elif isinstance(item, Message):
                     writer.write_serialized(
@@ -149,8 +160,11 @@ def convert_recording(
         lost = counter.triggers_in - counter.triggers_out
         counter.losses['triggers_not_in_encoding'] = lost
     if recording.other_messages:
-        lost = recording.other_messages - counter.others_out
-        counter.losses['messages_of_other_topics'] = lost
+        lost = recording.damage.count(recording.other_topics)
+        others = recording.other_messages - counter.others_out - lost
+        counter.losses['messages_of_other_topics'] = others
+    counter.losses['messages_damaged'] = recording.damage.messages
+    counter.losses['damaged_places'] = len(recording.damage)
     return Conversion(
         source=recording.kind,
         events_in=counter.events_out + recording.dropped,
@@ -158,6 +172,8 @@ def convert_recording(
         triggers=counter.triggers_out,
         frames=counter.frames_out,
         dropped=recording.losses | counter.losses,
+        topics_left_out=tuple(sorted(counter.topics_left_out)),
+        damage=tuple(map(str, recording.damage)),
         times_cut=counter.times_cut,
         times_held=recording.held,
         seconds=round(time.perf_counter() - start_s, 3),
@@ -179,6 +195,7 @@ class _Counter:
         self.events_out = self.triggers_in = self.triggers_out = 0
         self.frames_out = self.others_out = self.times_cut = 0
         self.losses: dict[str, int] = {}
+        self.topics_left_out = set(recording.unknown_topics)
         self._recording = recording
         self._on_progress = on_progress
 
@@ -202,10 +219,15 @@ class _Counter:
             self.frames_out += 1
             yield frame
 
-    def others(self) -> Iterator[Message]:
+    def others(self) -> Iterator[Message | ForeignMessage]:
         for message in self._recording.others():
             self.others_out += 1
             yield message
+
+    def leave_out(self, topic: str) -> None:
+        """Count a message of another topic as one that was not written."""
+        self.others_out -= 1
+        self.topics_left_out.add(topic)
 
 
 @kernel
@@ -218,11 +240,30 @@ def _count_fractions(times: NDArray[np.int64]) -> Integer:
     return count
 
 
+def _stamp(packets: Iterator[EventPacket], recording: Recording) -> Iterator[EventPacket]:
+    """Set the host times of packets, which have sensor times as stamps.
+
+    They follow the stamps of the recording, since the two clocks drift apart. A packet of the
+    recording that came early does not put a packet before an earlier one.
+    """
+    newest_ns = 0
+    for packet in packets:
+        stamp_ns = recording.epoch_ns + packet.stamp_ns
+        if 0 < newest_ns - stamp_ns <= _MOST_EARLY_NS:
+            stamp_ns = newest_ns
+        newest_ns = stamp_ns
+        yield replace(packet, stamp_ns=stamp_ns)
+
+
+_Item: TypeAlias = EventPacket | Frame | Message | ForeignMessage
+
+
 def _in_order(
-    packets: Iterator[EventPacket], counter: _Counter, epoch_ns: int
-) -> Iterator[tuple[int, EventPacket | Frame | Message]]:
+    packets: Iterator[EventPacket], counter: _Counter, recording: Recording
+) -> Iterator[tuple[int, _Item]]:
     """Merge packets, frames and other messages in the order of their times in ns."""
-    streams: tuple[Iterator[tuple[int, EventPacket | Frame | Message]], ...] = (
+    epoch_ns = recording.epoch_ns
+    streams: tuple[Iterator[tuple[int, _Item]], ...] = (
         ((packet.stamp_ns, packet) for packet in packets),
         ((epoch_ns + frame.t, frame) for frame in counter.frames()),
         ((message.time_ns, message) for message in counter.others()),

@@ -86,6 +86,28 @@ def to_options(given: PlayerParameters, names: Sequence[str]) -> PlaybackOptions
     )
 
 
+def warn_of_unplayed(node: MicroexprNode[Any], bag: bags.BagContents) -> None:
+    """Log what of a bag is left out as a whole.
+
+    Args:
+        node: logs.
+        bag: what the bag holds.
+    """
+    logger = node.get_logger()
+    if not bag.complete:
+        logger.warning(f'{bag.path} is incomplete; what it holds is played')
+    if bag.unlisted:
+        logger.warning(
+            f'{", ".join(bag.unlisted)} is not played: metadata.yaml does not name it; remove '
+            'metadata.yaml to play every file'
+        )
+    for topic in bag.foreign:
+        logger.warning(
+            f'{topic.name} is not played: its messages are {topic.encoding or "unencoded"} of '
+            f'type {topic.type or "unknown"}, not of ROS 2'
+        )
+
+
 def choose_topics(node: MicroexprNode[Any], bag: bags.BagContents, skip_clock: bool) -> list[str]:
     """Return the topics of a bag that can be played; log which ones are left out.
 

@@ -235,12 +235,20 @@ def test_it_stops_at_once_though_the_disk_is_slow(bag, monkeypatch):
     going_on.set()
 
 
-def test_a_bag_that_breaks_in_the_middle_is_told(tmp_path):
+def test_a_damaged_chunk_costs_that_chunk_and_counts_once_in_a_loop(tmp_path):
     bag = write(tmp_path / 'bag', range(50), 100_000, compression='none')
     (file,) = (tmp_path / 'bag').glob('*.mcap')
     content = bytearray(file.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 10] = b'\xff' * 10
     file.write_bytes(content)
-    with pytest.raises(MicroexprError, match='checksum'):
-        Played(bag).run()
+    played = Played(bag).run()
+    (place,) = played.playback.damage
+    assert 'checksum' in place.reason
+    assert 0 < place.messages <= 11
+    assert len(played.messages) == 50 - place.messages
+    looped = Played(bag, loop=True).start()
+    looped.until(2 * len(played.messages) + 1)
+    looped.playback.stop()
+    looped.end()
+    assert [str(one) for one in looped.playback.damage] == [str(place)]

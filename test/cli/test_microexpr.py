@@ -14,7 +14,8 @@ from microexpr_ros.cli import app
 from microexpr_ros.cli import bench as bench_package
 
 COMMANDS = (
-    'demo', 'doctor', 'synth', 'train', 'evaluate', 'bench', 'convert', 'record', 'play',
+    'demo', 'doctor', 'synth', 'train', 'evaluate', 'bench', 'convert', 'inspect', 'record',
+    'play',
     'train au', 'train reconstruction', 'evaluate au', 'evaluate reconstruction',
     'bench decode', 'bench replay', 'bench pipeline', 'bench simulate', 'bench models',
 )  # fmt: skip

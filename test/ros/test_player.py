@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from damaged_bags import write_with_others
 from event_camera_msgs.msg import EventPacket as EventPacketMessage
 from microexpr_ros.msg import MicroExpression
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -255,3 +256,40 @@ def test_it_stops_at_once_and_can_begin_again(world, bag):
     assert node.trigger_activate().name == 'SUCCESS'
     world.until(lambda: len(packets) > before)
     assert packets[before].seq == 0
+
+
+def test_what_is_damaged_is_logged_and_diagnosed(world, tmp_path, capfd):
+    write_with_others(tmp_path / 'bag.mcap', packets=40)
+    content = bytearray((tmp_path / 'bag.mcap').read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / 'bag.mcap').write_bytes(content)
+    packets = world.collect(EventPacketMessage, '/events', qos.EVENTS)
+    node = play(world, tmp_path / 'bag.mcap')
+    world.until(lambda: node.state == 'the bag has ended')
+    world.run(0.2)
+    diagnosis = node.diagnose()
+    lost = diagnosis.values['messages_damaged']
+    assert lost > 0
+    assert len(packets) + lost == 40
+    assert (diagnosis.level, diagnosis.values['damaged_places']) == (WARN, 1)
+    assert diagnosis.message == 'the bag has ended; a part of the bag is not played'
+    log = ''.join(capfd.readouterr())
+    assert log.count('not played: bag.mcap at byte') == 1
+    assert f'checksum differs); {lost} messages lost' in log
+    assert '/log is not played: its messages are json of type foxglove.Log' in log
+
+
+def test_files_that_metadata_does_not_name_are_a_warning(world, tmp_path, capfd):
+    bag = BagFolder(tmp_path / 'bag', max_ns=100 * MS)
+    for number in range(3):
+        bag.write('/other', 'std_msgs/msg/Empty', b'\0\1\0\0\0', EPOCH + number * 100 * MS)
+    bag.close()
+    metadata = tmp_path / 'bag' / 'metadata.yaml'
+    metadata.write_text(metadata.read_text().replace('  - bag_1.mcap\n', ''))
+    node = play(world, tmp_path / 'bag', wait_for_subscribers_s=0.0)
+    world.until(lambda: node.state == 'the bag has ended')
+    diagnosis = node.diagnose()
+    assert (diagnosis.level, diagnosis.values['files_not_in_metadata']) == (WARN, 1)
+    assert 'bag_1.mcap is not played: metadata.yaml does not name it' in ''.join(
+        capfd.readouterr()
+    )

@@ -15,6 +15,7 @@ _TOLERANCE_NS: Final = 1_000_000_000
 """Far longer than packets are late, far shorter than the loop of a sensor's clock."""
 
 _GAP_NS: Final = 1_000_000
+_LONGEST_GAP_NS: Final = 86_400_000_000_000
 
 
 class PacketDecoder:
@@ -53,15 +54,18 @@ class PacketDecoder:
         """Decode the next packet."""
         losses, held = self.losses, self.held
         events, triggers = self._decoder.decode(packet.events, packet.time_base)
-        first_ns = _first(events, triggers)
+        first_ns = find_first(events, triggers)
         if first_ns is not None and self._has_restarted(first_ns, packet.stamp_ns):
             self._begin_anew(losses, held)
             events, triggers = self._decoder.decode(packet.events, packet.time_base)
-            first_ns = _first(events, triggers)
+            first_ns = find_first(events, triggers)
         if first_ns is None:
             return events, triggers
         if self._is_joining:
-            passed_ns = max(packet.stamp_ns - self._stamp_ns, _GAP_NS)
+            passed_ns = packet.stamp_ns - self._stamp_ns
+            # Stamps that go back, or to another year, do not tell how much time passed.
+            if not _GAP_NS <= passed_ns <= _LONGEST_GAP_NS:
+                passed_ns = _GAP_NS
             self._offset_ns = self._newest_ns + passed_ns - first_ns
             self._is_joining = False
         self._first_ns, self._stamp_ns = first_ns, packet.stamp_ns
@@ -87,5 +91,6 @@ class PacketDecoder:
         self._decoder = codecs.decoder(*self._shape)
 
 
-def _first(events: Events, triggers: Triggers) -> int | None:
+def find_first(events: Events, triggers: Triggers) -> int | None:
+    """Return the time of the first event or trigger; None if there is none."""
     return min((int(part.t[0]) for part in (events, triggers) if len(part)), default=None)

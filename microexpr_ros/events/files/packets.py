@@ -3,31 +3,62 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from heapq import merge
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
 from microexpr_ros import bags
+from microexpr_ros.bags import ForeignMessage, Message
 from microexpr_ros.bags.definitions import is_defined
 from microexpr_ros.bags.event_packet import EventPacket, SequenceGaps
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
 from microexpr_ros.events.events import Events, Triggers
-from microexpr_ros.events.files.packet_decoder import RESTARTS, PacketDecoder
-from microexpr_ros.events.files.recording import Recording, agree_on_sensor
+from microexpr_ros.events.files.packet_decoder import RESTARTS, PacketDecoder, find_first
+from microexpr_ros.events.files.recording import Recording, agree_on_sensor, are_many
 
 _LOG: Final = logging.getLogger(__name__)
 
 _MISSING: Final = 'packets_missing_in_source'
+_DAMAGED: Final = 'packets_damaged'
+_OTHER_CAMERA: Final = 'packets_of_another_camera'
 _UNENDED: Final = 'files_cut_off'
 _UNLISTED: Final = 'files_not_in_metadata'
+
+_VOTERS: Final = 9
+"""First packets by most of which the camera is recognized: the first of all may be damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Camera:
+    """What all packets of one camera have in common."""
+
+    encoding: str
+    width: int
+    height: int
+    frame_id: str
+    is_bigendian: bool
+
+    @classmethod
+    def of(cls, packet: EventPacket) -> _Camera:
+        return cls(
+            packet.encoding, packet.width, packet.height, packet.frame_id, packet.is_bigendian
+        )
+
+    def __str__(self) -> str:
+        return f'{self.encoding} {self.width} x {self.height} {self.frame_id!r}'
 
 
 class PacketRecording(Recording):
     """A topic of event packets in a bag.
 
-    Missing packets, counted by gaps between packet numbers, are losses, and so are restarts of
-    the camera.
+    Missing packets, counted by gaps between packet numbers, are losses, and so are packets that
+    are damaged or of another camera, and restarts of the camera.
     """
 
     def __init__(
@@ -35,10 +66,10 @@ class PacketRecording(Recording):
         path: Path,
         container: str,
         topic: str,
-        read: Callable[[], Iterator[EventPacket]],
+        read: Callable[[], Iterator[EventPacket | None]],
         messages: int,
         sensor: tuple[int, int] | None = None,
-        read_others: Callable[[], Iterator[bags.Message]] = lambda: iter(()),
+        read_others: Callable[[], Iterator[Message | ForeignMessage]] = lambda: iter(()),
     ) -> None:
         """Read the first packets.
 
@@ -46,59 +77,96 @@ class PacketRecording(Recording):
             path: The bag.
             container: Its format, for people.
             topic: Name of the topic.
-            read: Iterates over the packets of the topic from the first.
+            read: Iterates over the packets of the topic from the first; None for a damaged one.
             messages: Number of packets.
             sensor: Columns and rows of the sensor, if the user gives them.
             read_others: Iterates over the other messages of the bag that can be copied.
 
         Raises:
-            MicroexprError: There are no packets, or the given sensor is not theirs.
+            MicroexprError: There are no packets, they do not contain their sensor, the given
+                sensor is not theirs, or they are in the byte order of another kind of computer.
         """
         self.topic = topic
-        self._packets = read
+        self._read_packets = read
         self._others = read_others
         self._messages = messages
-        first = next(read(), None)
-        if first is None:
+        first = list(islice((packet for packet in read() if packet is not None), _VOTERS))
+        if not first:
             raise MicroexprError(f'{topic} in {path} has no messages: record it again')
-        self._encoding = first.encoding
-        width, height = agree_on_sensor(path, (first.width, first.height), sensor)
+        camera = Counter(_Camera.of(packet) for packet in first).most_common(1)[0][0]
+        if camera.is_bigendian:
+            raise MicroexprError(
+                f'{topic} in {path} has packets of a big-endian computer, which are not read: '
+                'record it with a driver that writes little-endian events'
+            )
+        stored = (camera.width, camera.height) if camera.width and camera.height else None
+        width, height = agree_on_sensor(path, stored, sensor)
+        self._camera = camera
         epoch_ns = self._find_epoch(height, width)
-        super().__init__(path, f'{container} {first.encoding}', height, width, epoch_ns)
-        self.frame_id = first.frame_id
-        self.losses |= {_MISSING: 0, RESTARTS: 0}
+        super().__init__(path, f'{container} {camera.encoding}', height, width, epoch_ns)
+        self.frame_id = camera.frame_id
+        self.losses |= {_MISSING: 0, _DAMAGED: 0, _OTHER_CAMERA: 0, RESTARTS: 0}
 
-    def others(self) -> Iterator[bags.Message]:
+    def others(self) -> Iterator[Message | ForeignMessage]:
         """Iterate over the other messages; see `Recording.others`."""
         return self._others()
 
     def _find_epoch(self, height: int, width: int) -> int:
         """Return the host time at sensor time 0, from the first packet with a time."""
-        decoder = codecs.decoder(self._encoding, height, width)
-        for packet in self._packets():
-            parts = decoder.decode(packet.events, packet.time_base)
-            times = [int(part.t[0]) for part in parts if len(part)]
-            if times:
-                return packet.stamp_ns - min(times)
+        decoder = codecs.decoder(self._camera.encoding, height, width)
+        for packet in self._read_packets():
+            if packet is not None and _Camera.of(packet) == self._camera:
+                first_ns = find_first(*decoder.decode(packet.events, packet.time_base))
+                if first_ns is not None:
+                    return packet.stamp_ns - first_ns
         return 0
 
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
-        decoder = PacketDecoder(self._encoding, self.height, self.width)
-        expected = self._encoding, self.height, self.width
+        decoder = PacketDecoder(self._camera.encoding, self.height, self.width)
         gaps = SequenceGaps()
-        for number, packet in enumerate(self._packets(), 1):
-            if (packet.encoding, packet.height, packet.width) != expected:
-                raise MicroexprError(
-                    f'{self.topic} in {self.path} changes encoding or sensor at packet '
-                    f'{packet.seq}: record one camera per topic'
-                )
+        others: Counter[_Camera] = Counter()
+        damaged = 0
+        stamp_ns: int | None = None
+        for number, packet in enumerate(self._read_packets(), 1):
+            self.fraction = number / max(number, self._messages)
+            if packet is None:
+                damaged += 1
+                self.losses[_DAMAGED] = damaged
+                continue
+            camera = _Camera.of(packet)
+            if camera != self._camera:
+                others[camera] += 1
+                self.losses[_OTHER_CAMERA] = others.total()
+                self._require_one_camera(others, number)
+                continue
             gaps.add(packet.seq)
-            chunk = decoder.decode(packet)
+            self._require_one_publisher(gaps, number)
+            events, triggers = decoder.decode(packet)
             self.losses.update(decoder.losses)
             self._held_by_decoder = decoder.held
             self.losses[_MISSING] = gaps.total
-            self.fraction = number / max(1, self._messages)
-            yield chunk
+            first_ns = find_first(events, triggers)
+            # A recording without stamps has the same one in all packets.
+            if first_ns is not None and stamp_ns not in (None, packet.stamp_ns):
+                self.epoch_ns = packet.stamp_ns - first_ns
+            stamp_ns = packet.stamp_ns
+            yield events, triggers
+        self.fraction = 1.0
+
+    def _require_one_camera(self, others: Counter[_Camera], packets: int) -> None:
+        if are_many(others.total(), packets):
+            other, _ = others.most_common(1)[0]
+            raise MicroexprError(
+                f'{self.topic} in {self.path} changes encoding or sensor, from {self._camera} to '
+                f'{other}: record one camera per topic'
+            )
+
+    def _require_one_publisher(self, gaps: SequenceGaps, packets: int) -> None:
+        if are_many(gaps.steps_back, packets):
+            raise MicroexprError(
+                f'{self.topic} in {self.path} has packets of two publishers, whose numbers '
+                'alternate: record one camera per topic'
+            )
 
 
 def open_rosbag2(
@@ -117,18 +185,24 @@ def open_rosbag2(
     bag = bags.read_contents(path)
     candidates = [t.name for t in bag.topics if t.type == bags.EVENT_PACKET]
     name = bags.find_topic(bag, bags.EVENT_PACKET, topic if len(candidates) > 1 else None)
-    messages = sum(t.messages for t in bag.topics if t.name == name)
-
-    def read() -> Iterator[EventPacket]:
-        return (packet for _, packet in bags.read_packets(path, name))
-
+    counts = Counter({t.name: t.messages for t in bag.topics})
     others = [t.name for t in bag.topics if t.name != name and is_defined(t.type)]
+    damage = bags.Damage()
 
-    def read_others() -> Iterator[bags.Message]:
-        return bags.read_messages(path, others) if others else iter(())
+    def read() -> Iterator[EventPacket | None]:
+        return map(_to_packet, bags.read_messages(path, [name], damage=damage))
 
-    recording = PacketRecording(path, 'rosbag2', name, read, messages, sensor, read_others)
-    recording.other_messages = sum(t.messages for t in bag.topics) - messages
+    def read_others() -> Iterator[Message | ForeignMessage]:
+        known = bags.read_messages(path, others, damage=damage) if others else iter(())
+        foreign = bags.read_foreign(path, damage) if bag.foreign else iter(())
+        return merge(known, foreign, key=attrgetter('time_ns'))
+
+    recording = PacketRecording(path, 'rosbag2', name, read, counts[name], sensor, read_others)
+    recording.damage = damage
+    recording.other_topics = counts - Counter({name: counts[name]})
+    for foreign in bag.foreign:
+        recording.other_topics[foreign.name] += foreign.messages
+    recording.unknown_topics = frozenset(counts) - {name, *others}
     # A recorder that was killed lost messages that it had not written, an unknown number.
     recording.losses[_UNENDED] = int(not bag.complete)
     recording.losses[_UNLISTED] = len(bag.unlisted)
@@ -140,3 +214,11 @@ def open_rosbag2(
             ', '.join(bag.unlisted),
         )
     return recording
+
+
+def _to_packet(message: Message) -> EventPacket | None:
+    """Return the packet of a message; None if it is damaged."""
+    try:
+        return bags.deserialize_packet(message.cdr, message.topic)
+    except MicroexprError:
+        return None

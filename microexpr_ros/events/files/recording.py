@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zipfile
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.bags import Message
+from microexpr_ros.bags import Damage, ForeignMessage, Message
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs.codec import Decoder, find_step_back
 from microexpr_ros.events.events import Events, Frame, Triggers
@@ -30,7 +31,7 @@ _MAX_BACK_NS: Final = 1_000_000_000
 
 _FEW: Final = 4
 _MAX_SHARE: Final = 0.1
-"""Times that may be out of order: a few, and this share of all."""
+"""What may be out of order: a few, and this share of all."""
 
 _NEVER_NS: Final = -(1 << 62)
 
@@ -55,11 +56,15 @@ class Recording(ABC):
         kind: its format, for people.
         height: rows of the sensor.
         width: columns of the sensor.
-        epoch_ns: host time at sensor time 0; 0 if it is not recorded.
+        epoch_ns: host time at sensor time 0; 0 if it is not recorded. Where packets have stamps,
+            it follows the last piece that `chunks` has yielded: the two clocks drift apart.
         losses: number of items left out so far, by reason.
         held: events and triggers so far that were out of order and got the newest time before.
         fraction: how much of the recording `chunks` has read, 0 to 1.
-        other_messages: number of messages besides the events', in a bag.
+        other_topics: number of messages of each topic besides the events', in a bag.
+        unknown_topics: those of them whose messages cannot be copied, because their type is not
+            installed.
+        damage: what of a bag cannot be read, as far as it was met.
         frame_id: coordinate frame of the camera.
         topic: topic that is read, in a bag; empty for other formats.
     """
@@ -76,7 +81,9 @@ class Recording(ABC):
         self.held = 0
         self._held_by_decoder = 0
         self.fraction = 0.0
-        self.other_messages = 0
+        self.other_topics: Counter[str] = Counter()
+        self.unknown_topics: frozenset[str] = frozenset()
+        self.damage = Damage()
         self.frame_id = EVENT_CAMERA
 
     @property
@@ -111,7 +118,12 @@ class Recording(ABC):
         """
         return iter(())
 
-    def others(self) -> Iterator[Message]:
+    @property
+    def other_messages(self) -> int:
+        """Number of messages besides the events', in a bag."""
+        return self.other_topics.total()
+
+    def others(self) -> Iterator[Message | ForeignMessage]:
         """Iterate over the other messages of a bag that can be copied; other formats have none.
 
         Raises:
@@ -151,7 +163,7 @@ class _TimeOrder:
             held = np.maximum.accumulate(np.maximum(likely, self._newest_ns))
             self.held += int(np.count_nonzero(held != times))
             back_ns = held - likely
-            if back_ns.max() > _MAX_BACK_NS or self.held > _FEW + _MAX_SHARE * self._seen:
+            if back_ns.max() > _MAX_BACK_NS or are_many(self.held, self._seen):
                 worst = int(back_ns.argmax())
                 raise MicroexprError(
                     f'times in {self._path} decrease from {held[worst]} to {times[worst]} ns: '
@@ -169,6 +181,11 @@ class _TimeOrder:
         times = np.where((times - _MAX_BACK_NS > after) & (before <= after), before, times)
         before = np.concatenate(([first], times[:-1]))
         return np.where((times + _MAX_BACK_NS < before) & (before <= after), before, times)
+
+
+def are_many(count: int, total: int) -> bool:
+    """Return whether so many of a recording's items are wrong that all of it may be."""
+    return count > _FEW + _MAX_SHARE * total
 
 
 def losses_of(decoder: Decoder) -> dict[str, int]:

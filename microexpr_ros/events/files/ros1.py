@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -49,7 +50,9 @@ def open_ros1(
     """
     with _open(path) as reader:
         topics = {c.topic: (c.msgtype, c.msgcount) for c in reader.connections}
-        total = reader.message_count
+        counts: Counter[str] = Counter()
+        for connection in reader.connections:
+            counts[connection.topic] += connection.msgcount
     known = sorted(name for name, (kind, _) in topics.items() if kind in _PACKETS + _ARRAYS)
     if not known:
         found = ', '.join(f'{name} ({kind})' for name, (kind, _) in sorted(topics.items()))
@@ -67,7 +70,7 @@ def open_ros1(
         )
     else:
         recording = Ros1ArrayRecording(path, name, messages, sensor)
-    recording.other_messages = total - messages
+    recording.other_topics = counts - Counter({name: counts[name]})
     return recording
 
 

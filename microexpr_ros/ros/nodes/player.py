@@ -17,7 +17,13 @@ from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import SECOND_NS, to_time
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Lag, Rate
 from microexpr_ros.ros.lifecycle import MicroexprNode
-from microexpr_ros.ros.playback import BagPublishers, PlayerParameters, choose_topics, to_options
+from microexpr_ros.ros.playback import (
+    BagPublishers,
+    PlayerParameters,
+    choose_topics,
+    to_options,
+    warn_of_unplayed,
+)
 from microexpr_ros.ros.process import run_node
 
 WAITING = 'waiting for subscribers'
@@ -53,8 +59,7 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
         if not given.bag:
             raise MicroexprError('parameter bag is empty; set it to a rosbag2 to play')
         self._bag = bag = bags.read_contents(given.bag)
-        if not bag.complete:
-            self.get_logger().warning(f'{bag.path} is incomplete; what it holds is played')
+        warn_of_unplayed(self, bag)
         names = given.topics or choose_topics(self, bag, skip_clock=given.clock_hz > 0)
         self._part = to_options(given, names)
         self._prepare()
@@ -65,6 +70,7 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
     def _prepare(self) -> Playback:
         self._published, self._event_packets, self._frames = Rate(), 0, 0
         self._lag, self._state = Lag(), WAITING
+        self._places_logged = 0
         pacer = Pacer(self.parameters.rate, self.parameters.start_paused)
         self.playback = Playback(self._bag, self._part, pacer)
         return self.playback
@@ -170,7 +176,17 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
         else:
             logger.warning(f'{text}: remap the topics to those that the nodes read')
 
+    def _warn_of_damage(self) -> int:
+        """Log the damaged places that were met since the last time; return how many there are."""
+        assert self.playback is not None, 'to be called once the node is configured'
+        places = list(self.playback.damage)
+        for place in places[self._places_logged :]:
+            self.get_logger().warning(f'not played: {place}')
+        self._places_logged = len(places)
+        return len(places)
+
     def _report_end(self, playback: Playback) -> None:
+        self._warn_of_damage()
         late_ms = playback.lateness.summary()['late_p99_ms']
         self.get_logger().info(
             f'the bag has ended: {self._published.total} messages, 99 % of them at '
@@ -193,6 +209,8 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
             'event_packets': self._event_packets,
             'frames': self._frames,
             'undelivered': sum(self._topics_out.undelivered.values()),
+            'damaged_places': len(self.playback.damage),
+            'messages_damaged': self.playback.damage.messages,
             **self.playback.lateness.summary(),
         }
 
@@ -200,12 +218,15 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
         """Return how far the player is, whether it keeps up, and whether anybody subscribes."""
         unsubscribed = ', '.join(self._topics_out.find_unsubscribed())
         level, message = OK, self.state
+        lost = self._warn_of_damage()
         if message == PLAYING and not self._topics_out.has_subscribers:
             level, message = WARN, f'nobody subscribes to {unsubscribed}'
         elif message in (WAITING, WAITING_FOR_NODES):
             level = WARN
             inactive = self._topics_out.find_inactive(self.parameters.wait_for_nodes)
             message = f'{message}: {", ".join(inactive) or unsubscribed or "they have just come"}'
+        elif lost or self._bag.unlisted:
+            level, message = WARN, f'{message}; a part of the bag is not played'
         diagnosis = Diagnosis(
             level,
             message,
@@ -214,6 +235,7 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
                 'messages_hz': round(self._published.hz(), 1),
                 'topics_without_subscribers': unsubscribed,
                 **self._lag.values(),
+                'files_not_in_metadata': len(self._bag.unlisted),
             },
         )
         return diagnosis.with_problem(self._explain_lag()) if self._lag.is_behind else diagnosis
