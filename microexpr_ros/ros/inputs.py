@@ -61,6 +61,10 @@ class Input:
         """Whether messages came and have stopped, or do not begin to come."""
         return self._silence.is_silent
 
+    @property
+    def _is_missing(self) -> bool:
+        return self.is_silent or not (self._arrived or self._is_optional)
+
     def take(self, published_ns: int, sequence_number: int | None) -> None:
         """Take note of a message.
 
@@ -100,7 +104,7 @@ class Input:
     def problems(self) -> list[str]:
         """Return a line for each thing that is wrong, for people."""
         found = []
-        if self.is_silent or not (self._arrived or self._is_optional):
+        if self._is_missing:
             found.append(self._explain_silence())
         if self.lag.is_behind:
             found.append(self._explain_lag())
@@ -109,8 +113,7 @@ class Input:
     def values(self) -> dict[str, object]:
         """Return diagnostic values."""
         name = self._what.replace(' ', '_')
-        is_missing = self.is_silent or not (self._arrived or self._is_optional)
-        silent_ns = self._silence.lasts_ns(time.monotonic_ns()) if is_missing else 0
+        silent_ns = self._silence.lasts_ns(time.monotonic_ns()) if self._is_missing else 0
         return {
             f'{name}_silent_s': round(silent_ns / 1e9, 1),
             **{f'{name}_{key}': value for key, value in self.lag.values().items()},
