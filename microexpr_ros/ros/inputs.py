@@ -75,12 +75,13 @@ class Input:
         now_ns = time.monotonic_ns()
         lasted_ns = self._silence.end(now_ns)
         self._silence.limit_ns = SILENT_AFTER_NS
-        self._arrived = True
         if lasted_ns:
+            come = 'come again' if self._arrived else 'come'
             self._node.get_logger().info(
-                f'{self._what} come again on {self._name}, after {lasted_ns / 1e9:.1f} s'
+                f'{self._what} {come} on {self._name}, after {lasted_ns / 1e9:.1f} s'
             )
             self._on_change()
+        self._arrived = True
         if sequence_number is not None:
             self._count_lost(sequence_number)
         if self.lag.add(time.time_ns() - published_ns, now_ns):
