@@ -61,6 +61,10 @@ class Input:
         """Whether messages came and have stopped, or do not begin to come."""
         return self._silence.is_silent
 
+    @property
+    def _is_missing(self) -> bool:
+        return self.is_silent or not (self._arrived or self._is_optional)
+
     def take(self, published_ns: int, sequence_number: int | None) -> None:
         """Take note of a message.
 
@@ -71,12 +75,13 @@ class Input:
         now_ns = time.monotonic_ns()
         lasted_ns = self._silence.end(now_ns)
         self._silence.limit_ns = SILENT_AFTER_NS
-        self._arrived = True
         if lasted_ns:
+            come = 'come again' if self._arrived else 'come'
             self._node.get_logger().info(
-                f'{self._what} come again on {self._name}, after {lasted_ns / 1e9:.1f} s'
+                f'{self._what} {come} on {self._name}, after {lasted_ns / 1e9:.1f} s'
             )
             self._on_change()
+        self._arrived = True
         if sequence_number is not None:
             self._count_lost(sequence_number)
         if self.lag.add(time.time_ns() - published_ns, now_ns):
@@ -100,7 +105,7 @@ class Input:
     def problems(self) -> list[str]:
         """Return a line for each thing that is wrong, for people."""
         found = []
-        if self.is_silent or not (self._arrived or self._is_optional):
+        if self._is_missing:
             found.append(self._explain_silence())
         if self.lag.is_behind:
             found.append(self._explain_lag())
@@ -109,8 +114,7 @@ class Input:
     def values(self) -> dict[str, object]:
         """Return diagnostic values."""
         name = self._what.replace(' ', '_')
-        is_missing = self.is_silent or not (self._arrived or self._is_optional)
-        silent_ns = self._silence.lasts_ns(time.monotonic_ns()) if is_missing else 0
+        silent_ns = self._silence.lasts_ns(time.monotonic_ns()) if self._is_missing else 0
         return {
             f'{name}_silent_s': round(silent_ns / 1e9, 1),
             **{f'{name}_{key}': value for key, value in self.lag.values().items()},

@@ -109,6 +109,25 @@ def test_what_the_camera_sees_is_published(world, usb):
     assert diagnosis.values['camera'] == 'counter 12'
 
 
+def test_a_camera_that_hangs_is_told_once_and_its_end_too(world, usb, capfd):
+    camera = CounterCamera()
+    usb.append(camera)
+    node = world.add(EventCameraNode)
+    node.start()
+    world.until(lambda: camera.reads > 10)
+    assert node.diagnose().level == OK
+    read, camera.read = camera.read, lambda timeout_s: time.sleep(timeout_s) or Batch()
+    world.until(lambda: node.diagnose().level == WARN)
+    text = 'the camera is open and has sent nothing for 1.'
+    assert node.diagnose().message.startswith(text)
+    world.run(0.5)
+    camera.read = read
+    world.until(lambda: node.diagnose().message == 'nobody subscribes')
+    log = ''.join(capfd.readouterr())
+    assert log.count('the camera is open and sends nothing') == 1
+    assert log.count('the camera sends again, after ') == 1
+
+
 def test_nothing_is_encoded_while_nobody_listens(world, usb, monkeypatch):
     camera = CounterCamera()
     usb.append(camera)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from damaged_bags import write_with_others
 from event_camera_msgs.msg import EventPacket as EventPacketMessage
-from microexpr_ros.msg import MicroExpression
+from microexpr_ros.msg import ActionUnitArray, MicroExpression
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
@@ -24,7 +24,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import to_ns
 from microexpr_ros.ros.diagnostics import OK, WARN
-from microexpr_ros.ros.nodes.player import PlayerNode
+from microexpr_ros.ros.nodes.player import LINGER_S, PlayerNode
 from microexpr_ros.ros.nodes.recorder import RecorderNode
 from microexpr_ros.ros.recorded_qos import to_recorded
 
@@ -292,4 +292,60 @@ def test_files_that_metadata_does_not_name_are_a_warning(world, tmp_path, capfd)
     assert (diagnosis.level, diagnosis.values['files_not_in_metadata']) == (WARN, 1)
     assert 'bag_1.mcap is not played: metadata.yaml does not name it' in ''.join(
         capfd.readouterr()
+def test_it_waits_for_the_nodes_that_it_is_given(world, bag):
+    world.collect(EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    world.collect(Image, '/rgb_camera/image_raw', qos.FRAMES)
+    # It is there, and not active yet: it subscribes to nothing but a clock.
+    consumer = world.plain('consumer')
+    consumer.create_subscription(Clock, '/clock', lambda _: None, 1)
+    node = play(world, bag, wait_for_nodes=['consumer', 'tester'], wait_for_subscribers_s=0.0)
+    world.run(1.5)
+    assert node.summary()['messages'] == 0
+    diagnosis = node.diagnose()
+    assert (diagnosis.level, diagnosis.message) == (WARN, 'waiting for nodes: consumer')
+    consumer.create_subscription(String, '/text', lambda _: None, 1)
+    world.until(lambda: node.state == 'the bag has ended')
+
+
+def test_nodes_that_are_active_are_enough_to_begin(world, bag):
+    packets = world.collect(EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    began_s = time.monotonic()
+    # Nobody subscribes to the images; there is no wait for it.
+    node = play(world, bag, wait_for_nodes=['tester'], wait_for_subscribers_s=60.0)
+    world.until(lambda: node.state == 'the bag has ended')
+    assert time.monotonic() - began_s < 30.0
+    assert len(packets) == COUNT
+    assert node.summary()['undelivered'] == COUNT / 15
+
+
+def test_it_ends_after_the_last_estimate(world, bag):
+    world.collect(EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    world.collect(Image, '/rgb_camera/image_raw', qos.FRAMES)
+    publisher = world.tester.create_publisher(ActionUnitArray, 'au_predictions', qos.RESULTS)
+    node = world.add(PlayerNode, bag=str(bag))
+    node.start()
+    world.until(lambda: node.state == 'the bag has ended')
+    world.until(lambda: publisher.get_subscription_count())
+    # The classifier is 3 s late.
+    until_s = time.monotonic() + 3.0
+    while time.monotonic() < until_s:
+        publisher.publish(ActionUnitArray(state=ActionUnitArray.OK))
+        world.run(0.2)
+        assert world.context.ok()
+    last_s = time.monotonic()
+    stale = world.tester.create_timer(
+        0.2, lambda: publisher.publish(ActionUnitArray(state=ActionUnitArray.STALE))
+    )
+    world.until_shutdown()
+    stale.cancel()
+    assert time.monotonic() - last_s < LINGER_S + 2.0
+
+
+def test_messages_that_nobody_subscribes_to_are_counted(world, bag, capfd):
+    world.collect(EventPacketMessage, '/event_camera/events', qos.EVENTS)
+    node = play(world, bag, wait_for_subscribers_s=0.0)
+    world.until(lambda: node.state == 'the bag has ended')
+    assert node.summary()['frames'] == node.summary()['undelivered'] == 10
+    world.until(
+        lambda: '10 messages of /rgb_camera/image_raw had no' in ''.join(capfd.readouterr())
     )

@@ -11,7 +11,7 @@ from microexpr_ros import bags
 from microexpr_ros.bags.folder import STORAGES
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import qos
-from microexpr_ros.ros.diagnostics import WARN
+from microexpr_ros.ros.diagnostics import OK, WARN
 from microexpr_ros.ros.nodes.recorder import RecorderNode
 from microexpr_ros.ros.recorded_qos import adapt_offer, adapt_request, to_recorded
 
@@ -102,6 +102,19 @@ def test_a_publisher_that_offers_less_is_recorded_too(world, record):
     world.until(lambda: node.recording.progress().messages['/text'] == 5)
     node.trigger_deactivate()
     assert texts(node.recording.path, '/text') == list('abcde')
+
+
+def test_a_recording_in_which_nothing_arrives_is_a_warning(world, record):
+    node = record(topics=['/text'])
+    diagnosis = node.diagnose()
+    text = 'nothing arrives on the topics to record: '
+    assert (diagnosis.level, diagnosis.message) == (WARN, f'{text}there are none')
+    out = publisher(world, '/text')
+    say(world, out, 'abc')
+    world.until(lambda: node.diagnose().level == OK)
+    world.until(lambda: node.diagnose().level == WARN)
+    diagnosis = node.diagnose()
+    assert (diagnosis.level, diagnosis.message) == (WARN, f'{text}the publishers are silent')
 
 
 def test_names_are_those_of_the_package_by_default(world, record):

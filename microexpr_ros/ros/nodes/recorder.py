@@ -13,13 +13,16 @@ from microexpr_ros.bags.folder import BagFolder
 from microexpr_ros.bags.recorder import BagRecorder
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros.conversions import SECOND_NS
-from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis
+from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Silence
 from microexpr_ros.ros.lifecycle import MicroexprNode
 from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.recording import RecorderParameters, TopicRecorder
 
 DISCOVERY_PERIOD_S = 0.25
 """How often to look for new topics; a new topic's messages are missed for so long at most."""
+
+SILENT_AFTER_NS = 3 * SECOND_NS
+"""Silence on all topics after which it is reported: cameras and results send all the time."""
 
 
 class RecorderNode(MicroexprNode[RecorderParameters]):
@@ -62,7 +65,7 @@ class RecorderNode(MicroexprNode[RecorderParameters]):
         self._written.add(path)
         self.recording = recording = BagRecorder(bag, given.max_cache_size)
         self._recorder = TopicRecorder(self, recording, None if given.all else self._topics)
-        self._logged_lost = 0
+        self._logged_lost, self._silence = 0, Silence(SILENT_AFTER_NS)
         self._began_s = time.monotonic()
         self.on_teardown(lambda: self._end(recording))
         self.get_logger().info(f'recording to {path}')
@@ -111,12 +114,24 @@ class RecorderNode(MicroexprNode[RecorderParameters]):
         """Return how much is recorded, and what is lost."""
         assert self.recording is not None, 'an active node has a recording'
         progress = self.recording.progress()
+        messages_hz, now_ns = self._recorder.received.hz(), time.monotonic_ns()
+        if messages_hz:
+            self._silence.end(now_ns)
+        else:
+            self._silence.has_begun(now_ns)
+        if progress.lost:
+            level, message = WARN, 'messages are lost'
+        elif self._silence.is_silent or not sum(progress.messages.values()):
+            publishers = 'the publishers are silent' if self._recorder.topics else 'there are none'
+            level, message = WARN, f'nothing arrives on the topics to record: {publishers}'
+        else:
+            level, message = OK, 'recording'
         return Diagnosis(
-            level=WARN if progress.lost else OK,
-            message='messages are lost' if progress.lost else 'recording',
+            level=level,
+            message=message,
             values={
                 'bag': str(self.recording.path),
-                'messages_hz': round(self._recorder.received.hz(), 1),
+                'messages_hz': round(messages_hz, 1),
                 'messages': sum(progress.messages.values()),
                 'megabytes': round(progress.bytes / 1e6, 1),
                 'files': progress.files,
