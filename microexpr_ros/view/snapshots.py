@@ -1,0 +1,273 @@
+"""Snapshots: all that the page shows at one moment, in one binary message.
+
+A snapshot is complete: a viewer that misses any number of them needs only the next. It is
+
+- the length of the JSON text in bytes, uint32, little-endian,
+- the JSON text, UTF-8,
+- one JPEG with a row for each face, in the order of `faces`: events on the left, the
+  reconstruction on the right, each `SIDE` x `SIDE` pixels.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.alignment.synchronizer import AlignedSlice
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.perception.classifier import ActionUnitEstimate
+from microexpr_ros.perception.drawing import BACKGROUND, FADE, OFF, ON
+from microexpr_ros.perception.spotting import MicroExpression
+
+SIDE: Final = 128
+"""Side of a picture in pixels."""
+
+JPEG_QUALITY: Final = 80
+GAIN: Final = 1.6
+"""Colour of a pixel with one event per sensor pixel: over 1, so that single events are seen."""
+
+FORGET_NS: Final = 200_000_000
+"""A face of which no slice has come for so long, in time of the sensor, is shown no more."""
+
+LATEST_MOVEMENTS: Final = 12
+"""Movements in each snapshot, so that a viewer that missed some snapshots misses no movement."""
+
+_LENGTH: Final = struct.Struct('<I')
+_JPEG: Final = (
+    cv2.IMWRITE_JPEG_QUALITY,
+    JPEG_QUALITY,
+    # Without full resolution of colour, ON and OFF mix where they meet.
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+)
+# From densities of OFF and ON, 0 to 255, to blue, green and red, as OpenCV orders colours.
+_COLOURS: Final = np.array(
+    [
+        [(off - dark) / 255, (on - dark) / 255, dark]
+        for off, on, dark in zip(OFF[::-1], ON[::-1], BACKGROUND[::-1], strict=True)
+    ],
+    np.float32,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """What a node of the pipeline says about itself.
+
+    Attributes:
+        name: of the node, without its namespace.
+        level: 0 OK, 1 warning, 2 error, 3 stale.
+        message: one line for a person.
+        values: numbers by name, as text.
+    """
+
+    name: str
+    level: int
+    message: str
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Face:
+    """What is known of one face.
+
+    Attributes:
+        slice: newest slice.
+        trace: float32 [2, height, width], events that fade, OFF then ON.
+        events: events since the snapshot before.
+        reconstruction: uint8 [height, width], None before the first.
+        estimate: newest estimate, None before the first.
+        latency_ns: of that estimate, 0 if unknown.
+        strongest: float32 [18, 2], highest intensity of each side since the snapshot before.
+        active: bool [18], units that were active since the snapshot before.
+    """
+
+    slice: AlignedSlice
+    trace: NDArray[np.float32]
+    events: int = 0
+    reconstruction: NDArray[np.uint8] | None = None
+    estimate: ActionUnitEstimate | None = None
+    latency_ns: int = 0
+    strongest: NDArray[np.float32] | None = None
+    active: NDArray[np.bool_] | None = None
+
+
+class SnapshotComposer:
+    """Collect what the pipeline publishes, and compose it into snapshots.
+
+    Feed it whatever arrives, in any order. What happens between two snapshots is not lost:
+    events are added up, and the highest intensity of each unit is kept.
+    """
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything, as if nothing had arrived."""
+        self._faces: dict[str, _Face] = {}
+        self._movements: deque[dict[str, Any]] = deque(maxlen=LATEST_MOVEMENTS)
+        self._reports: dict[str, NodeReport] = {}
+        self._newest: AlignedSlice | None = None
+        self._newest_face = ''
+        self._lost_packets = 0
+        self._changed = False
+
+    def add_slice(self, aligned: AlignedSlice, face_id: str, lost_packets: int = 0) -> None:
+        """Take in the next slice of a face; an empty face_id means that no face is known."""
+        counts = aligned.slice.counts
+        face = self._faces.get(face_id)
+        if face is None or face.trace.shape != counts.shape:
+            face = self._faces[face_id] = _Face(aligned, np.zeros(counts.shape, np.float32))
+        face.slice = aligned
+        face.trace *= FADE
+        face.trace += counts * np.float32(GAIN * 255 / aligned.slice.pixels_per_cell)
+        face.events += aligned.slice.events
+        self._newest, self._newest_face, self._lost_packets = aligned, face_id, lost_packets
+        self._forget_faces(aligned.slice.end_ns)
+        self._changed = True
+
+    def _forget_faces(self, now_ns: int) -> None:
+        # Time that runs backwards is a recording that began again.
+        gone = [
+            face_id
+            for face_id, face in self._faces.items()
+            if abs(now_ns - face.slice.slice.end_ns) > FORGET_NS
+        ]
+        for face_id in gone:
+            del self._faces[face_id]
+        if len(self._faces) > 1:
+            # The slices of no face end where those of a face begin.
+            self._faces.pop('', None)
+
+    def add_estimate(
+        self, estimate: ActionUnitEstimate, face_id: str, latency_ns: int = 0
+    ) -> None:
+        """Take in the next estimate of a face; one whose slices did not come is left out."""
+        face = self._faces.get(face_id)
+        if face is None:
+            return
+        sides = np.asarray(estimate.sides, np.float32)
+        if face.strongest is None or face.active is None:
+            face.strongest, face.active = sides, estimate.active
+        else:
+            face.strongest = np.maximum(face.strongest, sides)
+            face.active = face.active | estimate.active
+        face.estimate, face.latency_ns = estimate, latency_ns
+        self._changed = True
+
+    def add_reconstruction(self, pixels: NDArray[np.uint8]) -> None:
+        """Take in the next reconstruction, uint8 [height, width], of the last slice's face."""
+        face = self._faces.get(self._newest_face)
+        if face is not None:
+            face.reconstruction = pixels
+            self._changed = True
+
+    def add_movement(self, movement: MicroExpression, face_id: str) -> None:
+        """Take in a movement that was found."""
+        self._movements.append(
+            {
+                'face': face_id,
+                'codes': list(movement.codes),
+                'onset_ms': movement.onset_ns / 1e6,
+                'apex_ms': movement.apex_ns / 1e6,
+                'offset_ms': movement.offset_ns / 1e6,
+                'peak': round(movement.peak, 4),
+                'confidence': round(movement.confidence, 3),
+                'micro': movement.micro,
+            }
+        )
+        self._changed = True
+
+    def add_report(self, report: NodeReport) -> None:
+        """Take in what a node says about itself; it is shown with the next slice."""
+        self._reports[report.name] = report
+
+    def compose(self) -> bytes | None:
+        """Return a snapshot of the newest of everything; None if nothing has changed."""
+        if not self._changed or self._newest is None:
+            return None
+        self._changed = False
+        text = json.dumps(
+            {
+                'time_ms': self._newest.slice.end_ns / 1e6,
+                'lost_packets': self._lost_packets,
+                'clock': self._newest.source.name,
+                'clock_error_ms': round(self._newest.sync_error_ns / 1e6, 3),
+                'faces': [_face_values(name, face) for name, face in self._faces.items()],
+                'movements': list(self._movements),
+                'nodes': {name: _report_values(report) for name, report in self._reports.items()},
+            },
+            separators=(',', ':'),
+        ).encode()
+        rows = [_draw_face(face) for face in self._faces.values()]
+        _, jpeg = cv2.imencode('.jpg', np.vstack(rows), _JPEG)
+        for face in self._faces.values():
+            face.events, face.strongest, face.active = 0, None, None
+        return _LENGTH.pack(len(text)) + text + jpeg.tobytes()
+
+
+def read_snapshot(snapshot: bytes) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    """Return the values of a snapshot, and its pictures as uint8 [rows, columns, 3] RGB.
+
+    Raises:
+        MicroexprError: it is not a snapshot.
+    """
+    try:
+        [length] = _LENGTH.unpack_from(snapshot)
+        values = json.loads(snapshot[_LENGTH.size : _LENGTH.size + length])
+        jpeg = np.frombuffer(snapshot, np.uint8, offset=_LENGTH.size + length)
+    except (struct.error, ValueError):
+        raise MicroexprError(f'{len(snapshot)} bytes are not a snapshot') from None
+    return values, np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB), np.uint8)
+
+
+def _face_values(face_id: str, face: _Face) -> dict[str, Any]:
+    region = face.slice.slice.region
+    values: dict[str, Any] = {
+        'id': face_id,
+        'region': region and [region.x, region.y, region.width, region.height],
+        'events': face.events,
+        'reconstructed': face.reconstruction is not None,
+    }
+    estimate = face.estimate
+    if estimate is None:
+        return values
+    strongest = estimate.sides if face.strongest is None else face.strongest
+    active = estimate.active if face.active is None else face.active
+    return values | {
+        'status': estimate.status.name,
+        'latency_ms': round(face.latency_ns / 1e6, 2),
+        'left': strongest[:, 0].round(4).tolist(),
+        'right': strongest[:, 1].round(4).tolist(),
+        'active': active.tolist(),
+        'confidence': estimate.confidence.round(2).tolist(),
+    }
+
+
+def _report_values(report: NodeReport) -> dict[str, Any]:
+    return {'level': report.level, 'message': report.message, **report.values}
+
+
+def _draw_face(face: _Face) -> NDArray[np.uint8]:
+    """Return events beside reconstruction, uint8 [SIDE, 2 * SIDE, 3] in OpenCV's order."""
+    densities = cv2.merge([np.clip(side, 0, 255).astype(np.uint8) for side in face.trace])
+    events = _fit(np.asarray(cv2.transform(densities, _COLOURS), np.uint8))
+    if face.reconstruction is None:
+        blank = np.full((SIDE, SIDE, 3), BACKGROUND[::-1], np.uint8)
+        return np.hstack([events, blank])
+    grey = cv2.cvtColor(face.reconstruction, cv2.COLOR_GRAY2BGR)
+    return np.hstack([events, _fit(np.asarray(grey, np.uint8))])
+
+
+def _fit(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if picture.shape[:2] == (SIDE, SIDE):
+        return picture
+    return np.asarray(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
