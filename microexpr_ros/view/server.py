@@ -1,6 +1,6 @@
 """The server of the live page: its files over HTTP, snapshots over a WebSocket.
 
-One thread of its own. Nothing is composed while nobody watches. A viewer acknowledges each
+It has a thread to itself. Nothing is composed while nobody watches. A viewer acknowledges each
 snapshot that it has drawn; while too many are on their way, it is sent none, and then the newest:
 a slow viewer gets fewer snapshots, and neither the pipeline nor another viewer waits for it.
 """
@@ -11,9 +11,9 @@ import asyncio
 import hmac
 import ipaddress
 import logging
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -108,24 +108,23 @@ class ViewServer:
     Args:
         options: where and to whom.
         compose: called on the server's thread while somebody watches, `rate_hz` times a second;
-            returns the next snapshot, None if there is nothing new.
-        on_watched: called on the server's thread with True when the first viewer comes, and
-            with False when the last one has left.
+            returns the next snapshot as bytes, None if there is nothing new.
+        on_viewers: called on the server's thread when the first viewer has come, and when the
+            last one has left.
     """
 
     def __init__(
         self,
         options: ServerOptions,
         compose: Callable[[], bytes | None],
-        on_watched: Callable[[bool], None],
+        on_viewers: Callable[[], object],
     ) -> None:
         self._options = options
         self._compose = compose
-        self._on_watched = on_watched
+        self._on_viewers = on_viewers
         self._files = read_page_files()
         self._viewers: set[_Viewer] = set()
         self._port: Future[int] = Future()
-        self._thread = threading.Thread(target=self._run, name='view', daemon=True)
 
     @property
     def url(self) -> str:
@@ -140,13 +139,21 @@ class ViewServer:
         """Number of viewers."""
         return len(self._viewers)
 
-    def start(self) -> None:
-        """Listen.
+    def run(self) -> None:
+        """Serve on this thread until `stop` is called on another."""
+        try:
+            asyncio.run(self._serve())
+        except OSError as error:
+            if self._port.done():
+                raise
+            self._port.set_exception(error)
+
+    def wait_until_listening(self) -> None:
+        """Wait until viewers can come.
 
         Raises:
             MicroexprError: the address cannot be used.
         """
-        self._thread.start()
         try:
             self._port.result()
         except OSError as error:
@@ -157,18 +164,10 @@ class ViewServer:
             ) from None
 
     def stop(self) -> None:
-        """Close all connections and end the thread."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stopping.set)
-            self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except OSError as error:
-            if self._port.done():
-                raise
-            self._port.set_exception(error)
+        """Close all connections, and let `run` return."""
+        if self._port.done() and self._port.exception() is None:
+            with suppress(RuntimeError):  # It has ended by itself.
+                self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -235,14 +234,14 @@ class ViewServer:
         self._viewers.add(viewer)
         if len(self._viewers) == 1:
             self._watched.set()
-            self._on_watched(True)
+            self._on_viewers()
         try:
             await viewer.follow()
         finally:
             self._viewers.remove(viewer)
             if not self._viewers:
                 self._watched.clear()
-                self._on_watched(False)
+                self._on_viewers()
 
     async def _knows_token(self, connection: ServerConnection) -> bool:
         # In a message and not in the address, which proxies write into their logs.

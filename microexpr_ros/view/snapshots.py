@@ -37,8 +37,8 @@ GAIN: Final = 1.6
 FORGET_NS: Final = 200_000_000
 """A face of which no slice has come for so long, in time of the sensor, is shown no more."""
 
-LATEST_MOVEMENTS: Final = 12
-"""Movements in each snapshot, so that a viewer that missed some snapshots misses no movement."""
+LATEST_EXPRESSIONS: Final = 12
+"""Movements in each snapshot, so that a viewer that missed some snapshots misses no expression."""
 
 _LENGTH: Final = struct.Struct('<I')
 _JPEG: Final = (
@@ -73,6 +73,40 @@ class NodeReport:
     level: int
     message: str
     values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that the page shows at one moment.
+
+    Attributes:
+        values: numbers and texts, which JSON can hold.
+        pictures: uint8 [SIDE * faces, 2 * SIDE, 3] in OpenCV's order of colours.
+    """
+
+    values: dict[str, Any]
+    pictures: NDArray[np.uint8]
+
+    def to_bytes(self) -> bytes:
+        """Return it as it is sent to viewers."""
+        text = json.dumps(self.values, separators=(',', ':')).encode()
+        _, jpeg = cv2.imencode('.jpg', self.pictures, _JPEG)
+        return _LENGTH.pack(len(text)) + text + jpeg.tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Snapshot:
+        """Return the snapshot that `to_bytes` wrote; its pictures have the losses of JPEG.
+
+        Raises:
+            MicroexprError: the bytes are not a snapshot.
+        """
+        try:
+            [length] = _LENGTH.unpack_from(data)
+            values = json.loads(data[_LENGTH.size : _LENGTH.size + length])
+            jpeg = np.frombuffer(data, np.uint8, offset=_LENGTH.size + length)
+        except (struct.error, ValueError):
+            raise MicroexprError(f'{len(data)} bytes are not a snapshot') from None
+        return cls(values, np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR_BGR), np.uint8))
 
 
 @dataclass
@@ -113,7 +147,7 @@ class SnapshotComposer:
     def clear(self) -> None:
         """Forget everything, as if nothing had arrived."""
         self._faces: dict[str, _Face] = {}
-        self._movements: deque[dict[str, Any]] = deque(maxlen=LATEST_MOVEMENTS)
+        self._expressions: deque[dict[str, Any]] = deque(maxlen=LATEST_EXPRESSIONS)
         self._reports: dict[str, NodeReport] = {}
         self._newest: AlignedSlice | None = None
         self._newest_face = ''
@@ -170,18 +204,18 @@ class SnapshotComposer:
             face.reconstruction = pixels
             self._changed = True
 
-    def add_movement(self, movement: MicroExpression, face_id: str) -> None:
-        """Take in a movement that was found."""
-        self._movements.append(
+    def add_expression(self, expression: MicroExpression, face_id: str) -> None:
+        """Take in an expression that was found."""
+        self._expressions.append(
             {
                 'face': face_id,
-                'codes': list(movement.codes),
-                'onset_ms': movement.onset_ns / 1e6,
-                'apex_ms': movement.apex_ns / 1e6,
-                'offset_ms': movement.offset_ns / 1e6,
-                'peak': round(movement.peak, 4),
-                'confidence': round(movement.confidence, 3),
-                'micro': movement.micro,
+                'codes': list(expression.codes),
+                'onset_ms': expression.onset_ns / 1e6,
+                'apex_ms': expression.apex_ns / 1e6,
+                'offset_ms': expression.offset_ns / 1e6,
+                'peak': round(expression.peak, 4),
+                'confidence': round(expression.confidence, 3),
+                'micro': expression.micro,
             }
         )
         self._changed = True
@@ -190,43 +224,26 @@ class SnapshotComposer:
         """Take in what a node says about itself; it is shown with the next slice."""
         self._reports[report.name] = report
 
-    def compose(self) -> bytes | None:
+    def compose(self) -> Snapshot | None:
         """Return a snapshot of the newest of everything; None if nothing has changed."""
         if not self._changed or self._newest is None:
             return None
         self._changed = False
-        text = json.dumps(
-            {
+        snapshot = Snapshot(
+            values={
                 'time_ms': self._newest.slice.end_ns / 1e6,
                 'lost_packets': self._lost_packets,
                 'clock': self._newest.source.name,
                 'clock_error_ms': round(self._newest.sync_error_ns / 1e6, 3),
                 'faces': [_face_values(name, face) for name, face in self._faces.items()],
-                'movements': list(self._movements),
+                'expressions': list(self._expressions),
                 'nodes': {name: _report_values(report) for name, report in self._reports.items()},
             },
-            separators=(',', ':'),
-        ).encode()
-        rows = [_draw_face(face) for face in self._faces.values()]
-        _, jpeg = cv2.imencode('.jpg', np.vstack(rows), _JPEG)
+            pictures=np.vstack([_draw_face(face) for face in self._faces.values()]),
+        )
         for face in self._faces.values():
             face.events, face.strongest, face.active = 0, None, None
-        return _LENGTH.pack(len(text)) + text + jpeg.tobytes()
-
-
-def read_snapshot(snapshot: bytes) -> tuple[dict[str, Any], NDArray[np.uint8]]:
-    """Return the values of a snapshot, and its pictures as uint8 [rows, columns, 3] RGB.
-
-    Raises:
-        MicroexprError: it is not a snapshot.
-    """
-    try:
-        [length] = _LENGTH.unpack_from(snapshot)
-        values = json.loads(snapshot[_LENGTH.size : _LENGTH.size + length])
-        jpeg = np.frombuffer(snapshot, np.uint8, offset=_LENGTH.size + length)
-    except (struct.error, ValueError):
-        raise MicroexprError(f'{len(snapshot)} bytes are not a snapshot') from None
-    return values, np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB), np.uint8)
+        return snapshot
 
 
 def _face_values(face_id: str, face: _Face) -> dict[str, Any]:

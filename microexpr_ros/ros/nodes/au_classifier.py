@@ -53,6 +53,7 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         path = self.parameters.weights
         self._classifier = ActionUnitClassifier.load(Path(path) if path else None)
         self._classifier.warm_up()
+        self._thresholds = self._classifier.presence.threshold.tolist()
         self._spotter = Spotter(self._classifier.presence)
         self._units = self.advertise(ActionUnitArray, topics.ACTION_UNITS, qos.RESULTS)
         self._raw = self.advertise(ActionUnitArray, topics.ACTION_UNITS_RAW, qos.RESULTS)
@@ -164,6 +165,7 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
                 'micro_expressions': self._found,
                 'state': (Status.STALE if self._is_stale else status).name,
                 'neutral': str(self._face.neutral),
+                'thresholds': ' '.join(f'{limit:.4f}' for limit in self._thresholds),
                 'model': self._classifier.model,
             }
         )

@@ -4,7 +4,7 @@ import { Connection } from './connection.js';
 import { FaceCard } from './face.js';
 import { showFaceState, showHealth, showNotices, showState } from './health.js';
 import { Memory } from './memory.js';
-import { MovementList, nameMovement } from './movements.js';
+import { ExpressionList, nameExpression } from './expressions.js';
 
 const AROUND_MS = 1_000;
 const SLOW = 0.25;
@@ -16,9 +16,9 @@ const units = await (await fetch('/units.json')).json();
 
 const memory = new Memory();
 const cards = [];
-const movements = new MovementList(units, (movement) => watchAgain(movement.apex_ms, movement));
+const expressions = new ExpressionList(units, (expression) => watchAgain(expression.apex_ms, expression));
 let shown; // The snapshot on the screen.
-let replay; // { from, to, time, movement } of what is watched again.
+let replay; // { from, to, time, expression } of what is watched again.
 let paused = false;
 let slow = false;
 let heardMs = 0;
@@ -47,16 +47,16 @@ function drawTimelines() {
   const marked = replay && [replay.from, replay.to];
   const cursor = replay || paused ? shown?.time_ms : undefined;
   const right = paused && shown && !replay ? Math.max(shown.time_ms, pausedMs) : memory.newest.time_ms;
-  for (const card of cards) card.timeline.draw(memory, movements.all, right, marked, cursor);
+  for (const card of cards) card.timeline.draw(memory, expressions.all, right, marked, cursor);
 }
 
 async function onSnapshot(snapshot) {
   heardMs = performance.now();
   if (memory.add(snapshot)) {
-    movements.clear();
+    expressions.clear();
     goLive();
   }
-  movements.update(snapshot.movements, snapshot.time_ms);
+  expressions.update(snapshot.expressions, snapshot.time_ms);
   if (document.hidden) return;
   showHealth(snapshot, memory.between(snapshot.time_ms - 1_000, snapshot.time_ms));
   showNotices(snapshot.nodes);
@@ -67,14 +67,14 @@ async function onSnapshot(snapshot) {
 
 // Watching again.
 
-function watchAgain(time, movement) {
+function watchAgain(time, expression) {
   if (!memory.newest) return;
   const to = Math.min(time + AROUND_MS, Math.max(memory.newest.time_ms, time));
-  replay = { from: time - AROUND_MS, to, time: time - AROUND_MS, frameMs: undefined, movement };
-  movements.mark(movement);
+  replay = { from: time - AROUND_MS, to, time: time - AROUND_MS, frameMs: undefined, expression };
+  expressions.mark(expression);
   element('replay').hidden = false;
-  element('replay-words').textContent = movement
-    ? `Again: ${nameMovement(movement, units)}`
+  element('replay-words').textContent = expression
+    ? `Again: ${nameExpression(expression, units)}`
     : 'Again: two seconds around that moment';
   requestAnimationFrame(playAgain);
 }
@@ -82,7 +82,7 @@ function watchAgain(time, movement) {
 async function playAgain(frameMs) {
   if (!replay) return;
   const running = replay;
-  // What comes after the apex of a movement just found is still on its way.
+  // What comes after the apex of a expression just found is still on its way.
   const to = Math.min(running.from + 2 * AROUND_MS, memory.newest.time_ms);
   if (!paused) running.time += (slow ? SLOW : 1) * (frameMs - (running.frameMs ?? frameMs));
   running.frameMs = frameMs;
@@ -95,7 +95,7 @@ async function playAgain(frameMs) {
 
 function goLive() {
   replay = undefined;
-  movements.mark(undefined);
+  expressions.mark(undefined);
   // A button that disappears must not take the focus with it.
   if (element('replay').contains(document.activeElement)) element('pause').focus();
   element('replay').hidden = true;

@@ -1,4 +1,4 @@
-/** Intensities over the last half minute, a lane per unit, below the movements found. */
+/** Intensities over the last half minute, a lane per unit, below the expressions found. */
 
 import { toLength } from './face.js';
 
@@ -16,20 +16,20 @@ export class Timeline {
     this.units = units;
     this.index = index;
     this.nowMs = 0;
-    this.movements = [];
+    this.expressions = [];
     canvas.addEventListener('click', (event) => {
       const share = (event.offsetX - GUTTER) / (canvas.clientWidth - GUTTER);
       if (share < 0 || !this.nowMs) return;
       const time = this.nowMs - SPAN_MS * (1 - share);
-      const hit = this.movements.find((one) => time > one.onset_ms - NEAR_MS && time < one.offset_ms + NEAR_MS);
+      const hit = this.expressions.find((one) => time > one.onset_ms - NEAR_MS && time < one.offset_ms + NEAR_MS);
       onMoment(time, hit);
     });
   }
 
   /** Draw up to a time; `marked` is the span in ms that is watched again, `cursor` a time in it. */
-  draw(memory, movements, nowMs, marked, cursor) {
+  draw(memory, expressions, nowMs, marked, cursor) {
     this.nowMs = nowMs;
-    this.movements = movements;
+    this.expressions = expressions;
     const { canvas } = this;
     const scale = window.devicePixelRatio || 1;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
@@ -65,7 +65,7 @@ export class Timeline {
     context.beginPath();
     context.rect(GUTTER, 0, width - GUTTER, height);
     context.clip();
-    this.#drawMovements(context, x, colour);
+    this.#drawExpressions(context, x, colour);
     if (cursor !== undefined) {
       context.fillStyle = colour('accent');
       context.fillRect(x(cursor) - 1, 0, 2, height - AXIS);
@@ -98,15 +98,15 @@ export class Timeline {
     context.fill(active);
   }
 
-  #drawMovements(context, x, colour) {
+  #drawExpressions(context, x, colour) {
     const ends = [-Infinity, -Infinity];
-    for (const movement of [...this.movements].sort((one, other) => one.onset_ms - other.onset_ms)) {
-      const [from, to] = [x(movement.onset_ms), x(movement.offset_ms)];
-      const label = movement.codes.join('+');
+    for (const expression of [...this.expressions].sort((one, other) => one.onset_ms - other.onset_ms)) {
+      const [from, to] = [x(expression.onset_ms), x(expression.offset_ms)];
+      const label = expression.codes.join('+');
       const row = ends[0] <= from ? 0 : 1;
       const y = row * (BAR + 2);
       ends[row] = Math.max(to, from + context.measureText(label).width + 6);
-      context.fillStyle = colour(movement.micro ? 'micro' : 'longer');
+      context.fillStyle = colour(expression.micro ? 'micro' : 'longer');
       context.fillRect(from, y + BAR - 3, Math.max(to - from, 2), 3);
       context.textAlign = 'left';
       context.fillText(label, from, y + BAR - 5);
