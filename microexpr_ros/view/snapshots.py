@@ -32,7 +32,7 @@ SIDE: Final = 128
 
 JPEG_QUALITY: Final = 80
 GAIN: Final = 1.6
-"""Colour of a pixel with one event per sensor pixel: over 1, so that single events are seen."""
+"""Colour of a cell with one event per sensor pixel; 1 is full colour."""
 
 FORGET_NS: Final = 200_000_000
 """A face of which no slice has come for so long, in time of the sensor, is shown no more."""
@@ -48,7 +48,9 @@ _JPEG: Final = (
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
 )
-# From densities of OFF and ON, 0 to 255, to blue, green and red, as OpenCV orders colours.
+# From density to brightness: the square root shows single events too.
+_BRIGHTNESS: Final = np.sqrt(np.arange(256) * 255).round().astype(np.uint8)
+# From brightness of OFF and ON, 0 to 255, to blue, green and red, as OpenCV orders colours.
 _COLOURS: Final = np.array(
     [
         [(off - dark) / 255, (on - dark) / 255, dark]
@@ -156,7 +158,10 @@ class SnapshotComposer:
 
     def add_slice(self, aligned: AlignedSlice, face_id: str, lost_packets: int = 0) -> None:
         """Take in the next slice of a face; an empty face_id means that no face is known."""
-        counts = aligned.slice.counts
+        counts, end_ns = aligned.slice.counts, aligned.slice.end_ns
+        if self._newest is not None and end_ns < self._newest.slice.end_ns - FORGET_NS:
+            # A recording begins again: what was found lies in its future now.
+            self._expressions.clear()
         face = self._faces.get(face_id)
         if face is None or face.trace.shape != counts.shape:
             face = self._faces[face_id] = _Face(aligned, np.zeros(counts.shape, np.float32))
@@ -165,11 +170,11 @@ class SnapshotComposer:
         face.trace += counts * np.float32(GAIN * 255 / aligned.slice.pixels_per_cell)
         face.events += aligned.slice.events
         self._newest, self._newest_face, self._lost_packets = aligned, face_id, lost_packets
-        self._forget_faces(aligned.slice.end_ns)
+        self._forget_faces(end_ns)
         self._changed = True
 
     def _forget_faces(self, now_ns: int) -> None:
-        # Time that runs backwards is a recording that began again.
+        # The absolute value, because a recording may begin again.
         gone = [
             face_id
             for face_id, face in self._faces.items()
@@ -276,7 +281,8 @@ def _report_values(report: NodeReport) -> dict[str, Any]:
 def _draw_face(face: _Face) -> NDArray[np.uint8]:
     """Return events beside reconstruction, uint8 [SIDE, 2 * SIDE, 3] in OpenCV's order."""
     densities = cv2.merge([np.clip(side, 0, 255).astype(np.uint8) for side in face.trace])
-    events = _fit(np.asarray(cv2.transform(densities, _COLOURS), np.uint8))
+    brightness = cv2.LUT(densities, _BRIGHTNESS)
+    events = _fit(np.asarray(cv2.transform(brightness, _COLOURS), np.uint8))
     if face.reconstruction is None:
         blank = np.full((SIDE, SIDE, 3), BACKGROUND[::-1], np.uint8)
         return np.hstack([events, blank])

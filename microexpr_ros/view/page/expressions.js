@@ -4,7 +4,7 @@ import { KEPT_MS } from './memory.js';
 
 const ANNOUNCE_MS = 2_000;
 
-const key = (expression) => `${expression.face}:${expression.apex_ms}:${expression.codes}`;
+const key = (expression) => `${expression.stretch}:${expression.face}:${expression.apex_ms}:${expression.codes}`;
 
 /** Return what a expression is called, for people. */
 export function nameExpression(expression, units) {
@@ -34,22 +34,17 @@ export class ExpressionList {
     for (const expression of expressions) {
       if (!this.items.has(key(expression)) && nowMs - expression.apex_ms < KEPT_MS) this.#add(expression);
     }
-    for (const [name, { expression, item, numbers }] of this.items) {
+    for (const [name, { expression, item, age }] of this.items) {
       const ago = nowMs - expression.apex_ms;
       if (ago > KEPT_MS - 1_000) {
         item.remove();
         this.items.delete(name);
       } else {
-        const text = `${expression.micro ? 'micro, ' : ''}${seconds(expression)} s, peak ${expression.peak.toFixed(2)}, ${Math.round(ago / 1000)} s ago`;
-        if (numbers.textContent !== text) numbers.textContent = text;
+        const text = `${Math.max(Math.round(ago / 1000), 0)} s ago`;
+        if (age.textContent !== text) age.textContent = text;
       }
     }
     this.nothing.hidden = this.items.size > 0;
-  }
-
-  clear() {
-    for (const { item } of this.items.values()) item.remove();
-    this.items.clear();
   }
 
   /** Mark the expression that is watched again; none without one. */
@@ -65,8 +60,10 @@ export class ExpressionList {
     button.classList.toggle('micro', expression.micro);
     button.querySelector('.codes').textContent = `AU ${expression.codes.join(' + ')}`;
     button.querySelector('.names').textContent = nameExpression(expression, this.units);
+    const peak = `peak ${expression.peak.toFixed(2)}`;
+    button.querySelector('.numbers').textContent = `${expression.micro ? 'micro, ' : ''}${seconds(expression)} s, ${peak}`;
     button.addEventListener('click', () => this.onChoose(expression));
-    this.items.set(key(expression), { expression, item, numbers: button.querySelector('.numbers') });
+    this.items.set(key(expression), { expression, item, age: button.querySelector('.age') });
     this.list.prepend(item);
     this.#announce(expression);
   }

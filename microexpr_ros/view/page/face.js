@@ -5,6 +5,7 @@ import { Timeline } from './timeline.js';
 const SIDE = 128;
 const HELD_MS = 1_000;
 const ARIA_MS = 1_000;
+const INVISIBLE = 1e-4;
 
 /** Intensity to length of a bar: most intensities are small, and a square root shows them. */
 export const toLength = (intensity) => Math.sqrt(Math.min(Math.max(intensity, 0), 1));
@@ -31,6 +32,7 @@ class UnitRow {
     this.bars.forEach(({ side, bar, fill, peak, limit }, index) => {
       fill.style.transform = `scaleX(${toLength(intensities[index])})`;
       const edge = side === 'left' ? 'left' : 'right';
+      peak.hidden = peaks[index] < INVISIBLE;
       peak.style[edge] = `calc(${100 * toLength(peaks[index])}% - 2px)`;
       limit.hidden = threshold === undefined;
       if (threshold !== undefined) limit.style[edge] = `${100 * toLength(threshold)}%`;
@@ -66,7 +68,7 @@ export class FaceCard {
     this.events.drawImage(pictures, 0, this.index * SIDE, SIDE, SIDE, 0, 0, SIDE, SIDE);
     this.reconstruction.drawImage(pictures, SIDE, this.index * SIDE, SIDE, SIDE, 0, 0, SIDE, SIDE);
     this.region.textContent = face.region
-      ? `${face.region[2]} × ${face.region[3]} px at ${face.region[0]}, ${face.region[1]}`
+      ? `${face.region[2]} × ${face.region[3]} at ${face.region[0]}, ${face.region[1]}`
       : 'whole sensor';
     if (!face.left) return;
     const now = performance.now();

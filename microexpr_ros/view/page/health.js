@@ -1,13 +1,13 @@
 /** The top of the page: state in words, latency, events, losses, clock, notices of nodes. */
 
 const CLOCKS = {
-  NONE: 'one camera',
+  NONE: 'events only',
   SOFTWARE: 'software',
   TRIGGER: 'trigger',
   SHARED_CLOCK: 'shared',
 };
 const STATES = {
-  OK: ['The face is read', 'good'],
+  OK: ['Reading the face', 'good'],
   NO_FACE: ['No face is found', 'care'],
   TOO_FEW_EVENTS: ['Nothing moves, or the light is dim', 'good'],
   HEAD_MOVING: ['The head moves: units may come from it', 'care'],

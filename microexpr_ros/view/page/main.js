@@ -52,10 +52,7 @@ function drawTimelines() {
 
 async function onSnapshot(snapshot) {
   heardMs = performance.now();
-  if (memory.add(snapshot)) {
-    expressions.clear();
-    goLive();
-  }
+  memory.add(snapshot);
   expressions.update(snapshot.expressions, snapshot.time_ms);
   if (document.hidden) return;
   showHealth(snapshot, memory.between(snapshot.time_ms - 1_000, snapshot.time_ms));

@@ -1,26 +1,39 @@
-/** The last minute of snapshots, so that a movement can be watched again. */
+/** The last minute of snapshots, so that a movement can be watched again.
+ *
+ * Time goes on here where it leaps in the snapshots: a recording may begin again, or another camera.
+ */
 
 export const KEPT_MS = 60_000;
 const LEAP_MS = 5_000;
+const STEP_MS = 40;
 
 export class Memory {
   constructor() {
     this.snapshots = [];
+    this.leaps = []; // Times at which another stretch begins.
+    this.offsetMs = 0;
   }
 
   get newest() {
     return this.snapshots.at(-1);
   }
 
-  /** Take in the next snapshot; return whether a new recording begins with it. */
+  /** Take in the next snapshot, and change its times to those that go on. */
   add(snapshot) {
-    const step = snapshot.time_ms - (this.newest?.time_ms ?? snapshot.time_ms);
-    const begins = step < 0 || step > LEAP_MS;
-    if (begins) this.snapshots = [];
+    snapshot.time_ms += this.offsetMs;
+    const step = this.newest ? snapshot.time_ms - this.newest.time_ms : 0;
+    if (step < 0 || step > LEAP_MS) {
+      this.offsetMs += STEP_MS - step;
+      snapshot.time_ms += STEP_MS - step;
+      this.leaps.push(snapshot.time_ms);
+    }
+    for (const expression of snapshot.expressions) {
+      expression.stretch = this.leaps.length;
+      for (const name of ['onset_ms', 'apex_ms', 'offset_ms']) expression[name] += this.offsetMs;
+    }
     this.snapshots.push(snapshot);
     const oldest = snapshot.time_ms - KEPT_MS;
     while (this.snapshots[0].time_ms < oldest) this.snapshots.shift();
-    return begins;
   }
 
   /** Return the snapshots from one time to another, both in ms. */

@@ -4,8 +4,9 @@ import { toLength } from './face.js';
 
 export const SPAN_MS = 30_000;
 const GUTTER = 30;
-const BAND = 34;
-const BAR = 14;
+const BAND = 52;
+const BAR = 16;
+const BARS = 3;
 const AXIS = 17;
 const GAP_MS = 400;
 const NEAR_MS = 150;
@@ -65,6 +66,8 @@ export class Timeline {
     context.beginPath();
     context.rect(GUTTER, 0, width - GUTTER, height);
     context.clip();
+    context.fillStyle = colour('line');
+    for (const leap of memory.leaps) context.fillRect(x(leap), 0, 1, height - AXIS);
     this.#drawExpressions(context, x, colour);
     if (cursor !== undefined) {
       context.fillStyle = colour('accent');
@@ -99,15 +102,16 @@ export class Timeline {
   }
 
   #drawExpressions(context, x, colour) {
-    const ends = [-Infinity, -Infinity];
+    const ends = Array(BARS).fill(-Infinity);
     for (const expression of [...this.expressions].sort((one, other) => one.onset_ms - other.onset_ms)) {
       const [from, to] = [x(expression.onset_ms), x(expression.offset_ms)];
       const label = expression.codes.join('+');
-      const row = ends[0] <= from ? 0 : 1;
-      const y = row * (BAR + 2);
-      ends[row] = Math.max(to, from + context.measureText(label).width + 6);
+      const free = ends.findIndex((end) => end <= from);
+      const y = (free < 0 ? BARS - 1 : free) * BAR;
       context.fillStyle = colour(expression.micro ? 'micro' : 'longer');
       context.fillRect(from, y + BAR - 3, Math.max(to - from, 2), 3);
+      if (free < 0) continue; // Its codes would be written over others; the list has them.
+      ends[free] = Math.max(to, from + context.measureText(label).width) + 6;
       context.textAlign = 'left';
       context.fillText(label, from, y + BAR - 5);
     }
