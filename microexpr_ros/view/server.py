@@ -299,13 +299,18 @@ class _Viewer:
 
 def _host_name(host: str) -> str:
     """Return the name or address in a Host header, without port and brackets."""
-    return urlsplit(f'//{host}').hostname or ''
+    with suppress(ValueError):
+        return urlsplit(f'//{host}').hostname or ''
+    return ''
 
 
 def _is_own_origin(headers: Headers) -> bool:
     """Return whether a request comes from this server's page; all browsers name the origin."""
-    origin, host = headers.get('Origin', ''), headers.get('Host', '')
-    return bool(host) and urlsplit(origin).netloc.lower() == host.lower()
+    host = headers.get('Host', '').lower()
+    return bool(host) and headers.get('Origin', '').lower() in (
+        f'http://{host}',
+        f'https://{host}',
+    )
 
 
 def _answer(status: HTTPStatus, media_type: str, content: bytes) -> Response:

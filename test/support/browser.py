@@ -1,6 +1,7 @@
 """Headless Chromium, driven by its DevTools protocol over a WebSocket."""
 
 import base64
+import contextlib
 import json
 import shutil
 import subprocess
@@ -39,7 +40,10 @@ class Browser:
         self._number = 0
         port_file = Path(profile) / 'DevToolsActivePort'
         port, path = wait_until(lambda: _lines(port_file), 30.0)
-        self._socket = connect(f'ws://127.0.0.1:{port}{path}', max_size=None, proxy=None)
+        self._stack = contextlib.ExitStack()
+        self._socket = self._stack.enter_context(
+            connect(f'ws://127.0.0.1:{port}{path}', max_size=None, proxy=None)
+        )
         self._session = None
         [page] = [
             target
@@ -53,7 +57,7 @@ class Browser:
         self.resize(width, height)
 
     def close(self):
-        self._socket.close()
+        self._stack.close()
         self._process.kill()
         self._process.wait()
 
@@ -91,6 +95,7 @@ class Browser:
 
     def open(self, url):
         self.call('Page.navigate', url=url)
+        self.until("document.readyState === 'complete'")
 
     def evaluate(self, expression):
         """Return the value of an expression of JavaScript, awaited if it is a promise."""
@@ -101,8 +106,8 @@ class Browser:
         return answer['result'].get('value')
 
     def until(self, expression, seconds=30.0):
-        """Wait until an expression is true; return its value."""
-        return wait_until(lambda: self.evaluate(expression), seconds, expression)
+        """Wait until an expression is true."""
+        return wait_until(lambda: self.evaluate(f'Boolean({expression})'), seconds, expression)
 
     def press(self, key, code=0, text=''):
         for kind in ('keyDown', 'keyUp'):
