@@ -10,7 +10,8 @@ from pathlib import Path
 
 from websockets.sync.client import connect
 
-CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
+NAMES = ('chromium', 'chromium-browser', 'google-chrome')
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 FLAGS = (
     '--headless=new',
     '--no-sandbox',
