@@ -144,10 +144,6 @@ class SnapshotComposer:
     """
 
     def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget everything, as if nothing had arrived."""
         self._faces: dict[str, _Face] = {}
         self._expressions: deque[dict[str, Any]] = deque(maxlen=LATEST_EXPRESSIONS)
         self._reports: dict[str, NodeReport] = {}

@@ -84,14 +84,15 @@ class ViewNode(MicroexprNode[ViewParameters]):
     def _follow_viewers(self) -> None:
         watched = self.viewers > 0
         if watched and self._inputs is None:
-            with self.subscription_thread.lock:
-                self._composer.clear()
+            self._composer = SnapshotComposer()
+            # Whoever watches sees 25 pictures a second: a wake-up for each message is a waste.
             self._inputs = self.subscribe(
                 (AlignedEvents, topics.ALIGNED_EVENTS, self._on_slice, qos.SLICES),
                 (ActionUnitArray, topics.ACTION_UNITS, self._on_units, qos.RESULTS),
                 (MicroExpression, topics.MICRO_EXPRESSIONS, self._on_expression, qos.RESULTS),
                 (Image, topics.RECONSTRUCTION, self._on_image, qos.RESULTS),
                 (DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, qos.RESULTS),
+                polled=True,
             )
         elif not watched and self._inputs is not None:
             self.unsubscribe(self._inputs)
@@ -120,8 +121,12 @@ class ViewNode(MicroexprNode[ViewParameters]):
                 self._composer.add_report(report)
 
     def _compose(self) -> bytes | None:
-        with self.subscription_thread.lock:
-            snapshot = self._composer.compose()
+        inputs = self._inputs
+        if inputs is None:
+            return None  # The first viewer has only just come.
+        while inputs.take():
+            pass  # A slow page has let them wait, and shall see the newest.
+        snapshot = self._composer.compose()
         if snapshot is None:
             return None
         self._snapshots.add()
