@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import struct
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -48,16 +48,26 @@ _JPEG: Final = (
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
 )
-# From density to brightness: the square root shows single events too.
-_BRIGHTNESS: Final = np.sqrt(np.arange(256) * 255).round().astype(np.uint8)
-# From brightness of OFF and ON, 0 to 255, to blue, green and red, as OpenCV orders colours.
-_COLOURS: Final = np.array(
-    [
-        [(off - dark) / 255, (on - dark) / 255, dark]
-        for off, on, dark in zip(OFF[::-1], ON[::-1], BACKGROUND[::-1], strict=True)
-    ],
-    np.float32,
-)
+_LEVELS: Final = 16
+"""Levels of brightness of each polarity, so that both together index a table of 256 colours."""
+
+# From density, 0 to 255, to level: the square root shows single events too.
+_LEVEL_OF: Final = ((_LEVELS - 1) * np.sqrt(np.arange(256) / 255)).round().astype(np.uint8)
+
+
+def _make_colours() -> NDArray[np.uint8]:
+    """Return the colour of `_LEVELS * off + on`, uint8 [256, 1, 3] in OpenCV's order."""
+    level = np.linspace(0, 1, _LEVELS)[:, None]
+    dark, on, off = (np.array(colour[::-1]) for colour in (BACKGROUND, ON, OFF))
+    mixed = dark + (level * (off - dark))[:, None] + level * (on - dark)
+    colours = np.clip(mixed.round(), 0, 255).astype(np.uint8)
+    return np.asarray(colours.reshape(_LEVELS**2, 1, 3), np.uint8)
+
+
+_COLOURS: Final = _make_colours()
+
+_SHOWN_VALUES: Final = ('thresholds', 'late_events', 'missed_slices')
+"""Of what a node reports, that which the page shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +250,7 @@ class SnapshotComposer:
                 'expressions': list(self._expressions),
                 'nodes': {name: _report_values(report) for name, report in self._reports.items()},
             },
-            pictures=np.vstack([_draw_face(face) for face in self._faces.values()]),
+            pictures=_draw_faces(self._faces.values()),
         )
         for face in self._faces.values():
             face.events, face.strongest, face.active = 0, None, None
@@ -271,19 +281,27 @@ def _face_values(face_id: str, face: _Face) -> dict[str, Any]:
 
 
 def _report_values(report: NodeReport) -> dict[str, Any]:
-    return {'level': report.level, 'message': report.message, **report.values}
+    shown = {name: report.values[name] for name in _SHOWN_VALUES if name in report.values}
+    return {'level': report.level, 'message': report.message, **shown}
 
 
-def _draw_face(face: _Face) -> NDArray[np.uint8]:
-    """Return events beside reconstruction, uint8 [SIDE, 2 * SIDE, 3] in OpenCV's order."""
-    densities = cv2.merge([np.clip(side, 0, 255).astype(np.uint8) for side in face.trace])
-    brightness = cv2.LUT(densities, _BRIGHTNESS)
-    events = _fit(np.asarray(cv2.transform(brightness, _COLOURS), np.uint8))
-    if face.reconstruction is None:
-        blank = np.full((SIDE, SIDE, 3), BACKGROUND[::-1], np.uint8)
-        return np.hstack([events, blank])
-    grey = cv2.cvtColor(face.reconstruction, cv2.COLOR_GRAY2BGR)
-    return np.hstack([events, _fit(np.asarray(grey, np.uint8))])
+def _draw_faces(faces: Collection[_Face]) -> NDArray[np.uint8]:
+    """Return a row for each face, uint8 [SIDE * faces, 2 * SIDE, 3] in OpenCV's order."""
+    pictures = np.empty((SIDE * len(faces), 2 * SIDE, 3), np.uint8)
+    for index, face in enumerate(faces):
+        row = pictures[SIDE * index : SIDE * (index + 1)]
+        row[:, :SIDE] = _draw_events(face.trace)
+        if face.reconstruction is None:
+            row[:, SIDE:] = BACKGROUND[::-1]
+        else:
+            row[:, SIDE:] = cv2.cvtColor(_fit(face.reconstruction), cv2.COLOR_GRAY2BGR)
+    return pictures
+
+
+def _draw_events(trace: NDArray[np.float32]) -> NDArray[np.uint8]:
+    off, on = (cv2.LUT(cv2.convertScaleAbs(side), _LEVEL_OF) for side in trace)
+    codes = cv2.scaleAdd(off, _LEVELS, on)
+    return _fit(np.asarray(cv2.applyColorMap(codes, _COLOURS), np.uint8))
 
 
 def _fit(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
