@@ -11,6 +11,7 @@ A snapshot is complete: a viewer that misses any number of them needs only the n
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections import deque
 from collections.abc import Collection, Mapping
@@ -101,7 +102,7 @@ class Snapshot:
 
     def to_bytes(self) -> bytes:
         """Return it as it is sent to viewers."""
-        text = json.dumps(self.values, separators=(',', ':')).encode()
+        text = json.dumps(self.values, separators=(',', ':'), allow_nan=False).encode()
         _, jpeg = cv2.imencode('.jpg', self.pictures, _JPEG)
         return _LENGTH.pack(len(text)) + text + jpeg.tobytes()
 
@@ -245,7 +246,7 @@ class SnapshotComposer:
                 'time_ms': self._newest.slice.end_ns / 1e6,
                 'lost_packets': self._lost_packets,
                 'clock': self._newest.source.name,
-                'clock_error_ms': round(self._newest.sync_error_ns / 1e6, 3),
+                'clock_error_ms': _error_ms(self._newest),
                 'faces': [_face_values(name, face) for name, face in self._faces.items()],
                 'expressions': list(self._expressions),
                 'nodes': {name: _report_values(report) for name, report in self._reports.items()},
@@ -255,6 +256,12 @@ class SnapshotComposer:
         for face in self._faces.values():
             face.events, face.strongest, face.active = 0, None, None
         return snapshot
+
+
+def _error_ms(aligned: AlignedSlice) -> float | None:
+    """Return how far the clocks may be apart; None if stamps of packets mean nothing."""
+    error_ms = aligned.sync_error_ns / 1e6
+    return round(error_ms, 3) if math.isfinite(error_ms) else None
 
 
 def _face_values(face_id: str, face: _Face) -> dict[str, Any]:

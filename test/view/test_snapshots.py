@@ -1,6 +1,7 @@
 """Snapshots of what the pipeline sees and finds."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,6 +76,14 @@ def test_what_happens_between_two_snapshots_is_not_lost():
     assert face['left'][0] == pytest.approx(0.2)
     assert not face['active'][0]
     assert face['events'] == 128 * 64
+
+
+def test_stamps_that_mean_nothing_are_no_number():
+    composer = SnapshotComposer()
+    composer.add_slice(replace(make_slice(), sync_error_ns=float('inf')), 'face_0')
+    snapshot = composer.compose()
+    assert snapshot.values['clock_error_ms'] is None
+    assert b'Infinity' not in snapshot.to_bytes()
 
 
 def test_events_have_their_colours_and_fade():

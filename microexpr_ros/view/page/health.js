@@ -1,10 +1,10 @@
 /** The top of the page: state in words, latency, events, losses, clock, notices of nodes. */
 
 const CLOCKS = {
-  NONE: 'events only',
+  NONE: 'not tied to frames',
   SOFTWARE: 'software',
-  TRIGGER: 'trigger',
-  SHARED_CLOCK: 'shared',
+  TRIGGER: 'triggers',
+  SHARED_CLOCK: 'one device',
 };
 const STATES = {
   OK: ['Reading the face', 'good'],
@@ -50,8 +50,9 @@ export function showHealth(snapshot, recent) {
   for (const [node, name, words] of LOSSES) losses.push([Number(snapshot.nodes[node]?.[name] ?? 0), words]);
   const lost = losses.filter(([count]) => count > 0).map(([count, words]) => `${count} ${words}`);
   put('losses', lost.join(', ') || 'nothing');
-  const error = snapshot.clock === 'SOFTWARE' ? ` ± ${snapshot.clock_error_ms.toFixed(2)} ms` : '';
-  put('clock', CLOCKS[snapshot.clock] + error);
+  const error = snapshot.clock_error_ms;
+  const spread = error === null ? ', stamps mean nothing' : snapshot.clock === 'NONE' ? '' : ` ± ${error.toFixed(2)} ms`;
+  put('clock', CLOCKS[snapshot.clock] + spread);
 }
 
 /** Show what nodes warn of. */
