@@ -43,7 +43,7 @@ _LONGEST_FROM_VIEWER: Final = 1024
 _HEADERS: Final = {
     'Cache-Control': 'no-cache',
     'Content-Security-Policy': (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     'Referrer-Policy': 'no-referrer',

@@ -37,6 +37,8 @@ export class ExpressionList {
     for (const [name, { expression, item, age }] of this.items) {
       const ago = nowMs - expression.apex_ms;
       if (ago > KEPT_MS - 1_000) {
+        // The list ends with the oldest: what stands before it takes the focus.
+        if (item.contains(document.activeElement)) item.previousElementSibling?.firstElementChild.focus();
         item.remove();
         this.items.delete(name);
       } else {

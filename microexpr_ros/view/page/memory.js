@@ -11,6 +11,7 @@ export class Memory {
   constructor() {
     this.snapshots = [];
     this.leaps = []; // Times at which another stretch begins.
+    this.stretch = 0;
     this.offsetMs = 0;
   }
 
@@ -26,14 +27,16 @@ export class Memory {
       this.offsetMs += STEP_MS - step;
       snapshot.time_ms += STEP_MS - step;
       this.leaps.push(snapshot.time_ms);
+      this.stretch += 1;
     }
     for (const expression of snapshot.expressions) {
-      expression.stretch = this.leaps.length;
+      expression.stretch = this.stretch;
       for (const name of ['onset_ms', 'apex_ms', 'offset_ms']) expression[name] += this.offsetMs;
     }
     this.snapshots.push(snapshot);
     const oldest = snapshot.time_ms - KEPT_MS;
     while (this.snapshots[0].time_ms < oldest) this.snapshots.shift();
+    while (this.leaps[0] < oldest) this.leaps.shift();
   }
 
   /** Return the snapshots from one time to another, both in ms. */
