@@ -202,7 +202,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
             silence_ns: how long nothing must arrive.
             raw: whether callbacks get serialized messages, and as a third argument the system
                 time in ns at which the message was received.
-            polled: whether messages wait until `subscription_thread.take` is called, on any thread.
+            polled: whether messages wait until `subscription_thread.take` is called.
         """
         overridden = [
             (kind, topic, callback, self._override(topic, SUBSCRIPTION, qos))

@@ -67,7 +67,7 @@ def _make_colours() -> NDArray[np.uint8]:
 
 _COLOURS: Final = _make_colours()
 
-_SHOWN_VALUES: Final = ('thresholds', 'late_events', 'missed_slices')
+_SHOWN_VALUES: Final = ('thresholds', 'lost_packets', 'late_events', 'missed_slices')
 """Of what a node reports, that which the page shows."""
 
 
@@ -160,10 +160,9 @@ class SnapshotComposer:
         self._reports: dict[str, NodeReport] = {}
         self._newest: AlignedSlice | None = None
         self._newest_face = ''
-        self._lost_packets = 0
         self._changed = False
 
-    def add_slice(self, aligned: AlignedSlice, face_id: str, lost_packets: int = 0) -> None:
+    def add_slice(self, aligned: AlignedSlice, face_id: str) -> None:
         """Take in the next slice of a face; an empty face_id means that no face is known."""
         counts, end_ns = aligned.slice.counts, aligned.slice.end_ns
         if self._newest is not None and end_ns < self._newest.slice.end_ns - FORGET_NS:
@@ -176,7 +175,7 @@ class SnapshotComposer:
         face.trace *= FADE
         face.trace += counts * np.float32(GAIN * 255 / aligned.slice.pixels_per_cell)
         face.events += aligned.slice.events
-        self._newest, self._newest_face, self._lost_packets = aligned, face_id, lost_packets
+        self._newest, self._newest_face = aligned, face_id
         self._forget_faces(end_ns)
         self._changed = True
 
@@ -216,8 +215,15 @@ class SnapshotComposer:
             face.reconstruction = pixels
             self._changed = True
 
-    def add_expression(self, expression: MicroExpression, face_id: str) -> None:
-        """Take in an expression that was found."""
+    def add_expression(self, expression: MicroExpression, face_id: str, micro: bool) -> None:
+        """Take in an expression that was found.
+
+        Args:
+            expression: its times are those of the slices' stamps.
+            face_id: whose it is.
+            micro: whether it was shorter than 0.5 s on the sensor's clock, on which a recording
+                that is played at another speed takes as long as ever.
+        """
         self._expressions.append(
             {
                 'face': face_id,
@@ -227,7 +233,7 @@ class SnapshotComposer:
                 'offset_ms': expression.offset_ns / 1e6,
                 'peak': round(expression.peak, 4),
                 'confidence': round(expression.confidence, 3),
-                'micro': expression.micro,
+                'micro': micro,
             }
         )
         self._changed = True
@@ -244,7 +250,6 @@ class SnapshotComposer:
         snapshot = Snapshot(
             values={
                 'time_ms': self._newest.slice.end_ns / 1e6,
-                'lost_packets': self._lost_packets,
                 'clock': self._newest.source.name,
                 'clock_error_ms': _error_ms(self._newest),
                 'faces': [_face_values(name, face) for name, face in self._faces.items()],

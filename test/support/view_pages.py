@@ -68,20 +68,21 @@ class LivePipeline:
         self.composer = SnapshotComposer()
         limits = ' '.join(['0.0100'] * len(CODES))
         self.composer.add_report(NodeReport('au_classifier', 0, 'running', {'thresholds': limits}))
-        self.composer.add_report(NodeReport('synchronizer', 1, 'something was lost or skipped'))
+        lost = NodeReport('synchronizer', 1, 'something was lost', {'lost_packets': '3'})
+        self.composer.add_report(lost)
 
     def compose(self):
         """Advance by 40 ms."""
         for _ in range(4):
             self.number += 1
             share = abs((self.number % 100) / 50 - 1)
-            self.composer.add_slice(make_slice(self.number), 'face_0', lost_packets=3)
+            self.composer.add_slice(make_slice(self.number), 'face_0')
             self.composer.add_estimate(
                 make_estimate(self.number, 0.2 * share, 0.3 * share, share > 0.5), 'face_0', 4 * MS
             )
         self.composer.add_reconstruction(np.full((128, 128), 128, np.uint8))
         if self.smiling and self.number % 100 == 0:
-            self.composer.add_expression(make_expression(self.number), 'face_0')
+            self.composer.add_expression(make_expression(self.number), 'face_0', micro=True)
         return self.composer.compose().to_bytes()
 
 

@@ -76,7 +76,7 @@ def test_it_draws_events_reconstruction_bars_and_timeline(page, live):
     )
     assert texts == ['4.0 ms', '3 packets', 'software ± 0.25 ms']
     notices = page.evaluate("document.getElementById('notices').innerText")
-    assert notices == 'synchronizer: something was lost or skipped'
+    assert notices == 'synchronizer: something was lost'
     region = page.evaluate("document.querySelector('.region').textContent")
     assert region == '256 × 256 at 100, 50'
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 
+from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import image_to_pixels, message_to_aligned, to_ns
@@ -15,6 +17,7 @@ from microexpr_ros.ros.estimates import message_to_estimate, message_to_expressi
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
+from microexpr_ros.ros.slices import FaceSlice
 from microexpr_ros.ros.subscriptions import SubscriptionSet
 from microexpr_ros.view import (
     NodeReport,
@@ -61,7 +64,8 @@ class ViewNode(MicroexprNode[ViewParameters]):
     def activate(self) -> None:
         """Serve the page."""
         self._composer, self._snapshots = SnapshotComposer(), Rate()
-        self._inputs: SubscriptionSet | None = None
+        self._lock = threading.Lock()
+        self._subscribed: SubscriptionSet | None = None
         # Subscriptions are made on the executor's thread, as everywhere.
         changed = self.create_guard_condition(self._follow_viewers)
         self.on_teardown(lambda: self.destroy_guard_condition(changed))
@@ -83,34 +87,46 @@ class ViewNode(MicroexprNode[ViewParameters]):
 
     def _follow_viewers(self) -> None:
         watched = self.viewers > 0
-        if watched and self._inputs is None:
+        if watched and self._subscribed is None:
             self._composer = SnapshotComposer()
             # Whoever watches sees 25 pictures a second: a wake-up for each message is a waste.
-            self._inputs = self.subscribe(
-                (AlignedEvents, topics.ALIGNED_EVENTS, self._on_slice, qos.SLICES),
+            self._subscribed = self.subscribe(
+                (AlignedEvents, topics.ALIGNED_EVENTS, self._on_message, qos.SLICES),
                 (ActionUnitArray, topics.ACTION_UNITS, self._on_units, qos.RESULTS),
                 (MicroExpression, topics.MICRO_EXPRESSIONS, self._on_expression, qos.RESULTS),
                 (Image, topics.RECONSTRUCTION, self._on_image, qos.RESULTS),
                 (DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, qos.RESULTS),
+                objects={topics.ALIGNED_EVENTS: self._on_slice},
                 polled=True,
             )
-        elif not watched and self._inputs is not None:
-            self.unsubscribe(self._inputs)
-            self._inputs = None
+        elif not watched and self._subscribed is not None:
+            self.unsubscribe(self._subscribed)
+            self._subscribed = None
 
-    def _on_slice(self, message: AlignedEvents, _: int) -> None:
-        aligned = message_to_aligned(message)
-        self._composer.add_slice(aligned, message.face_id, message.lost_packets)
+    def _on_message(self, message: AlignedEvents, _: int) -> None:
+        self._add_slice(message_to_aligned(message), message.face_id)
+
+    def _on_slice(self, given: FaceSlice) -> None:
+        self._add_slice(given.aligned, given.face_id)
+
+    def _add_slice(self, aligned: AlignedSlice, face_id: str) -> None:
+        # Slices of this process come on the thread of subscriptions, all else on the server's.
+        with self._lock:
+            self._composer.add_slice(aligned, face_id)
 
     def _on_units(self, message: ActionUnitArray, _: int) -> None:
         estimate, latency_ns = message_to_estimate(message), to_ns(message.latency)
-        self._composer.add_estimate(estimate, message.face_id, latency_ns)
+        with self._lock:
+            self._composer.add_estimate(estimate, message.face_id, latency_ns)
 
     def _on_expression(self, message: MicroExpression, _: int) -> None:
-        self._composer.add_expression(message_to_expression(message), message.face_id)
+        with self._lock:
+            expression = message_to_expression(message)
+            self._composer.add_expression(expression, message.face_id, message.micro)
 
     def _on_image(self, message: Image, _: int) -> None:
-        self._composer.add_reconstruction(image_to_pixels(message))
+        with self._lock:
+            self._composer.add_reconstruction(image_to_pixels(message))
 
     def _on_diagnostics(self, message: DiagnosticArray, _: int) -> None:
         for status in message.status:
@@ -118,15 +134,17 @@ class ViewNode(MicroexprNode[ViewParameters]):
                 values = {value.key: value.value for value in status.values}
                 name = status.name.rpartition('/')[2]
                 report = NodeReport(name, ord(status.level), status.message, values)
-                self._composer.add_report(report)
+                with self._lock:
+                    self._composer.add_report(report)
 
     def _compose(self) -> bytes | None:
-        inputs = self._inputs
-        if inputs is None:
+        subscribed = self._subscribed
+        if subscribed is None:
             return None  # The first viewer has only just come.
-        while inputs.take():
+        while self.subscription_thread.take(subscribed):
             pass  # A slow page has let them wait, and shall see the newest.
-        snapshot = self._composer.compose()
+        with self._lock:
+            snapshot = self._composer.compose()
         if snapshot is None:
             return None
         self._snapshots.add()

@@ -15,6 +15,7 @@ const STATES = {
   STALE: ['No events come from the camera', 'care'],
 };
 const LOSSES = [
+  ['synchronizer', 'lost_packets', 'packets'],
   ['synchronizer', 'late_events', 'late events'],
   ['au_classifier', 'missed_slices', 'missed slices'],
 ];
@@ -46,8 +47,7 @@ export function showHealth(snapshot, recent) {
   put('latency', median ? `${median.toFixed(1)} ms` : '–');
   const events = recent.flatMap((one) => one.faces).reduce((sum, face) => sum + face.events, 0);
   put('events', `${Math.round(events / 1000)} k/s`);
-  const losses = [[snapshot.lost_packets, 'packets']];
-  for (const [node, name, words] of LOSSES) losses.push([Number(snapshot.nodes[node]?.[name] ?? 0), words]);
+  const losses = LOSSES.map(([node, name, words]) => [Number(snapshot.nodes[node]?.[name] ?? 0), words]);
   const lost = losses.filter(([count]) => count > 0).map(([count, words]) => `${count} ${words}`);
   put('losses', lost.join(', ') || 'nothing');
   const error = snapshot.clock_error_ms;
