@@ -75,7 +75,7 @@ class LivePipeline:
         """Advance by 40 ms."""
         for _ in range(4):
             self.number += 1
-            share = abs((self.number % 100) / 50 - 1)
+            share = (self.number % 100) / 100
             self.composer.add_slice(make_slice(self.number), 'face_0')
             self.composer.add_estimate(
                 make_estimate(self.number, 0.2 * share, 0.3 * share, share > 0.5), 'face_0', 4 * MS
