@@ -30,6 +30,7 @@ setup(
         'microexpr_ros': ['py.typed'],
         'microexpr_ros.learning.report': ['templates/*'],
         'microexpr_ros.perception': ['weights/*'],
+        'microexpr_ros.view': ['page/*'],
     },
     python_requires='>=3.10,<3.13',
     install_requires=requirements('run'),

@@ -40,6 +40,10 @@ ARGUMENTS = {
     'overlay': ('false', 'true: publish events, reconstruction and Action Units in one picture '
                 'on overlay/image'),
     'rviz': ('false', 'true: start RViz, and the overlay that it shows'),
+    'view': ('false', 'true: serve a live page for a browser'),
+    'view_host': ('', 'address to serve the page at; empty: that of the parameter file, else '
+                  '127.0.0.1; 0.0.0.0: all, which needs view_token:='),
+    'view_token': ('', 'what a viewer of the page must know, at least 8 characters'),
     'params': (str(CONFIG / 'pipeline.yaml'), 'parameter file'),
     'namespace': ('', 'namespace of all nodes'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
@@ -48,7 +52,7 @@ DRIVERS = ('simulated', 'neuromorphic', 'inivation')
 SAME_SENSOR = 'event_camera'
 """Value of `rgb` with which the event camera's frames replace those of an RGB camera."""
 
-FLAGS = ('composed', 'loop', 'overlay', 'rviz')
+FLAGS = ('composed', 'loop', 'overlay', 'rviz', 'view')
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 EVENTS = 'event_camera/events'
 EVENT_FRAMES = 'event_camera/image_raw'
@@ -87,6 +91,8 @@ def read_arguments(context: LaunchContext) -> dict[str, Any]:
             f'driver:={given["driver"]} is none of {", ".join(DRIVERS)}; '
             'for a recording give events:=PATH'
         )
+    if not given['view'] and (given['view_host'] or given['view_token']):
+        raise RuntimeError('view_host:= and view_token:= are for the live page; add view:=true')
     return given
 
 
@@ -134,6 +140,9 @@ def choose_nodes(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
     if given['bag']:
         # Whoever starts later than the player would miss the first packets.
         nodes['player']['wait_for_nodes'] = [name for name in nodes if name != 'player']
+    if given['view']:
+        chosen = {'host': given['view_host'], 'token': given['view_token']}
+        nodes['view'] = {name: value for name, value in chosen.items() if value}
     # With a bag, the time is that of the recording. Only the synchronizer needs it: the other
     # nodes copy the stamps of the slices, and a subscription to /clock takes processor time.
     nodes['synchronizer']['use_sim_time'] = bool(given['bag'])

@@ -15,6 +15,9 @@ OK = DiagnosticStatus.OK
 WARN = DiagnosticStatus.WARN
 ERROR = DiagnosticStatus.ERROR
 
+HARDWARE_ID = 'microexpr_ros'
+"""Names this package's nodes among all that report on the topic."""
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -245,7 +248,7 @@ def to_message(name: str, stamp: object, diagnosis: Diagnosis) -> DiagnosticArra
         level=diagnosis.level,
         name=name,
         message=diagnosis.message,
-        hardware_id='microexpr_ros',
+        hardware_id=HARDWARE_ID,
         values=[KeyValue(key=key, value=str(value)) for key, value in diagnosis.values.items()],
     )
     message = DiagnosticArray(status=[status])

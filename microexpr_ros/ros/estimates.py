@@ -117,3 +117,15 @@ def expression_to_message(
     message.header.stamp = message.apex
     message.header.frame_id = frame_id
     return message
+
+
+def message_to_expression(message: MicroExpressionMessage) -> MicroExpression:
+    """Return the expression that a message carries."""
+    return MicroExpression(
+        codes=tuple(message.codes),
+        onset_ns=to_ns(message.onset),
+        apex_ns=to_ns(message.apex),
+        offset_ns=to_ns(message.offset),
+        peak=message.peak,
+        confidence=message.confidence,
+    )

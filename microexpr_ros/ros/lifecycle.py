@@ -183,6 +183,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         on_silence: Callable[[], None] | None = None,
         silence_ns: int = MAX_WAIT_NS,
         raw: bool = False,
+        polled: bool = False,
     ) -> SubscriptionSet:
         """Subscribe to topics; the callbacks run on the subscription thread.
 
@@ -201,6 +202,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
             silence_ns: how long nothing must arrive.
             raw: whether callbacks get serialized messages, and as a third argument the system
                 time in ns at which the message was received.
+            polled: whether messages wait until `subscription_thread.take` is called.
         """
         overridden = [
             (kind, topic, callback, self._override(topic, SUBSCRIPTION, qos))
@@ -215,6 +217,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
             raw,
             inputs,
             objects,
+            polled,
         )
         self._subscription_sets.append(made)
         self.on_teardown(lambda: self.unsubscribe(made))

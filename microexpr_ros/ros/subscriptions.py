@@ -86,6 +86,8 @@ class SubscriptionSet:
     inputs: Mapping[Subscription, Input] = field(default_factory=dict)
     objects: Mapping[str, ObjectCallback] = field(default_factory=dict)
     quiet_since_ns: int = field(default_factory=time.monotonic_ns)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _destroyed: bool = False
 
     def find_incompatible_publishers(self) -> list[str]:
         """Return a line for each publisher whose quality of service does not match ours."""
@@ -99,13 +101,28 @@ class SubscriptionSet:
                     )
         return problems
 
-    def take(self, handed_over: Set[str] = frozenset()) -> None:
-        """Run the callbacks of what has arrived; messages left over wake the thread again.
+    def take(self, handed_over: Set[str] = frozenset()) -> bool:
+        """Run the callbacks of what has arrived, of each topic up to `MAX_IN_A_ROW`.
 
         Args:
             handed_over: full names of the topics that a node of this process hands over: their
                 messages are for others, and ignored here.
+
+        Returns:
+            Whether messages may be left over.
         """
+        with self._lock:
+            return not self._destroyed and self._take(handed_over)
+
+    def destroy(self) -> None:
+        """Destroy the subscriptions; none of their callbacks runs after this."""
+        with self._lock:
+            self._destroyed = True
+            for subscription, _, _ in self.subscriptions:
+                self.node.destroy_subscription(subscription)
+
+    def _take(self, handed_over: Set[str]) -> bool:
+        left_over = False
         for subscription, kind, callback in self.subscriptions:
             watching = self.inputs.get(subscription)
             topic = subscription.topic_name
@@ -128,6 +145,9 @@ class SubscriptionSet:
                     self.on_error(error)
                 if subscription is self.subscriptions[0][0]:
                     self.quiet_since_ns = time.monotonic_ns()
+            else:
+                left_over = True
+        return left_over
 
     def take_object(self, topic: str, item: object) -> None:
         """Run the callback for an object that was handed over."""
@@ -163,6 +183,7 @@ class SubscriptionThread:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._sets: list[SubscriptionSet] = []
+        self._polled: list[SubscriptionSet] = []
         self._handed_over: set[str] = set()
         self._thread: threading.Thread | None = None
         self._wake: GuardCondition | None = None
@@ -178,6 +199,7 @@ class SubscriptionThread:
         raw: bool = False,
         inputs: Sequence[Input] = (),
         objects: Mapping[str, ObjectCallback] | None = None,
+        polled: bool = False,
     ) -> SubscriptionSet:
         """Subscribe a node to topics.
 
@@ -194,6 +216,8 @@ class SubscriptionThread:
             inputs: what watches the messages of these topics.
             objects: callbacks, by topic, that take what a node of this process hands over; its
                 messages are then ignored.
+            polled: whether messages wait until `take` is called with the subscriptions, on any
+                thread. That saves a wake-up per message where nobody needs each at once.
 
         Returns:
             The subscriptions, to be passed to `unsubscribe`.
@@ -220,6 +244,10 @@ class SubscriptionThread:
         made = SubscriptionSet(
             node, subscriptions, on_error, on_silence, silence_ns, watched, taken
         )
+        if polled:
+            with self.lock:
+                self._polled.append(made)
+            return made
         with self.lock:
             self._sets.append(made)
             if self._thread is None:
@@ -235,9 +263,18 @@ class SubscriptionThread:
     def unsubscribe(self, subscription_set: SubscriptionSet) -> None:
         """Destroy subscriptions; none of their callbacks runs after this."""
         with self.lock:
-            self._sets.remove(subscription_set)
-            for subscription, _, _ in subscription_set.subscriptions:
-                subscription_set.node.destroy_subscription(subscription)
+            for sets in (self._sets, self._polled):
+                if subscription_set in sets:
+                    sets.remove(subscription_set)
+            subscription_set.destroy()
+
+    def take(self, polled: SubscriptionSet) -> bool:
+        """Run the callbacks of polled subscriptions on the calling thread, for what has arrived.
+
+        Returns:
+            Whether messages may be left over.
+        """
+        return polled.take(self._handed_over)
 
     def hand_over(self, topic: str, item: object) -> int:
         """Give an object to all nodes of this process that take those of a topic, at once.
@@ -253,7 +290,7 @@ class SubscriptionThread:
             from now on until `end_handing_over`.
         """
         self._handed_over.add(topic)
-        takers = [one for one in self._sets if topic in one.objects]
+        takers = [one for one in (*self._sets, *self._polled) if topic in one.objects]
         for one in takers:
             one.take_object(topic, item)
         return len(takers)

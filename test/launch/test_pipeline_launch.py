@@ -99,6 +99,9 @@ def test_every_argument_is_declared_with_its_meaning(pipeline):
         'record',
         'overlay',
         'rviz',
+        'view',
+        'view_host',
+        'view_token',
         'params',
         'namespace',
         'log_level',
@@ -124,6 +127,8 @@ def test_every_argument_is_declared_with_its_meaning(pipeline):
         ({'rgb_topic': '/i', 'rgb': 'event_camera'}, 'leave out rgb:='),
         ({'sensor': '64x48'}, 'give events:=PATH, too'),
         ({'rate': 'fast'}, 'rate:=fast is not a number'),
+        ({'view': 'yes'}, 'view:=yes is neither true nor false'),
+        ({'view_host': '0.0.0.0'}, 'add view:=true'),
         ({'log_level': 'loud'}, 'log_level:=loud is none of debug, info'),
         ({'params': '/nowhere.yaml'}, 'params:=/nowhere.yaml is not a file'),
     ],
@@ -164,6 +169,15 @@ def test_rviz_brings_the_overlay_that_it_shows(start):
 def test_the_player_waits_for_every_consumer(start, composed):
     for node in start(composed=composed, bag='a', overlay='true', namespace='robot1'):
         assert parameters(node)['player']['wait_for_nodes'] == [*NETWORKS, 'overlay']
+
+
+@FORMS
+def test_the_page_is_served_as_the_arguments_say(start, composed):
+    nodes = start(composed=composed, view='true')
+    assert hosted(nodes) == [*NETWORKS, 'view']
+    assert 'view' not in parameters(nodes[0]), 'the parameter file decides'
+    nodes = start(composed=composed, view='true', view_host='0.0.0.0', view_token='12345678')
+    assert parameters(nodes[-1])['view'] == {'host': '0.0.0.0', 'token': '12345678'}
 
 
 @FORMS

@@ -2,11 +2,18 @@
 
 import dataclasses
 import importlib
+import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from diagnostic_msgs.msg import DiagnosticArray
+from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
 
+from microexpr_ros import facs
+from microexpr_ros.ros import topics
+from microexpr_ros.ros.images import COMPRESSED
 from microexpr_ros.ros.nodes.pipeline import NODES, PipelineNode
 
 FILE = Path(__file__).resolve().parents[2] / 'config' / 'pipeline.yaml'
@@ -36,3 +43,65 @@ def test_the_file_repeats_the_defaults(name):
 def test_every_parameter_says_what_it_means(name):
     for field in dataclasses.fields(parameters_of(name)):
         assert len(field.metadata['description']) > 10
+
+
+TYPES = {
+    topics.ACTION_UNITS: ActionUnitArray,
+    topics.ALIGNED_EVENTS: AlignedEvents,
+    topics.MICRO_EXPRESSIONS: MicroExpression,
+    topics.DIAGNOSTICS.strip('/'): DiagnosticArray,
+}
+IMAGES = {topics.OVERLAY, topics.RECONSTRUCTION}
+
+
+def strings(value):
+    """Return every text in a JSON value."""
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for part in parts for text in strings(part)]
+
+
+def assert_path_exists(path):
+    """Check that a message path leads to a field of one of our messages, and to a known unit."""
+    topic, *names = re.sub(r'\[:\]|\{.*?\}', '', path).strip('/').split('.')
+    kind = TYPES[topic]
+    for name in names:
+        field = kind.get_fields_and_field_types()[name]
+        element = re.sub(r'sequence<(.*)>', r'\1', field)
+        kind = getattr(importlib.import_module('microexpr_ros.msg'), element.split('/')[-1], None)
+    for code in re.findall(r'code==(\d+)', path):
+        assert int(code) in facs.CODES
+
+
+def test_the_layout_for_foxglove_shows_what_is_published():
+    layout = json.loads((FILE.parent / 'foxglove_layout.json').read_text())
+    panels = layout['configById']
+    shown = strings(layout['layout'])
+    assert set(panels) == {text for text in shown if '!' in text}
+    found = [text for text in strings(panels) if text.startswith('/')]
+    images = {text for text in found if text.endswith(COMPRESSED)}
+    assert images == {f'/{topic}{COMPRESSED}' for topic in IMAGES}
+    paths = set(found) - images
+    assert len(paths) > 10
+    for path in paths:
+        assert_path_exists(path)
+
+
+def test_the_documented_message_paths_exist():
+    page = (FILE.parents[1] / 'docs' / 'view.md').read_text()
+    table = page.split('| message path |')[1]
+    paths = [path for path in re.findall(r'`(/[^`]+)`', table) if COMPRESSED not in path]
+    assert len(paths) > 6
+    for path in paths:
+        assert_path_exists(path)
+
+
+def test_rviz_shows_images_that_are_published():
+    config = yaml.safe_load((FILE.parent / 'pipeline.rviz').read_text())
+    displays = config['Visualization Manager']['Displays']
+    assert {display['Topic']['Value'] for display in displays} == IMAGES
+    # Each has its place in the window, by its name in UTF-16.
+    state = bytes.fromhex(config['Window Geometry']['QMainWindow State'])
+    for display in displays:
+        assert display['Name'].encode('utf-16-be') in state

@@ -292,6 +292,9 @@ def test_files_that_metadata_does_not_name_are_a_warning(world, tmp_path, capfd)
     assert (diagnosis.level, diagnosis.values['files_not_in_metadata']) == (WARN, 1)
     assert 'bag_1.mcap is not played: metadata.yaml does not name it' in ''.join(
         capfd.readouterr()
+    )
+
+
 def test_it_waits_for_the_nodes_that_it_is_given(world, bag):
     world.collect(EventPacketMessage, '/event_camera/events', qos.EVENTS)
     world.collect(Image, '/rgb_camera/image_raw', qos.FRAMES)

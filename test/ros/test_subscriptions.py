@@ -67,3 +67,24 @@ def test_nothing_is_called_after_unsubscribing(world, thread):
     publisher.publish(String())
     world.until(lambda: order)
     assert order == ['kept']
+
+
+def test_polled_messages_wait_until_they_are_taken(world, thread):
+    order, errors = [], []
+    node = world.plain('node')
+    topic = (String, 'text', lambda message, _: order.append(message.data), DEEP)
+    polled = thread.subscribe(node, [topic], errors.append, polled=True)
+    publisher = world.tester.create_publisher(String, 'text', DEEP)
+    world.until(lambda: publisher.get_subscription_count() > 0)
+    for number in range(30):
+        publisher.publish(String(data=str(number)))
+    world.run(0.3)
+    assert order == []
+    assert thread.take(polled)
+    assert order == [str(number) for number in range(20)]
+    assert not thread.take(polled)
+    assert len(order) == 30
+    thread.unsubscribe(polled)
+    assert world.tester.count_subscribers('text') == 0
+    assert not thread.take(polled)
+    assert not errors

@@ -63,6 +63,7 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         path = self.parameters.weights
         self._classifier = ActionUnitClassifier.load(Path(path) if path else None)
         self._classifier.warm_up()
+        self._thresholds = self._classifier.presence.threshold.tolist()
         self._spotter = Spotter(self._classifier.presence)
         self._spotting = self._spotter.initial_state()
         self._units = self.advertise(ActionUnitArray, topics.ACTION_UNITS, qos.RESULTS)
@@ -204,6 +205,7 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
                 'speech': self._found[ExpressionKind.SPEECH],
                 'state': (Status.STALE if self._is_stale else status).name,
                 'neutral': str(self._face.neutral),
+                'thresholds': ' '.join(f'{limit:.4f}' for limit in self._thresholds),
                 'model': self._classifier.model,
             }
         )

@@ -23,6 +23,7 @@ NODES = {
     'reconstructor': 'ReconstructorNode',
     'overlay': 'OverlayNode',
     'recorder': 'RecorderNode',
+    'view': 'ViewNode',
 }
 
 

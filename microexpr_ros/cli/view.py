@@ -1,0 +1,120 @@
+"""`microexpr view`: a live page of what the pipeline sees and finds, in a browser."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from microexpr_ros.bags.pacing import RATES
+from microexpr_ros.cli import output
+from microexpr_ros.cli.commands import make_app
+from microexpr_ros.cli.demo import playback_arguments
+from microexpr_ros.cli.demo.sources import prepare_source
+from microexpr_ros.cli.hosting import host as host_node
+from microexpr_ros.cli.recording_options import SensorOption, TimeUnitOption
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.ros import environment
+from microexpr_ros.ros.nodes.pipeline import make_nodes
+from microexpr_ros.ros.nodes.view import ViewNode
+from microexpr_ros.ros.playback import PlayerParameters
+from microexpr_ros.ros.process import run_nodes
+from microexpr_ros.view import ServerOptions
+
+app = make_app()
+
+_SERVER: Final = ServerOptions()
+_PLAYER: Final = PlayerParameters()
+
+
+@app.command()
+def view(
+    recording: Annotated[
+        str | None,
+        typer.Argument(
+            help='real (a face, downloaded once), synthetic (a face, made once), or the path of a '
+            'recording: start a pipeline that plays it again and again. Without it: watch the '
+            'pipeline that runs.',
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help='Address to serve the page at; 0.0.0.0: all. Others need a token.')
+    ] = _SERVER.host,
+    port: Annotated[
+        int, typer.Option(help='Port to serve the page at; 0: any that is free.', min=0, max=65535)
+    ] = _SERVER.port,
+    token: Annotated[
+        str,
+        typer.Option(
+            help='What a viewer must know, at least 8 characters.', envvar='MICROEXPR_VIEW_TOKEN'
+        ),
+    ] = _SERVER.token,
+    rate: Annotated[
+        float,
+        typer.Option(help='Speed of the recording.', min=RATES[0], max=RATES[1]),
+    ] = _PLAYER.rate,
+    sensor: SensorOption = None,
+    time_unit: TimeUnitOption = None,
+) -> None:
+    """Serve a live page: events, reconstruction, Action Units, movements, health.
+
+    It works offline and on a tablet. The connection is not encrypted: keep it on this machine, or
+    put a TLS proxy before it.
+    """
+    options = ServerOptions(host, port, token)
+    if recording is None:
+        if sensor is not None or time_unit is not None:
+            raise MicroexprError('--sensor and --time-unit are for a recording; name one')
+        parameters = {'host': host, 'port': port, 'token': token}
+        _, code = host_node(ViewNode, parameters, _summarize)
+        raise typer.Exit(code)
+    environment.keep_on_loopback()
+    _play(recording, options, rate, sensor, time_unit)
+
+
+def _play(
+    recording: str,
+    options: ServerOptions,
+    rate: float,
+    sensor: str | None,
+    time_unit: str | None,
+) -> None:
+    """Run a pipeline on a recording, with the page, until it is interrupted."""
+    with tempfile.TemporaryDirectory(prefix='microexpr_view_') as scratch:
+        with output.progress_bar('looking for the recording') as bar:
+            source = prepare_source(
+                recording,
+                float('inf'),
+                Path(scratch),
+                lambda title, done: bar.update(done, title=title),
+                sensor=sensor,
+                time_unit=time_unit,
+            )
+        parameters: dict[str, Any] = {
+            'pipeline:nodes': [
+                'player', 'synchronizer', 'au_classifier', 'reconstructor', 'view',
+            ],
+            'player:loop': True,
+            'view:host': options.host,
+            'view:port': options.port,
+            'view:token': options.token,
+        }  # fmt: skip
+        # JSON is YAML with all texts quoted: a token of digits stays a text. The last one wins.
+        chosen = [
+            word
+            for name, value in parameters.items()
+            for word in ('-p', f'{name}:={json.dumps(value)}')
+        ]
+        playback = playback_arguments(source, 0.0, rate)
+        run_nodes(make_nodes, ['--ros-args', *playback, *chosen])
+
+
+def _summarize(node: ViewNode) -> str:
+    """Return what the terminal shows while the page is served."""
+    if node.server is None:
+        return 'starting'
+    return f'open {node.server.url}  viewers: {node.viewers}  Ctrl-C ends'
