@@ -1,33 +1,58 @@
-"""One clock, slices of fixed length, and where the face is."""
+"""One clock, slices of fixed length, and where the face is.
 
-from microexpr_ros.alignment.clock import ClockEstimate, SensorClock, StampFault, StampLine
-from microexpr_ros.alignment.face_region import FaceRegionTracker, TrackerOptions
-from microexpr_ros.alignment.frame_alignment import FrameAlignment, SyncSource
-from microexpr_ros.alignment.frames import FrameQueue, crop
-from microexpr_ros.alignment.slices import Cut, Slice, SliceCounter, SliceCutter, blank_slice
-from microexpr_ros.alignment.synchronizer import (
-    AlignedSlice,
-    Synchronizer,
-    SynchronizerOptions,
-)
+The names are loaded when they are first asked for: networks need slices, but not OpenCV.
+"""
 
-__all__ = [
-    'AlignedSlice',
-    'ClockEstimate',
-    'Cut',
-    'FaceRegionTracker',
-    'FrameAlignment',
-    'FrameQueue',
-    'SensorClock',
-    'Slice',
-    'SliceCounter',
-    'SliceCutter',
-    'StampFault',
-    'StampLine',
-    'SyncSource',
-    'Synchronizer',
-    'SynchronizerOptions',
-    'TrackerOptions',
-    'blank_slice',
-    'crop',
-]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from microexpr_ros.alignment.clock import ClockEstimate as ClockEstimate
+    from microexpr_ros.alignment.clock import SensorClock as SensorClock
+    from microexpr_ros.alignment.clock import StampFault as StampFault
+    from microexpr_ros.alignment.clock import StampLine as StampLine
+    from microexpr_ros.alignment.face_region import FaceRegionTracker as FaceRegionTracker
+    from microexpr_ros.alignment.face_region import TrackerOptions as TrackerOptions
+    from microexpr_ros.alignment.frame_alignment import FrameAlignment as FrameAlignment
+    from microexpr_ros.alignment.frame_alignment import SyncSource as SyncSource
+    from microexpr_ros.alignment.frames import FrameQueue as FrameQueue
+    from microexpr_ros.alignment.frames import crop as crop
+    from microexpr_ros.alignment.slices import Cut as Cut
+    from microexpr_ros.alignment.slices import Slice as Slice
+    from microexpr_ros.alignment.slices import SliceCounter as SliceCounter
+    from microexpr_ros.alignment.slices import SliceCutter as SliceCutter
+    from microexpr_ros.alignment.slices import blank_slice as blank_slice
+    from microexpr_ros.alignment.synchronizer import AlignedSlice as AlignedSlice
+    from microexpr_ros.alignment.synchronizer import Synchronizer as Synchronizer
+    from microexpr_ros.alignment.synchronizer import SynchronizerOptions as SynchronizerOptions
+
+_MODULES: Final = {
+    'AlignedSlice': 'synchronizer',
+    'ClockEstimate': 'clock',
+    'Cut': 'slices',
+    'FaceRegionTracker': 'face_region',
+    'FrameAlignment': 'frame_alignment',
+    'FrameQueue': 'frames',
+    'SensorClock': 'clock',
+    'Slice': 'slices',
+    'SliceCounter': 'slices',
+    'SliceCutter': 'slices',
+    'StampFault': 'clock',
+    'StampLine': 'clock',
+    'SyncSource': 'frame_alignment',
+    'Synchronizer': 'synchronizer',
+    'SynchronizerOptions': 'synchronizer',
+    'TrackerOptions': 'face_region',
+    'blank_slice': 'slices',
+    'crop': 'frames',
+}
+
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(f'{__name__}.{_MODULES[name]}'), name)

@@ -27,7 +27,7 @@ class _Commands(LazyGroup):
     summaries: ClassVar = {
         'demo': 'Play a recording through the real nodes and show what they find.',
         'doctor': 'Check the installation, and show how to complete it.',
-        'view': 'Serve a live page of what the pipeline sees and finds.',
+        'view': 'Serve a live page: events, reconstruction, Action Units, movements, health.',
         'synth': 'Make synthetic clips or recordings, or complete a data set.',
         'train': 'Train the networks on a data set.',
         'evaluate': 'Score the networks on a data set.',
