@@ -32,7 +32,7 @@ class _Commands(LazyGroup):
         'train': 'Train the networks on a data set.',
         'evaluate': 'Score the networks on a data set.',
         'bench': 'Measure how fast everything is.',
-        'convert': 'Convert a recording of events to a rosbag2 or a .raw file.',
+        'convert': 'Convert a recording of events to a rosbag2 or a file of events.',
         'inspect': 'Show what a bag or a recording holds, and what is wrong with it.',
         'record': 'Record topics to a rosbag2.',
         'play': 'Play a rosbag2, as `ros2 bag play` does.',
