@@ -12,6 +12,7 @@ from hri_msgs.msg import FacialActionUnits
 
 from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.facs import ExpressionKind
 from microexpr_ros.msg import ActionUnit, ActionUnitArray
 from microexpr_ros.msg import MicroExpression as MicroExpressionMessage
 from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
@@ -128,4 +129,5 @@ def message_to_expression(message: MicroExpressionMessage) -> MicroExpression:
         offset_ns=to_ns(message.offset),
         peak=message.peak,
         confidence=message.confidence,
+        kind=ExpressionKind(message.kind),
     )

@@ -18,6 +18,7 @@ from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
+from microexpr_ros.facs import ExpressionKind
 from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
 from microexpr_ros.perception.spotting import MicroExpression
 from microexpr_ros.ros import conversions as convert
@@ -103,6 +104,12 @@ def test_estimates_come_back_and_carry_the_slice_header():
     np.testing.assert_array_equal(back.sides, estimate.sides)
     np.testing.assert_array_equal(back.confidence, estimate.confidence)
     np.testing.assert_array_equal(back.active, estimate.active)
+
+
+def test_expressions_come_back_with_their_kind():
+    blink = MicroExpression((45,), 100, 200, 300, 0.5, 0.75, ExpressionKind.BLINK)
+    message = estimates.expression_to_message(blink, 'camera', 'face_0')
+    assert estimates.message_to_expression(message) == blink
 
 
 def test_expressions_are_stamped_with_their_apex():

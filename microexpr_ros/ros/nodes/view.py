@@ -9,6 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 
 from microexpr_ros.alignment.synchronizer import AlignedSlice
+from microexpr_ros.facs import ExpressionKind
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import image_to_pixels, message_to_aligned, to_ns
@@ -122,7 +123,9 @@ class ViewNode(MicroexprNode[ViewParameters]):
     def _on_expression(self, message: MicroExpression, _: int) -> None:
         with self._lock:
             expression = message_to_expression(message)
-            self._composer.add_expression(expression, message.face_id, message.micro)
+            # Blinks and speech are short, too, and no micro-expressions.
+            is_micro = message.micro and expression.kind is ExpressionKind.EXPRESSION
+            self._composer.add_expression(expression, message.face_id, is_micro)
 
     def _on_image(self, message: Image, _: int) -> None:
         with self._lock:
