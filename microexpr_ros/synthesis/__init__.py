@@ -5,8 +5,9 @@ The names are loaded when they are first asked for, as most need the renderer.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from microexpr_ros.lazy import load_lazily
 
 if TYPE_CHECKING:
     from microexpr_ros.synthesis.dataset.bags import check_recordings as check_recordings
@@ -53,8 +54,4 @@ _MODULES: Final = {
 
 __all__ = list(_MODULES)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(import_module(f'{__name__}.{_MODULES[name]}'), name)
+__getattr__ = load_lazily(__name__, _MODULES)
