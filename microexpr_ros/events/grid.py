@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.events.events import Events
 from microexpr_ros.events.kernel import Integer, kernel
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 
 GRID: Final = 128
 """Rows and columns of the grid that a face region is scaled to."""
@@ -18,11 +19,12 @@ SLICE_NS: Final = 10_000_000
 """Duration of a slice of events: the time step of the networks."""
 
 
-def accumulate(events: Events, region: Region, counts: NDArray[np.uint8]) -> int:
+def accumulate(events: Events, region: Region | AlignedRegion, counts: NDArray[np.uint8]) -> int:
     """Add the events of a region to counts, in place.
 
-    The region is scaled to the grid: pixel (x, y) falls in column
-    (x - region.x) * columns // region.width, and rows likewise.
+    The region is scaled to the grid: of a rectangle, pixel (x, y) falls in column
+    (x - region.x) * columns // region.width, and rows likewise; of an aligned region, in the
+    cell in which the pixel's centre lies.
 
     Args:
         events: Any events; those outside the region are left out.
@@ -39,16 +41,21 @@ def accumulate(events: Events, region: Region, counts: NDArray[np.uint8]) -> int
         (1, 1)
     """
     contiguous = np.ascontiguousarray(counts)
-    inside = _accumulate(
-        events.x,
-        events.y,
-        events.p,
-        region.x,
-        region.y,
-        region.width,
-        region.height,
-        contiguous,
-    )
+    if isinstance(region, AlignedRegion):
+        inside = _accumulate_aligned(
+            events.x, events.y, events.p, *_to_cells(region, contiguous.shape[1:]), contiguous
+        )
+    else:
+        inside = _accumulate(
+            events.x,
+            events.y,
+            events.p,
+            region.x,
+            region.y,
+            region.width,
+            region.height,
+            contiguous,
+        )
     if contiguous is not counts:
         counts[...] = contiguous
     return int(inside)
@@ -99,4 +106,50 @@ def _accumulate(
             cell = (picked[i] >> np.uint64(63)) * plane + row_of[v] + column_of[u]
             flat[cell] += flat[cell] < 255
         inside += np.int64(count)
+    return inside
+
+
+def _to_cells(
+    region: AlignedRegion, grid: tuple[int, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the factors of x, y and 1 that give a pixel's column and row, float32 [3] each."""
+    rows, columns = grid
+    cosine, sine = math.cos(region.roll), math.sin(region.roll)
+    factors = []
+    for cells, along_x, along_y in ((columns, cosine, sine), (rows, -sine, cosine)):
+        scale = cells / region.side
+        centre = along_x * (region.x - 0.5) + along_y * (region.y - 0.5)
+        factors.append(
+            np.array([scale * along_x, scale * along_y, cells / 2 - scale * centre], np.float32)
+        )
+    return factors[0], factors[1]
+
+
+@kernel
+def _accumulate_aligned(
+    x: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    p: NDArray[np.uint8],
+    to_column: NDArray[np.float32],
+    to_row: NDArray[np.float32],
+    counts: NDArray[np.uint8],
+) -> Integer:
+    """Count block by block, as `_accumulate`."""
+    _, rows, columns = counts.shape
+    flat, plane = counts.reshape(-1), rows * columns
+    picked = np.empty(_BLOCK + 1, np.int32)
+    a, b, c = to_column
+    d, e, f = to_row
+    inside: Integer = 0
+    for start in range(0, len(x), _BLOCK):
+        count = 0
+        for i in range(start, min(start + _BLOCK, len(x))):
+            u, v = np.float32(x[i]), np.float32(y[i])
+            column, row = a * u + b * v + c, d * u + e * v + f
+            picked[count] = p[i] * plane + np.int32(row) * columns + np.int32(column)
+            # Between -1 and 0, truncation would give the first cell.
+            count += (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
+        for i in range(count):
+            flat[picked[i]] += flat[picked[i]] < 255
+        inside += count
     return inside

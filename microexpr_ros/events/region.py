@@ -1,8 +1,12 @@
-"""A rectangle of sensor pixels."""
+"""Parts of the sensor: rectangles of pixels, and squares that are turned with a face."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +30,60 @@ class Region:
             raise ValueError(
                 f'a region needs at least one pixel, not {self.width} x {self.height}'
             )
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedRegion:
+    """A square on the sensor that is turned with the face in it.
+
+    Pixel (x, y) reaches from x to x + 1 and from y to y + 1.
+
+    Attributes:
+        x: column of its centre, px.
+        y: row of its centre, px.
+        side: length of a side, px, above 0.
+        roll: by which it is turned, from columns towards rows (clockwise in the picture), rad.
+    """
+
+    x: float
+    y: float
+    side: float
+    roll: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.side > 0:
+            raise ValueError(f'an aligned region needs a side above 0, not {self.side}')
+
+    def to_shares(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return where points of the sensor are in the region, as shares of its side.
+
+        Args:
+            points: float [..., 2], column and row, px.
+
+        Returns:
+            float64 [..., 2], column and row, 0 to 1 inside.
+        """
+        centred = np.asarray(points, np.float64) - (self.x, self.y)
+        return centred @ self._axes().T / self.side + 0.5
+
+    def to_pixels(self, shares: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return where points of the region are on the sensor, float64 [..., 2], px.
+
+        Args:
+            shares: float [..., 2], column and row as shares of the side.
+        """
+        centred = (np.asarray(shares, np.float64) - 0.5) * self.side
+        return centred @ self._axes() + (self.x, self.y)
+
+    def bounds(self) -> Region:
+        """Return the smallest rectangle of whole pixels around the region."""
+        corners = self.to_pixels(np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))
+        # An edge on a pixel's border must not take in the next pixel because of rounding.
+        low = np.floor(corners.min(axis=0) + 1e-6).astype(int)
+        high = np.ceil(corners.max(axis=0) - 1e-6).astype(int)
+        return Region(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+
+    def _axes(self) -> NDArray[np.float64]:
+        """Return the directions of the region's columns and rows, float64 [2, 2], by rows."""
+        cosine, sine = math.cos(self.roll), math.sin(self.roll)
+        return np.array([[cosine, sine], [-sine, cosine]])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from microexpr_ros.events.events import Events
 from microexpr_ros.events.grid import accumulate
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 
 regions = st.builds(
     Region, st.integers(-30, 70), st.integers(-30, 70), st.integers(1, 120), st.integers(1, 120)
@@ -51,3 +51,44 @@ def test_counts_need_not_be_contiguous():
     every_second = np.zeros((2, 2, 4), np.uint8)
     assert accumulate(events, Region(0, 0, 2, 2), every_second[:, :, ::2]) == 1
     assert every_second.nonzero() == ([1], [0], [2])
+
+
+@given(
+    events=streams.events(),
+    region=st.builds(
+        AlignedRegion,
+        st.floats(-30, 70),
+        st.floats(-30, 70),
+        st.floats(1, 120),
+        st.floats(-3.2, 3.2),
+    ),
+    rows=st.integers(1, 9),
+    columns=st.integers(1, 9),
+)
+@settings(max_examples=60, deadline=None)
+def test_an_aligned_region_counts_an_event_in_the_cell_of_its_pixels_centre(
+    events, region, rows, columns
+):
+    counts = np.zeros((2, rows, columns), np.uint8)
+    centres = np.stack([events.x, events.y], axis=1) + 0.5
+    places = region.to_shares(centres) * (columns, rows)
+    # Centres on the border of two cells may go to either.
+    clear = (np.abs(places - np.round(places)) > 1e-3).all(axis=1)
+    kept = events[clear]
+    inside = ((places[clear] >= 0) & (places[clear] < (columns, rows))).all(axis=1)
+    want = np.zeros(counts.shape, int)
+    column, row = np.floor(places[clear][inside]).astype(int).T
+    np.add.at(want, (kept.p[inside], row, column), 1)
+    assert accumulate(kept, region, counts) == np.count_nonzero(inside)
+    np.testing.assert_array_equal(counts, np.minimum(want, 255))
+
+
+def test_an_aligned_region_that_is_not_turned_counts_like_the_rectangle():
+    rng = np.random.default_rng(3)
+    events = streams.make_events(
+        range(5000), rng.integers(0, 90, 5000), rng.integers(0, 90, 5000), rng.integers(0, 2, 5000)
+    )
+    rectangle, aligned = np.zeros((2, 2, 16, 16), np.uint8)
+    inside = accumulate(events, Region(10, 20, 64, 64), rectangle)
+    assert accumulate(events, AlignedRegion(42, 52, 64), aligned) == inside > 1000
+    np.testing.assert_array_equal(aligned, rectangle)

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from microexpr_ros.landmarks import PLACES
 from microexpr_ros.synthesis.dataset.clip import Clip, TakeMetadata
 
 needs_face = pytest.mark.skipif(
@@ -39,6 +40,7 @@ def fake_clip(recipe, index):
         pixels_per_cell=1.5,
         counts=rng.integers(0, 3, (slices, 2, 128, 128), np.uint8),
         sides=rng.random((slices, 18, 2), np.float32),
+        landmarks=np.tile(np.float32(128 * PLACES), (slices, 1, 1)),
         frames=rng.integers(0, 255, (2, 128, 128), np.uint8),
         frame_slice=np.array([0, 2], np.int32),
         target=rng.integers(0, 255, (1, 128, 128), np.uint8),

@@ -3,6 +3,7 @@
 import numpy as np
 
 from microexpr_ros.facs import CODES
+from microexpr_ros.landmarks import PLACES
 from microexpr_ros.synthesis.dataset.clip import Clip
 
 
@@ -31,6 +32,7 @@ def make_clip(number, slices=40, code=None):
         counts=counts,
         pixels_per_cell=4.0,
         sides=np.repeat(intensity[..., None], 2, 2),
+        landmarks=np.tile(np.float32(128 * PLACES), (slices, 1, 1)),
         frames=face + noise,
         frame_slice=frame_slice,
         target=target,
@@ -54,14 +56,14 @@ def write_data_set(root, splits, clips=6):
     """Write a data set of such clips as the synthesis does."""
     import json
 
+    from microexpr_ros.synthesis.dataset.clip import ARRAYS
     from microexpr_ros.synthesis.dataset.index import VERSION
 
-    arrays = ('counts', 'sides', 'frames', 'frame_slice', 'target', 'target_slice')
     for split in splits:
         folder = root / split
         folder.mkdir(parents=True)
         made = [make_clip(number) for number in range(clips)]
-        content = {f'{c.index:06d}-{name}': getattr(c, name) for c in made for name in arrays}
+        content = {f'{c.index:06d}-{name}': getattr(c, name) for c in made for name in ARRAYS}
         np.savez_compressed(folder / 'shard-00000.npz', allow_pickle=False, **content)
         entries = [{**c.metadata.to_json(), 'shard': 'shard-00000.npz'} for c in made]
         index = {'version': VERSION, 'recipe': {}, 'complete': True, 'clips': entries}

@@ -8,7 +8,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-ARRAYS: Final = ('counts', 'sides', 'frames', 'frame_slice', 'target', 'target_slice')
+ARRAYS: Final = (
+    'counts',
+    'sides',
+    'landmarks',
+    'frames',
+    'frame_slice',
+    'target',
+    'target_slice',
+)
 """Fields of a clip that are arrays."""
 
 
@@ -80,6 +88,8 @@ class Clip(ClipMetadata):
             events.grid.accumulate.
         sides: float32 [T, 18, 2], ground truth at the end of each slice, 0-1, in the order of
             facs.CODES, on the subject's left and right.
+        landmarks: float32 [T, 5, 2], column and row of `microexpr_ros.landmarks.LANDMARKS` at
+            the end of each slice, in cells; the first cell reaches from 0 to 1.
         frames: uint8 [F, 128, 128], frames of a 30 Hz camera of the same region, gamma-encoded
             sRGB luma.
         frame_slice: int32 [F], slice in which each frame was complete.
@@ -90,6 +100,7 @@ class Clip(ClipMetadata):
 
     counts: NDArray[np.uint8]
     sides: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
     frames: NDArray[np.uint8]
     frame_slice: NDArray[np.int32]
     target: NDArray[np.uint8]

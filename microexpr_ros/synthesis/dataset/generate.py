@@ -52,6 +52,7 @@ from microexpr_ros.synthesis.dataset.take import Take, sample_take
 from microexpr_ros.synthesis.sensors import frame_camera
 from microexpr_ros.synthesis.sensors.filming import RenderedFrames, film
 from microexpr_ros.synthesis.sensors.frame_camera import FrameCamera
+from microexpr_ros.synthesis.world.labels import face_landmarks
 
 SHARD_CLIPS: Final = 12
 
@@ -184,11 +185,14 @@ def make_clip(recipe: Recipe, index: int) -> Clip:
     frames, frame_slice = _take_frames(take, camera, rendered)
     target_slice = np.arange(TARGET_EVERY - 1, slices, TARGET_EVERY, dtype=np.int32)
     sharp = np.stack([rendered.at(int(t)) for t in _slice_ends(target_slice)])
+    ends = _slice_ends(np.arange(slices))
+    to_cells = np.array([GRID / width, GRID / height], np.float32)
     return Clip(
         **asdict(take.metadata),
         pixels_per_cell=width * height / GRID**2,
         counts=_count_events(Events.concatenate(parts), width, height, slices),
-        sides=take.motion.sides(_slice_ends(np.arange(slices))),
+        sides=take.motion.sides(ends),
+        landmarks=to_cells * face_landmarks(take.scene, take.motion, ends),
         frames=frames,
         frame_slice=frame_slice,
         target=frame_camera.encode(np.asarray(sharp / camera.white_lux, np.float32)),

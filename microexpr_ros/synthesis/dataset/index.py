@@ -21,7 +21,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.synthesis.dataset.checksums import CHECKSUMS, damaged_files
 from microexpr_ros.synthesis.dataset.clip import ARRAYS, Clip, ClipMetadata
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Layout of the files; readers refuse others."""
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros import facs
+from microexpr_ros.synthesis.person.channels import CHANNELS
 from microexpr_ros.synthesis.person.rig import place_head
 from microexpr_ros.synthesis.world import renderer
 from microexpr_ros.synthesis.world.motion import TOGETHER_NS, Motion, UnitActivation
@@ -126,6 +127,31 @@ def project(
             for values, at, moved_px in zip(channels, pose, shake_px, strict=True)
         ]
     )
+
+
+def face_landmarks(scene: Scene, motion: Motion, t_ns: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return where `microexpr_ros.landmarks.LANDMARKS` are, float32 [T, 5, 2], px.
+
+    Args:
+        scene: Person and camera.
+        motion: What moves; expressions do not move these landmarks.
+        t_ns: int64 [T], times since the motion began.
+    """
+    rest = np.zeros((len(t_ns), CHANNELS), np.float32)
+    return reduce_landmarks(project(scene, rest, motion.pose(t_ns), motion.shake(t_ns)))
+
+
+def reduce_landmarks(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return `microexpr_ros.landmarks.LANDMARKS` of the 68 points.
+
+    Args:
+        points: float32 [..., 68, 2], of a face without expression, in the order of LANDMARKS.
+
+    Returns:
+        float32 [..., 5, 2].
+    """
+    groups = slice(36, 42), slice(42, 48), slice(31, 36), slice(48, 49), slice(54, 55)
+    return np.stack([points[..., group, :].mean(axis=-2) for group in groups], axis=-2)
 
 
 def movements(motion: Motion) -> list[Movement]:

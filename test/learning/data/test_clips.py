@@ -344,6 +344,7 @@ def _plain():
         counts=np.zeros((0, 2, 128, 128), np.uint8),
         pixels_per_cell=1.0,
         sides=np.zeros((0, 18, 2), np.float32),
+        landmarks=np.zeros((0, 5, 2), np.float32),
         frames=nothing,
         frame_slice=none,
         target=nothing,

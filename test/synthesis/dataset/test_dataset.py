@@ -10,7 +10,7 @@ from fake_clips import digest, fake_clip, needs_face
 from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.synthesis.dataset import generate as making
-from microexpr_ros.synthesis.dataset.clip import Clip
+from microexpr_ros.synthesis.dataset.clip import ARRAYS, Clip
 from microexpr_ros.synthesis.dataset.generate import generate_clips
 from microexpr_ros.synthesis.dataset.index import check_clips, read_clip, read_index
 from microexpr_ros.synthesis.dataset.recipe import Recipe
@@ -31,7 +31,7 @@ def fast(monkeypatch):
 
 def same(first, second):
     assert first.metadata == second.metadata
-    for name in ('counts', 'sides', 'frames', 'frame_slice', 'target', 'target_slice'):
+    for name in ARRAYS:
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
         assert getattr(first, name).dtype == getattr(second, name).dtype
 

@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microexpr_ros import facs
+from microexpr_ros.alignment.face_alignment import align
+from microexpr_ros.landmarks import PLACES
 from microexpr_ros.synthesis.dataset.truth_messages import camera_matrix
 from microexpr_ros.synthesis.person import face
 from microexpr_ros.synthesis.person.channels import CHANNELS
@@ -164,3 +166,44 @@ def test_every_unit_that_moves_is_in_a_movement(seed):
         assert any(
             motion.dominant in move.codes and move.onset_ns <= motion.onset_ns for move in moves
         )
+
+
+@needs_face
+def test_the_landmarks_of_a_face_follow_the_head_and_no_expression(scene):
+    smile = UnitActivation(12, 0, SECOND // 4, SECOND // 2, SECOND, 0.9)
+    times = np.array([0, SECOND // 4])
+    still = labels.face_landmarks(scene, motion_of(smile), times)
+    assert still.shape == (2, 5, 2)
+    np.testing.assert_array_equal(still[0], still[1])
+    # The subject's right is on the left of the picture; eyes, nose, mouth from above.
+    right, left, nose, right_corner, left_corner = still[0]
+    assert right[0] < right_corner[0] < nose[0] < left_corner[0] < left[0]
+    assert max(right[1], left[1]) < nose[1] < min(right_corner[1], left_corner[1])
+    motion = motion_of(smile)
+    shift = Wave(np.array([0.1]), np.array([1.0]), np.zeros(1))
+    moving = Motion(
+        SECOND, (smile,), (), (*motion.head[:3], shift, *motion.head[4:]), (), motion.camera
+    )
+    moved = labels.face_landmarks(scene, moving, times)
+    assert (moved[1, :, 0] - still[1, :, 0] > 4).all()
+    assert np.ptp(moved[1] - still[1], axis=0).max() < 1
+
+
+@needs_face
+def test_faces_are_aligned_with_the_brows_and_the_chin_inside():
+    for number in range(4_100_010, 4_100_014):
+        person = make_person(number, number)
+        rng = np.random.default_rng(number)
+        scene_ = build_scene(
+            rng, person, ROOM_LIGHTS.sample(rng, 'bright'), CAMERA, np.zeros(3), 0.3
+        )
+        rest = np.zeros((1, CHANNELS), np.float32)
+        points = labels.project(scene_, rest, np.zeros((1, 6)), np.zeros((1, 2)))[0]
+        region = align(labels.reduce_landmarks(points))
+        shares = region.to_shares(points)
+        np.testing.assert_allclose(
+            region.to_shares(labels.reduce_landmarks(points)), PLACES, atol=0.04
+        )
+        brows, chin = shares[17:27, 1].min(), shares[8, 1]
+        assert 0.13 < brows < 0.25
+        assert 0.83 < chin < 0.97
