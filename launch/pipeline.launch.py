@@ -25,15 +25,18 @@ ARGUMENTS = {
     'rate': ('1.0', 'speed at which the bag or the recording of events is played; 1 is that of '
              'the recording'),
     'loop': ('false', 'true: play the bag again at its end'),
-    'driver': ('', 'driver of the event camera: simulated, neuromorphic or inivation; '
-               'empty: no event camera node; another package may publish event_camera/events'),
+    'driver': ('', 'driver of the event camera: simulated, webcam, neuromorphic or inivation; '
+               'empty: no event camera node; another package may publish event_camera/events. '
+               'webcam: events are made from the frames of rgb:=, by default camera 0, or of '
+               'rgb_topic:='),
     'events': ('', 'recording of events to play in place of an event camera'),
     'sensor': ('', 'sensor size WIDTHxHEIGHT of a recording of events that does not state it'),
     'events_topic': ('', 'topic of another driver, or of the bag, to read in place of '
                      'event_camera/events'),
     'rgb': ('', 'RGB camera: its number, /dev/video..., rtsp://... or a video file; event_camera: '
             'use the frames of the event camera (DAVIS or simulated); empty: no RGB camera node; '
-            'another package may publish rgb_camera/image_raw'),
+            'another package may publish rgb_camera/image_raw. With driver:=webcam the RGB camera '
+            'is the event camera'),
     'rgb_topic': ('', 'topic of another driver, or of the bag, to read in place of '
                   'rgb_camera/image_raw; one that ends in /compressed holds compressed images'),
     'record': ('', 'new folder for a rosbag2 of the inputs, the slices and the Action Units'),
@@ -48,7 +51,10 @@ ARGUMENTS = {
     'namespace': ('', 'namespace of all nodes'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
 }  # fmt: skip
-DRIVERS = ('simulated', 'neuromorphic', 'inivation')
+DRIVERS = ('simulated', 'webcam', 'neuromorphic', 'inivation')
+WEBCAM = 'webcam'
+"""Driver for which one RGB camera is event camera and frame camera at once."""
+
 SAME_SENSOR = 'event_camera'
 """Value of `rgb` with which the event camera's frames replace those of an RGB camera."""
 
@@ -130,7 +136,12 @@ def choose_nodes(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
             nodes['event_camera']['sensor'] = given['sensor']
         if given['rate'] != 1:
             nodes['event_camera']['rate'] = given['rate']
-    if given['rgb'] not in ('', SAME_SENSOR):
+    is_webcam = given['driver'] == WEBCAM
+    if is_webcam and given['rgb_topic']:
+        nodes['event_camera']['topic'] = given['rgb_topic']
+    elif is_webcam and given['rgb'] not in ('', SAME_SENSOR):
+        nodes['event_camera']['device'] = given['rgb']
+    elif not is_webcam and given['rgb'] not in ('', SAME_SENSOR):
         nodes['rgb_camera'] = {'device': given['rgb']}
     nodes |= {'synchronizer': {}, 'au_classifier': {}, 'reconstructor': {}}
     if given['overlay'] or given['rviz']:
@@ -154,9 +165,10 @@ def rename_topics(given: dict[str, Any]) -> list[tuple[str, str]]:
     renamed = []
     if given['events_topic']:
         renamed += [(f'{reader}:{EVENTS}', given['events_topic']) for reader in READERS]
-    if given['rgb_topic']:
+    is_webcam = given['driver'] == WEBCAM
+    if given['rgb_topic'] and not is_webcam:
         renamed += [(f'{reader}:{FRAMES}', given['rgb_topic']) for reader in READERS]
-    if given['rgb'] == SAME_SENSOR:
+    if given['rgb'] == SAME_SENSOR or is_webcam:
         # Only the synchronizer's topic is renamed, because a bag may hold both topics.
         renamed.append((f'synchronizer:{FRAMES}', EVENT_FRAMES))
     if given['bag']:

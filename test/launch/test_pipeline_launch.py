@@ -226,6 +226,24 @@ def test_topics_of_a_bag_can_have_other_names(start, composed):
 
 
 @FORMS
+@pytest.mark.parametrize(
+    ('arguments', 'expected'),
+    [
+        ({}, {}),
+        ({'rgb': 'event_camera'}, {}),
+        ({'rgb': '/dev/video2'}, {'device': '/dev/video2'}),
+        ({'rgb_topic': '/usb/image'}, {'topic': '/usb/image'}),
+    ],
+)
+def test_a_webcam_is_event_camera_and_frame_camera(start, composed, arguments, expected):
+    nodes = start(composed=composed, driver='webcam', **arguments)
+    assert hosted(nodes) == ['event_camera', *NETWORKS]
+    for node in nodes:
+        assert parameters(node)['event_camera'] == {'driver': 'webcam', **expected}
+        assert node.remappings == [('synchronizer:rgb_camera/image_raw', 'event_camera/image_raw')]
+
+
+@FORMS
 def test_cameras_leave_the_clock_alone(start, composed):
     for node in start(composed=composed, events='/a', rgb='0'):
         given = parameters(node)
