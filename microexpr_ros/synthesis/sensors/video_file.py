@@ -31,6 +31,26 @@ def is_video(path: Path | str) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
+def open_video(
+    path: Path, size: tuple[int, int] | None = None, time_unit: str | None = None
+) -> VideoRecording:
+    """Open a video with the options of a recording of events.
+
+    Args:
+        path: What OpenCV can read.
+        size: Most columns and rows; None for those of a webcam.
+        time_unit: None: a video has times of its own.
+
+    Raises:
+        MicroexprError: OpenCV cannot read it, or a unit is given.
+    """
+    if time_unit is not None:
+        raise MicroexprError(
+            f'{path} is a video, which has times of its own: leave out --time-unit'
+        )
+    return VideoRecording(path, size or (WIDTH, HEIGHT))
+
+
 def to_rgb(pixels: object) -> NDArray[np.uint8]:
     """Return what OpenCV has decoded as uint8 [height, width] grey or [height, width, 3] RGB."""
     given = np.asarray(pixels, np.uint8)
