@@ -40,6 +40,8 @@ ARGUMENTS = {
     'rgb_topic': ('', 'topic of another driver, or of the bag, to read in place of '
                   'rgb_camera/image_raw; one that ends in /compressed holds compressed images'),
     'record': ('', 'new folder for a rosbag2 of the inputs, the slices and the Action Units'),
+    'redact': ('false', 'true: record no pictures of persons, but Action Units, movements and '
+               'diagnostics'),
     'overlay': ('false', 'true: publish events, reconstruction and Action Units in one picture '
                 'on overlay/image'),
     'rviz': ('false', 'true: start RViz, and the overlay that it shows'),
@@ -58,7 +60,7 @@ WEBCAM = 'webcam'
 SAME_SENSOR = 'event_camera'
 """Value of `rgb` with which the event camera's frames replace those of an RGB camera."""
 
-FLAGS = ('composed', 'loop', 'overlay', 'rviz', 'view')
+FLAGS = ('composed', 'loop', 'redact', 'overlay', 'rviz', 'view')
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 EVENTS = 'event_camera/events'
 EVENT_FRAMES = 'event_camera/image_raw'
@@ -99,6 +101,8 @@ def read_arguments(context: LaunchContext) -> dict[str, Any]:
         )
     if not given['view'] and (given['view_host'] or given['view_token']):
         raise RuntimeError('view_host:= and view_token:= are for the live page; add view:=true')
+    if given['redact'] and not given['record']:
+        raise RuntimeError('redact:=true is for a recording; add record:=PATH')
     return given
 
 
@@ -148,6 +152,8 @@ def choose_nodes(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
         nodes['overlay'] = {}
     if given['record']:
         nodes['recorder'] = {'output': given['record']}
+        if given['redact']:
+            nodes['recorder']['redact'] = True
     if given['bag']:
         # Whoever starts later than the player would miss the first packets.
         nodes['player']['wait_for_nodes'] = [name for name in nodes if name != 'player']

@@ -129,6 +129,7 @@ def test_every_argument_is_declared_with_its_meaning(pipeline):
         ({'rate': 'fast'}, 'rate:=fast is not a number'),
         ({'view': 'yes'}, 'view:=yes is neither true nor false'),
         ({'view_host': '0.0.0.0'}, 'add view:=true'),
+        ({'redact': 'true'}, 'add record:=PATH'),
         ({'log_level': 'loud'}, 'log_level:=loud is none of debug, info'),
         ({'params': '/nowhere.yaml'}, 'params:=/nowhere.yaml is not a file'),
     ],
@@ -205,6 +206,12 @@ def test_a_recording_of_events_is_played_as_asked(start, composed):
 def test_the_recorder_is_given_its_folder(start, composed):
     for node in start(composed=composed, driver='simulated', record='/data/a session'):
         assert parameters(node)['recorder'] == {'output': '/data/a session'}
+
+
+@FORMS
+def test_a_recording_can_be_without_pictures(start, composed):
+    for node in start(composed=composed, driver='webcam', record='/data/a', redact='true'):
+        assert parameters(node)['recorder'] == {'output': '/data/a', 'redact': True}
 
 
 @FORMS
