@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from microexpr_ros.bags.contents import Topic
 from microexpr_ros.bags.damage import Damage
+from microexpr_ros.bags.definitions import is_as_defined
 from microexpr_ros.bags.reading import is_bag, read_contents, read_messages
 from microexpr_ros.bags.writing import BagWriter
 from microexpr_ros.errors import MicroexprError
@@ -20,7 +22,8 @@ class Redaction:
 
     Attributes:
         kept: number of messages by topic.
-        left_out: number of messages by topic, of topics that are not on the list of `redaction`.
+        left_out: number of messages by topic, of topics that are not on the list of `redaction`
+            or were recorded with another definition of their type.
         damage: damaged places, one line each.
     """
 
@@ -53,7 +56,11 @@ def redact_bag(
     if not source.exists() or not is_bag(source):
         raise MicroexprError(f'{source} is no rosbag2: only a bag can be redacted')
     contents = read_contents(source)
-    wanted = [topic for topic in contents.topics if is_kept(topic.name, topic.type)]
+    wanted = [
+        topic
+        for topic in contents.topics
+        if is_kept(topic.name, topic.type) and _can_be_copied(topic)
+    ]
     if not wanted:
         raise MicroexprError(
             f'{source} has no topic that can be kept: these are {", ".join(NAMED)}; play it '
@@ -78,3 +85,8 @@ def redact_bag(
             kept[message.topic] += 1
             on_progress(min(number / total, 1.0))
     return Redaction(dict(kept), dict(left_out), tuple(map(str, damage)))
+
+
+def _can_be_copied(topic: Topic) -> bool:
+    # A bag has the definitions of today: older messages would be read wrongly.
+    return not topic.definition or is_as_defined(topic.type, topic.definition)

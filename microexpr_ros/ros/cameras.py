@@ -30,7 +30,7 @@ from microexpr_ros.ros.images import jpeg_quality_parameter
 from microexpr_ros.ros.lifecycle import NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.video import find_source, quiet
-from microexpr_ros.ros.webcam import ArrivalQueue, DeviceFrames, TopicFrames, WebcamCamera
+from microexpr_ros.ros.webcam import DeviceFrames, ReceivedFrames, TopicFrames, WebcamCamera
 from microexpr_ros.synthesis.sensors.video_sensor import warm_up
 
 LIVE = ('serial', 'bias_file', 'biases', 'roi', 'trigger_in_mode')
@@ -128,7 +128,7 @@ def require_used(given: EventCameraParameters) -> None:
 
 
 def opener(
-    given: EventCameraParameters, images: ArrivalQueue | None = None
+    given: EventCameraParameters, images: ReceivedFrames | None = None
 ) -> Callable[[], Camera]:
     """Return a function that opens the camera that the parameters name.
 
@@ -178,7 +178,7 @@ def _webcam_opener(given: EventCameraParameters) -> Callable[[], Camera]:
     return open_device
 
 
-def _topic_opener(given: EventCameraParameters, images: ArrivalQueue) -> Callable[[], Camera]:
+def _topic_opener(given: EventCameraParameters, images: ReceivedFrames) -> Callable[[], Camera]:
     if given.device != EventCameraParameters.device:
         raise MicroexprError(
             f'device = {given.device} and topic = {given.topic} are two webcams; leave one out'

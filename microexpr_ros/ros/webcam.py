@@ -1,7 +1,8 @@
 """Any webcam, video or topic of images as an event camera: its frames become events.
 
 A frame is turned into events when it arrives. The newest of them happened at that moment and the
-oldest one frame before, so an event is late by at most one frame, and by the conversion.
+oldest one frame before, so an event is late by at most one frame, and by the conversion. If the
+machine does not keep up, frames are dropped.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _CLOSE_TIMEOUT_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class ReceivedFrame:
     """A frame that has arrived.
 
     Attributes:
@@ -44,7 +45,7 @@ class Arrival:
     begins: bool = False
 
 
-class ArrivalQueue:
+class ReceivedFrames:
     """Frames between the thread that receives them and the one that converts them.
 
     If more than MOST_WAITING come, the oldest is dropped: a slow machine gets coarser events, not
@@ -52,25 +53,25 @@ class ArrivalQueue:
     """
 
     def __init__(self) -> None:
-        self._arrivals: deque[Arrival] = deque()
+        self._frames: deque[ReceivedFrame] = deque()
         self._condition = threading.Condition()
         self._dropped = 0
         self._ended = False
 
-    def put(self, arrival: Arrival) -> None:
+    def put(self, frame: ReceivedFrame) -> None:
         """Add a frame."""
         with self._condition:
-            if len(self._arrivals) == MOST_WAITING:
-                self._arrivals.popleft()
+            if len(self._frames) == MOST_WAITING:
+                self._frames.popleft()
                 self._dropped += 1
-            self._arrivals.append(arrival)
+            self._frames.append(frame)
             self._condition.notify()
 
-    def take(self, timeout_s: float) -> Arrival | None:
+    def take(self, timeout_s: float) -> ReceivedFrame | None:
         """Return the oldest frame; wait for it up to a time."""
         with self._condition:
-            self._condition.wait_for(lambda: self._arrivals or self._ended, timeout_s)
-            return self._arrivals.popleft() if self._arrivals else None
+            self._condition.wait_for(lambda: self._frames or self._ended, timeout_s)
+            return self._frames.popleft() if self._frames else None
 
     def take_dropped(self) -> int:
         """Return the number of frames that were dropped since the last call."""
@@ -81,7 +82,7 @@ class ArrivalQueue:
     def clear(self) -> None:
         """Forget what waits."""
         with self._condition:
-            self._arrivals.clear()
+            self._frames.clear()
             self._dropped = 0
 
     def end(self) -> None:
@@ -94,7 +95,7 @@ class ArrivalQueue:
     def has_ended(self) -> bool:
         """Whether no frame waits, and none will follow."""
         with self._condition:
-            return self._ended and not self._arrivals
+            return self._ended and not self._frames
 
 
 class FrameSource(Protocol):
@@ -102,13 +103,13 @@ class FrameSource(Protocol):
 
     Attributes:
         name: of the device or topic, for people.
-        arrivals: its frames.
+        received: its frames.
         is_endless: whether an end of the frames means that the device was lost.
         open_timeout_s: how long the first frame may take.
     """
 
     name: str
-    arrivals: ArrivalQueue
+    received: ReceivedFrames
     is_endless: bool
     open_timeout_s: float
 
@@ -141,7 +142,7 @@ class DeviceFrames:
         loop: bool = True,
     ) -> None:
         self.name = source.name
-        self.arrivals = ArrivalQueue()
+        self.received = ReceivedFrames()
         self.is_endless = loop or not source.is_file
         self._source = source
         self._request = width, height, rate_hz
@@ -161,7 +162,7 @@ class DeviceFrames:
             capture = self._source.open(*self._request)
             start_ns = self._grab_round(capture, start_ns) if capture.isOpened() else None
             capture.release()
-        self.arrivals.end()
+        self.received.end()
 
     def _grab_round(self, capture: cv2.VideoCapture, start_ns: int) -> int | None:
         """Grab until nothing comes; return when a file begins again, None if it does not."""
@@ -177,7 +178,7 @@ class DeviceFrames:
             decoded, pixels = capture.retrieve()
             if decoded:
                 frame = Frame(t_ns, to_rgb(pixels))
-                self.arrivals.put(Arrival(frame, stamp_ns, received_ns, begins))
+                self.received.put(ReceivedFrame(frame, stamp_ns, received_ns, begins))
                 begins = False
         return clock.end_ns if clock is not None and self.is_endless else None
 
@@ -187,16 +188,16 @@ class TopicFrames:
 
     Args:
         name: of the topic.
-        arrivals: the queue; what waits in it from before is forgotten.
+        received: the queue; what waits in it from before is forgotten.
     """
 
     is_endless = True
     open_timeout_s = 0.5
 
-    def __init__(self, name: str, arrivals: ArrivalQueue) -> None:
+    def __init__(self, name: str, received: ReceivedFrames) -> None:
         self.name = name
-        self.arrivals = arrivals
-        arrivals.clear()
+        self.received = received
+        received.clear()
 
     def close(self) -> None:
         """Do nothing: the node ends its subscription."""
@@ -233,7 +234,7 @@ class WebcamCamera(Camera):
         self._frames = frames
         self._sensor = VideoSensor()
         # The size is known with the first frame.
-        self._first = frames.arrivals.take(frames.open_timeout_s)
+        self._first = frames.received.take(frames.open_timeout_s)
         if self._first is None:
             frames.close()
             raise CameraAbsentError(f'no frames from {frames.name}')
@@ -242,28 +243,28 @@ class WebcamCamera(Camera):
 
     def read(self, timeout_s: float) -> Batch:
         """Return the next frame and the events since the one before; see `Camera.read`."""
-        arrivals = self._frames.arrivals
-        arrival, self._first = self._first or arrivals.take(timeout_s), None
-        if arrival is None:
-            if arrivals.has_ended:
+        waiting = self._frames.received
+        received, self._first = self._first or waiting.take(timeout_s), None
+        if received is None:
+            if waiting.has_ended:
                 if self._frames.is_endless:
                     raise CameraLostError(f'no more frames from {self.serial}')
                 self.ended = True
             return Batch(arrival_ns=time.time_ns())
-        frame = Frame(arrival.frame.t, fit(arrival.frame.pixels))
+        frame = Frame(received.frame.t, fit(received.frame.pixels))
         height, width = frame.pixels.shape[:2]
         if (height, width) != (self.height, self.width):
             raise CameraLostError(f'{self.serial} now sends {width} x {height} pixels')
-        if arrival.begins:
+        if received.begins:
             self._sensor.restart()
         events = self._sensor.see(frame)
         gaps, self._gaps = self._sensor.gaps - self._gaps, self._sensor.gaps
         return Batch(
             events,
             frames=(frame,),
-            arrival_ns=arrival.stamp_ns,
-            lost=arrivals.take_dropped() + gaps,
-            lag_ns=max(time.monotonic_ns() - arrival.received_ns, 0),
+            arrival_ns=received.stamp_ns,
+            lost=waiting.take_dropped() + gaps,
+            lag_ns=max(time.monotonic_ns() - received.received_ns, 0),
         )
 
     def close(self) -> None:

@@ -1,11 +1,13 @@
 """What is left of a bag that is redacted: an allow-list, by name and type."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from packet_bags import make_packet
 
 from microexpr_ros import bags
-from microexpr_ros.bags import BagWriter, redact_bag
+from microexpr_ros.bags import BagWriter, folder, redact_bag
 from microexpr_ros.bags.definitions import define
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.redaction import KEPT, is_kept
@@ -93,3 +95,18 @@ def test_what_cannot_be_redacted_is_refused_and_leaves_nothing(tmp_path):
     with pytest.raises(MicroexprError, match='only a bag can be redacted'):
         redact_bag(tmp_path / 'a.raw', tmp_path / 'target')
     assert not (tmp_path / 'target').exists()
+
+
+def test_results_of_another_version_are_left_out(tmp_path, monkeypatch):
+    def define_without_kind(name):
+        found = define(name)
+        return replace(found, text=found.text.replace('uint8 kind\n', ''))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, 'define', define_without_kind)
+        with BagWriter(tmp_path / 'old') as writer:
+            write_results(writer)
+            kind = 'microexpr_ros/msg/MicroExpression'
+            writer.write_serialized('/micro_expressions', kind, bytes(8), 30)
+    report = redact_bag(tmp_path / 'old', tmp_path / 'new')
+    assert report.left_out == {'/micro_expressions': 1}

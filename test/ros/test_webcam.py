@@ -26,9 +26,9 @@ from microexpr_ros.ros.nodes.synchronizer import SynchronizerNode
 from microexpr_ros.ros.video import VideoSource
 from microexpr_ros.ros.webcam import (
     MOST_WAITING,
-    Arrival,
-    ArrivalQueue,
     DeviceFrames,
+    ReceivedFrame,
+    ReceivedFrames,
     StampClock,
     TopicFrames,
     WebcamCamera,
@@ -43,10 +43,10 @@ def clip(tmp_path_factory):
     return write_video(tmp_path_factory.mktemp('video') / 'clip.avi', moving_texture(30))
 
 
-def arrival(number, size=(48, 64), begins=False):
+def arrived(number, size=(48, 64), begins=False):
     pixels = np.full(size, 60 if number % 2 else 200, np.uint8)
     t_ns = number * 33 * MS
-    return Arrival(Frame(t_ns, pixels), 10**18 + t_ns, time.monotonic_ns(), begins)
+    return ReceivedFrame(Frame(t_ns, pixels), 10**18 + t_ns, time.monotonic_ns(), begins)
 
 
 class Wire:
@@ -56,7 +56,7 @@ class Wire:
     open_timeout_s = 0.1
 
     def __init__(self, is_endless=True):
-        self.arrivals = ArrivalQueue()
+        self.received = ReceivedFrames()
         self.is_endless = is_endless
         self.is_closed = False
 
@@ -66,12 +66,12 @@ class Wire:
 
 def test_events_come_with_the_frame_that_shows_them():
     wire = Wire()
-    wire.arrivals.put(arrival(0))
+    wire.received.put(arrived(0))
     camera = WebcamCamera(wire)
     assert (camera.width, camera.height, camera.serial) == (64, 48, 'wire')
     first = camera.read(0.1)
     assert (len(first.events), [frame.t for frame in first.frames]) == (0, [0])
-    wire.arrivals.put(arrival(1))
+    wire.received.put(arrived(1))
     batch = camera.read(0.1)
     assert [frame.t for frame in batch.frames] == [33 * MS]
     # No event waits for another frame: the newest is that of this one's moment.
@@ -85,11 +85,11 @@ def test_events_come_with_the_frame_that_shows_them():
 
 def test_frames_that_come_too_fast_are_dropped_the_oldest_first():
     wire = Wire()
-    wire.arrivals.put(arrival(0))
+    wire.received.put(arrived(0))
     camera = WebcamCamera(wire)
     camera.read(0.1)
     for number in range(1, 6):
-        wire.arrivals.put(arrival(number))
+        wire.received.put(arrived(number))
     batches = [camera.read(0.01) for _ in range(MOST_WAITING)]
     assert [frame.t for batch in batches for frame in batch.frames] == [4 * 33 * MS, 5 * 33 * MS]
     assert sum(batch.lost for batch in batches) == 3
@@ -104,25 +104,25 @@ def test_a_camera_without_a_frame_is_absent():
 
 def test_a_camera_that_vanishes_or_changes_its_size_is_lost():
     wire = Wire()
-    wire.arrivals.put(arrival(0))
+    wire.received.put(arrived(0))
     camera = WebcamCamera(wire)
     camera.read(0.1)
-    wire.arrivals.put(arrival(1, (24, 32)))
+    wire.received.put(arrived(1, (24, 32)))
     with pytest.raises(CameraLostError, match='wire now sends 32 x 24 pixels'):
         camera.read(0.1)
-    wire.arrivals.end()
+    wire.received.end()
     with pytest.raises(CameraLostError, match='no more frames from wire'):
         camera.read(0.1)
 
 
 def test_a_file_that_begins_again_makes_no_events_of_the_jump():
     wire = Wire()
-    wire.arrivals.put(arrival(0, begins=True))
+    wire.received.put(arrived(0, begins=True))
     camera = WebcamCamera(wire)
     camera.read(0.1)
-    wire.arrivals.put(arrival(1, begins=True))
+    wire.received.put(arrived(1, begins=True))
     assert len(camera.read(0.1).events) == 0
-    wire.arrivals.put(arrival(2))
+    wire.received.put(arrived(2))
     batch = camera.read(0.1)
     assert len(batch.events) > 0
     assert batch.lost == 0
@@ -157,16 +157,16 @@ def test_stamps_that_go_back_before_the_first_begin_anew():
 
 
 def test_what_waited_for_a_topic_before_it_was_lost_is_forgotten():
-    arrivals = ArrivalQueue()
-    arrivals.put(arrival(0))
+    received = ReceivedFrames()
+    received.put(arrived(0))
     with pytest.raises(CameraAbsentError, match='no frames from /image'):
-        WebcamCamera(TopicFrames('/image', arrivals))
+        WebcamCamera(TopicFrames('/image', received))
 
 
 def test_a_device_and_a_topic_are_two_webcams():
     given = EventCameraParameters(driver='webcam', device='1', topic='/image')
     with pytest.raises(MicroexprError, match='two webcams; leave one out'):
-        opener(given, ArrivalQueue())
+        opener(given, ReceivedFrames())
 
 
 def test_one_video_is_event_camera_and_frame_camera(world, clip, capfd):

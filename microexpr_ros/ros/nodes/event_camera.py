@@ -23,7 +23,7 @@ from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate, Silence
 from microexpr_ros.ros.images import ImagePublisher, ImageSubscription
 from microexpr_ros.ros.lifecycle import MicroexprNode
 from microexpr_ros.ros.process import run_node
-from microexpr_ros.ros.webcam import Arrival, ArrivalQueue, StampClock
+from microexpr_ros.ros.webcam import ReceivedFrame, ReceivedFrames, StampClock
 
 MAX_LAG_NS = 100_000_000
 """Data that is older than this when it is read misses its slice."""
@@ -43,7 +43,7 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
         # A topic of images in place of a device.
         self._images = None
         if self.parameters.driver == 'webcam' and self.parameters.topic:
-            self._images = ArrivalQueue()
+            self._images = ReceivedFrames()
             self._open = opener(self.parameters, self._images)
         else:
             self._open = opener(self.parameters)
@@ -68,13 +68,13 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
         self.start_thread(self._work)
         self.every(0.25, self._check_silence)
 
-    def _subscribe_to_images(self, topic: str, images: ArrivalQueue) -> None:
+    def _subscribe_to_images(self, topic: str, images: ReceivedFrames) -> None:
         clock = StampClock()
 
         def take(message: Image | CompressedImage, _: int) -> None:
             stamp_ns = to_ns(message.header.stamp)
             frame = Frame(clock.time_ns(stamp_ns), image_to_pixels(message))
-            images.put(Arrival(frame, stamp_ns, time.monotonic_ns()))
+            images.put(ReceivedFrame(frame, stamp_ns, time.monotonic_ns()))
 
         ImageSubscription(self, topic, take, qos.FRAMES, inputs=[self.watch(topic, 'images')])
 
