@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from microexpr_ros.bags.contents import Topic
+from microexpr_ros.bags.contents import ForeignTopic, Topic
 from microexpr_ros.bags.damage import Damage
 from microexpr_ros.bags.definitions import is_as_defined
 from microexpr_ros.bags.reading import is_bag, read_contents, read_messages
@@ -67,7 +67,8 @@ def redact_bag(
             'through the pipeline and record its results'
         )
     left_out: Counter[str] = Counter()
-    for topic in (*contents.topics, *contents.foreign):
+    everything: list[Topic | ForeignTopic] = [*contents.topics, *contents.foreign]
+    for topic in everything:
         if topic not in wanted:
             left_out[topic.name] += topic.messages
     names = [topic.name for topic in wanted]

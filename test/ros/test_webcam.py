@@ -17,7 +17,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.cameras import CameraAbsentError, CameraLostError
 from microexpr_ros.events.codecs import decoder, warm_up
 from microexpr_ros.events.events import Frame
-from microexpr_ros.ros import qos
+from microexpr_ros.ros import cameras, qos
 from microexpr_ros.ros.cameras import EventCameraParameters, opener
 from microexpr_ros.ros.conversions import image_to_pixels, pixels_to_image, to_ns
 from microexpr_ros.ros.diagnostics import WARN
@@ -232,3 +232,72 @@ def test_a_webcam_that_is_not_connected_is_waited_for(world):
     world.run(0.5)
     assert node.error is None
     assert node.diagnose().message == 'waiting for the camera'
+
+
+class Capture:
+    """What OpenCV opens: a camera that is unplugged after some frames."""
+
+    def __init__(self, frames):
+        self._left = frames
+
+    def isOpened(self):  # noqa: N802  # OpenCV's name
+        return self._left > 0
+
+    def grab(self):
+        time.sleep(0.02)
+        self._left -= 1
+        return self._left >= 0
+
+    def retrieve(self):
+        return True, np.full((48, 64, 3), 60 if self._left % 2 else 200, np.uint8)
+
+    def release(self):
+        pass
+
+
+class Port:
+    """A USB port to which a webcam is connected once and again."""
+
+    name, is_file = 'port', False
+
+    def __init__(self, captures):
+        self._captures = captures
+
+    def open(self, width, height, rate_hz):
+        return self._captures.pop(0) if self._captures else Capture(0)
+
+
+def test_a_webcam_that_vanishes_is_waited_for_and_goes_on(world, monkeypatch):
+    captures = [Capture(0), Capture(40), Capture(0), Capture(100_000)]
+    monkeypatch.setattr(cameras, 'find_source', lambda device: Port(captures))
+    packets = world.collect(EventPacket, 'event_camera/events', qos.EVENTS)
+    node = world.add(EventCameraNode, driver='webcam')
+    node.start()
+    world.until(lambda: node.diagnose().values['reconnects'] == 1, seconds=60)
+    sent = len(packets)
+    world.until(lambda: len(packets) > sent + 10, seconds=60)
+    # What was never sent is not lost: the numbers go on.
+    np.testing.assert_array_equal(np.diff([message.seq for message in packets]), 1)
+
+
+def test_images_that_change_their_size_are_another_camera(world):
+    packets = world.collect(EventPacket, 'event_camera/events', qos.EVENTS)
+    node = world.add(EventCameraNode, driver='webcam', topic='usb/image_raw')
+    node.start()
+    publisher = world.tester.create_publisher(Image, 'usb/image_raw', qos.FRAMES)
+    number = 0
+
+    def send(size):
+        nonlocal number
+        number += 1
+        picture = np.full(size, 60 if number % 2 else 200, np.uint8)
+        publisher.publish(pixels_to_image(picture, time.time_ns(), 'usb'))
+
+    for size in ((24, 32), (48, 64)):
+        world.until(
+            lambda size=size: (
+                send(size) or bool(packets and (packets[-1].height, packets[-1].width) == size)
+            ),
+            seconds=60,
+        )
+    assert node.diagnose().values['reconnects'] >= 1
