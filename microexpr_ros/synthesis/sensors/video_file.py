@@ -17,7 +17,8 @@ from microexpr_ros.synthesis.sensors.video_sensor import HEIGHT, WIDTH, VideoSen
 
 SUFFIXES: Final = (
     '.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.wmv', '.flv', '.ogv',
-    '.3gp', '.ts', '.mjpeg', '.mjpg', '.gif',
+    '.3gp', '.3g2', '.ts', '.mts', '.m2ts', '.mjpeg', '.mjpg', '.asf', '.vob', '.f4v', '.mxf',
+    '.y4m', '.h264', '.hevc', '.gif',
 )  # fmt: skip
 """Names of files that are videos; whether OpenCV reads them depends on their codec."""
 
