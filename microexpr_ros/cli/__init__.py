@@ -25,7 +25,7 @@ _INTERRUPTED = 128 + signal.SIGINT
 class _Commands(LazyGroup):
     package: ClassVar = 'microexpr_ros.cli'
     summaries: ClassVar = {
-        'demo': 'Play a recording, or watch a webcam, with the real nodes and show what they find.',
+        'demo': 'Play a recording or watch a webcam with the real nodes and show what they find.',
         'doctor': 'Check the installation, and show how to complete it.',
         'view': 'Serve a live page: events, reconstruction, Action Units, movements, health.',
         'synth': 'Make synthetic clips or recordings, or complete a data set.',

@@ -78,7 +78,7 @@ def demo(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Play a recording, or watch a webcam, with the real nodes and show what they find.
+    """Play a recording or watch a webcam with the real nodes and show what they find.
 
     Player, synchronizer, au_classifier and reconstructor run in one process of their own; this
     process only subscribes, as any other node could: `ros2 topic echo /au_predictions`.

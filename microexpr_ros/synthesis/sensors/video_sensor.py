@@ -2,9 +2,9 @@
 
 A frame's brightness is linear light again (the inverse of the sRGB curve). From frame to frame its
 logarithm runs in a straight line in each pixel, and an event has the time at which that line
-crosses the threshold. The pixels are those of `event_sensor`, without noise, which frames have of
-their own, and without low-pass and refractory period, which are shorter than the time between
-frames.
+crosses the threshold. The pixels are those of `event_sensor`, without low-pass and refractory
+period, which are shorter than the time between frames. They have its noise: a camera that sends
+nothing counts as dead, also in front of a still picture.
 
 What a video does not contain, no conversion brings back: see LIMITS.
 
@@ -40,7 +40,9 @@ LIMITS: Final = (
 )
 """What these events cannot show, for people."""
 
-_WHITE_LUX: Final = 100.0
+_WHITE_LUX: Final = 400.0
+"""Decides how much noise there is: less where the picture is brighter."""
+
 _KNEE: Final = 30
 """Value of a pixel below which the response is linear: there, steps of 1 and the noise of the
 camera would be large changes of the logarithm."""
@@ -53,7 +55,7 @@ def _decode_srgb() -> NDArray[np.float32]:
 
 
 RADIANCE: Final = _decode_srgb()
-"""Radiance of each value of a pixel, float32 [256], lux; that of white is arbitrary."""
+"""Radiance of each value of a pixel, float32 [256], lux."""
 
 PIXELS: Final = replace(
     SENSORS['vga'],
@@ -61,8 +63,6 @@ PIXELS: Final = replace(
     height=HEIGHT,
     corner_hz=0.0,
     refractory_ns=0,
-    leak_hz=0.0,
-    shot_hz=0.0,
     hot_share=0.0,
     knee_lux=float(RADIANCE[_KNEE]),
     jitter_ns=0,
@@ -74,7 +74,7 @@ class VideoSensor:
     """Turns frames into events, one frame after the other.
 
     Args:
-        seed: decides on the mismatch between the pixels.
+        seed: decides on the mismatch between the pixels, and their noise.
 
     Attributes:
         gaps: how often frames were too far apart.

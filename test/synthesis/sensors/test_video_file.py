@@ -12,10 +12,10 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events
 from microexpr_ros.synthesis.person.person import make_person
 from microexpr_ros.synthesis.person.template import FACE_HEIGHT
+from microexpr_ros.synthesis.sensors import video_sensor
 from microexpr_ros.synthesis.sensors.filming import film
 from microexpr_ros.synthesis.sensors.frame_camera import auto_expose, encode
 from microexpr_ros.synthesis.sensors.video_file import VideoRecording, is_video
-from microexpr_ros.synthesis.sensors.video_sensor import PIXELS
 from microexpr_ros.synthesis.world.light import ROOM_LIGHTS
 from microexpr_ros.synthesis.world.motion import single
 from microexpr_ros.synthesis.world.renderer import PinholeCamera
@@ -62,7 +62,7 @@ def test_what_is_no_video_is_refused_with_the_reason(tmp_path):
 
 
 @needs_face
-def test_events_of_a_video_agree_with_those_of_a_sensor_at_the_same_place(tmp_path):
+def test_events_of_a_video_agree_with_those_of_a_sensor_at_the_same_place(tmp_path, monkeypatch):
     rng = np.random.default_rng(2)
     person = make_person(2_000_000, 2_000_000)
     light = ROOM_LIGHTS.sample(rng, 'bright')
@@ -70,7 +70,9 @@ def test_events_of_a_video_agree_with_those_of_a_sensor_at_the_same_place(tmp_pa
     camera = PinholeCamera(side, side, side * 0.8 / FACE_HEIGHT * 8, 8.0, (side / 2, side / 2))
     scene = build_scene(rng, person, light, camera, np.zeros(3), 0.3)
     motion = single(12, 0.8, 600 * MS)
-    pixels = replace(PIXELS, width=side, height=side, threshold_sigma=0.0)
+    noiseless = replace(video_sensor.PIXELS, leak_hz=0.0, shot_hz=0.0)
+    monkeypatch.setattr(video_sensor, 'PIXELS', noiseless)
+    pixels = replace(noiseless, width=side, height=side, threshold_sigma=0.0)
     filmed, of_another_sensor = (
         Events.concatenate(
             sample.events for sample in film(scene, motion, pixels, np.random.default_rng(seed))
