@@ -44,3 +44,6 @@ RECORDED: Final = (
     MICRO_EXPRESSIONS,
 )
 """Recorded by default: everything that cannot be computed again from the rest, and the results."""
+
+REDACTED: Final = (ACTION_UNITS, MICRO_EXPRESSIONS, DIAGNOSTICS)
+"""Recorded by default without pictures of persons."""

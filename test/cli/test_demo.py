@@ -15,6 +15,7 @@ pytest.importorskip('microexpr_ros.msg')
 
 from face_bags import write_face_bag
 from observations import make_observation
+from videos import moving_texture, write_video
 
 from microexpr_ros import facs
 from microexpr_ros.bags import BagWriter
@@ -58,6 +59,33 @@ def test_the_demo_leaves_video_timeline_table_and_report(microexpr, tmp_path):
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) >= 24
     assert video.read()[1].shape == (416, 1248, 3)
     assert cv2.imread(str(out / 'timeline.png')) is not None
+
+
+@pytest.mark.slow
+def test_a_webcam_is_watched_for_the_time_that_is_given(microexpr, tmp_path):
+    write_video(tmp_path / 'clip.avi', moving_texture(60))
+    arguments = ('--seconds', '2', '--out', 'out', '--headless', '--json')
+    result = microexpr('demo', '--source', 'webcam:clip.avi', *arguments)
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report['source'] == 'webcam clip.avi'
+    assert report['events'] > 1000
+    assert report['au_messages'] > 0
+    assert (tmp_path / 'out' / 'demo.mp4').is_file()
+
+
+def test_a_video_is_converted_with_its_frames(tmp_path):
+    path = write_video(tmp_path / 'clip.avi', moving_texture(10))
+    found = prepare_source(str(path), 1.0, tmp_path, lambda *_: None)
+    assert found.frames_topic == '/event_camera/image_raw'
+    assert found.seconds == pytest.approx(9 / 30, abs=0.01)
+
+
+def test_what_only_recordings_have_is_refused_of_a_webcam(microexpr, tmp_path):
+    result = microexpr('demo', '--source', 'webcam', '--rate', '2', '--headless')
+    assert_one_clear_line(result)
+    assert 'leave out --sensor, --time-unit and --rate' in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def no_source(_):

@@ -78,6 +78,7 @@ def test_two_interrupts_end_it_in_order(start, tmp_path):
     [
         (['record', '-o', 'bag'], 'bag is already there'),
         (['record', '--storage', 'tape'], 'choose one of mcap, sqlite3'),
+        (['record', '--redact', '/rgb_camera/image_raw'], 'not /rgb_camera/image_raw: leave them'),
         (['record', 'bad topic'], "'bad topic' cannot be recorded"),
     ],
 )

@@ -338,6 +338,9 @@ def test_a_recording_that_is_not_repeated_ends(world, tmp_path):
         ({'driver': 'neuromorphic', 'rate': 2.0}, 'parameter rate is not one of'),
         ({'driver': 'inivation', 'roi': (1, 2, 3)}, 'give .x, y, width, height.'),
         ({'driver': 'inivation', 'biases': ('on',)}, 'give NAME=VALUE'),
+        ({'driver': 'webcam', 'serial': '7'}, 'serial is not one of driver webcam'),
+        ({'driver': 'webcam', 'device': 'no such file'}, 'no camera, no file and no stream'),
+        ({'driver': 'simulated', 'device': '1'}, 'parameter device is not one of'),
         ({'driver': 'neuromorphic', 'bias_file': '/nowhere.bias'}, '/nowhere.bias cannot be read'),
     ],
 )

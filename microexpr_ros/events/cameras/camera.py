@@ -76,6 +76,7 @@ class Camera(ABC):
         height: rows of the sensor.
         width: columns of the sensor.
         ended: whether it will send nothing more, as at the end of a recording.
+        limits: what its events cannot show, for people; empty for a camera that sees events.
     """
 
     model: str
@@ -83,6 +84,7 @@ class Camera(ABC):
     height: int
     width: int
     ended: bool = False
+    limits: str = ''
 
     @abstractmethod
     def read(self, timeout_s: float) -> Batch:
