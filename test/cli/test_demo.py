@@ -38,12 +38,13 @@ def test_the_demo_leaves_video_timeline_table_and_report(microexpr, tmp_path):
     assert report['events'] == total
     assert report['lost_packets'] == 0
     assert report['windows'] == report['au_messages'] >= 99
-    assert report['reconstructed_frames'] > 10
+    assert report['reconstructed_frames'] + report['skipped_images'] > 10
     assert set(report['latency_ms']) == {'p50', 'p99'}
     # A pipeline that needs more than its time fails here, also one that takes both processors.
     # Only where other programs took what it needs does the factor measure them instead.
     if others.share() < 0.25:
         assert report['real_time_factor'] > 0.9
+        assert report['reconstructed_frames'] > 10
     assert report['real_time_factor'] > 0.0
     out = tmp_path / 'out'
     assert {path.name for path in out.iterdir()} == {

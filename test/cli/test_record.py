@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from command_line import wait_for
+from command_line import read_line, wait_for
 
 pytest.importorskip('rclpy')
 pytest.importorskip('microexpr_ros.msg')
@@ -70,7 +70,8 @@ def test_a_killed_recorder_leaves_a_bag(start, bag, tmp_path):
 def test_two_interrupts_end_it_in_order(start, tmp_path):
     again = tmp_path / 'again'
     recorder = start('record', '/nothing', '-o', again, '--json')
-    wait_for(again.exists)
+    # The folder is there a moment before the recording is.
+    assert 'recording to' in read_line(recorder, recorder.stderr)
     recorder.send_signal(signal.SIGINT)
     time.sleep(0.05)
     recorder.send_signal(signal.SIGINT)
