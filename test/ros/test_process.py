@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from microexpr_ros import bags
 
@@ -84,6 +85,21 @@ def test_the_pipeline_hosts_the_nodes_that_it_names(start, world, autostart):
     process.send_signal(signal.SIGINT)
     _, log = process.communicate(timeout=120)
     assert process.returncode == 0, log
+
+
+def test_the_pipeline_says_what_is_wrong_with_the_nodes_that_it_hosts(start, world):
+    statuses = world.collect(DiagnosticArray, '/diagnostics', 100)
+    start(PIPELINE, '--ros-args', '-p', 'pipeline:nodes:=[synchronizer]')
+
+    def found():
+        every = [array.status[0] for array in statuses]
+        return [
+            one for one in every if one.name == '/pipeline' and one.level != DiagnosticStatus.OK
+        ]
+
+    world.until(found, seconds=120)
+    assert found()[0].level == DiagnosticStatus.WARN
+    assert found()[0].message.startswith('synchronizer: waiting for event packets')
 
 
 @pytest.mark.parametrize('autostart', ['true', 'false'])
