@@ -183,6 +183,53 @@ def test_a_driver_that_starts_again_is_one_restart(world):
     assert (np.diff(stamps) > 0).all()
 
 
+def test_packets_of_a_second_camera_are_left_out_and_named(world, log):
+    rig = Rig(world)
+    other = world.plain('other_camera')
+    second = other.create_publisher(EventPacketMessage, 'event_camera/events', qos.EVENTS)
+    world.until(lambda: second.get_subscription_count() > 0)
+    started_ns = time.time_ns()
+    for packet in make_packets(0.5):
+        rig.send([packet], lambda t: started_ns + t)
+        foreign = dataclasses.replace(packet, height=720, width=1280, frame_id='face')
+        second.publish(packet_to_message(foreign))
+    world.until(lambda: len(rig.slices) >= 49)
+    world.until(lambda: rig.diagnose().values['packets_refused'] == 50)
+    line = "packets of a second camera, evt3 1280 x 720 'face', come on /event_camera/events"
+    assert rig.slices[0].header.frame_id != 'face'
+    assert rig.diagnose().values['restarts'] == 0
+    assert line in rig.diagnose().message
+    assert '(/camera, /other_camera)' in rig.diagnose().message
+    world.until(lambda: line in log)
+    world.until(lambda: line not in rig.diagnose().message)
+    # The first one is silent by now.
+    second.publish(packet_to_message(foreign))
+    world.until(lambda: 'events: evt3 1280 x 720' in log)
+
+
+def test_cameras_that_look_alike_are_named_when_they_share_a_topic(world):
+    rig = Rig(world)
+    other = world.plain('other_camera')
+    second = other.create_publisher(EventPacketMessage, 'event_camera/events', qos.EVENTS)
+    world.until(lambda: second.get_subscription_count() > 0)
+    for number, packet in enumerate(make_packets(0.5)):
+        message = packet_to_message(packet)
+        rig.events.publish(message)
+        message.seq = 10_000 + number
+        second.publish(message)
+    line = 'packets of two cameras alternate on /event_camera/events'
+    world.until(lambda: line in rig.diagnose().message)
+
+
+def test_packets_of_a_big_endian_computer_are_refused(world, log):
+    rig = Rig(world)
+    message = packet_to_message(make_packets(0.1)[0])
+    message.is_bigendian = True
+    rig.events.publish(message)
+    world.until(lambda: 'of a big-endian computer, which are not read' in log)
+    world.until(lambda: rig.node.malformed == 1)
+
+
 class Lines:
     """A logger that remembers."""
 
