@@ -33,8 +33,8 @@ _FINE_NS: Final = 150_000_000
 _COLUMNS: Final = 360
 _DARK: Final = 0.02
 _CONTRAST_NS: Final = 8_000_000
-"""What an unknown contrast of the sensor adds to sigma: half or twice CONTRAST shifts the offset by
-about this."""
+"""What the unknown contrast of the sensor adds to sigma: half or twice CONTRAST shifts the offset
+by about this."""
 _LEAST: Final = 0.5
 _SIGNIFICANT: Final = 4.0
 _RIVAL: Final = 0.8
