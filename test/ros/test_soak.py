@@ -18,8 +18,9 @@ from machine import OtherLoad
 
 from microexpr_ros import bags
 from microexpr_ros.child import python
+from microexpr_ros.cli.demo import playback_arguments
 from microexpr_ros.cli.demo.real_face import PACKAGE, VERSION
-from microexpr_ros.cli.demo.sources import cache_folder, inspect_bag, playback_arguments
+from microexpr_ros.cli.demo.sources import cache_folder, inspect_bag
 
 pytestmark = pytest.mark.slow
 
