@@ -33,6 +33,7 @@ class _Commands(LazyGroup):
         'evaluate': 'Score the networks on a data set.',
         'bench': 'Measure how fast everything is.',
         'convert': 'Convert a recording of events, or a video, to a rosbag2 or a file of events.',
+        'calibrate': 'Measure how two cameras are tied together.',
         'inspect': 'Show what a bag or a recording holds, and what is wrong with it.',
         'record': 'Record topics to a rosbag2.',
         'play': 'Play a rosbag2, as `ros2 bag play` does.',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,6 +24,7 @@ from microexpr_ros.ros import hri, qos, topics
 from microexpr_ros.ros.conversions import face_id, image_to_pixels, to_ns
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, ProblemLog, Rate
 from microexpr_ros.ros.images import ImageSubscription
+from microexpr_ros.ros.inputs import SILENT_AFTER_NS
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
@@ -35,6 +37,9 @@ NAN = float('nan')
 
 CHECK_NS = 200_000_000
 """How often stamps are compared with this machine's clock."""
+
+MIXED_NS = 2_000_000_000
+"""How long a second camera on the topic is reported after it was last noticed."""
 
 OVERTAKEN = 10
 """A packet whose number is at most this much smaller was overtaken on its way."""
@@ -102,6 +107,8 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._decoder: Decoder | None = None
         self._stream: tuple[str, int, int] | None = None
         self._frame_id = ''
+        self._heard_ns, self._steps_back = 0, deque[int](maxlen=3)
+        self._second, self._second_ns, self._refused = '', 0, 0
         self._gaps, self._lost, self._diagnosed, self._seq = SequenceGaps(), 0, 0, 0
         self._awaits_frame = True
         self._host_offset = HostOffset()
@@ -160,11 +167,22 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
 
     def _on_packet(self, message: EventPacket, published_ns: int) -> None:
         stream = (message.encoding, message.height, message.width)
+        if message.is_bigendian:
+            raise MicroexprError(
+                f'packets on {self._packets_in.topic} are of a big-endian computer, which are not '
+                'read: use a driver that writes little-endian events'
+            )
+        steady_ns = time.monotonic_ns()
         if stream != self._stream:
+            if steady_ns - self._heard_ns < SILENT_AFTER_NS:
+                self._refuse(stream, message.header.frame_id, steady_ns)
+                return
             self._open(stream, message.header.frame_id)
         elif message.seq < self._seq - OVERTAKEN:
             # A driver or a recording that starts again; its time must not seem to wrap.
             self._decoder = decoder(*stream)
+            self._steps_back.append(steady_ns)
+        self._heard_ns = steady_ns
         self._seq = message.seq
         self._lost += self._gaps.add(message.seq)
         assert self._decoder is not None
@@ -176,11 +194,37 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         now_ns = self._now_ns()
         if not 0 <= now_ns - self._checked_ns < CHECK_NS:
             self._checked_ns = now_ns
-            self._host_offset.add(stamp_ns, self.get_clock().now().nanoseconds)
+            # What waits because this machine is too slow is not behind by its clock.
+            waited_ns = self._packets_in.lag.excess_ns
+            self._host_offset.add(stamp_ns, self.get_clock().now().nanoseconds - waited_ns)
         for aligned in self._synchronizer.push(
             events, first_ns, stamp_ns, published_ns, now_ns, triggers
         ):
             self._publish(aligned)
+
+    def _refuse(self, stream: tuple[str, int, int], frame_id: str, now_ns: int) -> None:
+        """Leave out a packet of another camera, while the first one sends."""
+        # Raises if it is malformed, which is another matter.
+        decoder(*stream)
+        self._second_ns, self._refused = now_ns, self._refused + 1
+        self._second = f'{stream[0]} {stream[2]} x {stream[1]} {frame_id!r}'
+
+    def _find_second_camera(self) -> dict[str, str]:
+        """Return a line if packets of two cameras come on the topic."""
+        now_ns, resolved = time.monotonic_ns(), self.resolve_topic_name(topics.EVENTS)
+        publishers = self.get_publishers_info_by_topic(topics.EVENTS)
+        names = sorted(f'{one.node_namespace.rstrip("/")}/{one.node_name}' for one in publishers)
+        remedy = f'remap one of the publishers ({", ".join(names)}) to a topic of its own'
+        if self._refused and now_ns - self._second_ns < MIXED_NS:
+            return {
+                'SECOND': f'packets of a second camera, {self._second}, come on {resolved}, and '
+                f'are left out: {remedy}'
+            }
+        steps = self._steps_back
+        is_mixed = len(steps) == steps.maxlen and now_ns - steps[0] < MIXED_NS
+        if is_mixed and len(publishers) > 1:
+            return {'SECOND': f'packets of two cameras alternate on {resolved}: {remedy}'}
+        return {}
 
     def _open(self, stream: tuple[str, int, int], frame_id: str) -> None:
         """Begin with a camera; another encoding or size is another camera."""
@@ -213,6 +257,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             self.resolve_topic_name(topics.EVENTS),
             self.resolve_topic_name(topics.RGB_IMAGE),
         )
+        problems |= self._find_second_camera()
         self._problems.update(problems)
         losses = {
             'lost_packets': self._lost,
@@ -223,6 +268,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             'clock_jumps': synchronizer.clock_jumps,
             'restarts': synchronizer.cutter.restarts,
             'frames_refused': synchronizer.frames.stamps.refused,
+            'packets_refused': self._refused,
         }
         fresh = sum(losses.values()) > self._diagnosed
         self._diagnosed = sum(losses.values())
