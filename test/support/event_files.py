@@ -8,6 +8,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pytest
 from event_streams import HEIGHT, WIDTH
 
 from microexpr_ros.events import codecs
@@ -27,12 +28,14 @@ class EventFile:
         write: writes events to a path.
         options: what `open_recording` needs.
         is_stream: whether a part of a file from its beginning is one too.
+        is_in_packets: whether the whole packets of a part from its beginning are read.
     """
 
     suffix: str
     write: Callable[[Any, Any], None]
     options: dict[str, Any]
     is_stream: bool = False
+    is_in_packets: bool = False
 
 
 def evt_words(events, codes, step, time_code):
@@ -78,6 +81,18 @@ def write_dat(path, events):
     path.write_bytes(header.encode() + b'\x0c\x08' + records.tobytes())
 
 
+def write_aedat4(path, events):
+    dv = pytest.importorskip('dv_processing')
+    config = dv.io.MonoCameraWriter.EventOnlyConfig('DVXplorer', (WIDTH, HEIGHT))
+    writer = dv.io.MonoCameraWriter(str(path), config)
+    for start in range(0, len(events), 150):
+        store = dv.EventStore()
+        part = events[start : start + 150]
+        for t, x, y, p in zip(part.t // 1000, part.x, part.y, part.p, strict=True):
+            store.push_back(int(t), int(x), int(y), bool(p))
+        writer.writeEvents(store)
+
+
 def writing(name):
     def write(path, events):
         with make_writer(name, path, HEIGHT, WIDTH) as writer:
@@ -110,6 +125,7 @@ EVENT_FILES = {
     'evt3': EventFile('.raw', write_evt3, {}, is_stream=True),
     'evt4': EventFile('.raw', write_evt4, {}, is_stream=True),
     'dat': EventFile('.dat', write_dat, {}, is_stream=True),
+    'aedat4': EventFile('.aedat4', write_aedat4, {}, is_in_packets=True),
     'metavision': EventFile('.hdf5', writing('metavision'), {}),
     'dsec': EventFile('.h5', writing('dsec'), {}),
     'v2e': EventFile('.h5', write_v2e, SIZE),

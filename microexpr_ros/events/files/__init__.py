@@ -76,8 +76,8 @@ def open_recording(
 
         return open_ros1(path, sensor, topic)
     if suffix == '.aedat4':
-        with _needing_library(path):
-            from microexpr_ros.events.files.aedat4 import Aedat4Recording
+        from microexpr_ros.events.files.aedat4 import Aedat4Recording
+
         return Aedat4Recording(path, sensor)
     if suffix in _HDF5_SUFFIXES:
         with _needing_library(path):
