@@ -64,6 +64,9 @@ def check(tmp_path, kind):
         assert report.events_out == len(got)
         # A wrong bit may make a trigger of a channel that EVT3 lacks.
         report.dropped.pop('triggers_not_in_raw')
+        lost = recording.damage.count(recording.other_topics)
+        others = report.dropped.pop('messages_of_other_topics', 0)
+        assert others == recording.other_messages - lost
         damage = report.dropped.pop('messages_damaged'), report.dropped.pop('damaged_places')
         assert damage == (recording.damage.messages, len(recording.damage))
         left_out = {reason: count for reason, count in report.dropped.items() if count}

@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 import pytest
 from event_streams import HEIGHT, WIDTH
+from ros1_bags import write_arrays, write_packets
+from rosbags.rosbag1 import Writer
 
 from microexpr_ros.events import codecs
 from microexpr_ros.events.events import Triggers
@@ -93,6 +95,16 @@ def write_aedat4(path, events):
         writer.writeEvents(store)
 
 
+def write_ros1_packets(path, events):
+    bz2 = Writer.CompressionFormat.BZ2
+    write_packets(path, events, Triggers.empty(), epoch_ns=0, compression=bz2, chunk_bytes=1000)
+
+
+def write_ros1_arrays(path, events):
+    parts = [events[start : start + 150] for start in range(0, len(events), 150)]
+    write_arrays(path, parts, 'dvs_msgs', chunk_bytes=3000)
+
+
 def writing(name):
     def write(path, events):
         with make_writer(name, path, HEIGHT, WIDTH) as writer:
@@ -126,6 +138,8 @@ EVENT_FILES = {
     'evt4': EventFile('.raw', write_evt4, {}, is_stream=True),
     'dat': EventFile('.dat', write_dat, {}, is_stream=True),
     'aedat4': EventFile('.aedat4', write_aedat4, {}, is_in_packets=True),
+    'ros1 packets': EventFile('.bag', write_ros1_packets, {}, is_in_packets=True),
+    'ros1 arrays': EventFile('.bag', write_ros1_arrays, {}, is_in_packets=True),
     'metavision': EventFile('.hdf5', writing('metavision'), {}),
     'dsec': EventFile('.h5', writing('dsec'), {}),
     'v2e': EventFile('.h5', write_v2e, SIZE),

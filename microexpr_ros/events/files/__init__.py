@@ -71,7 +71,7 @@ def open_recording(
     if suffix in ('.npy', '.npz'):
         return ArrayRecording(path, sensor, time_unit)
     # The remaining formats load a library each, which is imported only for its files.
-    if suffix == '.bag':
+    if suffix == '.bag' or path.name.endswith('.bag.active'):
         from microexpr_ros.events.files.ros1 import open_ros1
 
         return open_ros1(path, sensor, topic)
