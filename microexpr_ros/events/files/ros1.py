@@ -51,7 +51,7 @@ def open_ros1(
     with _explain_errors(path):
         bag = Ros1Bag(path)
     topics, counts = bag.topics, bag.counts
-    known = sorted(name for name, kind in topics.items() if kind in _PACKETS + _ARRAYS)
+    known = _find_topics(bag)
     if not known:
         found = ', '.join(f'{name} ({kind})' for name, kind in sorted(topics.items()))
         raise MicroexprError(f'{path} has no topic of events: it has {found or "no topics"}')
@@ -75,6 +75,20 @@ def open_ros1(
     # A recorder that was killed lost messages that it had not written, an unknown number.
     recording.losses[UNENDED] = int(not bag.is_ended)
     return recording
+
+
+def find_ros1_topics(path: Path) -> list[str]:
+    """Return the topics of events of a ROS 1 bag, sorted.
+
+    Raises:
+        MicroexprError: It cannot be read.
+    """
+    with _explain_errors(path):
+        return _find_topics(Ros1Bag(path))
+
+
+def _find_topics(bag: Ros1Bag) -> list[str]:
+    return sorted(name for name, kind in bag.topics.items() if kind in _PACKETS + _ARRAYS)
 
 
 class Ros1ArrayRecording(Recording):
