@@ -24,6 +24,7 @@ from microexpr_ros.events.writers import BAG, FORMATS, choose_format
 app = make_app()
 
 _NS_PER_MS = 1_000_000
+_TOPIC = default_of(convert_recording, 'topic')
 
 
 @app.command()
@@ -49,8 +50,15 @@ def convert(
         float, typer.Option(help='Time that a packet covers at most, in ms.')
     ] = default_of(convert_recording, 'packet_ns') / _NS_PER_MS,
     topic: Annotated[
-        str, typer.Option(help='Topic of events to write, and to read if a bag has several.')
-    ] = default_of(convert_recording, 'topic'),
+        str | None,
+        typer.Option(
+            help='Topic of events to read, if a bag has several, and to write; without it, '
+            f'{_TOPIC} is written.'
+        ),
+    ] = None,
+    target_topic: Annotated[
+        str | None, typer.Option(help='Topic of events to write, if not that of --topic.')
+    ] = None,
     image_topic: Annotated[
         str, typer.Option(help='Topic of images to write, if the recording has frames.')
     ] = default_of(convert_recording, 'image_topic'),
@@ -99,6 +107,12 @@ def convert(
         return
     size = None if sensor is None else parse_sensor(sensor)
     recording = open_source(source, time_unit=time_unit, sensor=size, topic=topic)
+    # Where there is no choice, `open_recording` does not look at the name.
+    if topic is not None and recording.topic not in ('', topic):
+        raise MicroexprError(
+            f'--topic {topic}: the only events of {source} are {recording.topic}: leave --topic '
+            f'out, or give --target-topic {topic} to write them as that'
+        )
     with output.progress_bar(f'{source.name} to {target.name}') as bar:
         report = convert_recording(
             recording,
@@ -106,7 +120,7 @@ def convert(
             to=to,
             encoding=encoding,
             packet_ns=round(packet_ms * _NS_PER_MS),
-            topic=topic,
+            topic=next(name for name in (target_topic, topic, _TOPIC) if name is not None),
             image_topic=image_topic,
             storage=storage,
             compression=compression,

@@ -174,7 +174,6 @@ CHECKS: tuple[tuple[str, Callable[[], str | None], bool, str, str], ...] = (
         'dv-processing', module('dv_processing', 'dv-processing'), False,
         'no live iniVation cameras (driver inivation)', CAMERAS,
     ),
-    ('aedat', module('aedat'), False, 'no .aedat4 recordings', CAMERAS),
     (
         'event cameras', usb_cameras, False, 'no live events but those of driver webcam',
         'plug one in; neuromorphic-drivers-install-udev-rules lets every user open it',

@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from command_line import assert_one_clear_line
+from command_line import assert_one_clear_line, invoke
 from videos import moving_texture, write_video
 
 from microexpr_ros import bags
+from microexpr_ros.cli import convert
+from microexpr_ros.errors import MicroexprError
 
 
 def write_array(path, x):
@@ -71,3 +73,38 @@ def test_a_redacted_bag_says_what_was_left_out(microexpr, tmp_path):
         result = microexpr('convert', 'bag', *arguments)
         assert_one_clear_line(result)
         assert error in result.stderr
+
+
+@pytest.fixture
+def one_topic(tmp_path):
+    """Write a bag with events on one topic."""
+    write_array(tmp_path / 'events.npy', 5)
+    path = tmp_path / 'one'
+    options = ('--sensor', '640x480', '--topic', '/eye/events')
+    assert invoke(convert.app, tmp_path / 'events.npy', path, *options).exit_code == 0
+    return path
+
+
+def topics_of(path):
+    return [topic.name for topic in bags.read_contents(path).topics]
+
+
+def test_a_topic_that_a_bag_does_not_have_is_refused(one_topic, tmp_path):
+    with pytest.raises(MicroexprError, match=r'--topic /eye/evnts: .* are /eye/events: leave'):
+        invoke(convert.app, one_topic, tmp_path / 'out', '--topic', '/eye/evnts')
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(
+    ('options', 'written'),
+    [
+        ((), '/event_camera/events'),
+        (('--topic', '/eye/events'), '/eye/events'),
+        (('--target-topic', '/new'), '/new'),
+        (('--topic', '/eye/events', '--target-topic', '/new'), '/new'),
+    ],
+)
+def test_the_topic_that_is_written(one_topic, tmp_path, options, written):
+    assert topics_of(one_topic) == ['/eye/events']
+    assert invoke(convert.app, one_topic, tmp_path / 'out', *options).exit_code == 0
+    assert topics_of(tmp_path / 'out') == [written]

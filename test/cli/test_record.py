@@ -6,6 +6,7 @@ import time
 
 import pytest
 from command_line import read_line, wait_for
+from rosbags.rosbag2 import Reader
 
 pytest.importorskip('rclpy')
 pytest.importorskip('microexpr_ros.msg')
@@ -38,6 +39,10 @@ def test_what_is_played_is_recorded(start, bag, tmp_path):
     want = [padded(message.cdr) for message in bags.read_messages(bag)]
     assert [message.cdr for message in bags.read_messages(again)] == want
     assert bags.read_contents(again).complete
+    # As `ros2 bag info` counts them, by the metadata.
+    with Reader(again) as reader:
+        assert reader.message_count == 200
+        assert {name: topic.msgcount for name, topic in reader.topics.items()} == {'/moved': 200}
 
 
 @pytest.mark.slow

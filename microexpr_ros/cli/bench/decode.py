@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from microexpr_ros.cli import output
+from microexpr_ros.cli.bench.files import file_workloads
 from microexpr_ros.cli.bench.machine import read_machine
 from microexpr_ros.cli.bench.streams import Stream, make_streams
 from microexpr_ros.cli.bench.workloads import (
@@ -32,6 +33,9 @@ from microexpr_ros.events import codecs
 
 app = make_app()
 
+_IN_FILES = 'single events'
+"""The stream of which files in every format are read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -40,7 +44,8 @@ class Row:
     Attributes:
         implementation: microexpr, the name of a peer on PyPI, or memory: the physical limit,
             which is how fast the same bytes are read and written when nothing is computed.
-        codec: encoding, with `encode` if that is what is done; or histogram.
+        codec: encoding, with `encode` if that is what is done; format with `file` if a file is
+            read; or histogram.
         stream: the stream that is decoded, encoded or counted.
         events: events in the stream; triggers if it has only those.
         mev_per_s: million events per second of wall time, median of the rounds.
@@ -76,11 +81,11 @@ def decode(
     ] = 21,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure decoding, encoding and counting of events.
+    """Measure decoding, encoding and counting of events, and reading files of them.
 
     All runs on one thread, next to the peers evt3 and eventcv if they are installed: pip install
-    evt3 eventcv. The limit is the memory: reading and writing as many bytes, and nothing else. On
-    a busy machine only the ratios are of use.
+    evt3 eventcv. The limit is the memory: reading and writing as many bytes, and nothing else.
+    Files are in the disk's cache. On a busy machine only the ratios are of use.
     """
     # A thread pool in a peer would make the ratios meaningless.
     os.environ.setdefault('RAYON_NUM_THREADS', '1')
@@ -94,6 +99,8 @@ def decode(
         for number, stream in enumerate(streams):
             bar.update(number, len(streams), f'measuring {stream.name}')
             ours = list(our_workloads(stream))
+            if stream.name == _IN_FILES and stream.encoding == 'evt3':
+                ours += file_workloads(stream, Path(folder))
             others = peer_workloads(stream, installed, Path(folder))
             rows += _measure(stream, [*ours, *others, *map(memory_workload, ours)], rounds)
     if as_json:
