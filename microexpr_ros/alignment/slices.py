@@ -207,13 +207,11 @@ class SliceCutter:
         if self._end_ns is None:
             self._end_ns = (first // self._duration_ns + 1) * self._duration_ns
         begin = 0
-        while True:
+        while newest >= self._end_ns:
             end = begin + int(np.searchsorted(events.t[begin:], self._end_ns))
-            if end == len(events):
-                yield Cut(events[begin:], None)
-                return
             yield self._close(events[begin:end])
             begin = end
+        yield Cut(events[begin:] if begin else events, None)
 
     def advance(self, sensor_ns: int) -> Iterator[Cut]:
         """End the slices that lie before a moment, although no event has arrived after them.

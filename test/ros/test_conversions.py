@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents
 from microexpr_ros.msg import MicroExpression as MicroExpressionMessage
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 
 from microexpr_ros import facs
@@ -104,6 +105,27 @@ def test_estimates_come_back_and_carry_the_slice_header():
     np.testing.assert_array_equal(back.sides, estimate.sides)
     np.testing.assert_array_equal(back.confidence, estimate.confidence)
     np.testing.assert_array_equal(back.active, estimate.active)
+
+
+def test_estimates_are_serialized_as_their_messages_are():
+    serializer = estimates.EstimateSerializer()
+    for face_id, frame_id, model in (
+        ('face_2', 'camera', 'net@12345678'),
+        ('face_2', 'camera', 'net@12345678'),
+        ('', 'a_longer_frame', 'n'),
+    ):
+        estimate = ActionUnitEstimate(
+            end_ns=int(RANDOM.integers(0, 2**60)),
+            status=Status(int(RANDOM.integers(0, 6))),
+            sides=RANDOM.random((18, 2)).astype(np.float32),
+            confidence=RANDOM.random(18).astype(np.float32),
+            active=RANDOM.random(18) > 0.5,
+        )
+        about = face_id, frame_id, model, int(RANDOM.integers(0, 2**40))
+        message = estimates.estimate_to_message(estimate, *about)
+        serialized = serializer.serialize(estimate, *about)
+        assert len(serialized) == len(serialize_message(message))
+        assert deserialize_message(serialized, ActionUnitArray) == message
 
 
 def test_expressions_come_back_with_their_kind():

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 from event_camera_msgs.msg import EventPacket
 from hri_msgs.msg import NormalizedRegionOfInterest2D
 from rclpy.clock import ROSClock
@@ -14,6 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from microexpr_ros.alignment.problems import HostOffset, find_problems
 from microexpr_ros.alignment.synchronizer import AlignedSlice, Synchronizer, SynchronizerOptions
+from microexpr_ros.alignment.thinning import Thinning, ThinningOptions
 from microexpr_ros.bags.event_packet import SequenceGaps
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs import Decoder, decoder, warm_up
@@ -31,6 +33,7 @@ from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.slices import SliceOutput
 
 DEFAULTS = SynchronizerOptions()
+DEFAULT_THINNING = ThinningOptions()
 
 NAN = float('nan')
 
@@ -72,6 +75,13 @@ class SynchronizerParameters(NodeParameters):
         minimum=0.0,
         maximum=1000.0,
     )
+    thinning_ms: float = parameter(
+        DEFAULT_THINNING.limit_ns / 1e6,
+        'overload: packets that are processed this late, in ms, keep hardly any of their events, '
+        'those half as late all of them; 0: events are never thinned',
+        minimum=0.0,
+        maximum=1000.0,
+    )
     hri: bool = parameter(True, hri.DESCRIPTION)
 
 
@@ -110,6 +120,8 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._heard_ns, self._steps_back = 0, deque[int](maxlen=3)
         self._second, self._second_ns, self._refused = '', 0, 0
         self._gaps, self._lost, self._diagnosed, self._seq = SequenceGaps(), 0, 0, 0
+        self._thinning = Thinning(ThinningOptions(round(self.parameters.thinning_ms * 1e6)))
+        self._diagnosed_events = (0, 0)
         self._awaits_frame = True
         self._host_offset = HostOffset()
         self._problems = ProblemLog(self.get_logger())
@@ -187,7 +199,13 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._lost += self._gaps.add(message.seq)
         assert self._decoder is not None
         assert self._synchronizer is not None
-        events, triggers = self._decoder.decode(message.events, message.time_base)
+        events, triggers = self._thinning.decode(
+            self._decoder,
+            message.events,
+            message.time_base,
+            self._packets_in.lag.excess_ns,
+            time.monotonic_ns(),
+        )
         self._packets.add()
         self._events.add(len(events))
         first_ns, stamp_ns = first_time_ns(events.t), to_ns(message.header.stamp)
@@ -258,6 +276,13 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             self.resolve_topic_name(topics.RGB_IMAGE),
         )
         problems |= self._find_second_camera()
+        share = self._share_thinned()
+        if share:
+            problems['OVERLOAD'] = (
+                f'overload: {share:.0%} of the events are thinned out, evenly, so that slices '
+                'stay in time: this machine cannot take them all; let the camera send fewer '
+                '(biases, roi), or give this process a core of its own'
+            )
         self._problems.update(problems)
         losses = {
             'lost_packets': self._lost,
@@ -284,12 +309,21 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
                 'frames_hz': round(self._frames.hz(), 1),
                 'packets': self._packets.total,
                 'events': self._events.total,
+                'events_thinned': self._thinning.thinned,
+                'thinned_percent': round(100 * share, 1),
                 'slices': self._slices.total,
                 **losses,
                 'frames_skipped': synchronizer.frames.skipped,
                 **self._clock_values(synchronizer),
             },
         )
+
+    def _share_thinned(self) -> float:
+        """Return the share of events that were thinned out since the last diagnosis."""
+        counted = self._thinning.kept, self._thinning.thinned
+        kept, thinned = np.subtract(counted, self._diagnosed_events)
+        self._diagnosed_events = counted
+        return float(thinned / max(kept + thinned, 1))
 
     def _clock_values(self, synchronizer: Synchronizer) -> dict[str, object]:
         """Return how the clocks are tied, as diagnostic values."""
