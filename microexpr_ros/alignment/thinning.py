@@ -15,7 +15,7 @@ LEAST_SHARE: Final = 1 / 64
 """Of the events of a packet, so that each packet has some, which carry the time."""
 
 FULL_BYTES: Final = 32768
-"""Smaller packets are decoded in full: they hold events for about 0.1 ms of work, so that what makes
+"""Smaller packets are decoded in full: their events are about 0.1 ms of work, so that what makes
 them late is something else, and fewer events would hardly help."""
 
 

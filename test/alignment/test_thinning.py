@@ -15,13 +15,13 @@ from microexpr_ros.events.region import Region
 
 MS = 1_000_000
 HEIGHT, WIDTH = 480, 640
-EVENTS_PER_MS = 2000
+EVENTS_PER_MS = 4000
 PACKET_MS = 2
 
 
 @pytest.fixture(scope='module')
 def packets():
-    """Return three seconds of 2 Mev/s; the packets repeat, on a clock that goes on."""
+    """Return three seconds of 4 Mev/s; the packets repeat, on a clock that goes on."""
     events = streams.random_events(
         np.random.default_rng(0), EVENTS_PER_MS * 3000, 3000 * MS, HEIGHT, WIDTH
     )
