@@ -152,7 +152,7 @@ def _measure(stream: Stream, workloads: list[Workload], rounds: int) -> list[Row
             codec=workload.codec,
             stream=stream.name,
             events=len(stream),
-            mev_per_s=round(len(stream) / median / 1e6, 1),
+            mev_per_s=float(f'{len(stream) / median / 1e6:.4g}'),
             gb_per_s=round(stream.size / median / 1e9, 3),
             us_per_packet=round(median / len(stream.packets) * 1e6, 2),
             bytes_per_event=round((workload.read + workload.written) / max(len(stream), 1), 1),
