@@ -251,7 +251,7 @@ def _sample_world(rng: np.random.Generator, recipe: FaceRecipe, index: int) -> _
         light = split.lights.sample(rng, 'random')
     else:
         across, down = _SIZES[rng.choice(len(_SIZES), p=(0.4, 0.3, 0.3))]
-        width = int(rng.integers(SENSOR_CELLS, 221))
+        width = int(rng.integers(SENSOR_CELLS, 201))
         height = round(width * down / across)
         sensor, pixels = _sample_pixels(rng)
         light = _LIGHTS.sample(rng, 'random')
@@ -361,7 +361,7 @@ def _sample_move(rng: np.random.Generator, t_ns: int, end_ns: int) -> list[HeadT
 
 
 def _render_times(world: _World, recipe: FaceRecipe) -> NDArray[np.int64]:
-    step = 0.6 if recipe.exact else 1.6
+    step = 0.6 if recipe.exact else 2.6
     parts = [np.array([0, recipe.duration_ns], np.int64)]
     parts += [
         render_times(scene, motion, 0, recipe.duration_ns, step) for scene, motion in world.persons
@@ -369,11 +369,11 @@ def _render_times(world: _World, recipe: FaceRecipe) -> NDArray[np.int64]:
     waves = sum(float((2 * np.pi * w.hz * w.amplitude).sum()) for w in world.shake)
     speed_px = (world.scenery.speed + waves) * world.width
     if speed_px > 0:
-        step_ns = max(int(2 * step / speed_px * 1e9), 6_000_000)
+        step_ns = max(int(2 * step / speed_px * 1e9), 10_000_000)
         parts.append(np.arange(0, recipe.duration_ns, step_ns, dtype=np.int64))
     times = np.unique(np.concatenate(parts) // 1000 * 1000)
     # Two lists of times have pairs that nearly coincide.
-    nearest_ns = 1_500_000 if recipe.exact else 4_000_000
+    nearest_ns = 1_500_000 if recipe.exact else 8_000_000
     apart = np.diff(times, prepend=-(10**9)) > nearest_ns
     return times[apart]
 
