@@ -16,7 +16,8 @@ from microexpr_ros.cli import bench as bench_package
 COMMANDS = (
     'demo', 'doctor', 'synth', 'train', 'evaluate', 'bench', 'convert', 'inspect', 'record',
     'play',
-    'train au', 'train reconstruction', 'evaluate au', 'evaluate reconstruction',
+    'train au', 'train reconstruction', 'train face',
+    'evaluate au', 'evaluate reconstruction', 'evaluate face',
     'bench decode', 'bench replay', 'bench pipeline', 'bench simulate', 'bench models',
 )  # fmt: skip
 NEED_ROS = ('record', 'play', 'bench replay', 'bench pipeline')

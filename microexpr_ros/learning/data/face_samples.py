@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.events.sensor_grid import SENSOR_CELLS
 from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
 from microexpr_ros.perception.faces.traces import POOLED, EventTraces
 from microexpr_ros.synthesis.dataset.face_takes import FaceTake
 
 MIRRORED: Final = (1, 0, 2, 4, 3)
 """Which landmark of a face each is in the mirror."""
+
+WHOLE: Final = AlignedRegion(SENSOR_CELLS / 2, SENSOR_CELLS / 2, SENSOR_CELLS)
+"""The view of the detector."""
 
 PLACE: Final = 8
 """Cells of the sensor's grid along a place of the detector's map."""
@@ -82,8 +86,10 @@ def sample_moments(
             faces = faces[:, MIRRORED]
             faces[..., 0] = take.shape[1] - faces[..., 0]
         regions = [align(face) for face in faces]
-        pooled.append(traces.pooled())
-        places.append(mark_places(regions, take.shape))
+        view = _sample_view(rng) if augmented else WHOLE
+        pooled.append(traces.pooled_view(view))
+        seen = [align(SENSOR_CELLS * view.to_shares(face)) for face in faces]
+        places.append(mark_places(seen))
         for _ in range(crops):
             sample = _sample_crop(traces, faces, regions, rng)
             cut.append(sample[0])
@@ -106,14 +112,18 @@ def concatenate(samples: Sequence[FaceSamples]) -> FaceSamples:
     )
 
 
-def mark_places(regions: Sequence[AlignedRegion], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Return what the detector should find, float32 [6, M, M] as of `FaceSamples.places`."""
+def mark_places(regions: Sequence[AlignedRegion]) -> NDArray[np.float32]:
+    """Return what the detector should find, float32 [6, M, M] as of `FaceSamples.places`.
+
+    Args:
+        regions: of the faces, in cells of the sensor's grid.
+    """
     size = POOLED // 4
     out = np.zeros((6, size, size), np.float32)
     rows, columns = np.mgrid[:size, :size] + 0.5
     for region in regions:
         x, y = region.x / PLACE, region.y / PLACE
-        if not (0 <= region.x < shape[1] and 0 <= region.y < shape[0]):
+        if not (0 <= x < size and 0 <= y < size):
             continue
         # Beside the centre a miss of a fifth of the face is half as wrong (CornerNet's penalty).
         sigma = max(0.12 * region.side / PLACE, 0.4)
@@ -129,6 +139,12 @@ def mark_places(regions: Sequence[AlignedRegion], shape: tuple[int, int]) -> NDA
             out[k] = np.where(known, value, out[k])
         out[5] = np.maximum(out[5], known)
     return out
+
+
+def _sample_view(rng: np.random.Generator) -> AlignedRegion:
+    x, y = SENSOR_CELLS / 2 + rng.normal(0, 12, 2)
+    side = SENSOR_CELLS * math.exp(rng.normal(0, 0.15))
+    return AlignedRegion(float(x), float(y), side, float(rng.normal(0, 0.1)))
 
 
 def _slice(take: FaceTake, moment: int, mirrored: bool, backwards: bool) -> NDArray[np.uint8]:

@@ -99,9 +99,7 @@ class EventTraces:
             region: of the face, in cells; the crop is CROP_MARGIN times as large.
         """
         out = np.empty((CHANNELS, CROP, CROP), np.float32)
-        size = region.side * CROP_MARGIN
-        axis = np.array([np.cos(region.roll), np.sin(region.roll)]) * size / CROP
-        _crop(self.maps, region.x, region.y, axis[0], axis[1], out)
+        self._sample(region, region.side * CROP_MARGIN, out)
         return out
 
     def pooled(self) -> NDArray[np.float32]:
@@ -109,6 +107,21 @@ class EventTraces:
         out = np.zeros((CHANNELS, POOLED, POOLED), np.float32)
         _pool(self.maps, out)
         return out
+
+    def pooled_view(self, view: AlignedRegion) -> NDArray[np.float32]:
+        """Return a view of the sensor in the form of `pooled`, to learn from.
+
+        Args:
+            view: in cells; the square of SENSOR_CELLS from the first cell is the whole sensor.
+        """
+        out = np.empty((CHANNELS, POOLED, POOLED), np.float32)
+        self._sample(view, view.side, out)
+        return out
+
+    def _sample(self, region: AlignedRegion, side: float, out: NDArray[np.float32]) -> None:
+        step = side / out.shape[1]
+        across, down = step * np.cos(region.roll), step * np.sin(region.roll)
+        _sample(self.maps, region.x, region.y, across, down, out)
 
 
 @kernel
@@ -177,7 +190,7 @@ def _update(
 
 
 @kernel
-def _crop(
+def _sample(
     maps: NDArray[np.float32],
     x: float,
     y: float,
