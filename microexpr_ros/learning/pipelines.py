@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,26 @@ from microexpr_ros.learning.evaluation import score_clips
 from microexpr_ros.learning.evaluation.trained_baselines import baseline_name, write_baseline
 from microexpr_ros.learning.models import blendshapes
 from microexpr_ros.learning.training import action_units as training
+from microexpr_ros.learning.training import faces as face_training
 from microexpr_ros.learning.training import reconstruction as reconstruction_training
 from microexpr_ros.learning.training.calibration import fit_activity, fit_presence
-from microexpr_ros.learning.training.configuration import ActionUnitRun, ReconstructionRun
+from microexpr_ros.learning.training.configuration import (
+    ActionUnitRun,
+    FaceRun,
+    ReconstructionRun,
+)
 from microexpr_ros.learning.training.runner import Report, training_settings
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
-from microexpr_ros.perception.export import write_export
+from microexpr_ros.perception.export import write_export, write_face_exports
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
+from microexpr_ros.perception.settings import to_settings
 from microexpr_ros.perception.spiking.network import SpikingNetwork
+from microexpr_ros.synthesis.dataset.face_takes import (
+    FaceRecipe,
+    generate_face_takes,
+    read_face_take,
+)
 
 
 def make_action_units(
@@ -152,6 +163,50 @@ def make_reconstruction(
     return {
         'weights': str(path),
         'model': weights.load(path, 'reconstruction').model,
+        'best_epoch': trained.epoch,
+        'validation_loss': -trained.score,
+        'history': list(trained.history),
+    }
+
+
+def make_faces(
+    run: FaceRun,
+    resume: bool = False,
+    report: Report | None = None,
+    made: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Train the networks of the face tracker and write their weights.
+
+    Args:
+        run: what to train, and how.
+        resume: go on from the checkpoint.
+        report: called after every step and every epoch.
+        made: called with the takes to learn from that are there and all of them.
+    """
+    paths = generate_face_takes(run.data, FaceRecipe('train'), run.takes, progress=made)
+    held_out = generate_face_takes(run.data, FaceRecipe('val'), run.validation_takes)
+    trained = face_training.train_faces(
+        [read_face_take(path) for path in paths],
+        [read_face_take(path) for path in held_out],
+        run.training,
+        run.network,
+        run.out / 'face.checkpoint',
+        resume,
+        report,
+        dict(weights.load(run.start, 'face').tensors) if run.start else None,
+    )
+    path = run.out / 'face.safetensors'
+    values = {
+        'configuration': to_settings(trained.network.configuration),
+        'training': {**training_settings(run.training, trained), 'takes': run.takes},
+        'torch': torch.__version__,
+    }
+    weights.save(path, 'face', 'face-tracker', values, trained.network.state_dict())
+    exports = write_face_exports(path)
+    return {
+        'weights': str(path),
+        'exports': [str(export) for export in exports],
+        'model': weights.load(path, 'face', with_tensors=False).model,
         'best_epoch': trained.epoch,
         'validation_loss': -trained.score,
         'history': list(trained.history),

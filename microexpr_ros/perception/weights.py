@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Configuration = TypeVar('Configuration')
 
-Kind = Literal['au', 'reconstruction', 'baseline']
+Kind = Literal['au', 'reconstruction', 'face', 'baseline']
 
 FORMAT: Final = 'microexpr_ros/2'
 
