@@ -23,6 +23,8 @@ class HeadMotion:
         roll: from columns towards rows, rad/s.
         turn: about the neck, the nose towards greater columns, rad/s.
         nod: the nose towards greater rows, rad/s.
+        sigma: one sigma of the error of the landmarks that it was measured by, as a share of the
+            distance between the eyes.
     """
 
     x: float
@@ -31,10 +33,11 @@ class HeadMotion:
     roll: float
     turn: float
     nod: float
+    sigma: float = 0.0
 
 
 def measure_motion(
-    landmarks: NDArray[np.floating], velocities: NDArray[np.floating]
+    landmarks: NDArray[np.floating], velocities: NDArray[np.floating], sigma: float = 0.0
 ) -> HeadMotion:
     """Return the motion that explains best how the landmarks move.
 
@@ -45,6 +48,7 @@ def measure_motion(
     Args:
         landmarks: float [5, 2], column and row, px.
         velocities: float [5, 2], of the landmarks, px/s.
+        sigma: of the landmarks, as of `HeadMotion`.
 
     Raises:
         ValueError: all landmarks are at one place, or some are not finite.
@@ -52,7 +56,7 @@ def measure_motion(
     region = align(landmarks)
     ahead = landmarks + np.asarray(velocities, np.float64)
     speeds = (region.to_shares(ahead) - region.to_shares(landmarks)) / EYE_DISTANCE
-    return HeadMotion(*(_FIT @ speeds.ravel()).tolist())
+    return HeadMotion(*(_FIT @ speeds.ravel()).tolist(), sigma)
 
 
 def _make_fit() -> NDArray[np.float64]:

@@ -15,10 +15,8 @@ from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
 
 FOLLOW_S: Final = 0.05
-"""Time constant of the landmarks that the region follows."""
-
-MOTION_S: Final = 0.12
-"""Time constant of the landmarks whose speeds are the motion of the head: speeds are noisier."""
+"""Time constant of the landmarks that the region follows; the motion of the head is known after
+twice that."""
 
 CATCH_UP_S: Final = 0.1
 """Time constant with which a region that begins to move reaches the face."""
@@ -54,9 +52,9 @@ class RegionFollower:
 
     def __init__(self, face: Face) -> None:
         landmarks = face.landmarks.astype(np.float64)
-        self._place, self._speed = _Course(landmarks, FOLLOW_S), _Course(landmarks, MOTION_S)
+        self._course = _Course(landmarks)
         self.region = align(landmarks)
-        self.motion = measure_motion(landmarks, np.zeros_like(landmarks))
+        self.motion = measure_motion(landmarks, self._course.velocity, face.sigma)
         self._behind = np.zeros_like(landmarks)
         self._anchor, self._stood_s = self.region, 0.0
 
@@ -67,10 +65,9 @@ class RegionFollower:
             face: the same face, as it is now.
             duration_s: length of the slice.
         """
-        self._place.update(face.landmarks, duration_s)
-        self._speed.update(face.landmarks, duration_s)
-        self.motion = measure_motion(self._speed.place, self._speed.velocity)
-        found = align(self._place.place)
+        self._course.update(face.landmarks, duration_s)
+        self.motion = measure_motion(self._course.place, self._course.velocity, face.sigma)
+        found = align(self._course.place)
         band = float(np.clip(BAND_SIGMAS * face.sigma, *BAND))
         if self._stood_s >= REST_S:
             if _distance(self.region, found) <= band:
@@ -96,13 +93,12 @@ class _Course:
         velocity: float64 [5, 2], px/s.
     """
 
-    def __init__(self, place: NDArray[np.float64], tau_s: float) -> None:
-        self._tau_s = tau_s
+    def __init__(self, place: NDArray[np.float64]) -> None:
         self.place, self.velocity = place, np.zeros_like(place)
 
     def update(self, measured: NDArray[np.float32], duration_s: float) -> None:
         """Take in the places at the end of the next slice."""
-        keep = math.exp(-duration_s / self._tau_s)
+        keep = math.exp(-duration_s / FOLLOW_S)
         expected = self.place + self.velocity * duration_s
         off = measured - expected
         self.place = expected + (1 - keep**2) * off

@@ -144,7 +144,7 @@ def aligned_to_message(aligned: AlignedSlice, frame_id: str, lost_packets: int) 
     message.header.frame_id = frame_id
     message.counts.frombytes(slice_.counts)
     if slice_.region is not None:
-        message.roi = _region_to_message(slice_.region)
+        message.roi = _region_to_message(slice_.region.bounds())
     if slice_.frame is not None:
         message.image = [pixels_to_image(slice_.frame, slice_.frame_stamp_ns, frame_id)]
     return message

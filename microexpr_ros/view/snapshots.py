@@ -270,7 +270,7 @@ def _error_ms(aligned: AlignedSlice) -> float | None:
 
 
 def _face_values(face_id: str, face: _Face) -> dict[str, Any]:
-    region = face.slice.slice.region
+    region = face.slice.slice.region and face.slice.slice.region.bounds()
     values: dict[str, Any] = {
         'id': face_id,
         'region': region and [region.x, region.y, region.width, region.height],

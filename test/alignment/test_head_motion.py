@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microexpr_ros.alignment.head_motion import HeadMotion, measure_motion
+from microexpr_ros.alignment.head_motion import measure_motion
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.landmarks import DEPTHS, EYE_DISTANCE, PLACES
 
@@ -15,7 +15,7 @@ FACE = AlignedRegion(300, 200, SIDE).to_pixels(PLACES)
 
 
 def assert_motion(found, **expected):
-    for name in HeadMotion.__slots__:
+    for name in ('x', 'y', 'scale', 'roll', 'turn', 'nod'):
         assert getattr(found, name) == pytest.approx(expected.get(name, 0), abs=1e-9), name
 
 

@@ -199,7 +199,9 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._face_topics.follow(face_id(aligned), end_ns, frame_id)
         region, stream = aligned.slice.region, self._stream
         if region is not None and stream is not None:
-            roi = partial(hri.region_to_roi, region, stream[2], stream[1], end_ns, frame_id)
+            roi = partial(
+                hri.region_to_roi, region.bounds(), stream[2], stream[1], end_ns, frame_id
+            )
             self._face_topics.publish(hri.ROI, roi)
 
     def diagnose(self) -> Diagnosis:
