@@ -56,7 +56,8 @@ def measure_motion(
     region = align(landmarks)
     ahead = landmarks + np.asarray(velocities, np.float64)
     speeds = (region.to_shares(ahead) - region.to_shares(landmarks)) / EYE_DISTANCE
-    return HeadMotion(*(_FIT @ speeds.ravel()).tolist(), sigma)
+    x, y, scale, roll, turn, nod = (_FIT @ speeds.ravel()).tolist()
+    return HeadMotion(x, y, scale, roll, turn, nod, sigma)
 
 
 def _make_fit() -> NDArray[np.float64]:

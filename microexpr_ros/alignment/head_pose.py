@@ -71,7 +71,8 @@ def estimate_pose(landmarks: NDArray[np.floating], calibration: Calibration) -> 
     )
     if not found or not np.isfinite(position).all() or position[2, 0] <= 0:
         return None
-    return HeadPose(np.asarray(cv2.Rodrigues(vector)[0] @ _AXES, np.float64), position[:, 0])
+    rotation = np.asarray(cv2.Rodrigues(vector)[0], np.float64) @ _AXES
+    return HeadPose(rotation, np.asarray(position[:, 0], np.float64))
 
 
 _FACE_M: Final = INTERPUPILLARY_M * np.column_stack(

@@ -246,8 +246,8 @@ def _message_to_motion(message: AlignedEvents) -> HeadMotion | None:
     # Without landmarks, the motion was not measured.
     if not message.landmarks:
         return None
-    speeds = (getattr(message, f'head_{name}') for name in _SPEEDS)
-    return HeadMotion(*speeds, message.landmarks_sigma)
+    speeds = {name: getattr(message, f'head_{name}') for name in _SPEEDS}
+    return HeadMotion(sigma=message.landmarks_sigma, **speeds)
 
 
 def message_type(name: str) -> type[Any]:
