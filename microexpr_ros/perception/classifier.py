@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.alignment.head_motion import HeadMotion
 from microexpr_ros.alignment.slices import Slice, blank_slice, follows
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.activity import Activity, ActivityConfiguration
+from microexpr_ros.perception.head_limits import HeadLimits
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.runtime import Runtime, load_export
 from microexpr_ros.perception.settings import to_settings
@@ -96,11 +98,13 @@ class ActionUnitClassifier:
     Args:
         network: a deployed network; None if only its export is loaded.
         presence: thresholds and calibration.
-        activity: when the head moves and when there are too few events.
+        activity: when there are too few events; and when the head moves, where its motion is not
+            measured.
         warm_up_ns: age of the state from which the status can be OK.
         model: name and hash of the weights.
         runtime: the same network, exported; None to step the network itself.
         slice_ns: length of a slice, needed only without a network.
+        limits: when the head moves.
     """
 
     def __init__(
@@ -112,6 +116,7 @@ class ActionUnitClassifier:
         model: str = 'untrained',
         runtime: Runtime | None = None,
         slice_ns: int = SLICE_NS,
+        limits: HeadLimits | None = None,
     ) -> None:
         self._network = network
         self._runtime = runtime or _torch_runtime(network)
@@ -121,6 +126,7 @@ class ActionUnitClassifier:
         self._at_rest = tuple(np.zeros(shape, np.float32) for shape in shapes[2:])
         self.presence = presence
         self.activity = activity or ActivityConfiguration()
+        self.limits = limits or HeadLimits()
         self.warm_up_ns = warm_up_ns
         self.model = model
 
@@ -217,7 +223,7 @@ class ActionUnitClassifier:
             slice_.counts, slice_.pixels_per_cell, slice_.duration_ns, state.activity
         )
         age_ns = state.age_ns + slice_.duration_ns
-        status = self._status(activity, age_ns)
+        status = self._status(slice_.motion, activity, age_ns)
         estimate = decide_presence(slice_.end_ns, status, sides[0], self.presence, state.active)
         return estimate, ActionUnitState(
             tuple(network), activity, estimate.active, age_ns, slice_.clock_end_ns
@@ -227,14 +233,20 @@ class ActionUnitClassifier:
         """Step once on an empty slice, so that the first real one is not the slowest."""
         self.step(blank_slice(self.grid, self.slice_ns), self.initial_state())
 
-    def _status(self, activity: Activity, age_ns: int) -> Status:
+    def _status(self, motion: HeadMotion | None, activity: Activity, age_ns: int) -> Status:
         if age_ns < self.warm_up_ns:
             return Status.WARMING_UP
-        if self.activity.head_moves(activity):
+        if self._head_moves(motion, activity):
             return Status.HEAD_MOVING
         if self.activity.silent(activity):
             return Status.TOO_FEW_EVENTS
         return Status.OK
+
+    def _head_moves(self, motion: HeadMotion | None, activity: Activity) -> bool:
+        # Where no landmarks are known, as in a fixed region, only events show it.
+        if motion is None:
+            return self.activity.head_moves(activity)
+        return self.limits.are_exceeded(motion)
 
     def _check(self, slice_: Slice) -> None:
         if slice_.duration_ns != self.slice_ns:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from microexpr_ros.alignment.head_motion import HeadMotion
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
@@ -103,6 +104,27 @@ def test_moving_head_is_told(classifier):
     full = np.ones((2, 128, 128), np.uint8)
     out, _ = run(classifier, [slice_at(k, full) for k in range(8)])
     assert out[-1].status is Status.HEAD_MOVING
+
+
+@pytest.mark.parametrize(
+    ('motion', 'status'),
+    [
+        (HeadMotion(0, 0, 0, 0, 0, 0), Status.OK),
+        (HeadMotion(0.2, 0.2, 0, 0, 0, 0), Status.OK),  # sway
+        (HeadMotion(0.4, -0.4, 0, 0, 0, 0), Status.HEAD_MOVING),
+        (HeadMotion(0, 0, 0.5, 0, 0, 0), Status.HEAD_MOVING),
+        (HeadMotion(0, 0, 0, -0.5, 0, 0), Status.HEAD_MOVING),
+        (HeadMotion(0.2, 0.2, 0, 0, 1, 0), Status.HEAD_MOVING),  # turn
+        (HeadMotion(0.2, 0.2, 0, 0, 0, -1), Status.HEAD_MOVING),  # nod
+        (HeadMotion(0.2, 0.2, 0, 0, 0, -1, sigma=0.03), Status.OK),
+        (HeadMotion(0.9, 0, 0, 0, 0, 0, sigma=0.03), Status.HEAD_MOVING),
+    ],
+)
+def test_measured_motion_of_the_head_counts_and_not_the_rate_of_events(classifier, motion, status):
+    busy = np.ones((2, 128, 128), np.uint8)
+    slices = [replace(slice_at(k, busy), motion=motion) for k in range(8)]
+    out, _ = run(classifier, slices)
+    assert out[-1].status is status
 
 
 def test_lost_face_resets(classifier):

@@ -50,7 +50,8 @@ class Video:
         elif isinstance(item, Image):
             self._panel.show_reconstruction(image_to_pixels(item))
         else:
-            self._panel.show_slice(message_to_aligned(item).slice)
+            aligned = message_to_aligned(item)
+            self._panel.show_slice(aligned.slice, aligned.landmarks)
             end_ns = to_ns(item.header.stamp)
             if self._due_ns is None or abs(end_ns - self._due_ns) > 1_000_000_000:
                 self._due_ns = end_ns

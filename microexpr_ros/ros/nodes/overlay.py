@@ -59,7 +59,7 @@ class OverlayNode(MicroexprNode[OverlayParameters]):
         self.every(1 / self.parameters.rate_hz, self._draw)
 
     def _on_slice(self, given: FaceSlice) -> None:
-        self._panel.show_slice(given.aligned.slice)
+        self._panel.show_slice(given.aligned.slice, given.aligned.landmarks)
         self._slice = given
 
     def _on_units(self, message: ActionUnitArray, _: int) -> None:

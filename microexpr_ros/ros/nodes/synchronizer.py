@@ -9,10 +9,13 @@ from functools import partial
 
 import numpy as np
 from event_camera_msgs.msg import EventPacket
-from hri_msgs.msg import NormalizedRegionOfInterest2D
+from hri_msgs.msg import FacialLandmarks, NormalizedRegionOfInterest2D
 from rclpy.clock import ROSClock
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.lifecycle import LifecyclePublisher
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from tf2_msgs.msg import TFMessage
 
+from microexpr_ros.alignment.head_pose import Calibration, estimate_pose
 from microexpr_ros.alignment.problems import HostOffset, find_problems
 from microexpr_ros.alignment.synchronizer import AlignedSlice, Synchronizer, SynchronizerOptions
 from microexpr_ros.alignment.thinning import Thinning, ThinningOptions
@@ -108,6 +111,9 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             patience_ns=round(given.patience_ms * 1e6),
         )
         self._output = SliceOutput(self)
+        self._transforms: LifecyclePublisher | None = None
+        if given.hri:
+            self._transforms = self.advertise(TFMessage, topics.TF, qos.RESULTS)
         self._compiling = warm_up()
 
     def activate(self) -> None:
@@ -126,8 +132,9 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._host_offset = HostOffset()
         self._problems = ProblemLog(self.get_logger())
         self._checked_ns = 0
-        kinds = {hri.ROI: NormalizedRegionOfInterest2D} if self.parameters.hri else {}
-        self._face_topics = hri.FaceTopics(self, kinds)
+        kinds = {hri.ROI: NormalizedRegionOfInterest2D, hri.LANDMARKS: FacialLandmarks}
+        self._face_topics = hri.FaceTopics(self, kinds if self.parameters.hri else {})
+        self._calibration: tuple[tuple[int, int], Calibration | None] | None = None
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
         self.on_teardown(self._output.end)
         self._packets_in = self.watch(topics.EVENTS, 'event packets')
@@ -138,6 +145,10 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             on_silence=self._on_silence,
             silence_ns=max(self._options.patience_ns, 1_000_000),
         )
+        if self.parameters.hri:
+            self.subscribe(
+                (CameraInfo, topics.EVENT_CAMERA_INFO, self._on_camera_info, qos.FRAMES)
+            )
         ImageSubscription(
             self, topics.RGB_IMAGE, self._on_image, qos.FRAMES, inputs=[self._frames_in]
         )
@@ -165,6 +176,10 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             frame = Frame(to_ns(message.header.stamp), image_to_pixels(message))
             self._synchronizer.push_frame(frame)
             self._frames.add()
+
+    def _on_camera_info(self, message: CameraInfo, _: int) -> None:
+        size = message.height, message.width
+        self._calibration = size, hri.message_to_calibration(message)
 
     def _is_one_device(self, frame_id: str) -> bool:
         """Return whether one camera takes frames and events: one node publishes both as one."""
@@ -257,12 +272,31 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
     def _publish(self, aligned: AlignedSlice) -> None:
         self._slices.add()
         self._output.send(aligned, self._frame_id, self._lost)
-        end_ns, frame_id = aligned.slice.end_ns, self._frame_id
-        self._face_topics.follow(face_id(aligned), end_ns, frame_id)
-        region, stream = aligned.slice.region, self._stream
-        if region is not None and stream is not None:
-            roi = partial(hri.region_to_roi, region, stream[2], stream[1], end_ns, frame_id)
+        self._face_topics.follow(face_id(aligned), aligned.slice.end_ns, self._frame_id)
+        if self._stream is not None:
+            self._publish_face(aligned, *self._stream[1:])
+
+    def _publish_face(self, aligned: AlignedSlice, height: int, width: int) -> None:
+        """Publish where the face is, on a sensor of so many rows and columns."""
+        source = aligned.slice.end_ns, self._frame_id
+        region, landmarks = aligned.slice.region, aligned.landmarks
+        if region is not None:
+            roi = partial(hri.region_to_roi, region.bounds(), width, height, *source)
             self._face_topics.publish(hri.ROI, roi)
+        if landmarks is None:
+            return
+        points = partial(
+            hri.landmarks_to_message, landmarks, aligned.sigma, width, height, *source
+        )
+        self._face_topics.publish(hri.LANDMARKS, points)
+        size, calibration = self._calibration or ((0, 0), None)
+        if calibration is None or size != (height, width) or self._transforms is None:
+            return
+        if self._transforms.get_subscription_count():
+            pose = estimate_pose(landmarks, calibration)
+            if pose is not None:
+                transform = hri.pose_to_transform(pose, face_id(aligned), *source)
+                self._transforms.publish(TFMessage(transforms=[transform]))
 
     def diagnose(self) -> Diagnosis:
         """Return rates, losses and how well the clocks are tied."""
