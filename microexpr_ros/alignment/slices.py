@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.events.events import Events
 from microexpr_ros.events.grid import SLICE_NS
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 
 MAX_GAP_NS: Final = 10_000_000_000
 """A longer silence is not filled with empty slices: the cutter starts anew after it."""
@@ -44,7 +44,7 @@ class Slice:
 
     end_ns: int
     duration_ns: int
-    region: Region | None
+    region: Region | AlignedRegion | None
     counts: NDArray[np.uint8]
     events: int
     frame: NDArray[np.uint8] | None = None
@@ -62,6 +62,8 @@ class Slice:
         if self.region is None:
             return 1.0
         cells = self.counts.size // 2
+        if isinstance(self.region, AlignedRegion):
+            return self.region.side**2 / cells
         return self.region.width * self.region.height / cells
 
 
