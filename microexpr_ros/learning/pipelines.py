@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.learning.data.clips import SparseClip
+from microexpr_ros.learning.data.clips import SparseClip, in_boxes
 from microexpr_ros.learning.evaluation import score_clips
 from microexpr_ros.learning.evaluation.trained_baselines import baseline_name, write_baseline
 from microexpr_ros.learning.models import blendshapes
@@ -23,7 +23,7 @@ from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.export import write_export
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
-from microexpr_ros.perception.spiking.network import SpikingNetwork
+from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 
 
 def make_action_units(
@@ -66,6 +66,7 @@ def make_action_units(
         return _choose_thresholds(validation_clips, run.out)
     name = baseline_name(run.model, c.control)
     seen = _of_persons(training_clips, run.persons)
+    validation_clips = in_boxes(validation_clips, c.boxes)
     trained = training.train(
         seen,
         validation_clips,
@@ -84,13 +85,14 @@ def make_action_units(
     persons = len({clip.clip.identity for clip in seen})
     described = {**training_settings(c, trained), 'clips': len(seen), 'persons': persons}
     if deployed is None:
-        path = write_baseline(run.out, run.model, presence, network, described)
+        path = write_baseline(run.out, run.model, presence, network, described, boxes=c.boxes)
         model = weights.load(path, 'baseline').model
     else:
         path = run.out / 'au.safetensors'
-        classifier = ActionUnitClassifier(deployed, presence, fit_activity(validation_clips))
+        activity = fit_activity(validation_clips)
+        classifier = ActionUnitClassifier(deployed, presence, activity, boxes=c.boxes)
         values = {**classifier.to_settings(), 'training': described, 'torch': torch.__version__}
-        weights.save(path, 'au', 'spiking-s', values, deployed.state_dict())
+        weights.save(path, 'au', name_network(run.network), values, deployed.state_dict())
         write_export(path, 'au')
         model = weights.load(path, 'au').model
     return {
@@ -103,6 +105,11 @@ def make_action_units(
         'validation': asdict(score_clips(predicted, validation_clips, presence)),
         'history': list(trained.history),
     }
+
+
+def name_network(configuration: SpikingConfiguration) -> str:
+    """Return the name that is published with a network's estimates."""
+    return 'spiking-m' if configuration.neurons == 'lif' else 'analog-m'
 
 
 def _of_persons(clips: Sequence[SparseClip], persons: int) -> Sequence[SparseClip]:

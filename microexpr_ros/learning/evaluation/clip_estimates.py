@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.events.grid import GRID, SLICE_NS
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.facs import PRESENT
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip, dense_counts
@@ -43,7 +43,9 @@ def classify_clip(classifier: ActionUnitClassifier, recording: SparseClip) -> Cl
     """Step the classifier over a clip, as the node does over the slices of a stream."""
     state = classifier.initial_state()
     # Only the region's area matters: it gives the clip's sensor pixels per cell.
-    region = Region(0, 0, round(recording.clip.pixels_per_cell * GRID * GRID), 1)
+    area = recording.clip.pixels_per_cell * GRID**2
+    aligned = recording.boxes == 'aligned'
+    region = AlignedRegion(0, 0, area**0.5) if aligned else Region(0, 0, round(area), 1)
     estimates = []
     for number in range(recording.slices):
         counts = dense_counts(recording, number)

@@ -12,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.learning.data.clips import SparseClip
+from microexpr_ros.learning.data.clips import SparseClip, in_boxes
 from microexpr_ros.learning.models import blendshapes
 from microexpr_ros.learning.models.networks import Network, build
 from microexpr_ros.learning.training.action_units import Control, predict
 from microexpr_ros.learning.training.configuration import Method
 from microexpr_ros.perception import weights
+from microexpr_ros.perception.boxes import Boxes
+from microexpr_ros.perception.classifier import read_boxes
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.settings import to_settings
 from microexpr_ros.perception.spiking.network import SpikingConfiguration
@@ -54,6 +56,7 @@ def write_baseline(
     network: Network | None = None,
     training: Mapping[str, Any] | None = None,
     scale: Presence | None = None,
+    boxes: Boxes = 'coarse',
 ) -> Path:
     """Write a baseline, and return its file.
 
@@ -65,6 +68,7 @@ def write_baseline(
         training: settings of its training, of `runner.training_settings`.
         scale: turns values without a common scale into probabilities, which the thresholds of
             `presence` are then for; its own thresholds are not used.
+        boxes: regions in which it was trained to see faces.
     """
     control: Control = training['control'] if training else 'none'
     name = baseline_name(model, control)
@@ -76,6 +80,7 @@ def write_baseline(
         'presence': presence.to_settings(),
         'scale': scale.to_settings() if scale else {},
         'training': training or {},
+        'boxes': boxes,
         'torch': torch.__version__,
     }
     tensors = network.state_dict() if network else {}
@@ -126,4 +131,7 @@ def _read(path: Path) -> IntensityEstimator:
         reason = ' '.join(str(error).split())
         raise MicroexprError(f'{path} is damaged ({reason}): train it again') from error
     network.eval()
-    return IntensityEstimator(file.name, lambda clips: predict(network, clips, control), presence)
+    boxes = read_boxes(file)
+    return IntensityEstimator(
+        file.name, lambda clips: predict(network, in_boxes(clips, boxes), control), presence
+    )
