@@ -14,6 +14,7 @@ from microexpr_ros.learning.data.clips import SparseClip, in_boxes
 from microexpr_ros.learning.evaluation import score_clips
 from microexpr_ros.learning.evaluation.trained_baselines import baseline_name, write_baseline
 from microexpr_ros.learning.models import blendshapes
+from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.learning.training import action_units as training
 from microexpr_ros.learning.training import reconstruction as reconstruction_training
 from microexpr_ros.learning.training.calibration import fit_activity, fit_presence
@@ -122,8 +123,8 @@ def _of_persons(clips: Sequence[SparseClip], persons: int) -> Sequence[SparseCli
 def _choose_thresholds(clips: Sequence[SparseClip], out: Path) -> dict[str, Any]:
     found = blendshapes.predict(clips)
     # Blendshapes have different ranges; their probabilities are comparable.
-    scale = fit_presence(found, clips)
-    predicted = [scale.probability(scores) for scores in found]
+    scale = fit_presence([Prediction(scores) for scores in found], clips)
+    predicted = [Prediction(scale.probability(scores)) for scores in found]
     presence = fit_presence(predicted, clips)
     path = write_baseline(out, 'mediapipe', presence, scale=scale)
     return {'weights': str(path), 'validation': asdict(score_clips(predicted, clips, presence))}

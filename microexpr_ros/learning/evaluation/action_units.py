@@ -138,7 +138,7 @@ def evaluate_action_units(
         against={
             _key(name): _compare(events, outcomes[_key(name)]) for name in benchmark.baselines
         },
-        clip=score_clips([e.intensity for e in estimates], recordings, classifier.presence),
+        clip=score_clips([e.prediction for e in estimates], recordings, classifier.presence),
         per_au=score_units(events, recordings),
         asymmetry=score_asymmetry([e.sides for e in estimates], recordings),
         confusion=confusion_matrix(events),
@@ -213,7 +213,7 @@ def _score_estimates(
     estimates: Sequence[ClipEstimates], clips: Sequence[SparseClip], presence: Presence
 ) -> MethodOutcomes:
     statuses = [e.status for e in estimates]
-    return score_method([e.intensity for e in estimates], clips, presence, statuses)
+    return score_method([e.prediction for e in estimates], clips, presence, statuses)
 
 
 def _shift_drop(events: MethodOutcomes, shift: MethodOutcomes) -> Score:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.clips import SparseClip, in_boxes
 from microexpr_ros.learning.models import blendshapes
 from microexpr_ros.learning.models.networks import Network, build
+from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.learning.training.action_units import Control, predict
 from microexpr_ros.learning.training.configuration import Method
 from microexpr_ros.perception import weights
@@ -34,13 +33,13 @@ class IntensityEstimator:
 
     Attributes:
         name: events, rgb, fusion, twin, linear, memoryless, time-shuffled or mediapipe.
-        predict: returns for each clip the intensities at the end of every slice, float32
-            [T, 18]. A method that sees frames needs clips that were read with images.
+        predict: returns what it says of each clip. A method that sees frames needs clips that
+            were read with images.
         presence: thresholds chosen on the validation split.
     """
 
     name: str
-    predict: Callable[[Sequence[SparseClip]], list[NDArray[np.float32]]]
+    predict: Callable[[Sequence[SparseClip]], list[Prediction]]
     presence: Presence
 
 
@@ -106,10 +105,8 @@ def read_baselines(folder: Path) -> dict[str, IntensityEstimator]:
     return {estimator.name: estimator for estimator in found}
 
 
-def _blendshape_probabilities(
-    clips: Sequence[SparseClip], scale: Presence
-) -> list[NDArray[np.float32]]:
-    return [scale.probability(scores) for scores in blendshapes.predict(clips)]
+def _blendshape_probabilities(clips: Sequence[SparseClip], scale: Presence) -> list[Prediction]:
+    return [Prediction(scale.probability(scores)) for scores in blendshapes.predict(clips)]
 
 
 def _read(path: Path) -> IntensityEstimator:

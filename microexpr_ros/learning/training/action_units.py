@@ -37,6 +37,11 @@ from microexpr_ros.learning.models.networks import (
     sees_events,
     sees_frames,
 )
+from microexpr_ros.learning.prediction import (
+    Prediction,
+    largest_decisive,
+    largest_intensities,
+)
 from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Phase, Report, Trained
 from microexpr_ros.perception.boxes import Boxes
@@ -267,22 +272,23 @@ def train(
     return runner.run_training(task, c, checkpoint, resume, report)
 
 
-def score(predicted: Sequence[NDArray[np.float32]], clips: Sequence[SparseClip]) -> float:
+def score(predicted: Sequence[Prediction], clips: Sequence[SparseClip]) -> float:
     """Return the score of an epoch: mean AUC of all units and of the dominant one.
 
-    It needs no thresholds, so it does not depend on how they are fitted.
+    The first is of intensities, the second of what decides. It needs no thresholds, so it does
+    not depend on how they are fitted.
 
     Args:
-        predicted: intensities of each clip, float32 [T, 18].
+        predicted: of each clip.
         clips: the clips.
     """
-    peaks = np.stack([intensity.max(0) for intensity in predicted])
+    peaks, evidence = largest_intensities(predicted), largest_decisive(predicted)
     present = np.stack([r.peaks for r in clips]) >= facs.PRESENT
     units = np.arange(len(facs.CODES))
     dominant = np.array([r.label for r in clips])[:, None] == units
     areas = [
-        metrics.area_under_curve(truth[:, k], peaks[:, k])
-        for truth in (present, dominant)
+        metrics.area_under_curve(truth[:, k], largest[:, k])
+        for truth, largest in ((present, peaks), (dominant, evidence))
         for k in units
     ]
     return float(np.nanmean(areas))
@@ -416,11 +422,14 @@ def predict(
     clips: Sequence[SparseClip],
     control: Control = 'none',
     seed: int = 0,
-) -> list[NDArray[np.float32]]:
-    """Return the intensities of whole clips, each float32 [T, 18]; see `predict_logits`."""
+) -> list[Prediction]:
+    """Return what a network says of whole clips; arguments as of `predict_logits`."""
     return [
-        intensities(torch.from_numpy(logits[..., :2])).amax(2).numpy()
-        for logits in predict_logits(network, clips, control, seed)
+        Prediction(
+            intensities(logits[..., :2]).amax(2).numpy(),
+            torch.sigmoid(logits[..., 2]).numpy() if logits.shape[-1] > 2 else None,
+        )
+        for logits in map(torch.from_numpy, predict_logits(network, clips, control, seed))
     ]
 
 
@@ -431,7 +440,7 @@ def predict_logits(
     control: Control = 'none',
     seed: int = 0,
 ) -> list[NDArray[np.float32]]:
-    """Return what a network says of whole clips, each float32 [T, 18, 2 or 3].
+    """Return the log-odds of `SpikingNetwork.step`, float32 [T, 18, 2 or 3], of whole clips.
 
     Args:
         network: in evaluation mode.

@@ -16,6 +16,7 @@ from microexpr_ros.learning.models.baselines import (
     newest_frame,
 )
 from microexpr_ros.learning.pipelines import make_action_units, make_reconstruction
+from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.learning.training import action_units as training
 from microexpr_ros.learning.training.action_units import (
     ActionUnitLoss,
@@ -126,7 +127,7 @@ def test_sampled_slices_hold_the_apex_the_rise_and_the_fall(make_clip, number):
 
 
 @pytest.mark.parametrize(
-    'changes', [{'rate_share': 1.0}, {'rate_share': -0.5}, {'burn_in': 14}, {'epochs': 0}]
+    'changes', [{'rate_share': 1.5}, {'rate_share': -0.5}, {'burn_in': 32}, {'epochs': 0}]
 )
 def test_trainings_that_make_no_sense_are_refused(changes):
     with pytest.raises(ValueError, match=str(next(iter(changes.values())))):
@@ -199,8 +200,8 @@ def test_controls_change_what_a_network_with_memory_says(sparse_clips, control):
     with torch.no_grad():
         network(network.encode(density, 1.0), network.initial_state(3))
     plain, without = (predict(network.eval(), few, c) for c in ('none', control))
-    assert [t.shape for t in without] == [(40, 18)] * 3
-    assert not np.allclose(plain[0], without[0])
+    assert [t.intensity.shape for t in without] == [(40, 18)] * 3
+    assert not np.allclose(plain[0].intensity, without[0].intensity)
 
 
 @torch.no_grad()
@@ -215,8 +216,10 @@ def test_shuffled_slices_are_read_back_in_the_order_of_time(sparse_clips):
     density = torch.from_numpy(make_batch(few, SMALL.pool).density)
     network(network.encode(density, 1.0), network.initial_state(3))
     plain, back = (predict(network.eval(), few, c) for c in ('none', 'time-shuffled'))
-    assert np.ptp(plain[0], 0).any()
-    np.testing.assert_allclose(back, plain, rtol=1e-4)
+    assert np.ptp(plain[0].intensity, 0).any()
+    for one, other in zip(back, plain, strict=True):
+        np.testing.assert_allclose(one.intensity, other.intensity, rtol=1e-4)
+        np.testing.assert_allclose(one.evidence, other.evidence, rtol=1e-4)
 
 
 def test_resumed_reconstruction_is_the_uninterrupted_one(sparse_clips, tmp_path):
@@ -242,18 +245,21 @@ def test_prediction_does_not_depend_on_the_batch(sparse_clips, make_clip, monkey
     together = predict(network, clips)
     monkeypatch.setattr(training, 'PREDICTED_SLICES', 60)
     apart = predict(network, clips)
-    assert [len(t) for t in apart] == [40, 40, 33, 40]
+    assert [len(t.intensity) for t in apart] == [40, 40, 33, 40]
     for one, other in zip(together, apart, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
+        np.testing.assert_allclose(one.intensity, other.intensity, atol=1e-6)
+        np.testing.assert_allclose(one.evidence, other.evidence, atol=1e-6)
 
 
 def test_score_by_hand(sparse_clips):
     perfect = [r.clip.intensity for r in sparse_clips]
-    assert score(perfect, sparse_clips) == 1
     flat = [np.ones_like(t) for t in perfect]
-    assert score(flat, sparse_clips) == 0.5
     opposite = [np.broadcast_to(1 - t.max(0), t.shape) for t in perfect]
-    assert score(opposite, sparse_clips) == 0
+    for said, expected in ((perfect, 1), (flat, 0.5), (opposite, 0)):
+        assert score([Prediction(t) for t in said], sparse_clips) == expected
+    # Half of it is how well the dominant unit is told from others by what decides.
+    mixed = [Prediction(*pair) for pair in zip(perfect, opposite, strict=True)]
+    assert score(mixed, sparse_clips) == 0.5
 
 
 def test_action_units_from_clips_to_weights(sparse_clips, tmp_path):
