@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.activity import ActivityConfiguration
 from microexpr_ros.perception.classifier import (
@@ -156,6 +156,19 @@ def test_another_grid_is_refused(classifier):
     counts = np.zeros((2, 64, 64), np.uint8)
     with pytest.raises(MicroexprError, match=r'\(2, 64, 64\).*\(2, 128, 128\)'):
         classifier.step(slice_at(0, counts), classifier.initial_state())
+
+
+def test_regions_of_another_kind_are_refused(classifier):
+    turned = slice_at(0, region=AlignedRegion(138.0, 148.0, 256.0, 0.2))
+    with pytest.raises(MicroexprError, match='slices of aligned regions.*coarse ones'):
+        classifier.step(turned, classifier.initial_state())
+    aligned = ActionUnitClassifier(classifier.network, classifier.presence, boxes='aligned')
+    found, _ = aligned.step(turned, aligned.initial_state())
+    expected, _ = classifier.step(slice_at(0), classifier.initial_state())
+    np.testing.assert_array_equal(found.sides, expected.sides)
+    np.testing.assert_array_equal(found.evidence, expected.evidence)
+    with pytest.raises(MicroexprError, match='slices of coarse regions.*aligned ones'):
+        aligned.step(slice_at(0), aligned.initial_state())
 
 
 def test_weights_file_round_trip(classifier, tmp_path):
