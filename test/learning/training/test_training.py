@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.augmentation import Augmentation
 from microexpr_ros.learning.data.clips import make_batch, make_sparse
+from microexpr_ros.learning.data.fresh import FreshConfiguration
 from microexpr_ros.learning.models.baselines import (
     always_positive,
     chance,
@@ -23,6 +25,7 @@ from microexpr_ros.learning.training.action_units import (
     TrainingConfiguration,
     predict,
     sample_slice_ends,
+    sample_window_ends,
     score,
     train,
 )
@@ -147,6 +150,77 @@ def test_training_learns_where_units_are(sparse_clips):
     scores = [entry['score'] for entry in trained.history[12:]]
     assert all('score' not in entry for entry in trained.history[:12])
     assert (trained.epoch, trained.score) == (13 + int(np.argmax(scores)), max(scores))
+
+
+def test_fresh_clips_come_beside_those_of_the_data_set_until_the_last_epochs(
+    sparse_clips, monkeypatch
+):
+    few, used = sparse_clips[:4], []
+
+    class Mixed:
+        def __init__(self, configuration, seed):
+            assert seed == 3
+
+        def __len__(self):
+            return 2
+
+        def use(self, number):
+            used.append(number)
+            return sparse_clips[4 + number]
+
+    monkeypatch.setattr(training, 'FreshClips', Mixed)
+    fresh = FreshConfiguration(scenes=Path('somewhere'), exact_epochs=2)
+    seen = []
+    steps = lambda progress: seen.append((progress.epoch, progress.steps))  # noqa: E731
+    train(few, few, short(epochs=4, batch=3, fresh=fresh), SMALL, report=steps)
+    assert sorted(used) == [0, 0, 1, 1]
+    assert {count for _, count in seen} == {2}
+
+
+def test_weights_are_averaged(sparse_clips):
+    few = sparse_clips[:6]
+    newest, averaged = (
+        train(few, few, short(epochs=1, rate_share=0.0, average=average), SMALL).network
+        for average in (0.0, 0.999)
+    )
+    # After one step of the optimizer: of the start 1 / 11, and the rest of the new weights.
+    torch.manual_seed(3)
+    start = training.build('events', SMALL).state_dict()
+    key = 'convolutions.0.weight'
+    new, mean = (network.state_dict()[key] for network in (newest, averaged))
+    torch.testing.assert_close(mean, start[key] / 11 + new * 10 / 11, rtol=1e-4, atol=1e-6)
+
+
+def test_spikes_must_be_trained(sparse_clips):
+    with pytest.raises(MicroexprError, match='leaves no epoch of 2 that trains with spikes'):
+        train(sparse_clips, sparse_clips, short(rate_share=1.0), SMALL)
+    graded = replace(SMALL, neurons='graded')
+    trained = train(sparse_clips[:3], sparse_clips, short(rate_share=1.0, scored=0.5), graded)
+    assert ['score' in entry for entry in trained.history] == [False, True]
+
+
+def test_windows_hold_the_apex_and_reach_the_fall_and_the_rest(make_clip):
+    sparse, rng = make_sparse(make_clip(1)), np.random.default_rng(0)
+    drawn = np.array([sample_window_ends(sparse, 2, 12, rng) for _ in range(300)])
+    # The apex is in slice 20.
+    assert (drawn[:, 0].min(), drawn[:, 0].max()) == (21, 31)
+    assert (drawn[:, 1].min(), drawn[:, 1].max()) == (12, 40)
+
+
+def test_evidence_is_trained_on_the_published_label():
+    sides = torch.zeros(4, 1, 18, 2)
+    sides[:, 0, 2], sides[:, 0, 17] = 0.2, 1.0
+    valid, label = torch.ones(4, 1, dtype=torch.bool), torch.tensor([2])
+    loss, blind = ActionUnitLoss(0.0, 1.0), ActionUnitLoss(0.0, 0.0)
+    right = torch.cat([logits(sides, 1e-3), torch.full((4, 1, 18, 1), -9.0)], 3)
+    right[2, 0, 2, 2] = 9.0
+    blink = right.clone()
+    blink[:, 0, 17, 2] = 12.0
+    found = [
+        (loss(x, sides, valid, label) - blind(x, sides, valid, label)).item()
+        for x in (right, blink)
+    ]
+    assert found == pytest.approx([0, 3], abs=0.1)
 
 
 def test_resumed_training_is_the_uninterrupted_one(sparse_clips, tmp_path):
