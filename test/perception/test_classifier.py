@@ -160,14 +160,14 @@ def test_another_grid_is_refused(classifier):
 
 def test_regions_of_another_kind_are_refused(classifier):
     turned = slice_at(0, region=AlignedRegion(138.0, 148.0, 256.0, 0.2))
-    with pytest.raises(MicroexprError, match='slices of aligned regions.*coarse ones'):
+    with pytest.raises(MicroexprError, match=r'slices of aligned regions.*coarse ones'):
         classifier.step(turned, classifier.initial_state())
     aligned = ActionUnitClassifier(classifier.network, classifier.presence, boxes='aligned')
     found, _ = aligned.step(turned, aligned.initial_state())
     expected, _ = classifier.step(slice_at(0), classifier.initial_state())
     np.testing.assert_array_equal(found.sides, expected.sides)
     np.testing.assert_array_equal(found.evidence, expected.evidence)
-    with pytest.raises(MicroexprError, match='slices of coarse regions.*aligned ones'):
+    with pytest.raises(MicroexprError, match=r'slices of coarse regions.*aligned ones'):
         aligned.step(slice_at(0), aligned.initial_state())
 
 

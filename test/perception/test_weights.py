@@ -39,7 +39,7 @@ def test_files_that_lack_a_field_stand_for_what_was_done_before_it(tmp_path):
     weights.save(tmp_path / 'w', 'au', 'old', {'configuration': older}, {'a': torch.zeros(1)})
     read = weights.load(tmp_path / 'w', 'au').configuration(SpikingConfiguration)
     assert (read.neurons, read.drive, read.reset) == ('lif', 'current', 'zero')
-    assert not (read.residual or read.signed_traces or read.decision)
+    assert [read.residual, read.signed_traces, read.decision] == [False] * 3
     del older['channels']
     weights.save(tmp_path / 'w', 'au', 'old', {'configuration': older}, {'a': torch.zeros(1)})
     with pytest.raises(MicroexprError, match='another version, which differ in channels'):
