@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -92,10 +92,7 @@ def make_action_units(
         path = run.out / 'au.safetensors'
         activity = fit_activity(validation_clips)
         classifier = ActionUnitClassifier(deployed, presence, activity, boxes=c.boxes)
-        values = {**classifier.to_settings(), 'training': described, 'torch': torch.__version__}
-        weights.save(path, 'au', name_network(run.network), values, deployed.state_dict())
-        write_export(path, 'au')
-        model = weights.load(path, 'au').model
+        model = write_classifier(path, classifier, described)
     return {
         'weights': str(path),
         'model': model,
@@ -106,6 +103,23 @@ def make_action_units(
         'validation': asdict(score_clips(predicted, validation_clips, presence)),
         'history': list(trained.history),
     }
+
+
+def write_classifier(
+    path: Path, classifier: ActionUnitClassifier, described: Mapping[str, Any]
+) -> str:
+    """Write a classifier's weights and their export, and return the model's name and hash.
+
+    Args:
+        path: of the weights.
+        classifier: with a deployed network.
+        described: how it was trained, JSON values.
+    """
+    network = classifier.network
+    values = {**classifier.to_settings(), 'training': described, 'torch': torch.__version__}
+    weights.save(path, 'au', name_network(network.configuration), values, network.state_dict())
+    write_export(path, 'au')
+    return weights.load(path, 'au').model
 
 
 def name_network(configuration: SpikingConfiguration) -> str:

@@ -141,8 +141,9 @@ def test_rates_remember_nothing_but_traces(network, encoded):
     """One slice with the traces of those before is what the whole sequence gives at its end."""
     network.spiking = False
     # Untrained, the last neurons hardly fire.
-    network.norms[1].weight.mul_(5)
-    network.norms[2].weight.mul_(5)
+    for norm in network.norms[1:]:
+        norm.weight.mul_(5)
+        norm.bias.add_(1)
     whole, _ = network(encoded, network.initial_state(3))
     _, (traces, *_) = network(encoded[:-1], network.initial_state(3))
     rest = network.initial_state(3)[1:]

@@ -75,7 +75,8 @@ class FreshClips:
         self._rng = np.random.default_rng([seed, 7])
         list_scenes(self._folder)
         self._clips: list[SparseClip | None] = [None] * configuration.clips
-        self._uses = np.zeros(configuration.clips, np.int64)
+        # The first ones are replaced at different times, and so are all that follow.
+        self._uses = self._rng.integers(configuration.uses, size=configuration.clips)
         self._scene: MeasuredScene | None = None
         self._left = 0
         self.mixed = 0
@@ -86,7 +87,9 @@ class FreshClips:
     def use(self, number: int) -> SparseClip:
         """Return a clip, which may be mixed only now."""
         clip = self._clips[number]
-        if clip is None or self._uses[number] >= self._configuration.uses:
+        if clip is None:
+            clip = self._clips[number] = self._mix()
+        elif self._uses[number] >= self._configuration.uses:
             clip = self._clips[number] = self._mix()
             self._uses[number] = 0
         self._uses[number] += 1

@@ -71,11 +71,12 @@ def test_landmarks_follow_the_head(scenes):
 
 def test_fresh_clips_are_replaced_after_their_uses(scenes):
     clips = FreshClips(FreshConfiguration(scenes, clips=2, uses=2, clips_per_scene=1), 0)
-    first, again, third = (clips.use(0) for _ in range(3))
-    assert first is again
-    assert third is not first
-    assert clips.use(1) is not third
-    assert (len(clips), clips.mixed) == (2, 3)
+    used = [clips.use(0) for _ in range(6)]
+    # The first one may have had a use less.
+    changes = [one is not other for one, other in zip(used, used[1:], strict=False)]
+    assert changes[2:] in ([True, False, True], [False, True, False])
+    assert len({id(clip) for clip in used}) == clips.mixed
+    assert len(clips) == 2
 
 
 def test_varied_sensors_stay_within_what_sensors_are():
