@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from fake_clips import needs_face
@@ -73,7 +75,7 @@ def test_fresh_clips_are_replaced_after_their_uses(scenes):
     clips = FreshClips(FreshConfiguration(scenes, clips=2, uses=2, clips_per_scene=1), 0)
     used = [clips.use(0) for _ in range(6)]
     # The first one may have had a use less.
-    changes = [one is not other for one, other in zip(used, used[1:], strict=False)]
+    changes = [one is not other for one, other in pairwise(used)]
     assert changes[2:] in ([True, False, True], [False, True, False])
     assert len({id(clip) for clip in used}) == clips.mixed
     assert len(clips) == 2
