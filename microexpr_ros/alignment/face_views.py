@@ -61,12 +61,16 @@ class FixedView:
     """Show one region of the sensor, whatever is in it.
 
     Args:
-        region: that region.
+        region: that region; a square is an aligned region that is not turned.
         grid: rows and columns that it is scaled to.
     """
 
     def __init__(self, region: Region, grid: int) -> None:
-        self._region, self._grid, self._number = region, grid, 0
+        self._region: Region | AlignedRegion = region
+        if region.width == region.height:
+            half = region.width / 2
+            self._region = AlignedRegion(region.x + half, region.y + half, region.width)
+        self._grid, self._number = grid, 0
         self._open()
 
     def _open(self) -> None:

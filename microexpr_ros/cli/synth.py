@@ -68,6 +68,14 @@ def synth(
             'it, 0.'
         ),
     ] = None,
+    scenes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help='Instead of clips measure so many scenes, each of another person, into OUT: '
+            'training mixes clips from them that it never saw.',
+        ),
+    ] = None,
     preview: Annotated[
         bool,
         typer.Option(
@@ -92,6 +100,10 @@ def synth(
         raise MicroexprError(f'--split {split!r} is unknown: choose {", ".join(SPLITS)}')
     if preview and (bags or check):
         raise MicroexprError('--preview goes with neither --bags nor --check: leave one out')
+    if scenes is not None and (bags or check or preview):
+        raise MicroexprError(
+            '--scenes goes with neither --bags, --check nor --preview: leave one out'
+        )
     if rolling_shutter_ms is not None and not bags:
         raise MicroexprError(
             f'--rolling-shutter-ms {rolling_shutter_ms:g} is of recordings: add --bags, or leave '
@@ -105,7 +117,9 @@ def synth(
     recipe = Recipe(split, seed, sensor, light, _photographs(skin_dir, split), step_px)
     check_order(recipe, clips, workers)
     share = Share.parse(shard)
-    if preview:
+    if scenes is not None:
+        _measure(out, recipe, scenes, workers, as_json)
+    elif preview:
         _preview(out, recipe, as_json)
     elif bags:
         _record(out, recipe, clips, workers, share, rolling_shutter_ms or 0.0, as_json)
@@ -139,6 +153,17 @@ def _check(out: Path, split: str, bags: bool, as_json: bool) -> None:
         output.print_json(summary)
     else:
         output.print_text(f'{folder} is whole and undamaged')
+
+
+def _measure(out: Path, recipe: Recipe, scenes: int, workers: int, as_json: bool) -> None:
+    from microexpr_ros.synthesis.appearance.scenes import measure_scenes
+
+    with output.progress_bar('scenes') as bar:
+        measured = measure_scenes(out, recipe, scenes, workers, bar.update)
+    if as_json:
+        output.print_json({'folder': str(out), 'scenes': scenes, 'measured': measured})
+    else:
+        output.print_text(f'{scenes} scenes in {out}, {measured} of them measured now')
 
 
 def _preview(out: Path, recipe: Recipe, as_json: bool) -> None:

@@ -71,6 +71,13 @@ def au(
     batch: Batch = None,
     learning_rate: Rate = None,
     seed: Seed = None,
+    network: Annotated[
+        Literal['spiking', 'analog'] | None,
+        typer.Option(
+            help='Neurons that spike, or graded ones, which show what spikes cost.',
+            show_default=_OF_RUN,
+        ),
+    ] = None,
     control: Annotated[
         Literal['none', 'time-shuffled', 'memoryless'] | None,
         typer.Option(help='Train a network without access to time.', show_default=_OF_RUN),
@@ -99,6 +106,8 @@ def au(
     options = _options(epochs, batch, learning_rate, seed)
     options |= {'data': data, 'out': out, 'model': model, 'persons': persons}
     options['training.control'] = control
+    if network is not None:
+        options['network.neurons'] = 'lif' if network == 'spiking' else 'graded'
     run = read_run(ActionUnitRun, config, options)
     trained = run.model != 'mediapipe'
     frames = run.model in CHANNELS or not trained

@@ -136,8 +136,8 @@ def _mark_face(
     corners = turned.to_pixels(np.array([[0, 0], [1, 0], [1, 1], [0, 1]])).round()
     cv2.polylines(picture, [corners.astype(np.int32)], True, LANDMARK, 1, cv2.LINE_AA)
     # The eyes' side, so that a face that is upside down is told from one that is not.
-    top = turned.to_pixels(np.array([[0.5, 0.5], [0.5, 0.1]])).round().astype(int).tolist()
-    cv2.line(picture, *map(tuple, top), LANDMARK, 1, cv2.LINE_AA)
+    middle, top = turned.to_pixels(np.array([[0.5, 0.5], [0.5, 0.1]])).round().astype(int).tolist()
+    cv2.line(picture, middle, top, LANDMARK, 1, cv2.LINE_AA)
     if landmarks is not None:
         for at in (SIDE * region.to_shares(landmarks)).round().astype(int).tolist():
             cv2.circle(picture, tuple(at), 4, LANDMARK, 1, cv2.LINE_AA)

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import torch
+from onnx import ModelProto
 
 from microexpr_ros.atomic import atomic_target
 from microexpr_ros.perception import weights
@@ -97,6 +98,18 @@ def _export(module: Exported, source: str) -> bytes:
         exporter.setLevel(level)
     assert program is not None
     model = program.model_proto
+    _forget_sources(model)
     model.metadata_props.add(key=SOURCE, value=source)
     serialized: bytes = model.SerializeToString()
     return serialized
+
+
+def _forget_sources(model: ModelProto) -> None:
+    """Remove where in the code each part comes from: half of the file, and paths of a machine."""
+    graph = model.graph
+    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField('metadata_props')
+        part.ClearField('doc_string')
+    for holder in (graph, model):
+        holder.ClearField('metadata_props')
+        holder.ClearField('doc_string')

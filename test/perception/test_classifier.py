@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from microexpr_ros.alignment.head_motion import HeadMotion
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.activity import ActivityConfiguration
 from microexpr_ros.perception.classifier import (
@@ -178,6 +178,19 @@ def test_another_grid_is_refused(classifier):
     counts = np.zeros((2, 64, 64), np.uint8)
     with pytest.raises(MicroexprError, match=r'\(2, 64, 64\).*\(2, 128, 128\)'):
         classifier.step(slice_at(0, counts), classifier.initial_state())
+
+
+def test_rectangles_are_refused_by_weights_for_aligned_regions(classifier):
+    turned = slice_at(0, region=AlignedRegion(138.0, 148.0, 256.0, 0.2))
+    aligned = ActionUnitClassifier(classifier.network, classifier.presence, boxes='aligned')
+    expected, _ = classifier.step(slice_at(0), classifier.initial_state())
+    # What an aligned region shows, a coarse one might.
+    for one in (classifier, aligned):
+        found, _ = one.step(turned, one.initial_state())
+        np.testing.assert_array_equal(found.sides, expected.sides)
+        np.testing.assert_array_equal(found.evidence, expected.evidence)
+    with pytest.raises(MicroexprError, match=r'rectangular face region.*fix a square'):
+        aligned.step(slice_at(0), aligned.initial_state())
 
 
 def test_weights_file_round_trip(classifier, tmp_path):

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml  # type: ignore[import-untyped]
@@ -170,8 +171,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if is_dataclass(hint):
         return from_plain_values(hint, {} if value is None else value, where)  # type: ignore[arg-type]
     choices = get_args(hint)
-    if type(None) in choices:
-        (kind,) = (choice for choice in choices if choice is not type(None))
+    if get_origin(hint) is UnionType:
+        # One type or none, as nothing else is used here.
+        (kind,) = (choice for choice in choices if choice is not NoneType)
         return None if value is None else _value(kind, value, where)
     if get_origin(hint) is Literal:
         if value in choices:

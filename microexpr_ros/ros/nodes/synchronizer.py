@@ -62,7 +62,10 @@ class SynchronizerParameters(NodeParameters):
         maximum=100.0,
     )
     region: tuple[int, ...] = parameter(
-        (), 'fixed face region [x, y, width, height] in pixels; empty: follow', element=int
+        (),
+        'fixed face region [x, y, width, height] in pixels, a square with the eyes a third of it '
+        'below its top; empty: follow',
+        element=int,
     )
     homography: tuple[float, ...] = parameter(
         (), '3x3 by rows, event pixels to frame pixels; empty: same field of view', element=float
