@@ -45,6 +45,7 @@ class SliceStream:
         on_progress: Callable[[float], object] = lambda _: None,
     ) -> None:
         self.events = self.triggers = self.frames = 0
+        self._frames_after = 0
         self._recording = recording
         self._synchronizer = Synchronizer(recording.height, recording.width, options)
         self._on_progress = on_progress
@@ -69,6 +70,7 @@ class SliceStream:
                 frame = next(frames, None)
             stamp_ns = epoch_ns + min(begins)
             yield from synchronizer.push(events, min(begins), stamp_ns, triggers=triggers)
+        self._frames_after = sum(1 for _ in frames) + (frame is not None)
         yield from synchronizer.flush()
 
     @property
@@ -81,6 +83,7 @@ class SliceStream:
             'damaged_places': len(recording.damage),
             'frames_unreadable': self._bag_frames.unreadable,
             'frames_of_another_clock': synchronizer.frames.stamps.refused,
+            'frames_after_the_events': self._frames_after,
             'frames_skipped': synchronizer.frames.skipped,
             'events_late': synchronizer.cutter.late,
             'restarts_of_slicing': synchronizer.cutter.restarts,
