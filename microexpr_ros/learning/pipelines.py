@@ -193,6 +193,7 @@ def make_faces(
         run.out / 'face.checkpoint',
         resume,
         report,
+        dict(weights.load(run.start, 'face').tensors) if run.start else None,
     )
     path = run.out / 'face.safetensors'
     values = {

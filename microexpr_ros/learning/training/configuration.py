@@ -66,6 +66,7 @@ class FaceRun:
         out: folder for checkpoint, logs and weights.
         takes: takes to learn from.
         validation_takes: takes to choose the epoch by.
+        start: weights file to go on from with a new schedule; none to start from random ones.
         training: how to train.
         network: what to train.
     """
@@ -74,6 +75,7 @@ class FaceRun:
     out: Path
     takes: int = 1200
     validation_takes: int = 32
+    start: Path | None = None
     training: FaceTraining = field(default_factory=FaceTraining)
     network: FaceConfiguration = field(default_factory=FaceConfiguration)
 
@@ -168,6 +170,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if is_dataclass(hint):
         return from_plain_values(hint, {} if value is None else value, where)  # type: ignore[arg-type]
     choices = get_args(hint)
+    if type(None) in choices:
+        (kind,) = (choice for choice in choices if choice is not type(None))
+        return None if value is None else _value(kind, value, where)
     if get_origin(hint) is Literal:
         if value in choices:
             return value

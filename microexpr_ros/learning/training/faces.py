@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,7 @@ def train_faces(
     checkpoint: Path | None = None,
     resume: bool = False,
     report: Report | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Trained[FaceNetworks]:
     """Train both networks side by side; the epoch is chosen by the loss on the validation takes.
 
@@ -56,10 +57,13 @@ def train_faces(
         checkpoint: file written after every epoch.
         resume: go on from the checkpoint.
         report: called after every step and every epoch.
+        start: state to start from; None for random numbers.
     """
     c = configuration
     runner.seed_torch(c)
     networks = FaceNetworks(network)
+    if start is not None:
+        networks.load_state_dict(start)
     rng = np.random.default_rng([c.seed, 1])
     held_out = concatenate([sample_moments(take, rng, 4, 4, False) for take in validation])
 
