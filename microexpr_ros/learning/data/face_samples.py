@@ -166,7 +166,7 @@ def _sample_crop(
         if -0.1 * region.side < region.x < traces.shape[1] + 0.1 * region.side
         and -0.1 * region.side < region.y < traces.shape[0] + 0.1 * region.side
     ]
-    if inside and rng.random() < 0.78:
+    if inside and rng.random() < 0.68:
         chosen = int(rng.choice(inside))
         region = regions[chosen]
         shift, size, turn = _NEAR if rng.random() < 0.55 else _FAR
