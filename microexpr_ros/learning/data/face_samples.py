@@ -15,6 +15,7 @@ from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.events.sensor_grid import SENSOR_CELLS
 from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
+from microexpr_ros.perception.faces.inference import PLACE
 from microexpr_ros.perception.faces.traces import POOLED, EventTraces
 from microexpr_ros.synthesis.dataset.face_takes import FaceTake
 
@@ -23,9 +24,6 @@ MIRRORED: Final = (1, 0, 2, 4, 3)
 
 WHOLE: Final = AlignedRegion(SENSOR_CELLS / 2, SENSOR_CELLS / 2, SENSOR_CELLS)
 """The view of the detector."""
-
-PLACE: Final = 8
-"""Cells of the sensor's grid along a place of the detector's map."""
 
 _NEAR: Final = (0.05, 0.06, 0.06)
 _FAR: Final = (0.13, 0.18, 0.2)
