@@ -186,7 +186,8 @@ def score_region(takes: Sequence[FaceTake]) -> FaceScores:
         regions: list[Region | None] = []
         for counts in _slices(take):
             coarse = np.zeros((2, *tracker.shape), np.int64)
-            np.add.at(coarse, (slice(None), rows[:, None], columns[None]), counts)
+            for polarity, cells in zip(coarse, counts, strict=True):
+                np.add.at(polarity, (rows[:, None], columns[None]), cells)
             regions.append(
                 tracker.update(np.minimum(coarse, 255).astype(np.uint8), SLICE_NS / 1e9)
             )
