@@ -37,11 +37,7 @@ from microexpr_ros.learning.models.networks import (
     sees_events,
     sees_frames,
 )
-from microexpr_ros.learning.prediction import (
-    Prediction,
-    largest_decisive,
-    largest_intensities,
-)
+from microexpr_ros.learning.prediction import Prediction, largest_intensities
 from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Phase, Report, Trained
 from microexpr_ros.perception.boxes import Boxes
@@ -275,20 +271,20 @@ def train(
 def score(predicted: Sequence[Prediction], clips: Sequence[SparseClip]) -> float:
     """Return the score of an epoch: mean AUC of all units and of the dominant one.
 
-    The first is of intensities, the second of what decides. It needs no thresholds, so it does
-    not depend on how they are fitted.
+    Both are of the largest intensities, so that methods that gather evidence and those that do
+    not can be compared. It needs no thresholds, so it does not depend on how they are fitted.
 
     Args:
         predicted: of each clip.
         clips: the clips.
     """
-    peaks, evidence = largest_intensities(predicted), largest_decisive(predicted)
+    peaks = largest_intensities(predicted)
     present = np.stack([r.peaks for r in clips]) >= facs.PRESENT
     units = np.arange(len(facs.CODES))
     dominant = np.array([r.label for r in clips])[:, None] == units
     areas = [
-        metrics.area_under_curve(truth[:, k], largest[:, k])
-        for truth, largest in ((present, peaks), (dominant, evidence))
+        metrics.area_under_curve(truth[:, k], peaks[:, k])
+        for truth in (present, dominant)
         for k in units
     ]
     return float(np.nanmean(areas))
