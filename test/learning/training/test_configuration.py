@@ -107,7 +107,7 @@ def test_a_folder_of_scenes_may_be_given_or_not(write):
     for given, expected in (('null', None), ('c/d', Path('c/d'))):
         run = read_run(ActionUnitRun, write(text.format(given)), {})
         assert run.training.fresh.scenes == expected
-    with pytest.raises(MicroexprError, match='scenes in .* 5'):
+    with pytest.raises(MicroexprError, match=r'scenes in .* 5'):
         read_run(ActionUnitRun, write(text.format(5)), {})
 
 
