@@ -65,7 +65,8 @@ class TrainingConfiguration(Optimization):
     train with spikes on sequences.
 
     Attributes:
-        scored: share of the epochs, the last ones, that are scored on the validation split.
+        scored: share of the epochs, the last ones, that are scored on the validation split; those
+            with firing rates in place of spikes never are.
         rate_share: share of the epochs, the first ones, that train with firing rates.
         spike_learning_rate: peak of the schedule of the epochs that train with spikes.
         slices: slices sampled from each clip in an epoch with firing rates;
@@ -86,7 +87,7 @@ class TrainingConfiguration(Optimization):
     epochs: int = 45
     batch: int = 16
     average: float = 0.998
-    scored: float = 0.25
+    scored: float = 1.0
     rate_share: float = 8 / 9
     spike_learning_rate: float = 1e-3
     slices: int = renamed_field(6, 'moments')
