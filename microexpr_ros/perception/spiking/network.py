@@ -294,13 +294,13 @@ class SpikingNetwork(nn.Module):
             flat = values.flatten(0, 1).contiguous(memory_format=torch.channels_last)
             driven = self._drive(i, convolution(flat), flat)
             if c.neurons == 'graded' or not self.spiking:
-                values = self._rate(i, driven).unflatten(0, (steps, -1))
+                values = self._rate(i, driven).view(steps, -1, *driven.shape[1:])
                 after += voltages[i : i + 1]
                 continue
             # Channels last, as convolutions are fastest, and with one row per slice for the scan.
-            current = self._current(i, driven).unflatten(0, (steps, -1)).permute(0, 1, 3, 4, 2)
+            current = self._current(i, driven).view(steps, -1, *driven.shape[1:])
             values, voltage = lif_sequence(
-                current,
+                current.permute(0, 1, 3, 4, 2),
                 voltages[i].permute(0, 2, 3, 1),
                 c.leak(i),
                 c.surrogate_width,
