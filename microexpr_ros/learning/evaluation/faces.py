@@ -107,6 +107,7 @@ def evaluate_faces(
     inference: FaceInference,
     split: str,
     takes: int,
+    shift: int,
     nobody: int,
     progress: Callable[[str], None] = lambda text: None,
 ) -> FaceReport:
@@ -116,13 +117,14 @@ def evaluate_faces(
         data: folder of the takes.
         inference: the networks.
         split: val or test.
-        takes: how many of the split, and half as many of shift.
+        takes: how many of the split.
+        shift: how many of the split shift.
         nobody: how many without a face.
         progress: called with what is being done.
     """
     recipes = {
         'split': (FaceRecipe(split, exact=True, duration_ns=_TAKE_NS), takes),
-        'shift': (FaceRecipe('shift', exact=True, duration_ns=_TAKE_NS), -(-takes // 2)),
+        'shift': (FaceRecipe('shift', exact=True, duration_ns=_TAKE_NS), shift),
         'nobody': (FaceRecipe(split, faces=False, duration_ns=_NOBODY_NS), nobody),
     }
     found: dict[str, FaceScores] = {}
@@ -184,7 +186,8 @@ def score_region(takes: Sequence[FaceTake]) -> FaceScores:
         regions: list[Region | None] = []
         for counts in _slices(take):
             coarse = np.zeros((2, *tracker.shape), np.int64)
-            np.add.at(coarse, (slice(None), rows[:, None], columns[None]), counts)
+            for polarity, cells in zip(coarse, counts, strict=True):
+                np.add.at(polarity, (rows[:, None], columns[None]), cells)
             regions.append(
                 tracker.update(np.minimum(coarse, 255).astype(np.uint8), SLICE_NS / 1e9)
             )
@@ -236,7 +239,6 @@ def _score_face(take: FaceTake, face: int, shown: Sequence[Sequence[Face]]) -> I
         region = align(near[best].landmarks)
         inside = _inside(region.to_shares(take.points[face, at, _INNER]))
         iou = _iou(_corners(region), _corners(align(true)))
-        # Of two axes; sigma is that of one.
         yield _Moment(True, inside, iou, errors[best] / eyes, turning, near[best].sigma)
 
 
@@ -277,9 +279,12 @@ def _summarize(takes: Sequence[FaceTake], moments: Sequence[_Moment], wrong: int
         return FaceScores(len(takes), 0.0, *(float('nan'),) * 7, wrong / max(minutes, 1e-9))
     error = np.array([one.error for one in moments])
     turning = np.array([one.turning for one in moments])
-    known = np.isfinite(error)
-    sigma = np.array([one.sigma for one in moments])[known]
-    spread = np.square(error[known]).mean() / 2 / max(np.square(sigma).mean(), 1e-12)
+    sigma = np.array([one.sigma for one in moments])
+    known = np.isfinite(error) & np.isfinite(sigma)
+    ratio = float('nan')
+    if known.any():
+        # The error is that of two axes, sigma that of one.
+        ratio = float(np.sqrt(np.square(error[known]).mean() / 2 / np.square(sigma[known]).mean()))
     return FaceScores(
         len(takes),
         2 * len(moments) * SLICE_NS / 60e9,
@@ -289,7 +294,7 @@ def _summarize(takes: Sequence[FaceTake], moments: Sequence[_Moment], wrong: int
         _quantile(error, 0.5),
         _quantile(error, 0.95),
         _quantile(error[turning], 0.5),
-        float(np.sqrt(spread)) if known.any() else float('nan'),
+        ratio,
         wrong / max(minutes, 1e-9),
     )
 

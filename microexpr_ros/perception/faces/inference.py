@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from microexpr_ros.perception import weights
 from microexpr_ros.perception.faces.traces import EventTraces
 from microexpr_ros.perception.runtime import Runtime
 
-PLACE: int = 8
+PLACE: Final = 8
 """Cells of the sensor's grid along a place of the detector's map."""
 
 
