@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.alignment.clock import SensorClock, StampLine
-from microexpr_ros.alignment.face_region import FaceRegionTracker
 from microexpr_ros.alignment.face_views import FaceView, FaceViews, FixedView, FollowedViews
 from microexpr_ros.alignment.faces import MakeTracker
 from microexpr_ros.alignment.frame_alignment import FrameAlignment, SyncSource
@@ -98,7 +97,7 @@ class Synchronizer:
         height: sensor rows.
         width: sensor columns.
         options: how slices are cut.
-        make_tracker: makes what finds faces; not called where the region is fixed.
+        make_tracker: makes what finds faces; not needed where the region is fixed.
 
     Raises:
         MicroexprError: the fixed region does not touch the sensor.
@@ -115,7 +114,7 @@ class Synchronizer:
         height: int,
         width: int,
         options: SynchronizerOptions | None = None,
-        make_tracker: MakeTracker = FaceRegionTracker,
+        make_tracker: MakeTracker | None = None,
     ) -> None:
         self._options = options = options or SynchronizerOptions()
         region = options.region
@@ -145,6 +144,8 @@ class Synchronizer:
         self._views: FaceViews
         if region is not None:
             self._views = FixedView(region, options.grid)
+        elif make_tracker is None:
+            raise ValueError('without a fixed region, faces need a tracker: give make_tracker')
         else:
             tracker = make_tracker(height, width)
             self._views = FollowedViews(self._sensor, tracker, options.grid, options.faces)

@@ -159,7 +159,7 @@ def face(
     report: Annotated[Path | None, typer.Option(help='File for the report as JSON.')] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Score the face tracker on whole sensors, beside the region that follows the activity."""
+    """Score the face tracker on whole sensors, beside a region that follows the outline."""
     from microexpr_ros.atomic import write_json
     from microexpr_ros.learning.evaluation import json_values
     from microexpr_ros.learning.evaluation.faces import evaluate_faces

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.alignment.face_alignment import align
-from microexpr_ros.alignment.face_region import FaceRegionTracker
 from microexpr_ros.alignment.faces import Face, FaceTracker
 from microexpr_ros.events.grid import SLICE_NS
-from microexpr_ros.events.region import AlignedRegion, Region
+from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.learning.evaluation.outline_tracker import OutlineTracker
 from microexpr_ros.perception.faces import EventFaceTracker, FaceInference
 from microexpr_ros.synthesis.dataset.face_takes import (
     FaceRecipe,
@@ -79,7 +79,7 @@ class FaceReport:
         tracker: on the split.
         shift: on the split shift, in light and with sensors that training never saw.
         nobody: on takes without a face, in which walls and things move.
-        activity_region: the region that follows the activity, on the split.
+        activity_region: the region that follows the outline of a head, on the split.
         update_ms: time of a core that the tracker took for a slice, the mean of the split.
     """
 
@@ -175,35 +175,30 @@ def score_faces(
 
 
 def score_region(takes: Sequence[FaceTake]) -> FaceScores:
-    """Score the region that follows the activity, without landmarks, on the same takes."""
+    """Score the region that follows the outline of a head, which shows no landmarks."""
     moments: list[_Moment] = []
     for take in takes:
-        tracker = FaceRegionTracker(take.height, take.width)
+        tracker = OutlineTracker(take.height, take.width)
         rows, columns = (
             np.arange(own) * cells // own
             for own, cells in zip(take.shape, tracker.shape, strict=True)
         )
-        regions: list[Region | None] = []
+        shown: list[Sequence[Face]] = []
         for counts in _slices(take):
             coarse = np.zeros((2, *tracker.shape), np.int64)
             for polarity, cells in zip(coarse, counts, strict=True):
                 np.add.at(polarity, (rows[:, None], columns[None]), cells)
-            regions.append(
-                tracker.update(np.minimum(coarse, 255).astype(np.uint8), SLICE_NS / 1e9)
-            )
+            seen = np.minimum(coarse, 255).astype(np.uint8)
+            shown.append(tracker.update(seen, SLICE_NS / 1e9))
         for face in range(len(take.landmarks)):
             for at, turning in _counted(take, face):
-                region = regions[at]
-                if region is None:
+                if not shown[at]:
                     moments.append(_Moment(False, False, 0.0, np.nan, turning, np.nan))
                     continue
-                corner, size = (region.x, region.y), (region.width, region.height)
-                shares = (take.points[face, at, _INNER] - corner) / size
-                true = _corners(align(take.landmarks[face, at]))
-                own = np.array(corner) + np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * size
-                moments.append(
-                    _Moment(True, _inside(shares), _iou(own, true), np.nan, turning, np.nan)
-                )
+                region = align(shown[at][0].landmarks)
+                inside = _inside(region.to_shares(take.points[face, at, _INNER]))
+                iou = _iou(_corners(region), _corners(align(take.landmarks[face, at])))
+                moments.append(_Moment(True, inside, iou, np.nan, turning, np.nan))
     return _summarize(takes, moments, 0)
 
 

@@ -77,6 +77,13 @@ class FaceInference:
             networks.append(network)
         return cls(networks[0], networks[1], file.model)
 
+    def warm_up(self) -> None:
+        """Run everything once, so that the first slices need not wait for it."""
+        traces = EventTraces(480, 640)
+        traces.update(np.zeros((2, *traces.shape), np.uint8), 0.01)
+        self.detect(traces, 0.5, 1)
+        self.refine(traces, AlignedRegion(80, 60, 40))
+
     def detect(
         self, traces: EventTraces, threshold: float, most: int
     ) -> list[tuple[float, AlignedRegion]]:
