@@ -16,9 +16,9 @@ from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.image_encodings import ENCODINGS, compress, decode_pixels, decompress
 from microexpr_ros.events.region import Region
 from microexpr_ros.msg import AlignedEvents
-from microexpr_ros.ros.encodings import ENCODINGS, compress, decode_pixels, decompress
 
 SECOND_NS = 1_000_000_000
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from counting_network import counting_classifier
 from event_files import EVENT_FILES
 from event_streams import HEIGHT, WIDTH, assert_same, concatenate, make_events
 
+from microexpr_ros.analysis import analyze_recording
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.files import open_recording
@@ -38,6 +40,17 @@ def whole(tmp_path, kind, events):
     return path.read_bytes()
 
 
+def analyze(path, kind):
+    """Return what an analysis finds; None if the file is refused in one line."""
+    try:
+        return analyze_recording(open_recording(path, **kind.options), counting_classifier())
+    except MicroexprError as error:
+        refusal = str(error)
+    assert str(path) in refusal
+    assert '\n' not in refusal
+    return None
+
+
 @pytest.fixture
 def check(tmp_path, kind):
     """Returns a function that reads and converts bytes, and checks what came of them.
@@ -49,6 +62,7 @@ def check(tmp_path, kind):
         path, target = tmp_path / f'damaged{kind.suffix}', tmp_path / 'converted.raw'
         path.write_bytes(content)
         refusal = None
+        analysis = analyze(path, kind)
         try:
             recording = open_recording(path, **kind.options)
             got = concatenate(events for events, _ in recording.chunks())
@@ -59,6 +73,7 @@ def check(tmp_path, kind):
             assert str(path) in refusal
             assert '\n' not in refusal
             assert not target.exists()
+            assert analysis is None
             return None
         target.unlink()
         assert report.events_out == len(got)
@@ -72,6 +87,8 @@ def check(tmp_path, kind):
         left_out = {reason: count for reason, count in report.dropped.items() if count}
         assert left_out == {reason: count for reason, count in recording.losses.items() if count}
         assert report.events_in == len(got) + sum(left_out.get(reason, 0) for reason in REASONS)
+        assert analysis.events == len(got)
+        assert {reason: analysis.losses[reason] for reason in recording.losses} == recording.losses
         assert (np.diff(got.t) >= 0).all()
         assert (got.x < WIDTH).all()
         assert (got.y < HEIGHT).all()

@@ -16,7 +16,7 @@ from microexpr_ros.facs import CODES, ExpressionKind
 from microexpr_ros.msg import ActionUnitArray, MicroExpression
 from microexpr_ros.perception import spotting
 from microexpr_ros.perception.classifier import ActionUnitClassifier, ActionUnitEstimate, Status
-from microexpr_ros.perception.spotting import Spotter
+from microexpr_ros.perception.face_reading import FaceReader
 from microexpr_ros.ros import hri, qos, topics
 from microexpr_ros.ros.conversions import pixels_to_image
 from microexpr_ros.ros.diagnostics import Diagnosis
@@ -64,8 +64,7 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         self._classifier = ActionUnitClassifier.load(Path(path) if path else None)
         self._classifier.warm_up()
         self._thresholds = self._classifier.presence.threshold.tolist()
-        self._spotter = Spotter(self._classifier.presence)
-        self._spotting = self._spotter.initial_state()
+        self._reader = FaceReader(self._classifier)
         self._units = self.advertise(ActionUnitArray, topics.ACTION_UNITS, qos.RESULTS)
         self._raw = self.advertise(ActionUnitArray, topics.ACTION_UNITS_RAW, qos.RESULTS)
         self._expressions = self.advertise(MicroExpression, topics.MICRO_EXPRESSIONS, qos.RESULTS)
@@ -100,7 +99,7 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
     def _on_clear_neutral(self) -> Answer:
         with self.subscription_thread.lock:
             # The intensity of a movement that is going on would jump.
-            self._restart_spotting()
+            self._publish_held(self._reader.restart_spotting())
             self._face.clear_neutral()
         return True, 'neutral face forgotten'
 
@@ -113,8 +112,7 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
             self.executor.wake()
 
     def _reset(self) -> None:
-        self._state = self._classifier.initial_state()
-        self._restart_spotting()
+        self._publish_held(self._reader.restart())
         self._face.deactivate_units()
 
     def _begin_face(self) -> None:
@@ -126,18 +124,11 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         if given.face_id != self._input.face:
             self._begin_face()
         aligned, _ = self._input.take(given)
-        raw, self._state = self._classifier.step(aligned.slice, self._state)
+        raw = self._reader.estimate(aligned.slice)
         estimate, changed = self._face.take(raw)
         if changed:
-            self._restart_spotting()
-        # Durations are those on the sensor's clock, whatever the rate of stamps is.
-        found, self._spotting = self._spotter.step(
-            aligned.slice.clock_end_ns,
-            estimate.intensity,
-            estimate.status,
-            self._spotting,
-            estimate.sides,
-        )
+            self._publish_held(self._reader.restart_spotting())
+        found = self._reader.spot(aligned.slice, estimate)
         self._publish(given, (estimate, raw), self._input.latency_ns(aligned))
         self._publish_expressions(given, found)
         self._publish_face(given, estimate)
@@ -179,10 +170,9 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
             image = partial(pixels_to_image, slice_.frame, slice_.frame_stamp_ns, source.frame_id)
             self._face_topics.publish(hri.CROPPED, image)
 
-    def _restart_spotting(self) -> None:
+    def _publish_held(self, held: Sequence[spotting.MicroExpression]) -> None:
         if self._last is not None:
-            self._publish_expressions(self._last[0], self._spotter.finish(self._spotting))
-        self._spotting = self._spotter.initial_state()
+            self._publish_expressions(self._last[0], held)
 
     def _on_silence(self) -> None:
         self._face.cancel_measurement('no slices come: does the synchronizer run?')
