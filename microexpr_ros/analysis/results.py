@@ -34,7 +34,7 @@ class Analysis:
         sensor: columns and rows of the event sensor.
         model: name and hash of the network.
         start_ns: begin of the first slice on the sensor's clock; 0 without slices.
-        time_s: float64 [T], end of each slice, s since the begin of the first.
+        clock_ns: int64 [T], end of each slice on the sensor's clock, ns.
         stamp_ns: int64 [T], end of each slice, ROS time of the sensor, ns.
         face: int64 [T], number of the face, counted up whenever one is found anew; -1 without.
         status: int64 [T], what the estimate is worth, of `Status`.
@@ -56,7 +56,7 @@ class Analysis:
     sensor: tuple[int, int]
     model: str
     start_ns: int
-    time_s: NDArray[np.float64]
+    clock_ns: NDArray[np.int64]
     stamp_ns: NDArray[np.int64]
     face: NDArray[np.int64]
     status: NDArray[np.int64]
@@ -72,7 +72,12 @@ class Analysis:
     damage: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.time_s)
+        return len(self.clock_ns)
+
+    @property
+    def time_s(self) -> NDArray[np.float64]:
+        """End of each slice, s since the begin of the first, float64 [T]."""
+        return (self.clock_ns - self.start_ns) / _NS
 
     @property
     def intensity(self) -> NDArray[np.float32]:
@@ -168,7 +173,7 @@ def analyze_recording(
         MicroexprError: the recording cannot be read.
     """
     stream = SliceStream(recording, options, rgb_topic=rgb_topic, on_progress=on_progress)
-    rows = _Rows()
+    rows = AnalysisRows()
     for analyzed in read_faces(stream, classifier):
         rows.add(analyzed)
         if on_slice is not None:
@@ -176,7 +181,7 @@ def analyze_recording(
     return rows.finish(recording, stream, classifier.model)
 
 
-class _Rows:
+class AnalysisRows:
     """Collects what is found, slice by slice."""
 
     def __init__(self) -> None:
@@ -192,6 +197,7 @@ class _Rows:
         self._start_ns = 0
 
     def add(self, analyzed: AnalyzedSlice) -> None:
+        """Take in the next slice."""
         slice_, estimate = analyzed.aligned.slice, analyzed.estimate
         if not self._clock_ns:
             self._start_ns = slice_.clock_end_ns - slice_.duration_ns
@@ -206,6 +212,7 @@ class _Rows:
         self._movements += analyzed.movements
 
     def finish(self, recording: Recording, stream: SliceStream, model: str) -> Analysis:
+        """Return all that was found in a recording whose slices have been read."""
         units, number = len(CODES), len(self._clock_ns)
         return Analysis(
             recording.path.name,
@@ -213,7 +220,7 @@ class _Rows:
             (recording.width, recording.height),
             model,
             self._start_ns,
-            (np.array(self._clock_ns, np.int64) - self._start_ns) / _NS,
+            np.array(self._clock_ns, np.int64),
             np.array(self._stamp_ns, np.int64),
             np.array(self._face, np.int64),
             np.array(self._status, np.int64),

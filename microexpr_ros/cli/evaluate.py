@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from microexpr_ros.cli import output
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.cli.reading import read_split
+from microexpr_ros.errors import MicroexprError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -145,6 +147,44 @@ def clock(
         for one in found
     ]
     output.print_table(rows, text=('source',))
+
+
+@app.command()
+def pipeline(
+    data: Annotated[
+        Path, typer.Option(help='Folder of the data set: stories of --split (synth --story).')
+    ],
+    weights: Weights = None,
+    split: Split = 'test',
+    truth: Annotated[
+        str,
+        typer.Option(
+            help='What the network gets of a known face: box (upright) or aligned (turned with '
+            'it).'
+        ),
+    ] = 'box',
+    out: Annotated[Path | None, typer.Option(help='JSON file for the report.')] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Score the whole chain on stories, beside the same network on the true faces."""
+    from microexpr_ros.learning.evaluation import json_values
+    from microexpr_ros.learning.evaluation.pipeline import evaluate_pipeline, format_pipeline
+    from microexpr_ros.learning.evaluation.stories import TRUE_REGIONS, find_stories
+    from microexpr_ros.perception.classifier import ActionUnitClassifier
+
+    if truth not in TRUE_REGIONS:
+        raise MicroexprError(f'--truth {truth!r} is unknown: choose {", ".join(TRUE_REGIONS)}')
+    folders = find_stories(data, split)
+    classifier = ActionUnitClassifier.load(weights)
+    with output.progress_bar('scoring') as bar:
+        found = evaluate_pipeline(folders, classifier, split, truth, bar.update)
+    values = json_values(found)
+    if out is not None:
+        _write(out, json.dumps(values, indent=1) + '\n')
+    if json_:
+        output.print_json(values)
+    else:
+        output.print_text(format_pipeline(found))
 
 
 def _has(data: Path, split: str) -> bool:

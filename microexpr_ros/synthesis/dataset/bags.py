@@ -56,7 +56,7 @@ from microexpr_ros.synthesis.sensors.frame_camera import (
     sample_clock,
     take_frames,
 )
-from microexpr_ros.synthesis.world.labels import LANDMARKS, label
+from microexpr_ros.synthesis.world.labels import LANDMARKS, face_landmarks, label
 from microexpr_ros.synthesis.world.renderer import PinholeCamera
 from microexpr_ros.synthesis.world.scene import (
     Scene,
@@ -344,6 +344,7 @@ def _label_arrays(
         'pose': labels.pose,
         'box': labels.box,
         'landmarks': labels.landmarks,
+        'face_landmarks': face_landmarks(scene, take.motion, labels.t_ns),
         'landmark_vertices': np.array(LANDMARKS),
         'codes': np.array(facs.CODES),
         'unit_code': np.array([one.code for one in activations], np.int64),
