@@ -67,13 +67,8 @@ def _find_person(file: Path) -> str:
 
 
 def _read_labels(files: list[Path]) -> FaceLabels:
-    """Return the faces that the files of one recording label; boxes may lie apart from landmarks."""
-    rows: list[_Row] = []
-    for file in files:
-        try:
-            rows += _read_array(file) if file.suffix == '.npy' else _read_xml(file)
-        except (OSError, ValueError, KeyError, ElementTree.ParseError) as error:
-            raise LayoutError(f'{file} cannot be read: {error}') from error
+    """Return the faces of one recording, whose files may hold boxes or landmarks or both."""
+    rows = [row for file in files for row in _read_rows(file)]
     boxes = [(time_s, box) for time_s, box, _ in rows if not np.isnan(box).any()]
     points: defaultdict[float, list[NDArray[np.float64]]] = defaultdict(list)
     for time_s, _, found in rows:
@@ -85,6 +80,13 @@ def _read_labels(files: list[Path]) -> FaceLabels:
         np.array([box for _, box in boxes], np.float64).reshape(-1, 4),
         np.array(landmarks, np.float64).reshape(-1, _LANDMARKS, 2),
     )
+
+
+def _read_rows(file: Path) -> list[_Row]:
+    try:
+        return _read_array(file) if file.suffix == '.npy' else _read_xml(file)
+    except (OSError, ValueError, KeyError, ElementTree.ParseError) as error:
+        raise LayoutError(f'{file} cannot be read: {error}') from error
 
 
 def _find_landmarks(

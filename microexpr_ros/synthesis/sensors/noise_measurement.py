@@ -42,8 +42,8 @@ MIN_WINDOWS: Final = 5
 """Fewest windows of a recording."""
 
 _NEIGHBOUR_NS: Final = (5_000_000, 40_000_000)
-"""An event has a neighbour if one of the eight pixels around it fired within this time: the shorter
-shows what is fast, and the longer what is slow, where noise is rare enough."""
+"""An event has a neighbour if one of the eight pixels around it fired within this time: the
+shorter shows what is fast, and the longer what is slow, where noise is rare enough."""
 
 _MAX_CHANCE: Final = 0.5
 """Where more of the noise has neighbours by chance, motion cannot be told from it."""
@@ -171,8 +171,8 @@ def measure_noise(events: Events, width: int, height: int) -> NoiseMeasurement:
     windows = span_ns // WINDOW_NS
     if windows < MIN_WINDOWS:
         raise MicroexprError(
-            f'{len(events)} events in {span_ns / 1e9:.4g} s are too short to measure noise: record '
-            f'at least {MIN_WINDOWS * WINDOW_NS / 1e9:g} s, better a minute, of a still scene'
+            f'{len(events)} events in {span_ns / 1e9:.4g} s are too short to measure noise: '
+            f'record at least {MIN_WINDOWS * WINDOW_NS / 1e9:g} s, better a minute, of a still scene'
         )
     pixel = events.y.astype(np.int64) * width + events.x
     order = np.lexsort((events.t, pixel))
@@ -422,7 +422,7 @@ def _measure_pairs(noise: Events, width: int) -> float | None:
 
 
 def _sample_weights(count: int) -> NDArray[np.float64]:
-    """Return how often each tile is drawn; in the first row once, in the others with replacement."""
+    """Return how often each tile is drawn: once, in the first row; else with replacement."""
     drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), _SAMPLES)
     return np.vstack([np.ones(count), drawn]).astype(np.float64)
 

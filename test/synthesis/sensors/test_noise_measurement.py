@@ -35,7 +35,7 @@ STEP_NS = 10_000_000
 
 
 def record(parameters, seconds, lux=LUX, bar=False, seed=0):
-    """Return what a sensor sends of an even wall; with a bar that swings in its middle, if wanted."""
+    """Return what a sensor sends of an even wall; if wanted, a bar swings before it."""
     wall = np.full((parameters.height, parameters.width), lux, np.float32)
     state = event_sensor.start(parameters, wall, 0, np.random.default_rng(seed))
     parts = []
@@ -151,7 +151,9 @@ def test_a_dead_or_short_recording_is_refused_or_shows_nothing():
         measure_noise(Events.empty(), 64, 64)
     few = Events(np.array([0, 10**9]), np.uint16([1, 2]), np.uint16([1, 2]), np.uint8([0, 1]))
     found = measure_noise(few, 64, 64)
-    assert found.on_hz is None and found.rate_spread is None and found.refractory_ns is None
+    assert found.on_hz is None
+    assert found.rate_spread is None
+    assert found.refractory_ns is None
     assert found.hot_share.value == 0
     assert found.hot_share.high > 0
 
