@@ -9,6 +9,7 @@ from command_line import invoke
 from microexpr_ros.cli import app
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.synthesis.dataset.recipe import Recipe, check_recipe
+from microexpr_ros.synthesis.dataset.take import sample_take
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
 from microexpr_ros.synthesis.sensors.sensor_file import read_sensor
 
@@ -57,26 +58,25 @@ def test_an_unknown_model_is_refused(noise):
         invoke(app, 'measure', 'sensor', noise, '--model', 'x')
 
 
-def test_clips_are_filmed_with_the_sensor_of_a_file(tmp_path):
+def test_clips_are_filmed_with_the_sensor_of_a_file(tmp_path, monkeypatch):
     path = tmp_path / 'noisy.yaml'
     path.write_text('{name: noisy, model: davis346, parameters: {shot_hz: 20.0}}')
+    recipes = []
 
-    def make(sensor):
-        out = tmp_path / str(sensor).replace('/', '_')
-        invoke(
-            app, 'synth', '--out', out, '--clips', '1', '--sensor', sensor, '--light', 'bright',
-            '--step-px', '1',
-        )  # fmt: skip
-        index = json.loads((out / 'train' / 'index.json').read_text())
-        counts = np.load(next((out / 'train').glob('*.npz')))['counts']
-        return index, int(counts.sum())
+    def generate(out, recipe, *_):
+        recipes.append(recipe)
+        raise MicroexprError('enough')
 
-    plain, few = make('davis346')
-    index, many = make(path)
-    assert 'own_sensor' not in plain['recipe']
-    assert index['recipe']['own_sensor']['parameters']['shot_hz'] == 20.0
-    assert index['clips'][0]['sensor'] == 'noisy'
-    assert many > 2 * few
+    monkeypatch.setattr('microexpr_ros.synthesis.dataset.generate.generate_clips', generate)
+    for sensor in (path, 'davis346'):
+        with pytest.raises(MicroexprError, match='enough'):
+            invoke(app, 'synth', '--out', tmp_path / 'out', '--clips', '1', '--sensor', sensor)
+    measured, plain = recipes
+    assert measured.to_json()['own_sensor']['parameters']['shot_hz'] == 20.0
+    assert 'own_sensor' not in plain.to_json()
+    sensor = sample_take(measured, 0).sensor
+    assert (sensor.name, sensor.parameters.shot_hz) == ('noisy', 20.0)
+    assert sample_take(plain, 0).sensor.parameters == SENSORS['davis346']
 
 
 def test_a_split_with_biases_of_its_own_takes_no_sensor(tmp_path):

@@ -172,7 +172,8 @@ def measure_noise(events: Events, width: int, height: int) -> NoiseMeasurement:
     if windows < MIN_WINDOWS:
         raise MicroexprError(
             f'{len(events)} events in {span_ns / 1e9:.4g} s are too short to measure noise: '
-            f'record at least {MIN_WINDOWS * WINDOW_NS / 1e9:g} s, better a minute, of a still scene'
+            f'record at least {MIN_WINDOWS * WINDOW_NS / 1e9:g} s of a still scene, better a '
+            'minute'
         )
     pixel = events.y.astype(np.int64) * width + events.x
     order = np.lexsort((events.t, pixel))
