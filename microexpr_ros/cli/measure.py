@@ -223,4 +223,4 @@ def _draw_histogram(axes: Axes, values: Any, label: str, what: str) -> None:
     axes.set(xlabel=label, ylabel=what, xscale='log')
     if len(values):
         first, last = np.log10(values.min()), np.log10(values.max())
-        axes.hist(values, bins=np.logspace(first, last + 0.01, 60), color='#35618f')
+        axes.hist(values, bins=np.logspace(first, last + 0.01, 60).tolist(), color='#35618f')

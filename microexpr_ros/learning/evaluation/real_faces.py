@@ -233,7 +233,8 @@ def _compare(
     overlaps = _overlap(region, boxes)
     best = int(overlaps.argmax())
     centre = region[:2] + region[2:] / 2
-    hits = ((centre >= boxes[:, :2]) & (centre <= boxes[:, :2] + boxes[:, 2:])).all(axis=1)
+    inside_box = (centre >= boxes[:, :2]) & (centre <= boxes[:, :2] + boxes[:, 2:])
+    hits = np.asarray(inside_box.all(axis=1), np.bool_)
     points = landmarks[best]
     inside = ((points >= region[:2]) & (points <= region[:2] + region[2:])).all(axis=1)
     share = math.nan if np.isnan(points).any() or not hits[best] else float(inside.mean())
@@ -276,7 +277,7 @@ def _score(
         if len(which) == 0:
             return Score()
         value = statistic(which)
-        if (persons[which] < 0).any() or math.isnan(value):
+        if persons[which].min() < 0 or math.isnan(value):
             return Score(value)
         samples = bootstrap(persons[which], lambda drawn: statistic(which[drawn]))
         return Score(value, confidence_interval(samples))
@@ -290,8 +291,8 @@ def _score(
             int(truth[posed, k].sum()),
             int((~truth[posed, k]).sum()),
             score(posed, area(k)),
-            score(posed[truth[posed, k]], lambda which, k=k: float(active[which, k].mean())),
-            score(posed[~truth[posed, k]], lambda which, k=k: float(active[which, k].mean())),
+            score(posed[truth[posed, k]], _share_of(active[:, k])),
+            score(posed[~truth[posed, k]], _share_of(active[:, k])),
         )
         for k, code in enumerate(dataset.units)
         if len(posed)
@@ -329,7 +330,7 @@ def _score(
             ),
         ),
         units,
-        score(spoken, lambda which: float(active[np.ix_(which, opening)].any(axis=1).mean())),
+        score(spoken, _share_of(np.asarray(active[:, opening].any(axis=1), np.bool_))),
         {
             kind: score(
                 which,
@@ -341,6 +342,10 @@ def _score(
         },
         _score_region(np.concatenate([one.region for one in outcomes])),
     )
+
+
+def _share_of(flags: NDArray[np.bool_]) -> Statistic:
+    return lambda which: float(flags[which].mean())
 
 
 def _area(truth: NDArray[np.bool_], peak: NDArray[np.float64]) -> float:
