@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -161,8 +162,6 @@ def clock(
     Packets are stamped 1 ms late on average, 1 % of them 30 ms, and 1 % are lost; the clocks drift
     apart by 50 ppm. Errors count from 5 s on. No data set is needed.
     """
-    from dataclasses import asdict
-
     from microexpr_ros.learning.evaluation.clock_errors import ClockConditions, evaluate_clocks
 
     conditions = ClockConditions(seconds=seconds, histories=histories)
@@ -184,6 +183,34 @@ def clock(
         for one in found
     ]
     output.print_table(rows, text=('source',))
+
+
+@app.command()
+def face(
+    data: Annotated[Path, typer.Option(help='Folder for takes; missing ones are made.')],
+    weights: Weights = None,
+    split: Split = 'test',
+    takes: Annotated[
+        int, typer.Option(min=1, help='Takes of the split; half as many of shift.')
+    ] = 40,
+    nobody: Annotated[int, typer.Option(min=1, help='Takes of 10 s without a face.')] = 60,
+    report: Annotated[Path | None, typer.Option(help='File for the report as JSON.')] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Score the face tracker on whole sensors, beside the region that follows the activity."""
+    from microexpr_ros.atomic import write_json
+    from microexpr_ros.learning.evaluation import json_values
+    from microexpr_ros.learning.evaluation.faces import evaluate_faces
+    from microexpr_ros.perception.faces import FaceInference
+
+    inference = FaceInference.load(weights)
+    with output.spinner('faces') as update:
+        found = json_values(asdict(evaluate_faces(data, inference, split, takes, nobody, update)))
+    if report is not None:
+        with explain_write_errors(report):
+            report.parent.mkdir(parents=True, exist_ok=True)
+        write_json(report, found)
+    output.print_values(found, json_)
 
 
 @app.command()

@@ -83,6 +83,14 @@ def synth(
             'ms; without it, 0.'
         ),
     ] = None,
+    scenes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help='Instead of clips measure so many scenes, each of another person, into OUT: '
+            'training mixes clips from them that it never saw.',
+        ),
+    ] = None,
     preview: Annotated[
         bool,
         typer.Option(
@@ -106,6 +114,10 @@ def synth(
     """
     if split not in SPLITS:
         raise MicroexprError(f'--split {split!r} is unknown: choose {", ".join(SPLITS)}')
+    if scenes is not None and (bags or story or check or preview):
+        raise MicroexprError(
+            '--scenes goes with neither --bags, --story, --check nor --preview: leave one out'
+        )
     if preview and (bags or story or check):
         raise MicroexprError(
             '--preview goes with neither --bags, --story nor --check: leave one out'
@@ -129,7 +141,9 @@ def synth(
     recipe = Recipe(split, seed, model, light, photographs, step_px, own)
     check_order(recipe, clips, workers)
     share = Share.parse(shard)
-    if preview:
+    if scenes is not None:
+        _measure(out, recipe, scenes, workers, as_json)
+    elif preview:
         _preview(out, recipe, as_json)
     elif kind:
         _record(out, recipe, clips, workers, share, rolling_shutter_ms or 0.0, kind, as_json)
@@ -163,6 +177,17 @@ def _check(out: Path, split: str, kind: str, as_json: bool) -> None:
         output.print_json(summary)
     else:
         output.print_text(f'{folder} is whole and undamaged')
+
+
+def _measure(out: Path, recipe: Recipe, scenes: int, workers: int, as_json: bool) -> None:
+    from microexpr_ros.synthesis.appearance.scenes import measure_scenes
+
+    with output.progress_bar('scenes') as bar:
+        measured = measure_scenes(out, recipe, scenes, workers, bar.update)
+    if as_json:
+        output.print_json({'folder': str(out), 'scenes': scenes, 'measured': measured})
+    else:
+        output.print_text(f'{scenes} scenes in {out}, {measured} of them measured now')
 
 
 def _preview(out: Path, recipe: Recipe, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import aligned_to_message, face_id, message_to_aligned
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Latency, Rate
 from microexpr_ros.ros.lifecycle import MicroexprNode
+from microexpr_ros.ros.output import Output
 
 LONGEST_LATENCY_NS = 10_000_000_000
 """An arrival longer ago than this belongs to a recording."""
@@ -48,21 +49,17 @@ class SliceOutput:
     """
 
     def __init__(self, node: MicroexprNode[Any]) -> None:
-        self._topic = node.resolve_topic_name(topics.ALIGNED_EVENTS)
-        self._thread = node.subscription_thread
-        self._publisher = node.advertise(AlignedEvents, topics.ALIGNED_EVENTS, qos.SLICES)
+        self._output = Output(node, AlignedEvents, topics.ALIGNED_EVENTS, qos.SLICES)
 
     def send(self, aligned: AlignedSlice, frame_id: str, lost_packets: int) -> None:
         """Send a slice; to be called from a callback of the subscription thread."""
         published_ns = aligned.newest_arrival_ns or time.time_ns()
         given = FaceSlice(aligned, face_id(aligned), frame_id, published_ns)
-        inside = self._thread.hand_over(self._topic, given)
-        if self._publisher.get_subscription_count() > inside:
-            self._publisher.publish(aligned_to_message(aligned, frame_id, lost_packets))
+        self._output.send(given, lambda: aligned_to_message(aligned, frame_id, lost_packets))
 
     def end(self) -> None:
         """Send nothing more, so that other synchronizers are heard."""
-        self._thread.end_handing_over(self._topic)
+        self._output.end()
 
 
 def subscribe_slices(

@@ -30,6 +30,7 @@ CAMERA_IMAGE: Final = '~/image_raw'
 CAMERA_INFO: Final = '~/camera_info'
 """As a camera node publishes: below its own name, as ROS camera drivers do."""
 
+TF: Final = '/tf'
 CLOCK: Final = '/clock'
 DIAGNOSTICS: Final = '/diagnostics'
 

@@ -13,7 +13,7 @@ from microexpr_ros.cli.bench.streams import make_streams
 from microexpr_ros.events import codecs
 
 FILES = (
-    *('evt2', 'evt2.1', 'evt3', 'evt4', 'dat', 'metavision', 'dsec', 'npz', 'rosbag2'),
+    *('evt2', 'evt2.1', 'evt3', 'evt4', 'dat', 'metavision', 'dsec', 'npz', 'rosbag2', 'ros1'),
     *(['aedat4'] if find_spec('dv_processing') else []),
 )
 

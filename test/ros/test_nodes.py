@@ -112,6 +112,24 @@ def test_in_one_process_slices_are_not_made_into_messages(world, monkeypatch):
     assert classifier.diagnose().values['missed_slices'] == 0
 
 
+def test_in_one_process_results_are_not_made_into_messages(world, monkeypatch):
+    classifier = start_process(world)
+    thread = classifier.subscription_thread
+    world.add(ReconstructorNode, thread=thread).start()
+    overlay = world.add(OverlayNode, thread=thread)
+    overlay.start()
+    shown = []
+    monkeypatch.setattr(overlay._panel, 'show_estimate', shown.append)
+    for name in ('message_to_estimate', 'image_to_pixels'):
+        monkeypatch.setattr(f'microexpr_ros.ros.nodes.overlay.{name}', pytest.fail)
+    monkeypatch.setattr('microexpr_ros.ros.images.pixels_to_image', pytest.fail)
+    world.feed_packets(map(packet_to_message, some_packets()))
+    world.until(lambda: len(shown) >= 29)
+    ends = [estimate.end_ns for estimate in shown]
+    np.testing.assert_array_equal(np.diff(ends), 10 * MS)
+    assert not any(node.failed or node.malformed for node in (classifier, overlay))
+
+
 def test_who_subscribes_from_outside_gets_slices_and_they_are_still_stepped_once(world):
     classifier = start_process(world)
     slices = world.collect(AlignedEvents, 'aligned_events', qos.SLICES)

@@ -50,6 +50,7 @@ class Row:
         events: events in the stream; triggers if it has only those.
         mev_per_s: million events per second of wall time, median of the rounds.
         gb_per_s: GB of encoded bytes per second, likewise.
+        us_per_packet: time of one packet in us, which of the stream `call` is that of a call.
         bytes_per_event: bytes of memory read and written for an event.
         of_limit: time of the memory over this one's time.
         times_faster_peer: rate over the faster peer's rate on this stream; None if there is none.
@@ -63,6 +64,7 @@ class Row:
     events: int
     mev_per_s: float
     gb_per_s: float
+    us_per_packet: float
     bytes_per_event: float
     of_limit: float
     times_faster_peer: float | None
@@ -150,8 +152,9 @@ def _measure(stream: Stream, workloads: list[Workload], rounds: int) -> list[Row
             codec=workload.codec,
             stream=stream.name,
             events=len(stream),
-            mev_per_s=round(len(stream) / median / 1e6, 1),
+            mev_per_s=float(f'{len(stream) / median / 1e6:.4g}'),
             gb_per_s=round(stream.size / median / 1e9, 3),
+            us_per_packet=round(median / len(stream.packets) * 1e6, 2),
             bytes_per_event=round((workload.read + workload.written) / max(len(stream), 1), 1),
             of_limit=round(limits[workload.codec] / median, 3),
             times_faster_peer=round(peer / median, 2) if peer and _is_our_evt3(workload) else None,
@@ -168,6 +171,7 @@ def _cells(row: Row) -> dict[str, str]:
         'implementation': row.implementation,
         'Mev/s': f'{row.mev_per_s:.0f}',
         'GB/s': f'{row.gb_per_s:.2f}',
+        'us/packet': f'{row.us_per_packet:.1f}',
         'faster peer': f'x {row.times_faster_peer:.1f}' if row.times_faster_peer else '',
         'memory': f'{row.of_limit:.0%}',
         'agrees': 'yes' if row.agrees else 'NO',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from rosbags.rosbag1 import Writer
 
 from microexpr_ros.bags import BagWriter
 from microexpr_ros.cli.bench.checksum import sum_columns
@@ -25,6 +27,7 @@ _HEADER: Final = '% evt {}\n% format {};height={};width={}\n% end\n'
 _DAT_HEADER: Final = '% Data file containing CD events.\n% Version 2\n% Height {}\n% Width {}\n'
 _DAT_RECORDS: Final = b'\x0c\x08'
 _AEDAT_PACKET: Final = 10_000
+_NS: Final = 1_000_000_000
 
 
 def file_workloads(stream: Stream, folder: Path) -> Iterator[Workload]:
@@ -111,6 +114,20 @@ def _write_bag(path: Path, stream: Stream) -> None:
             writer.write_packet(EVENTS_TOPIC, packet)
 
 
+def _write_ros1(path: Path, stream: Stream) -> None:
+    content = [(stream.events, Triggers.empty())]
+    with Writer(path) as writer:
+        kind = 'event_camera_msgs/msg/EventPacket'
+        connection = writer.add_connection(EVENTS_TOPIC, kind, msgdef=' ', md5sum='0' * 32)
+        for packet in packetize(content, stream.height, stream.width):
+            stamp, encoding = divmod(packet.stamp_ns, _NS), packet.encoding.encode()
+            # The header (seq, stamp, no frame), the size and the numbers of the packet.
+            numbers = (packet.height, packet.width, packet.seq, packet.time_base, len(encoding))
+            data = struct.pack('<4I2I2QI', packet.seq, *stamp, 0, *numbers) + encoding
+            data += struct.pack('<?I', False, len(packet.events)) + packet.events
+            writer.write(connection, packet.stamp_ns, data)
+
+
 _FILES: Final[dict[str, tuple[str, Callable[[Path, Stream], None]]]] = {
     'evt2': ('.raw', partial(_write_raw, version='2.0', codes=(0, 1), time=8)),
     'evt2.1': ('.raw', partial(_write_raw, version='2.1', codes=(0, 1), time=8)),
@@ -122,4 +139,5 @@ _FILES: Final[dict[str, tuple[str, Callable[[Path, Stream], None]]]] = {
     'dsec': ('.h5', partial(_write, name='dsec')),
     'npz': ('.npz', partial(_write, name='npz')),
     'rosbag2': ('', _write_bag),
+    'ros1': ('.bag', _write_ros1),
 }

@@ -40,7 +40,8 @@ class Video:
         elif isinstance(item, Image):
             panel.show_reconstruction(image_to_pixels(item))
         else:
-            panel.show_slice(message_to_aligned(item).slice)
+            aligned = message_to_aligned(item)
+            panel.show_slice(aligned.slice, aligned.landmarks)
             if self._video.is_due(to_ns(item.header.stamp)):
                 self._video.draw()
 
@@ -153,12 +154,20 @@ def find_behind(seen: Observation) -> dict[str, float]:
     return behind
 
 
+def find_thinned_percent(seen: Observation) -> float:
+    """Return which share of the events the synchronizer thinned out, in percent."""
+    synchronizer = seen.diagnostics.get('/synchronizer', {})
+    kept, thinned = (int(synchronizer.get(name, 0)) for name in ('events', 'events_thinned'))
+    return round(100 * thinned / max(kept + thinned, 1), 2)
+
+
 def report(seen: Observation, seconds: float) -> dict[str, Any]:
     """Return the numbers of a run.
 
     `real_time_factor` is recording time over wall time between the first and the last estimate:
     1 when the pipeline keeps up with the player, less when it falls behind. `behind` has the nodes
     that fell behind for a while, with the least rate at which they processed their input, of 1.
+    `thinned_percent` is the share of events that were left out evenly to keep up.
     `expressions` counts all movements that were found, `micro_expressions` the short ones of kind
     EXPRESSION.
     """
@@ -179,6 +188,7 @@ def report(seen: Observation, seconds: float) -> dict[str, Any]:
         'lost_frames': int(synchronizer.get('lost_frames', 0)),
         'missed_slices': int(classifier.get('missed_slices', 0)),
         'skipped_images': int(reconstructor.get('images_skipped', 0)),
+        'thinned_percent': find_thinned_percent(seen),
         'undelivered': int(player.get('undelivered', 0)),
         'behind': find_behind(seen),
         'windows': seen.slices,

@@ -135,7 +135,7 @@ class _History:
     def slice_errors(self) -> list[float]:
         """Return the error of the stamp of each slice in ns, once the clock has settled."""
         clock, line = SensorClock(), StampLine()
-        end_ns, errors_ns = SLICE_NS, []
+        end_ns, errors_ns = SLICE_NS, list[float]()
         for sensor_ns, stamp_ns in self._packets():
             clock.update(sensor_ns, stamp_ns)
             while end_ns <= sensor_ns:

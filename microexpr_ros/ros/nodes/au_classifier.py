@@ -21,12 +21,14 @@ from microexpr_ros.ros import hri, qos, topics
 from microexpr_ros.ros.conversions import pixels_to_image
 from microexpr_ros.ros.diagnostics import Diagnosis
 from microexpr_ros.ros.estimates import (
+    EstimateSerializer,
+    FaceEstimate,
     estimate_to_facs,
-    estimate_to_message,
     expression_to_message,
 )
 from microexpr_ros.ros.lifecycle import Answer, MicroexprNode, NodeParameters
 from microexpr_ros.ros.neutral import NeutralFace
+from microexpr_ros.ros.output import Output
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.slices import FaceSlice, SliceInput, subscribe_slices
@@ -65,8 +67,9 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         self._classifier.warm_up()
         self._thresholds = self._classifier.presence.threshold.tolist()
         self._reader = FaceReader(self._classifier)
-        self._units = self.advertise(ActionUnitArray, topics.ACTION_UNITS, qos.RESULTS)
-        self._raw = self.advertise(ActionUnitArray, topics.ACTION_UNITS_RAW, qos.RESULTS)
+        self._units = Output(self, ActionUnitArray, topics.ACTION_UNITS, qos.RESULTS)
+        self._raw = Output(self, ActionUnitArray, topics.ACTION_UNITS_RAW, qos.RESULTS)
+        self._serializer = EstimateSerializer()
         self._expressions = self.advertise(MicroExpression, topics.MICRO_EXPRESSIONS, qos.RESULTS)
         slices = round(self.parameters.neutral_s * 1e9 / self._classifier.slice_ns)
         self._face = NeutralFace(self._classifier.presence, slices, self._wake_executor)
@@ -82,6 +85,8 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         # The last slice, and its estimates: relative to the neutral face, and raw.
         self._last: tuple[FaceSlice, ActionUnitEstimate, ActionUnitEstimate] | None = None
         self._input, self._is_stale = SliceInput(), False
+        for output in (self._units, self._raw):
+            self.on_teardown(output.end)
         self._found = dict.fromkeys(ExpressionKind, 0)
         self._begin_face()
         subscribe_slices(
@@ -141,15 +146,16 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         estimates: Sequence[ActionUnitEstimate],
         latency_ns: int,
     ) -> None:
-        model = self._classifier.model
-        for publisher, estimate in zip((self._units, self._raw), estimates, strict=True):
-            # Building a message of 18 units takes longer than sending it.
-            if publisher.get_subscription_count():
-                publisher.publish(
-                    estimate_to_message(
-                        estimate, source.face_id, source.frame_id, model, latency_ns
-                    )
-                )
+        for output, estimate in zip((self._units, self._raw), estimates, strict=True):
+            serialize = partial(
+                self._serializer.serialize,
+                estimate,
+                source.face_id,
+                source.frame_id,
+                self._classifier.model,
+                latency_ns,
+            )
+            output.send(FaceEstimate(estimate, source.face_id, latency_ns), serialize)
 
     def _publish_expressions(
         self, source: FaceSlice, found: Sequence[spotting.MicroExpression]

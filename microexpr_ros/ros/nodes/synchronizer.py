@@ -7,13 +7,18 @@ from collections import deque
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 from event_camera_msgs.msg import EventPacket
-from hri_msgs.msg import NormalizedRegionOfInterest2D
+from hri_msgs.msg import FacialLandmarks, NormalizedRegionOfInterest2D
 from rclpy.clock import ROSClock
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.lifecycle import LifecyclePublisher
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from tf2_msgs.msg import TFMessage
 
+from microexpr_ros.alignment.head_pose import Calibration, estimate_pose
 from microexpr_ros.alignment.problems import HostOffset, find_problems
 from microexpr_ros.alignment.synchronizer import AlignedSlice, Synchronizer, SynchronizerOptions
+from microexpr_ros.alignment.thinning import Thinning, ThinningOptions
 from microexpr_ros.bags.event_packet import SequenceGaps
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs import Decoder, decoder, warm_up
@@ -31,6 +36,7 @@ from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.slices import SliceOutput
 
 DEFAULTS = SynchronizerOptions()
+DEFAULT_THINNING = ThinningOptions()
 
 NAN = float('nan')
 
@@ -56,7 +62,10 @@ class SynchronizerParameters(NodeParameters):
         maximum=100.0,
     )
     region: tuple[int, ...] = parameter(
-        (), 'fixed face region [x, y, width, height] in pixels; empty: follow', element=int
+        (),
+        'fixed face region [x, y, width, height] in pixels, a square with the eyes a third of it '
+        'below its top; empty: follow',
+        element=int,
     )
     homography: tuple[float, ...] = parameter(
         (), '3x3 by rows, event pixels to frame pixels; empty: same field of view', element=float
@@ -69,6 +78,13 @@ class SynchronizerParameters(NodeParameters):
     patience_ms: float = parameter(
         DEFAULTS.patience_ns / 1e6,
         'shortest wait of a silent slice for late packets, in ms; in a steady flow it is 400',
+        minimum=0.0,
+        maximum=1000.0,
+    )
+    thinning_ms: float = parameter(
+        DEFAULT_THINNING.limit_ns / 1e6,
+        'overload: packets that are processed this late, in ms, keep hardly any of their events, '
+        'those half as late all of them; 0: events are never thinned',
         minimum=0.0,
         maximum=1000.0,
     )
@@ -98,6 +114,9 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             patience_ns=round(given.patience_ms * 1e6),
         )
         self._output = SliceOutput(self)
+        self._transforms: LifecyclePublisher | None = None
+        if given.hri:
+            self._transforms = self.advertise(TFMessage, topics.TF, qos.RESULTS)
         self._compiling = warm_up()
 
     def activate(self) -> None:
@@ -110,12 +129,15 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._heard_ns, self._steps_back = 0, deque[int](maxlen=3)
         self._second, self._second_ns, self._refused = '', 0, 0
         self._gaps, self._lost, self._diagnosed, self._seq = SequenceGaps(), 0, 0, 0
+        self._thinning = Thinning(ThinningOptions(round(self.parameters.thinning_ms * 1e6)))
+        self._diagnosed_events = (0, 0)
         self._awaits_frame = True
         self._host_offset = HostOffset()
         self._problems = ProblemLog(self.get_logger())
         self._checked_ns = 0
-        kinds = {hri.ROI: NormalizedRegionOfInterest2D} if self.parameters.hri else {}
-        self._face_topics = hri.FaceTopics(self, kinds)
+        kinds = {hri.ROI: NormalizedRegionOfInterest2D, hri.LANDMARKS: FacialLandmarks}
+        self._face_topics = hri.FaceTopics(self, kinds if self.parameters.hri else {})
+        self._calibration: tuple[tuple[int, int], Calibration | None] | None = None
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
         self.on_teardown(self._output.end)
         self._packets_in = self.watch(topics.EVENTS, 'event packets')
@@ -126,6 +148,10 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             on_silence=self._on_silence,
             silence_ns=max(self._options.patience_ns, 1_000_000),
         )
+        if self.parameters.hri:
+            self.subscribe(
+                (CameraInfo, topics.EVENT_CAMERA_INFO, self._on_camera_info, qos.FRAMES)
+            )
         ImageSubscription(
             self, topics.RGB_IMAGE, self._on_image, qos.FRAMES, inputs=[self._frames_in]
         )
@@ -153,6 +179,10 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             frame = Frame(to_ns(message.header.stamp), image_to_pixels(message))
             self._synchronizer.push_frame(frame)
             self._frames.add()
+
+    def _on_camera_info(self, message: CameraInfo, _: int) -> None:
+        size = message.height, message.width
+        self._calibration = size, hri.message_to_calibration(message)
 
     def _is_one_device(self, frame_id: str) -> bool:
         """Return whether one camera takes frames and events: one node publishes both as one."""
@@ -187,7 +217,13 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._lost += self._gaps.add(message.seq)
         assert self._decoder is not None
         assert self._synchronizer is not None
-        events, triggers = self._decoder.decode(message.events, message.time_base)
+        events, triggers = self._thinning.decode(
+            self._decoder,
+            message.events,
+            message.time_base,
+            self._packets_in.lag.excess_ns,
+            time.monotonic_ns(),
+        )
         self._packets.add()
         self._events.add(len(events))
         first_ns, stamp_ns = first_time_ns(events.t), to_ns(message.header.stamp)
@@ -239,12 +275,31 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
     def _publish(self, aligned: AlignedSlice) -> None:
         self._slices.add()
         self._output.send(aligned, self._frame_id, self._lost)
-        end_ns, frame_id = aligned.slice.end_ns, self._frame_id
-        self._face_topics.follow(face_id(aligned), end_ns, frame_id)
-        region, stream = aligned.slice.region, self._stream
-        if region is not None and stream is not None:
-            roi = partial(hri.region_to_roi, region, stream[2], stream[1], end_ns, frame_id)
+        self._face_topics.follow(face_id(aligned), aligned.slice.end_ns, self._frame_id)
+        if self._stream is not None:
+            self._publish_face(aligned, *self._stream[1:])
+
+    def _publish_face(self, aligned: AlignedSlice, height: int, width: int) -> None:
+        """Publish where the face is, on a sensor of so many rows and columns."""
+        source = aligned.slice.end_ns, self._frame_id
+        region, landmarks = aligned.slice.region, aligned.landmarks
+        if region is not None:
+            roi = partial(hri.region_to_roi, region.bounds(), width, height, *source)
             self._face_topics.publish(hri.ROI, roi)
+        if landmarks is None:
+            return
+        points = partial(
+            hri.landmarks_to_message, landmarks, aligned.sigma, width, height, *source
+        )
+        self._face_topics.publish(hri.LANDMARKS, points)
+        size, calibration = self._calibration or ((0, 0), None)
+        if calibration is None or size != (height, width) or self._transforms is None:
+            return
+        if self._transforms.get_subscription_count():
+            pose = estimate_pose(landmarks, calibration)
+            if pose is not None:
+                transform = hri.pose_to_transform(pose, face_id(aligned), *source)
+                self._transforms.publish(TFMessage(transforms=[transform]))
 
     def diagnose(self) -> Diagnosis:
         """Return rates, losses and how well the clocks are tied."""
@@ -258,6 +313,13 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             self.resolve_topic_name(topics.RGB_IMAGE),
         )
         problems |= self._find_second_camera()
+        share = self._share_thinned()
+        if share:
+            problems['OVERLOAD'] = (
+                f'overload: {share:.0%} of the events are thinned out, evenly, so that slices '
+                'stay in time: this machine cannot take them all; let the camera send fewer '
+                '(biases, roi), or give this process a core of its own'
+            )
         self._problems.update(problems)
         losses = {
             'lost_packets': self._lost,
@@ -284,12 +346,21 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
                 'frames_hz': round(self._frames.hz(), 1),
                 'packets': self._packets.total,
                 'events': self._events.total,
+                'events_thinned': self._thinning.thinned,
+                'thinned_percent': round(100 * share, 1),
                 'slices': self._slices.total,
                 **losses,
                 'frames_skipped': synchronizer.frames.skipped,
                 **self._clock_values(synchronizer),
             },
         )
+
+    def _share_thinned(self) -> float:
+        """Return the share of events that were thinned out since the last diagnosis."""
+        counted = self._thinning.kept, self._thinning.thinned
+        kept, thinned = np.subtract(counted, self._diagnosed_events)
+        self._diagnosed_events = counted
+        return float(thinned / max(kept + thinned, 1))
 
     def _clock_values(self, synchronizer: Synchronizer) -> dict[str, object]:
         """Return how the clocks are tied, as diagnostic values."""

@@ -137,7 +137,7 @@ def sample_clip(rng: np.random.Generator, duration_ns: int) -> Motion:
         tuple(gaze),
         _add_breath(rng, _sample_sway(rng, sway)),
         tuple(turns),
-        tuple(_sample_wave(rng, 0.004 * shake, 3, 12) for _ in range(2)),
+        tuple(sample_wave(rng, 0.004 * shake, 3, 12) for _ in range(2)),
         dominant,
         onset,
         apex,
@@ -449,14 +449,13 @@ def _sample_times(
 
 def _sample_sway(rng: np.random.Generator, strength: float) -> tuple[Wave, ...]:
     # Postural sway: a few degrees and millimetres at up to one hertz.
-    turns = [_sample_wave(rng, 0.03 * strength, 0.15, 1.2) for _ in range(3)]
-    shifts = [_sample_wave(rng, 0.04 * strength, 0.15, 1.2) for _ in range(3)]
+    turns = [sample_wave(rng, 0.03 * strength, 0.15, 1.2) for _ in range(3)]
+    shifts = [sample_wave(rng, 0.04 * strength, 0.15, 1.2) for _ in range(3)]
     return (*turns, *shifts)
 
 
-def _sample_wave(
-    rng: np.random.Generator, amplitude: float, low_hz: float, high_hz: float
-) -> Wave:
+def sample_wave(rng: np.random.Generator, amplitude: float, low_hz: float, high_hz: float) -> Wave:
+    """Sample a wander of three sines that never exceeds an amplitude."""
     hz = rng.uniform(low_hz, high_hz, 3)
     # Slow waves are the large ones.
     share = rng.uniform(0.3, 1, 3) * low_hz / hz
