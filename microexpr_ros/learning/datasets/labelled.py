@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,10 @@ from numpy.typing import NDArray
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.files import Recording
 
-EXPRESSION = 'expression'
-SPEECH = 'speech'
-HEAD = 'head'
-FACE = 'face'
+EXPRESSION: Final = 'expression'
+SPEECH: Final = 'speech'
+HEAD: Final = 'head'
+FACE: Final = 'face'
 """What a recording shows: an expression, someone who speaks, a head that moves, or any face."""
 
 
