@@ -35,6 +35,7 @@ class _Commands(LazyGroup):
         'bench': 'Measure how fast everything is.',
         'convert': 'Convert a recording of events, or a video, to a rosbag2 or a file of events.',
         'calibrate': 'Measure how two cameras are tied together.',
+        'measure': 'Measure an event sensor from a recording.',
         'inspect': 'Show what a bag or a recording holds, and what is wrong with it.',
         'record': 'Record topics to a rosbag2.',
         'play': 'Play a rosbag2, as `ros2 bag play` does.',

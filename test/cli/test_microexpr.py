@@ -17,7 +17,8 @@ COMMANDS = (
     'demo', 'doctor', 'synth', 'train', 'evaluate', 'bench', 'convert', 'calibrate', 'inspect',
     'record', 'play',
     'calibrate time', 'train au', 'train reconstruction', 'train face',
-    'evaluate au', 'evaluate reconstruction', 'evaluate face', 'evaluate clock',
+    'evaluate au', 'evaluate reconstruction', 'evaluate face', 'evaluate clock', 'measure',
+    'measure sensor',
     'bench decode', 'bench replay', 'bench pipeline', 'bench simulate', 'bench models',
 )  # fmt: skip
 NEED_ROS = ('record', 'play', 'bench replay', 'bench pipeline')
