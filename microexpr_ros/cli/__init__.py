@@ -28,7 +28,7 @@ class _Commands(LazyGroup):
         'demo': 'Play a recording or watch a webcam with the real nodes and show what they find.',
         'doctor': 'Check the installation, and show how to complete it.',
         'view': 'Serve a live page: events, reconstruction, Action Units, movements, health.',
-        'analyze': 'Read Action Units and movements from recordings, without ROS.',
+        'analyze': 'Read Action Units and movements from recordings, as fast as the machine goes.',
         'synth': 'Make synthetic clips or recordings, or complete a data set.',
         'train': 'Train the networks on a data set.',
         'evaluate': 'Score the networks on a data set.',
