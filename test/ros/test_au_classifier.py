@@ -108,6 +108,12 @@ def scene(world):
     return Scene(world, neutral_s=0.5, stale_after_s=0.4).start()
 
 
+@pytest.fixture
+def patient(world):
+    """A scene that never becomes stale, however long the machine takes."""
+    return Scene(world, neutral_s=0.5, stale_after_s=60.0).start()
+
+
 def test_every_state_is_told_as_it_comes_about(scene, world):
     scene.show(FACE, 25)
     assert [m.state for m in scene.units] == [Status.WARMING_UP] * 19 + [Status.OK] * 6
@@ -151,7 +157,8 @@ def test_another_face_begins_as_the_first_one_did(scene):
     np.testing.assert_array_equal(sides(scene.raw[29]), estimate.sides)
 
 
-def test_estimates_are_relative_to_the_neutral_face_once_it_was_measured(scene):
+def test_estimates_are_relative_to_the_neutral_face_once_it_was_measured(patient):
+    scene = patient
     scene.show(FACE, 30)
     assert [intensity(m).tolist() for m in scene.units] == [
         intensity(m).tolist() for m in scene.raw
@@ -197,7 +204,8 @@ def is_relative(scene):
     return any((intensity(raw) != intensity(shown)).any() for raw, shown in pairs)
 
 
-def test_the_neutral_face_lasts_until_it_is_cleared_or_the_face_is_another(scene):
+def test_the_neutral_face_lasts_until_it_is_cleared_or_the_face_is_another(patient):
+    scene = patient
     scene.show(FACE, 30)
     calibrate(scene)
     assert is_relative(scene)
@@ -221,7 +229,8 @@ def test_the_neutral_face_lasts_until_it_is_cleared_or_the_face_is_another(scene
         (STILL, None, 'no face was found'),
     ],
 )
-def test_a_measurement_that_fails_says_why(scene, rates, face, reason):
+def test_a_measurement_that_fails_says_why(patient, rates, face, reason):
+    scene = patient
     scene.show(rates, 500 if rates is STILL else 40, face)
     call = scene.ask('calibrate_neutral')
     scene.world.run(0.3)
@@ -250,7 +259,8 @@ def test_a_measurement_ends_with_the_slices_the_face_or_the_node(scene):
         assert scene.answer(scene.ask(name)) == (False, 'the node is not active')
 
 
-def test_other_services_are_heard_while_a_measurement_goes_on(scene):
+def test_other_services_are_heard_while_a_measurement_goes_on(patient):
+    scene = patient
     scene.show(FACE, 30)
     call = scene.ask('calibrate_neutral')
     scene.world.run(0.1)
@@ -288,9 +298,8 @@ def test_two_faces_have_states_of_their_own(scene):
     assert scene.units[-1].state == Status.OK
 
 
-def test_services_act_on_all_faces_in_view(world):
-    # Never stale, however long the machine takes.
-    scene = Scene(world, neutral_s=0.5, stale_after_s=60.0).start()
+def test_services_act_on_all_faces_in_view(patient):
+    scene = patient
     scene.show_both((FACE, FACE), 20)
     call = scene.ask('calibrate_neutral')
     scene.world.run(0.3)
