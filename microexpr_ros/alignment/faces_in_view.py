@@ -24,7 +24,7 @@ class FacesInView(Generic[Key]):
 
     def __init__(self, nobody: Key) -> None:
         self.faces: list[Key] = []
-        self._nobody = nobody
+        self._nobody: Key = nobody
         self._shown: list[Key] = []
         self._end_ns: int | None = None
         self._is_after_gap = False

@@ -84,7 +84,7 @@ class Analysis:
     @property
     def nearest(self) -> NDArray[np.bool_]:
         """Which rows are of the nearest face, one in each slice, bool [T]."""
-        return np.diff(self.clock_ns, prepend=self.start_ns) != 0
+        return np.asarray(np.diff(self.clock_ns, prepend=self.start_ns) != 0)
 
     @property
     def intensity(self) -> NDArray[np.float32]:

@@ -135,7 +135,7 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
             measured = {
                 name: face.neutral.start_measurement() for name, face in self._faces.items()
             }
-        answers = {name: await future for name, future in measured.items()}
+        answers: dict[str, Answer] = {name: await future for name, future in measured.items()}
         if len(answers) == 1:
             [answer] = answers.values()
             return answer
