@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from microexpr_ros.alignment.clock import SensorClock as SensorClock
     from microexpr_ros.alignment.clock import StampFault as StampFault
     from microexpr_ros.alignment.clock import StampLine as StampLine
-    from microexpr_ros.alignment.face_region import FaceRegionTracker as FaceRegionTracker
     from microexpr_ros.alignment.faces import Face as Face
     from microexpr_ros.alignment.faces import FaceTracker as FaceTracker
     from microexpr_ros.alignment.frame_alignment import FrameAlignment as FrameAlignment
@@ -36,7 +35,6 @@ _MODULES: Final = {
     'ClockEstimate': 'clock',
     'Cut': 'slices',
     'Face': 'faces',
-    'FaceRegionTracker': 'face_region',
     'FaceTracker': 'faces',
     'FrameAlignment': 'frame_alignment',
     'FrameQueue': 'frames',

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from microexpr_ros.alignment.camera_geometry import CameraGeometry
 from microexpr_ros.alignment.clock import SensorClock, StampLine
-from microexpr_ros.alignment.face_region import FaceRegionTracker
 from microexpr_ros.alignment.face_views import FaceView, FaceViews, FixedView, FollowedViews
 from microexpr_ros.alignment.faces import MakeTracker, TimedFaceTracker
 from microexpr_ros.alignment.frame_alignment import FrameAlignment, SyncSource
@@ -92,7 +91,7 @@ class Synchronizer:
         height: sensor rows.
         width: sensor columns.
         options: how slices are cut.
-        make_tracker: makes what finds faces; not called where the region is fixed.
+        make_tracker: makes what finds faces; not needed where the region is fixed.
 
     Raises:
         MicroexprError: the fixed region does not touch the sensor, or the geometry is for another
@@ -110,7 +109,7 @@ class Synchronizer:
         height: int,
         width: int,
         options: SynchronizerOptions | None = None,
-        make_tracker: MakeTracker = FaceRegionTracker,
+        make_tracker: MakeTracker | None = None,
     ) -> None:
         self._options = options = options or SynchronizerOptions()
         region = options.region
@@ -141,6 +140,8 @@ class Synchronizer:
         self._timed_tracker: TimedFaceTracker | None = None
         if region is not None:
             self._views = FixedView(region, options.grid)
+        elif make_tracker is None:
+            raise ValueError('without a fixed region, faces need a tracker: give make_tracker')
         else:
             tracker = make_tracker(height, width)
             self._views = FollowedViews(self._sensor, tracker, options.grid, options.faces)

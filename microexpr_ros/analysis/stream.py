@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from microexpr_ros.alignment.faces import MakeTracker
 from microexpr_ros.alignment.synchronizer import (
     AlignedSlice,
     Synchronizer,
@@ -16,6 +17,7 @@ from microexpr_ros.analysis.bag_frames import BagFrames
 from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.files import Recording
 from microexpr_ros.events.grid import SLICE_NS
+from microexpr_ros.perception.faces import EventFaceTracker
 
 
 class SliceStream:
@@ -27,6 +29,7 @@ class SliceStream:
     Args:
         recording: what to read.
         options: how slices are cut.
+        make_tracker: makes what finds faces where the region is not fixed.
         rgb_topic: topic of a bag's images; None for the first in the bag, if it has any.
         on_progress: called with the fraction of the recording that is read.
 
@@ -41,13 +44,14 @@ class SliceStream:
         recording: Recording,
         options: SynchronizerOptions | None = None,
         *,
+        make_tracker: MakeTracker = EventFaceTracker,
         rgb_topic: str | None = None,
         on_progress: Callable[[float], object] = lambda _: None,
     ) -> None:
         self.events = self.triggers = self.frames = 0
         self._frames_after = 0
         self._recording = recording
-        self._synchronizer = Synchronizer(recording.height, recording.width, options)
+        self._synchronizer = Synchronizer(recording.height, recording.width, options, make_tracker)
         self._on_progress = on_progress
         self._bag_frames = BagFrames(recording, rgb_topic)
 

@@ -153,14 +153,13 @@ def face(
     data: Annotated[Path, typer.Option(help='Folder for takes; missing ones are made.')],
     weights: Weights = None,
     split: Split = 'test',
-    takes: Annotated[
-        int, typer.Option(min=1, help='Takes of the split; half as many of shift.')
-    ] = 40,
+    takes: Annotated[int, typer.Option(min=1, help='Takes of the split.')] = 40,
+    shift: Annotated[int, typer.Option(min=0, help='Takes of the split shift.')] = 20,
     nobody: Annotated[int, typer.Option(min=1, help='Takes of 10 s without a face.')] = 60,
     report: Annotated[Path | None, typer.Option(help='File for the report as JSON.')] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Score the face tracker on whole sensors, beside the region that follows the activity."""
+    """Score the face tracker on whole sensors, beside a region that follows the outline."""
     from microexpr_ros.atomic import write_json
     from microexpr_ros.learning.evaluation import json_values
     from microexpr_ros.learning.evaluation.faces import evaluate_faces
@@ -168,7 +167,9 @@ def face(
 
     inference = FaceInference.load(weights)
     with output.spinner('faces') as update:
-        found = json_values(asdict(evaluate_faces(data, inference, split, takes, nobody, update)))
+        found = json_values(
+            asdict(evaluate_faces(data, inference, split, takes, shift, nobody, update))
+        )
     if report is not None:
         with explain_write_errors(report):
             report.parent.mkdir(parents=True, exist_ok=True)

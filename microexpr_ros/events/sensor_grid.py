@@ -19,7 +19,8 @@ def sensor_grid(height: int, width: int) -> tuple[int, int]:
         (90, 160)
     """
     longer = max(height, width)
-    return tuple(max(round(side * SENSOR_CELLS / longer), 1) for side in (height, width))  # type: ignore[return-value]
+    rows, columns = (max(round(side * SENSOR_CELLS / longer), 1) for side in (height, width))
+    return rows, columns
 
 
 def pixels_per_cell(height: int, width: int, shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from microexpr_ros.alignment.problems import HostOffset, find_problems
-from microexpr_ros.alignment.synchronizer import Synchronizer
+from microexpr_ros.alignment.synchronizer import Synchronizer, SynchronizerOptions
 from microexpr_ros.events.events import Events, Frame
+from microexpr_ros.events.region import Region
 
 MS = 1_000_000
 EPOCH = 1_700_000_000_000 * MS
@@ -11,7 +12,7 @@ TOPICS = '/event_camera/events', '/rgb_camera/image_raw'
 
 
 def problems(stamp=lambda t: EPOCH + t, frame=None, away_ns=0, seconds=10):
-    synchronizer = Synchronizer(48, 64)
+    synchronizer = Synchronizer(48, 64, SynchronizerOptions(region=Region(0, 0, 64, 48)))
     for index in range(seconds * 100):
         t = index * 10 * MS
         if frame is not None and index % 4 == 0:

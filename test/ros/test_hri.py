@@ -17,20 +17,20 @@ from rclpy.qos import (
     ReliabilityPolicy,
     qos_profile_system_default,
 )
+from scripted_faces import ScriptedTracker, make_face
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
-from microexpr_ros.alignment.faces import Face
 from microexpr_ros.alignment.head_pose import HeadPose
 from microexpr_ros.alignment.slices import Slice
-from microexpr_ros.alignment.synchronizer import AlignedSlice, Synchronizer, SyncSource
+from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
 from microexpr_ros.events.events import Triggers
 from microexpr_ros.events.packets import packetize
-from microexpr_ros.events.region import AlignedRegion, Region
+from microexpr_ros.events.region import Region
 from microexpr_ros.facs import CODES
-from microexpr_ros.landmarks import PLACES
 from microexpr_ros.ros import hri, qos
 from microexpr_ros.ros.conversions import aligned_to_message, packet_to_message, to_ns
+from microexpr_ros.ros.face_sources import FaceSource
 from microexpr_ros.ros.nodes import synchronizer as synchronizer_module
 from microexpr_ros.ros.nodes.au_classifier import ActionUnitClassifierNode
 from microexpr_ros.ros.nodes.reconstructor import ReconstructorNode
@@ -269,25 +269,13 @@ def test_a_region_is_in_shares_of_the_sensor(region, edges):
     assert (to_ns(roi.header.stamp), roi.header.frame_id) == (10**18, 'camera')
 
 
-class StandingFace:
-    """A tracker that finds one face in each slice, its eyes 63 px apart."""
-
-    shape = 12, 16
-    landmarks = AlignedRegion(320, 240, 63 / 0.312).to_pixels(PLACES).astype(np.float32)
-
-    def update(self, counts, duration_s):
-        return (Face(0, self.landmarks, 0.02),)
-
-    def reset(self):
-        pass
-
-
 def test_the_synchronizer_speaks_of_landmarks_and_of_the_heads_place(world, monkeypatch):
-    monkeypatch.setattr(
-        synchronizer_module,
-        'Synchronizer',
-        lambda *args: Synchronizer(*args, lambda height, width: StandingFace()),
+    # Its eyes are 63 px apart.
+    standing = make_face(0, 320, 240, 63 / 0.312)
+    source = FaceSource(
+        'events', 'a test', lambda height, width: ScriptedTracker(lambda _: [standing])
     )
+    monkeypatch.setattr(synchronizer_module, 'load_face_source', lambda *_: source)
     world.add(SynchronizerNode).start()
     points = world.collect(FacialLandmarks, f'{FACES}/face_0/landmarks', RELIABLE)
     transforms = world.collect(TFMessage, '/tf', RELIABLE)

@@ -35,6 +35,7 @@ from microexpr_ros.events import codecs
 from microexpr_ros.perception import weights as weights_files
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.export import export_au, export_reconstruction
+from microexpr_ros.perception.faces import EventFaceTracker
 from microexpr_ros.perception.reconstruction.inference import ReconstructionInference
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor, network_inputs
 from microexpr_ros.perception.runtime import Runtime, load_export
@@ -164,7 +165,7 @@ def face_slices(source: Source) -> Iterator[Slice]:
     for _, packet in bags.read_packets(source.path, source.events_topic):
         if decoder is None:
             decoder = codecs.decoder(packet.encoding, packet.height, packet.width)
-            synchronizer = Synchronizer(packet.height, packet.width)
+            synchronizer = Synchronizer(packet.height, packet.width, make_tracker=EventFaceTracker)
         events, _ = decoder.decode(packet.events, packet.time_base)
         if len(events):
             for aligned in synchronizer.push(events, int(events.t[0]), packet.stamp_ns):

@@ -15,6 +15,7 @@ from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.events.sensor_grid import SENSOR_CELLS
 from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
+from microexpr_ros.perception.faces.inference import PLACE
 from microexpr_ros.perception.faces.traces import POOLED, EventTraces
 from microexpr_ros.synthesis.dataset.face_takes import FaceTake
 
@@ -23,9 +24,6 @@ MIRRORED: Final = (1, 0, 2, 4, 3)
 
 WHOLE: Final = AlignedRegion(SENSOR_CELLS / 2, SENSOR_CELLS / 2, SENSOR_CELLS)
 """The view of the detector."""
-
-PLACE: Final = 8
-"""Cells of the sensor's grid along a place of the detector's map."""
 
 _NEAR: Final = (0.05, 0.06, 0.06)
 _FAR: Final = (0.13, 0.18, 0.2)
@@ -166,7 +164,7 @@ def _sample_crop(
         if -0.1 * region.side < region.x < traces.shape[1] + 0.1 * region.side
         and -0.1 * region.side < region.y < traces.shape[0] + 0.1 * region.side
     ]
-    if inside and rng.random() < 0.78:
+    if inside and rng.random() < 0.68:
         chosen = int(rng.choice(inside))
         region = regions[chosen]
         shift, size, turn = _NEAR if rng.random() < 0.55 else _FAR

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.alignment.face_alignment import align
-from microexpr_ros.alignment.face_region import FaceRegionTracker
 from microexpr_ros.alignment.faces import Face, FaceTracker
 from microexpr_ros.events.grid import SLICE_NS
-from microexpr_ros.events.region import AlignedRegion, Region
+from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.learning.evaluation.outline_tracker import OutlineTracker
 from microexpr_ros.perception.faces import EventFaceTracker, FaceInference
 from microexpr_ros.synthesis.dataset.face_takes import (
     FaceRecipe,
@@ -79,7 +79,7 @@ class FaceReport:
         tracker: on the split.
         shift: on the split shift, in light and with sensors that training never saw.
         nobody: on takes without a face, in which walls and things move.
-        activity_region: the region that follows the activity, on the split.
+        activity_region: the region that follows the outline of a head, on the split.
         update_ms: time of a core that the tracker took for a slice, the mean of the split.
     """
 
@@ -107,6 +107,7 @@ def evaluate_faces(
     inference: FaceInference,
     split: str,
     takes: int,
+    shift: int,
     nobody: int,
     progress: Callable[[str], None] = lambda text: None,
 ) -> FaceReport:
@@ -116,13 +117,14 @@ def evaluate_faces(
         data: folder of the takes.
         inference: the networks.
         split: val or test.
-        takes: how many of the split, and half as many of shift.
+        takes: how many of the split.
+        shift: how many of the split shift.
         nobody: how many without a face.
         progress: called with what is being done.
     """
     recipes = {
         'split': (FaceRecipe(split, exact=True, duration_ns=_TAKE_NS), takes),
-        'shift': (FaceRecipe('shift', exact=True, duration_ns=_TAKE_NS), -(-takes // 2)),
+        'shift': (FaceRecipe('shift', exact=True, duration_ns=_TAKE_NS), shift),
         'nobody': (FaceRecipe(split, faces=False, duration_ns=_NOBODY_NS), nobody),
     }
     found: dict[str, FaceScores] = {}
@@ -173,34 +175,30 @@ def score_faces(
 
 
 def score_region(takes: Sequence[FaceTake]) -> FaceScores:
-    """Score the region that follows the activity, without landmarks, on the same takes."""
+    """Score the region that follows the outline of a head, which shows no landmarks."""
     moments: list[_Moment] = []
     for take in takes:
-        tracker = FaceRegionTracker(take.height, take.width)
+        tracker = OutlineTracker(take.height, take.width)
         rows, columns = (
             np.arange(own) * cells // own
             for own, cells in zip(take.shape, tracker.shape, strict=True)
         )
-        regions: list[Region | None] = []
+        shown: list[Sequence[Face]] = []
         for counts in _slices(take):
             coarse = np.zeros((2, *tracker.shape), np.int64)
-            np.add.at(coarse, (slice(None), rows[:, None], columns[None]), counts)
-            regions.append(
-                tracker.update(np.minimum(coarse, 255).astype(np.uint8), SLICE_NS / 1e9)
-            )
+            for polarity, cells in zip(coarse, counts, strict=True):
+                np.add.at(polarity, (rows[:, None], columns[None]), cells)
+            seen = np.minimum(coarse, 255).astype(np.uint8)
+            shown.append(tracker.update(seen, SLICE_NS / 1e9))
         for face in range(len(take.landmarks)):
             for at, turning in _counted(take, face):
-                region = regions[at]
-                if region is None:
+                if not shown[at]:
                     moments.append(_Moment(False, False, 0.0, np.nan, turning, np.nan))
                     continue
-                corner, size = (region.x, region.y), (region.width, region.height)
-                shares = (take.points[face, at, _INNER] - corner) / size
-                true = _corners(align(take.landmarks[face, at]))
-                own = np.array(corner) + np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * size
-                moments.append(
-                    _Moment(True, _inside(shares), _iou(own, true), np.nan, turning, np.nan)
-                )
+                region = align(shown[at][0].landmarks)
+                inside = _inside(region.to_shares(take.points[face, at, _INNER]))
+                iou = _iou(_corners(region), _corners(align(take.landmarks[face, at])))
+                moments.append(_Moment(True, inside, iou, np.nan, turning, np.nan))
     return _summarize(takes, moments, 0)
 
 
@@ -236,7 +234,6 @@ def _score_face(take: FaceTake, face: int, shown: Sequence[Sequence[Face]]) -> I
         region = align(near[best].landmarks)
         inside = _inside(region.to_shares(take.points[face, at, _INNER]))
         iou = _iou(_corners(region), _corners(align(true)))
-        # Of two axes; sigma is that of one.
         yield _Moment(True, inside, iou, errors[best] / eyes, turning, near[best].sigma)
 
 
@@ -277,9 +274,12 @@ def _summarize(takes: Sequence[FaceTake], moments: Sequence[_Moment], wrong: int
         return FaceScores(len(takes), 0.0, *(float('nan'),) * 7, wrong / max(minutes, 1e-9))
     error = np.array([one.error for one in moments])
     turning = np.array([one.turning for one in moments])
-    known = np.isfinite(error)
-    sigma = np.array([one.sigma for one in moments])[known]
-    spread = np.square(error[known]).mean() / 2 / max(np.square(sigma).mean(), 1e-12)
+    sigma = np.array([one.sigma for one in moments])
+    known = np.isfinite(error) & np.isfinite(sigma)
+    ratio = float('nan')
+    if known.any():
+        # The error is that of two axes, sigma that of one.
+        ratio = float(np.sqrt(np.square(error[known]).mean() / 2 / np.square(sigma[known]).mean()))
     return FaceScores(
         len(takes),
         2 * len(moments) * SLICE_NS / 60e9,
@@ -289,7 +289,7 @@ def _summarize(takes: Sequence[FaceTake], moments: Sequence[_Moment], wrong: int
         _quantile(error, 0.5),
         _quantile(error, 0.95),
         _quantile(error[turning], 0.5),
-        float(np.sqrt(spread)) if known.any() else float('nan'),
+        ratio,
         wrong / max(minutes, 1e-9),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from microexpr_ros.perception import weights
 from microexpr_ros.perception.faces.traces import EventTraces
 from microexpr_ros.perception.runtime import Runtime
 
-PLACE: int = 8
+PLACE: Final = 8
 """Cells of the sensor's grid along a place of the detector's map."""
 
 
@@ -75,6 +76,13 @@ class FaceInference:
                 )
             networks.append(network)
         return cls(networks[0], networks[1], file.model)
+
+    def warm_up(self) -> None:
+        """Run everything once, so that the first slices need not wait for it."""
+        traces = EventTraces(480, 640)
+        traces.update(np.zeros((2, *traces.shape), np.uint8), 0.01)
+        self.detect(traces, 0.5, 1)
+        self.refine(traces, AlignedRegion(80, 60, 40))
 
     def detect(
         self, traces: EventTraces, threshold: float, most: int

@@ -45,7 +45,8 @@ class FaceDetector(nn.Module):
         )
         last = nn.Conv2d(middle, 5, 1)
         # Most places have no face; learning begins with that.
-        nn.init.constant_(last.bias[:1], -4)
+        with torch.no_grad():
+            last.get_parameter('bias')[0] = -4
         self.head = nn.Sequential(_conv(middle, middle), last)
 
     def forward(self, pooled: Tensor) -> Tensor:

@@ -141,9 +141,9 @@ def _update(
     activity[:] = 0
     for r in range(rows):
         for c in range(columns):
-            n = np.int32(counts[0, r, c]) + np.int32(counts[1, r, c])
-            if n > 0:
-                activity[r // 4, c // 4] += np.float32(n) * share[r, c] * np.float32(0.0625)
+            events = np.float32(counts[0, r, c]) + np.float32(counts[1, r, c])
+            if events > 0:
+                activity[r // 4, c // 4] += events * share[r, c] * np.float32(0.0625)
     # The memory is kept by this factor: less where there is more activity above the noise.
     one = np.float32(1)
     for i in range(block_rows):

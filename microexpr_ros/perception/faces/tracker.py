@@ -42,13 +42,13 @@ class EventFaceOptions:
     search_s: float = 0.5
     refine_s: float = 0.03
     fresh: float = 0.015
-    candidate: float = 0.2
-    accepted: float = 0.8
-    kept: float = 0.3
-    measured: int = 4
+    candidate: float = 0.3
+    accepted: float = 0.98
+    kept: float = 0.6
+    measured: int = 15
     accepted_sigma: float = 0.2
     lost_s: float = 0.6
-    drift: float = 0.5
+    drift: float = 1.5
 
 
 @dataclass(slots=True, eq=False)

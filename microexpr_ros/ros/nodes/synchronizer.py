@@ -31,6 +31,7 @@ from microexpr_ros.events.region import Region
 from microexpr_ros.ros import hri, qos, topics
 from microexpr_ros.ros.conversions import face_id, image_to_pixels, to_ns
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, ProblemLog, Rate
+from microexpr_ros.ros.face_sources import FACE_SOURCES, load_face_source
 from microexpr_ros.ros.images import ImageSubscription
 from microexpr_ros.ros.inputs import SILENT_AFTER_NS
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
@@ -64,10 +65,16 @@ class SynchronizerParameters(NodeParameters):
         minimum=1.0,
         maximum=100.0,
     )
+    face_source: str = parameter(
+        'events',
+        'where faces are known from; events: a network finds and follows them in the events; '
+        'fixed: the parameter region, which comes before any other source where it is given',
+        choices=FACE_SOURCES,
+    )
     region: tuple[int, ...] = parameter(
         (),
         'fixed face region [x, y, width, height] in pixels, a square with the eyes a third of it '
-        'below its top; empty: follow',
+        'below its top; empty: as face_source says',
         element=int,
     )
     homography: tuple[float, ...] = parameter(
@@ -124,6 +131,8 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             geometry=read_cameras(given.geometry, given.homography),
             patience_ns=round(given.patience_ms * 1e6),
         )
+        self._face_source = load_face_source(given.face_source, self._options.region)
+        self.get_logger().info(f'faces: {self._face_source.description}')
         self._output = SliceOutput(self)
         self._transforms: LifecyclePublisher | None = None
         if given.hri:
@@ -276,7 +285,9 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
     def _open(self, stream: tuple[str, int, int], frame_id: str) -> None:
         """Begin with a camera; another encoding or size is another camera."""
         new_decoder = decoder(*stream)
-        new_synchronizer = Synchronizer(stream[1], stream[2], self._options)
+        new_synchronizer = Synchronizer(
+            stream[1], stream[2], self._options, self._face_source.make_tracker
+        )
         # Only now, so that a malformed packet leaves the stream that it interrupts as it was.
         self._decoder, self._synchronizer = new_decoder, new_synchronizer
         self._awaits_frame = True

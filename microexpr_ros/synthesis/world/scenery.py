@@ -121,12 +121,11 @@ class Scenery:
         scale = self.scale * width / _TEXTURE
         turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         matrix = np.column_stack([turn, (np.array([x, y]) + shake) * width])
-        picture = cv2.warpAffine(
-            self.wall, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-        )
+        warped = cv2.warpAffine(self.wall, matrix, (width, height), borderMode=cv2.BORDER_WRAP)
+        picture = np.asarray(warped, np.float32)
         for thing in self.behind:
             thing.draw(picture, t_ns, shake)
-        return np.asarray(picture, np.float32)
+        return picture
 
     def cover(self, picture: NDArray[np.float32], t_ns: int, shake: NDArray[np.float64]) -> None:
         """Draw what passes in front of the heads, in place."""
@@ -165,7 +164,8 @@ def sample_scenery(
         (sample_wave(rng, wander, 0.3, 2), sample_wave(rng, wander, 0.3, 2)),
         float(rng.uniform(-np.pi, np.pi)),
     )
-    behind, before = [], []
+    behind: list[Thing] = []
+    before: list[Thing] = []
     for _ in range(int(rng.integers(1, 5)) if rng.random() < moves else 0):
         (behind if rng.random() < 0.65 else before).append(_sample_thing(rng, level, aspect))
     wall = level * _texture(rng) * float(np.exp(rng.uniform(np.log(0.1), 0)))
@@ -204,7 +204,7 @@ def sample_shoulders(
         (sample_wave(rng, sway, 0.15, 1), sample_wave(rng, 0.3 * sway, 0.15, 1)),
     )
     shade = level * float(np.exp(rng.uniform(np.log(0.05), np.log(0.8))))
-    soft = cv2.GaussianBlur(cover, (0, 0), 1.5).astype(np.float32) / 255
+    soft = np.asarray(cv2.GaussianBlur(cover, (0, 0), 1.5), np.float32) / np.float32(255)
     return Thing(shade * _texture(rng), soft, size, path)
 
 
@@ -243,7 +243,7 @@ def _sample_thing(rng: np.random.Generator, level: float, aspect: float) -> Thin
     )
     size = float(np.exp(rng.uniform(np.log(0.08), np.log(0.6))))
     shade = level * float(np.exp(rng.uniform(np.log(0.1), 0)))
-    soft = cv2.GaussianBlur(cover, (0, 0), 1.0).astype(np.float32) / 255
+    soft = np.asarray(cv2.GaussianBlur(cover, (0, 0), 1.0), np.float32) / np.float32(255)
     return Thing(shade * _texture(rng), soft, size, path)
 
 
@@ -275,4 +275,4 @@ def _texture(rng: np.random.Generator) -> NDArray[np.float32]:
         out[top : top + down, left : left + across] += rng.normal(0, 0.7)
     spread = rng.uniform(0.0, 1.1) / max(float(out.std()), 1e-6)
     out = np.exp(spread * (out - out.mean()) * 0.7 - 0.7)
-    return np.clip(out, 0.03, 1).astype(np.float32)
+    return np.asarray(np.clip(out, 0.03, 1), np.float32)

@@ -3,7 +3,8 @@ import pytest
 from face_takes import make_take
 
 from microexpr_ros.events.region import AlignedRegion
-from microexpr_ros.learning.data.face_samples import PLACE, mark_places, sample_moments
+from microexpr_ros.learning.data.face_samples import mark_places, sample_moments
+from microexpr_ros.perception.faces.inference import PLACE
 
 
 def test_the_detector_is_shown_where_centre_size_and_roll_are():

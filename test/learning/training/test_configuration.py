@@ -7,6 +7,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.training.action_units import TrainingConfiguration
 from microexpr_ros.learning.training.configuration import (
     ActionUnitRun,
+    FaceRun,
     ReconstructionRun,
     from_plain_values,
     read_run,
@@ -89,7 +90,7 @@ def test_missing_file_is_named(tmp_path):
 
 @pytest.mark.parametrize('path', RUNS, ids=lambda path: path.stem)
 def test_runs_of_the_package_can_be_read(path):
-    kind = ReconstructionRun if path.stem == 'reconstruction' else ActionUnitRun
+    kind = {'reconstruction': ReconstructionRun, 'face': FaceRun}.get(path.stem, ActionUnitRun)
     run = read_run(kind, path, {})
     if kind is ActionUnitRun:
         control = run.training.control
@@ -97,7 +98,9 @@ def test_runs_of_the_package_can_be_read(path):
 
 
 def test_there_are_runs_of_the_package():
-    assert {'events', 'rgb', 'twin', 'linear', 'reconstruction'} <= {path.stem for path in RUNS}
+    assert {'events', 'rgb', 'twin', 'linear', 'reconstruction', 'face'} <= {
+        path.stem for path in RUNS
+    }
 
 
 def test_configurations_survive_plain_values():

@@ -10,10 +10,11 @@ import pytest
 from fake_clips import fake_metadata, needs_face
 
 from microexpr_ros import bags, facs
-from microexpr_ros.alignment.synchronizer import Synchronizer
+from microexpr_ros.alignment.synchronizer import Synchronizer, SynchronizerOptions
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Frame
 from microexpr_ros.events.files import open_recording
+from microexpr_ros.events.region import Region
 from microexpr_ros.jobs import Share
 from microexpr_ros.synthesis.dataset import bags as recording
 from microexpr_ros.synthesis.dataset import splits
@@ -172,7 +173,7 @@ def test_frames_are_coloured_and_show_the_face(folder, truth):
 def test_the_synchronizer_takes_the_bag(folder, truth):
     from microexpr_ros.events import codecs
 
-    synchronizer = Synchronizer(90, 120)
+    synchronizer = Synchronizer(90, 120, SynchronizerOptions(region=Region(0, 0, 90, 90)))
     decoder = codecs.decoder('evt3', 90, 120)
     slices, store = [], bags.typestore()
     topics = ['/event_camera/events', '/rgb_camera/image_raw']

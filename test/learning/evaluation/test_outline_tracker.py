@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from microexpr_ros.alignment.face_alignment import align
-from microexpr_ros.alignment.face_region import FaceRegionTracker
 from microexpr_ros.events.events import Events
 from microexpr_ros.events.grid import accumulate
 from microexpr_ros.events.region import Region
+from microexpr_ros.learning.evaluation.outline_tracker import OutlineTracker
 
 HEIGHT, WIDTH = 480, 640
 
@@ -33,7 +33,7 @@ def run(tracker, random, seconds, **kwargs):
 @pytest.mark.parametrize('noise', [0, 1500])
 @pytest.mark.parametrize(('x', 'y', 'width'), [(300, 220, 200), (420, 160, 140)])
 def test_the_face_is_between_crown_and_chin(noise, x, y, width):
-    tracker = FaceRegionTracker(HEIGHT, WIDTH)
+    tracker = OutlineTracker(HEIGHT, WIDTH)
     [face] = run(
         tracker, np.random.default_rng(0), 1, centre_x=x, centre_y=y, width=width, noise=noise
     )
@@ -46,7 +46,7 @@ def test_the_face_is_between_crown_and_chin(noise, x, y, width):
 
 
 def test_noise_alone_is_no_face():
-    tracker = FaceRegionTracker(HEIGHT, WIDTH)
+    tracker = OutlineTracker(HEIGHT, WIDTH)
     random = np.random.default_rng(0)
     for _ in range(300):
         counts = random.poisson(0.5, (2, *tracker.shape)).astype(np.uint8)
@@ -54,7 +54,7 @@ def test_noise_alone_is_no_face():
 
 
 def test_the_head_is_followed_and_given_up():
-    tracker = FaceRegionTracker(HEIGHT, WIDTH)
+    tracker = OutlineTracker(HEIGHT, WIDTH)
     random = np.random.default_rng(0)
     [first] = run(tracker, random, 1, centre_x=200, centre_y=220, width=160, noise=0)
     [moved] = run(tracker, random, 3, centre_x=400, centre_y=220, width=160, noise=0)
@@ -68,7 +68,7 @@ def test_the_head_is_followed_and_given_up():
 
 
 def test_a_mouth_does_not_move_the_face():
-    tracker = FaceRegionTracker(HEIGHT, WIDTH)
+    tracker = OutlineTracker(HEIGHT, WIDTH)
     random = np.random.default_rng(0)
     [before] = run(tracker, random, 1, centre_x=300, centre_y=220, width=200, noise=0)
     for _ in range(300):

@@ -1,4 +1,4 @@
-"""Where the face is, read from the events alone."""
+"""The baseline of face trackers: the head is where its outline makes events."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ SIGMA: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class TrackerOptions:
-    """How the face region follows the activity.
+class OutlineOptions:
+    """How the head is followed.
 
     Attributes:
         min_cells: active cells that show a head; fewer (a mouth, a lid, noise) move nothing.
@@ -47,7 +47,7 @@ class TrackerOptions:
     lost_after_s: float = 10.0
 
 
-class FaceRegionTracker:
+class OutlineTracker:
     """Follow the head that the events outline.
 
     A head that moves, even a little, makes events along its outline. The crown is the topmost
@@ -58,8 +58,8 @@ class FaceRegionTracker:
     Limits: one head, upright, in front of a background that is mostly still.
     """
 
-    def __init__(self, height: int, width: int, options: TrackerOptions | None = None) -> None:
-        self._options = options or TrackerOptions()
+    def __init__(self, height: int, width: int, options: OutlineOptions | None = None) -> None:
+        self._options = options or OutlineOptions()
         self._cell = max(height, width) / CELLS
         rows, columns = (round(side / self._cell) for side in (height, width))
         self._window = np.zeros((rows, columns), np.int64)

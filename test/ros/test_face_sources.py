@@ -1,0 +1,72 @@
+"""Where the synchronizer knows faces from."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('microexpr_ros.msg')
+
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.region import Region
+from microexpr_ros.perception import weights
+from microexpr_ros.perception.faces import EventFaceTracker
+from microexpr_ros.ros.face_sources import load_face_source
+from microexpr_ros.ros.nodes.synchronizer import SynchronizerNode
+
+
+def test_faces_are_found_in_the_events_by_the_shipped_networks():
+    source = load_face_source('events', None)
+    tracker = source.make_tracker(480, 640)
+    assert isinstance(tracker, EventFaceTracker)
+    assert tracker.model in source.description
+    assert tracker.shape == (120, 160)
+
+
+def test_a_region_that_is_given_comes_before_any_source():
+    for name in ('events', 'fixed'):
+        source = load_face_source(name, Region(10, 20, 64, 48))
+        assert (source.name, source.make_tracker) == ('fixed', None)
+        assert '64 x 48 at (10, 20)' in source.description
+
+
+def test_a_fixed_region_must_be_given():
+    with pytest.raises(MicroexprError, match='region is empty'):
+        load_face_source('fixed', None)
+
+
+def test_weights_that_are_missing_are_named_by_their_path(monkeypatch, tmp_path):
+    monkeypatch.setattr(weights, '_SHIPPED', tmp_path)
+    with pytest.raises(MicroexprError, match=str(tmp_path / 'face.safetensors')):
+        load_face_source('events', None)
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'line'),
+    [
+        ({}, 'faces: found in the events by '),
+        ({'region': [10, 20, 64, 48]}, 'faces: in the fixed region 64 x 48 at (10, 20)'),
+    ],
+)
+def test_the_synchronizer_logs_once_which_source_it_uses(world, log, parameters, line):
+    world.add(SynchronizerNode, **parameters).start()
+    world.until(lambda: line in log)
+    world.run(0.2)
+    assert log.count('faces: ') == 1
+
+
+def test_the_synchronizer_finds_faces_without_torch():
+    script = """
+import sys
+sys.modules.update(torch=None)
+import numpy as np
+from microexpr_ros.ros.face_sources import load_face_source
+from microexpr_ros.ros.nodes.synchronizer import SynchronizerNode
+tracker = load_face_source('events', None).make_tracker(480, 640)
+for _ in range(100):
+    tracker.update(np.full((2, *tracker.shape), 1, np.uint8), 0.01)
+"""
+    environment = os.environ | {'PYTHONPATH': str(Path(__file__).resolve().parents[2])}
+    subprocess.run([sys.executable, '-c', script], env=environment, check=True)
