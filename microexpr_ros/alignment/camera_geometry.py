@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-import yaml
+import yaml  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from microexpr_ros.atomic import atomic_target
@@ -77,7 +77,8 @@ class CameraGeometry:
 
     def to_sensor(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return where points of the frame are on the event sensor, float64 [..., 2]."""
-        return _project(np.linalg.inv(self.homography), points)
+        inverse = np.asarray(np.linalg.inv(self.homography), np.float64)
+        return _project(inverse, points)
 
     def check_sensor(self, rows: int, columns: int) -> None:
         """Raise MicroexprError if it was measured for another event sensor."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -51,13 +51,15 @@ class ObservedFaceTracker:
     Args:
         events: finds faces in the events; it gets every slice, so that it knows them when it is
             needed.
+        log: called once with a line for people, when faces that were observed no longer are.
 
     Attributes:
         uses_events: whether the faces of the last slice are those of the events.
     """
 
-    def __init__(self, events: FaceTracker) -> None:
+    def __init__(self, events: FaceTracker, log: Callable[[str], object] | None = None) -> None:
         self._events = events
+        self._log = log
         # Filled by the thread of the observer, emptied by that of the slices.
         self._arrived: deque[Observation] = deque(maxlen=16)
         self._courses: dict[int, _Course] = {}
@@ -90,6 +92,8 @@ class ObservedFaceTracker:
             for number, course in self._courses.items()
             if abs(self._now_ns - course.taken_ns) <= OLD_NS
         }
+        if not self.uses_events and not self._courses:
+            self._note_end()
         self.uses_events = not self._courses
         faces = self._take_over(in_events) if self.uses_events else self._move_on()
         self._in_view = {face.number: face.landmarks for face in faces}
@@ -100,6 +104,11 @@ class ObservedFaceTracker:
         self._events.reset()
         self._arrived.clear()
         self._courses, self._in_view, self._numbers = {}, {}, {}
+
+    def _note_end(self) -> None:
+        if self._log is not None:
+            self._log('faces: none is observed any more, so they are followed in the events')
+            self._log = None
 
     def _follow(self, observation: Observation) -> None:
         taken_ns = observation.taken_ns

@@ -38,8 +38,8 @@ class Chain:
     """Slices of 10 ms, one after the other."""
 
     def __init__(self):
-        self.events = EventFaces()
-        self.tracker = ObservedFaceTracker(self.events)
+        self.events, self.lines = EventFaces(), []
+        self.tracker = ObservedFaceTracker(self.events, self.lines.append)
         self.now_ns = 0
 
     def observe(self, *columns, age_ns=0, **kwargs):
@@ -83,6 +83,15 @@ def test_a_face_that_is_no_longer_observed_is_followed_in_the_events(chain):
     assert chain.tracker.uses_events
     chain.events.faces = [(8, 600.0), (7, 400.0)]
     assert chain.step() == {0: pytest.approx(400), 1: pytest.approx(600)}
+
+
+def test_that_the_events_take_over_is_logged_once(chain):
+    chain.step(100)
+    assert chain.lines == []
+    for _ in range(2):
+        chain.observe(300.0)
+        chain.step(100)
+    assert chain.lines == ['faces: none is observed any more, so they are followed in the events']
 
 
 def test_nobody_in_a_frame_does_not_end_what_the_events_show(chain):

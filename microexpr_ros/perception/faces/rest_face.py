@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 REMEMBERED: Final = 150
 """Images in which a face must rest for the most part: some 5 to 15 s."""
 
-STILL: Final = np.array(
-    # Corners of the eyes, bridge and wings of the nose, temples, ears, forehead.
-    [33, 133, 263, 362, 168, 6, 197, 195, 2, 94, 97, 326, 98, 327]
-    + [127, 356, 234, 454, 10, 151, 9, 8]
-)
+_STILL_BY_PART: Final = {
+    'corners of the eyes': (33, 133, 263, 362),
+    'nose': (168, 6, 197, 195, 2, 94, 97, 326, 98, 327),
+    'temples and ears': (127, 356, 234, 454),
+    'forehead': (10, 151, 9, 8),
+}
+
+STILL: Final = np.concatenate([np.array(part) for part in _STILL_BY_PART.values()])
 """Points of MediaPipe's mesh that expressions move least: they show how the head moves."""
 
 GROUPS: Final = (

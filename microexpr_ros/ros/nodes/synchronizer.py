@@ -66,9 +66,11 @@ class SynchronizerParameters(NodeParameters):
         maximum=100.0,
     )
     face_source: str = parameter(
-        'events',
-        'where faces are known from; events: a network finds and follows them in the events; '
-        'fixed: the parameter region, which comes before any other source where it is given',
+        'auto',
+        'where faces are known from; rgb: MediaPipe finds them in the frames, and while no frames '
+        'come or they show no face, as events; events: a network finds and follows them in the '
+        'events; auto: rgb where MediaPipe is installed, else events; fixed: the parameter '
+        'region, which comes before any other source where it is given',
         choices=FACE_SOURCES,
     )
     region: tuple[int, ...] = parameter(
@@ -79,7 +81,7 @@ class SynchronizerParameters(NodeParameters):
     )
     homography: tuple[float, ...] = parameter(
         (),
-        '3x3 by rows, event pixels to frame pixels; empty: as geometry says, or else the same field '
+        '3x3 by rows, event pixels to frame pixels; empty: as geometry says, else the same field '
         'of view',
         element=float,
     )
@@ -124,14 +126,18 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             )
         if given.region and min(given.region[2:]) < 1:
             raise MicroexprError(f'region {list(given.region)} has no pixels')
+        geometry = read_cameras(given.geometry, given.homography)
         self._options = SynchronizerOptions(
             frame_offset_ns=parse_frame_offset(given.frame_offset),
             slice_ns=round(given.slice_ms * 1e6),
             region=Region(*given.region) if given.region else None,
-            geometry=read_cameras(given.geometry, given.homography),
+            geometry=geometry,
             patience_ns=round(given.patience_ms * 1e6),
         )
-        self._face_source = load_face_source(given.face_source, self._options.region)
+        self._face_source = load_face_source(
+            given.face_source, self._options.region, geometry, self.get_logger().warning
+        )
+        self.on_teardown(self._face_source.close)
         self.get_logger().info(f'faces: {self._face_source.description}')
         self._output = SliceOutput(self)
         self._transforms: LifecyclePublisher | None = None
