@@ -73,7 +73,8 @@ class FrameFaces:
 class FrameObserver:
     """Look at the newest frame in a thread of its own.
 
-    A frame that waits gives way to a newer one. The thread and the networks start with the first frame. Close it when it is not needed.
+    A frame that waits gives way to a newer one. The thread and the networks start with the first
+    frame. Close it when it is not needed.
 
     Args:
         open_landmarker: opens what finds faces in an image; called in the thread.
