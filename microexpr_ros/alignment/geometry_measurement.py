@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import cv2
@@ -36,12 +35,21 @@ SCALES: Final = np.geomspace(0.4, 2.5, 28)
 MOST: Final = 60
 """Pictures of change that are compared at most."""
 
+SPAN_NS: Final = 80_000_000
+"""Time from one frame to the other of a change where little changes; else it is one period."""
+
+ENOUGH: Final = 0.1
+"""Much changes from this standard deviation of the logarithm of light."""
+
 LONGEST_NS: Final = 200_000_000
 """Frames that are further apart are not compared."""
 
 _COARSE: Final = 4
 _COVERED: Final = 0.4
-_TILES: Final = (96, 96, 64, 64, 48, 48)
+_TILES: Final = (0.8, 0.8, 0.53, 0.53, 0.4, 0.4)
+"""Sides of tiles as shares of the shorter side of the sensor, from coarse to fine."""
+_SMALLEST_TILE: Final = 32
+_BLUR: Final = 1.0
 _WEAK: Final = 0.02
 _WIDE: Final = 0.5
 _DARK: Final = 0.02
@@ -129,15 +137,13 @@ class ChangeCollector:
             sensor: rows and columns of the event sensor.
         """
         self._sensor = sensor
-        light = (_log_light(frame) for frame in self._frames)
-        energy = np.array([float((new - old).std()) for old, new in pairwise(light)])
-        spans = np.diff(np.array(self._times_ns, np.int64))
-        energy[spans > LONGEST_NS] = 0
-        parts = np.array_split(np.arange(len(energy)), min(MOST, max(len(energy), 1)))
+        found = [self._find_span(first) for first in range(len(self._frames))]
+        spans = [span for span in found if span is not None]
+        energy = np.array([self._energy(span) for span in spans])
+        parts = np.array_split(np.arange(len(spans)), min(MOST, max(len(spans), 1)))
         strongest = [int(part[energy[part].argmax()]) for part in parts if len(part)]
-        chosen = [at for at in strongest if energy[at] > 0]
-        self._spans = [(at, at + 1) for at in chosen]
-        self._seen = [np.zeros(cells_of(*sensor), np.float32) for _ in chosen]
+        self._spans = [spans[at] for at in strongest if energy[at] > 0]
+        self._seen = [np.zeros(cells_of(*sensor), np.float32) for _ in self._spans]
 
     def add_events(self, times_ns: NDArray[np.int64], events: Events) -> None:
         """Take in events, with their times on the clock of the frames, in order."""
@@ -154,10 +160,29 @@ class ChangeCollector:
     def changes(self) -> list[Change]:
         """Return the pictures of change that show events."""
         return [
-            Change(seen, _log_light(self._frames[last]) - _log_light(self._frames[first]))
-            for (first, last), seen in zip(self._spans, self._seen, strict=True)
+            Change(seen, self._change(span))
+            for span, seen in zip(self._spans, self._seen, strict=True)
             if seen.any()
         ]
+
+    def _find_span(self, first: int) -> tuple[int, int] | None:
+        """Return a frame and the next one by which enough has changed."""
+        begin_ns = self._times_ns[first]
+        for last in range(first + 1, len(self._times_ns)):
+            passed_ns = self._times_ns[last] - begin_ns
+            if passed_ns > LONGEST_NS:
+                return None
+            if passed_ns >= SPAN_NS or self._energy((first, last)) > ENOUGH:
+                return first, last
+        return None
+
+    def _energy(self, span: tuple[int, int]) -> float:
+        return float(self._change(span).std())
+
+    def _change(self, span: tuple[int, int]) -> NDArray[np.float32]:
+        first, last = span
+        change = _log_light(self._frames[last]) - _log_light(self._frames[first])
+        return np.asarray(change, np.float32)
 
 
 def _log_light(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -190,7 +215,8 @@ def measure_geometry(
     matrix = _search(events, frames)
     kind, correlation = 'similarity', 0.0
     points, shifts = np.zeros((0, 2)), np.zeros((0, 2))
-    for tile in _TILES:
+    tiles = [max(round(share * min(events.shape[1:])), _SMALLEST_TILE) for share in _TILES]
+    for tile in tiles:
         points, shifts, correlation = _compare(events, _warp(frames, matrix, events.shape), tile)
         if len(points) < 4 or correlation < LEAST_CORRELATION:
             raise MicroexprError(
@@ -199,7 +225,7 @@ def measure_geometry(
                 'checkerboard, or your head, where both cameras see it, with the light steady'
             )
         kind, matrix = _fit(points, _apply(matrix, points + shifts), events.shape[1:])
-    points, shifts, correlation = _compare(events, _warp(frames, matrix, events.shape), _TILES[-1])
+    points, shifts, correlation = _compare(events, _warp(frames, matrix, events.shape), tiles[-1])
     of_sensor = _cells_to_pixels(sensor)
     of_frame = _cells_to_pixels(frame)
     homography = of_frame @ matrix @ np.linalg.inv(of_sensor)
@@ -211,9 +237,10 @@ def measure_geometry(
 
 
 def _level(change: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a change without its outliers: hot pixels, and edges of high contrast."""
+    """Return a change without its outliers: noise, hot pixels, and edges of high contrast."""
+    change = np.asarray(cv2.GaussianBlur(change, (0, 0), _BLUR), np.float32)
     spread = float(np.sqrt((change**2).mean())) or 1.0
-    return np.tanh(change / (2 * spread))
+    return np.asarray(np.tanh(change / (2 * spread)), np.float32)
 
 
 def _cells_to_pixels(size: tuple[int, int]) -> NDArray[np.float64]:
@@ -267,12 +294,13 @@ def _find_shift(
     covered = (seen > _COVERED * power.sum()) & (other_seen > _COVERED * other_power.sum())
     product = np.sqrt(np.maximum(seen * other_seen, 1e-12))
     correlation = np.where(covered, correlate(events, frames) / product, -1.0)
-    row, column = np.unravel_index(int(correlation.argmax()), correlation.shape)
-    row, column = (
+    peak = np.unravel_index(int(correlation.argmax()), correlation.shape)
+    # Shifts to the left and up are behind those to the right and down.
+    down, right = (
         int(at) - (side if at >= own else 0)
-        for at, side, own in zip((row, column), size, events.shape[1:], strict=True)
+        for at, side, own in zip(peak, size, events.shape[1:], strict=True)
     )
-    return float(correlation.max()), column, row
+    return float(correlation.max()), right, down
 
 
 def _warp(

@@ -33,8 +33,8 @@ def test_the_geometry_of_two_cameras_is_found(homography):
     truth = grid @ homography[:2, :2].T + homography[:2, 2]
     truth /= (grid @ homography[2, :2] + 1)[..., None]
     off = np.linalg.norm(found.geometry.to_frame(grid) - truth, axis=-1)
-    assert off.mean() < 0.3
-    assert off.max() < 0.6
+    assert off.mean() < 0.5
+    assert off.max() < 0.8
     assert found.correlation > 0.8
     assert found.residual_px < 1.0
     assert len(found.points) == len(found.residuals) >= 12

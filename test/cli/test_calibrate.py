@@ -90,6 +90,15 @@ def test_the_geometry_of_a_bag_is_written_for_the_synchronizer(board, tmp_path):
     )
 
 
+@needs_face
+def test_a_face_shows_the_geometry_too(face, tmp_path):
+    out = tmp_path / 'cameras.yaml'
+    invoke(app, 'calibrate', 'cameras', face, '--out', out, '--frame-offset', '0.037')
+    # Both cameras see the same.
+    places = np.array([[45.0, 35.0], [75.0, 35.0], [60.0, 50.0], [60.0, 65.0]])
+    np.testing.assert_allclose(read_geometry(out).to_frame(places), places, atol=0.6)
+
+
 def test_the_offset_of_the_clocks_is_measured_with_the_geometry(board, tmp_path):
     out = tmp_path / 'cameras.yaml'
     found = json.loads(invoke(app, 'calibrate', 'cameras', board, '--out', out, '--json').stdout)
