@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from microexpr_ros.alignment.faces_in_view import FacesInView
 from microexpr_ros.alignment.slice_stamps import SliceStamps
 from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.perception.classifier import ActionUnitClassifier, ActionUnitEstimate
@@ -38,7 +39,8 @@ class AnalyzedSlice:
     Attributes:
         aligned: the slice.
         estimate: the units at its end.
-        movements: those that ended with it, or whose kind is known now.
+        movements: those that ended with it, or whose kind is known now; also of a face that was
+            lost after it.
     """
 
     aligned: AlignedSlice
@@ -60,31 +62,40 @@ def read_faces(
     Raises:
         MicroexprError: the slices have another length or grid than the network.
     """
-    reader, stamps = FaceReader(classifier), SliceStamps()
-    face: int | None = None
+    stamps, in_view = SliceStamps(), FacesInView(-1)
+    readers: dict[int, FaceReader] = {}
     pending: AnalyzedSlice | None = None
     for aligned in slices:
-        held: tuple[MicroExpression, ...] = ()
-        if face is not None and aligned.face != face:
-            held = reader.restart()
+        lost = in_view.take(aligned.face, aligned.slice)
         if pending is not None:
-            yield _with(pending, held, stamps)
-        face = aligned.face
-        stamps.add(aligned.slice.clock_end_ns, aligned.slice.end_ns)
+            yield _with_held(pending, {face: readers.pop(face) for face in lost}, stamps)
+        if in_view.nearest == aligned.face:
+            stamps.add(aligned.slice.clock_end_ns, aligned.slice.end_ns)
+        reader = readers.get(aligned.face) or FaceReader(classifier)
+        readers[aligned.face] = reader
         estimate = reader.estimate(aligned.slice)
         found = reader.spot(aligned.slice, estimate)
-        pending = _with(AnalyzedSlice(aligned, estimate, ()), found, stamps)
+        pending = _with(AnalyzedSlice(aligned, estimate, ()), aligned.face, found, stamps)
     if pending is not None:
-        yield _with(pending, reader.restart(), stamps)
+        yield _with_held(pending, readers, stamps)
+
+
+def _with_held(
+    analyzed: AnalyzedSlice, lost: Mapping[int, FaceReader], stamps: SliceStamps
+) -> AnalyzedSlice:
+    """Return a slice with the movements of lost faces added that were held back."""
+    for face, reader in lost.items():
+        analyzed = _with(analyzed, face, reader.restart_spotting(), stamps)
+    return analyzed
 
 
 def _with(
-    analyzed: AnalyzedSlice, found: Iterable[MicroExpression], stamps: SliceStamps
+    analyzed: AnalyzedSlice, face: int, found: Iterable[MicroExpression], stamps: SliceStamps
 ) -> AnalyzedSlice:
-    """Return a slice with movements added."""
+    """Return a slice with movements of a face added."""
     added = tuple(
         TimedMovement(
-            analyzed.aligned.face,
+            face,
             expression,
             *map(
                 stamps.to_ros,

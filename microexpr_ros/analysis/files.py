@@ -56,11 +56,12 @@ def write_analysis(folder: Path, analysis: Analysis, wanted: Wanted) -> None:
         if wanted.parquet:
             tables.write_parquet(folder / f'{name}.parquet', table)
     if wanted.timeline:
+        nearest = analysis.nearest
         traces = Traces(
-            analysis.time_s,
-            analysis.intensity,
-            analysis.active,
-            np.asarray(analysis.status == Status.HEAD_MOVING),
+            analysis.time_s[nearest],
+            analysis.intensity[nearest],
+            analysis.active[nearest],
+            np.asarray(analysis.status[nearest] == Status.HEAD_MOVING),
         )
         marks = [
             Mark(

@@ -24,7 +24,9 @@ _NS: Final = 1e9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
-    """All that was found in a recording, in T slices of 10 ms.
+    """All that was found in a recording, in T rows: of each slice of 10 ms one for each face.
+
+    The nearest face of a slice comes first; one row shows that there is none.
 
     Units are in the order of `facs.CODES`; left and right are the subject's own.
 
@@ -80,6 +82,11 @@ class Analysis:
         return (self.clock_ns - self.start_ns) / _NS
 
     @property
+    def nearest(self) -> NDArray[np.bool_]:
+        """Which rows are of the nearest face, one in each slice, bool [T]."""
+        return np.asarray(np.diff(self.clock_ns, prepend=self.start_ns) != 0)
+
+    @property
     def intensity(self) -> NDArray[np.float32]:
         """Intensity of the stronger side, float32 [T, 18], 0 to 1."""
         return np.asarray(self.sides.max(axis=2), np.float32)
@@ -90,7 +97,7 @@ class Analysis:
 
     def summarize(self) -> dict[str, Any]:
         """Return the main numbers as JSON; `left_out` names what is not 0."""
-        slices = Counter(self.status.tolist())
+        slices = Counter(self.status[self.nearest].tolist())
         kinds = Counter(movement.expression.kind for movement in self.movements)
         expressions = [
             movement.expression
@@ -103,7 +110,7 @@ class Analysis:
             'sensor': list(self.sensor),
             'model': self.model,
             'seconds': round(float(self.time_s[-1]), 3) if len(self) else 0.0,
-            'slices': len(self),
+            'slices': int(self.nearest.sum()),
             'events': self.events,
             'frames': self.frames,
             'faces': len(set(self.face[self.face >= 0].tolist())),

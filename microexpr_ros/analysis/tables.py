@@ -26,7 +26,7 @@ _DIGITS: Final = {'timestamp': 3, 'confidence': 3}
 
 
 def tabulate_units(analysis: Analysis) -> Table:
-    """Return one row per slice.
+    """Return one row per slice and face.
 
     `frame` counts slices from 1, `timestamp` is the end of the slice in s since the begin of the
     first. `success` is 1 where a face is seen, `status` says what its estimate is worth.
@@ -39,7 +39,7 @@ def tabulate_units(analysis: Analysis) -> Table:
     intensity, sides = SCALE * analysis.intensity, SCALE * analysis.sides
     box = dict(zip(('x', 'y', 'width', 'height'), analysis.region.T, strict=True))
     return {
-        'frame': np.arange(1, len(analysis) + 1),
+        'frame': np.cumsum(analysis.nearest),
         'face_id': analysis.face,
         'timestamp': analysis.time_s,
         'confidence': analysis.confidence.mean(axis=1),

@@ -7,10 +7,14 @@ from typing import Final
 
 import cv2
 
+from microexpr_ros.alignment.faces_in_view import FacesInView
 from microexpr_ros.analysis.chain import AnalyzedSlice
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception.drawing import SIDE, Panel
-from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
+from microexpr_ros.perception.reconstruction.reconstructor import (
+    ReconstructionState,
+    Reconstructor,
+)
 
 FPS: Final = 25
 FRAME_NS: Final = 1_000_000_000 // FPS
@@ -66,21 +70,25 @@ class AnalysisVideo:
 
     def __init__(self, path: Path) -> None:
         self._reconstructor = Reconstructor.load()
-        self._state = self._reconstructor.initial_state()
-        self._face = -1
+        self._states: dict[int, ReconstructionState] = {}
+        self._in_view = FacesInView(-1)
         self._video = PanelVideo(path)
 
     def add(self, analyzed: AnalyzedSlice) -> None:
-        """Take in the next slice."""
+        """Take in the next slice; the nearest face is shown."""
         aligned, video = analyzed.aligned, self._video
-        if aligned.face != self._face:
-            self._face, self._state = aligned.face, self._reconstructor.initial_state()
-        self._state = self._reconstructor.observe(aligned.slice, self._state)
+        face = aligned.face
+        for lost in self._in_view.take(face, aligned.slice):
+            del self._states[lost]
+        state = self._states.get(face) or self._reconstructor.initial_state()
+        self._states[face] = state = self._reconstructor.observe(aligned.slice, state)
+        if face != self._in_view.nearest:
+            return
         video.panel.show_slice(aligned.slice)
         video.panel.show_estimate(analyzed.estimate)
         if video.is_due(aligned.slice.clock_end_ns):
             if aligned.slice.region is not None:
-                video.panel.show_reconstruction(self._reconstructor.reconstruct(self._state))
+                video.panel.show_reconstruction(self._reconstructor.reconstruct(state))
             video.draw()
 
     def close(self) -> None:

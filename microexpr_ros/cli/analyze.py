@@ -45,6 +45,10 @@ def analyze_recordings(
         str | None,
         typer.Option(help='Fixed face region X,Y,WIDTH,HEIGHT in px; by default it is followed.'),
     ] = None,
+    faces: Annotated[
+        int,
+        typer.Option(help='Faces to read at most; each has rows of its own.', min=1, max=4),
+    ] = 1,
     weights: Annotated[
         Path | None, typer.Option(help='Weights file; by default the one of the package.')
     ] = None,
@@ -82,7 +86,9 @@ def analyze_recordings(
 
     if parquet:
         tables.require_parquet()
-    options = SynchronizerOptions(region=None if region is None else parse_region(region))
+    options = SynchronizerOptions(
+        region=None if region is None else parse_region(region), faces=faces
+    )
     folders = files.name_folders(out, recordings)
     for folder in folders.values():
         files.refuse_existing(folder, overwrite)

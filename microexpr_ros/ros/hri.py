@@ -1,4 +1,4 @@
-"""The face that is followed, on the topics of ROS4HRI (REP-155).
+"""The faces that are followed, on the topics of ROS4HRI (REP-155).
 
 Each node publishes what it knows: the synchronizer where the face is, the classifier which faces
 there are and their Action Units, the reconstructor an image.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -56,7 +56,7 @@ FOUND: Final = 0.1
 """The confidence of a landmark is the probability that it is at most so far from the truth, in
 distances between the eyes."""
 
-DESCRIPTION: Final = 'publish the face on the topics of ROS4HRI, below /humans/faces'
+DESCRIPTION: Final = 'publish the faces on the topics of ROS4HRI, below /humans/faces'
 """Of the parameter `hri`, which several nodes have."""
 
 REPEAT_NS: Final = 100_000_000
@@ -67,14 +67,14 @@ CHECK_NS: Final = 1_000_000_000
 
 
 class FaceTopics:
-    """Publish what is known of the face that is followed.
+    """Publish what is known of the faces that are followed.
 
     The topics of a face exist while it is followed. A topic on which another node publishes is
     left to that node, which is logged once.
 
     Args:
         node: publishes; is being activated.
-        kinds: message type of each topic of the face, by its last name; empty: publish nothing.
+        kinds: message type of each topic of a face, by its last name; empty: publish nothing.
         lists_faces: whether to publish the list of faces, too.
     """
 
@@ -83,53 +83,58 @@ class FaceTopics:
     ) -> None:
         self._node = node
         self._kinds = kinds
-        self._face_id = ''
-        self._publishers: dict[str, Publisher] = {}
+        # Of each face, by the last names of its topics.
+        self._publishers: dict[str, dict[str, Publisher]] = {}
         self._left: set[str] = set()
         self._list = self._advertise(IdsList, TRACKED, qos.LATCHED) if lists_faces else None
         self._list_is_ours, self._checked_ns = True, -CHECK_NS
         self._listed_ns, self._frame_id = 0, ''
         node.on_teardown(self._close)
 
-    def follow(self, face_id: str, stamp_ns: int, frame_id: str) -> None:
-        """Take in which face is followed now.
+    def follow(self, faces: Collection[str], stamp_ns: int, frame_id: str) -> None:
+        """Take in which faces are followed now.
 
         Args:
-            face_id: id of the face; empty: there is none.
-            stamp_ns: of the slice that shows it.
+            faces: their ids; the empty one stands for nobody.
+            stamp_ns: of the slices that show them.
             frame_id: coordinate frame of the event camera.
         """
-        is_new = face_id != self._face_id
-        if is_new:
-            self._withdraw()
-            self._face_id = face_id
-            if face_id:
-                self._announce(f'{FACES}/{face_id}')
-        if is_new or (face_id and not 0 <= stamp_ns - self._listed_ns < REPEAT_NS):
+        followed = {face for face in faces if face}
+        is_new = followed != self._publishers.keys()
+        for face in self._publishers.keys() - followed:
+            self._withdraw(face)
+        for face in sorted(followed - self._publishers.keys()):
+            self._announce(face)
+        if is_new or (followed and not 0 <= stamp_ns - self._listed_ns < REPEAT_NS):
             self._listed_ns, self._frame_id = stamp_ns, frame_id
             self._publish_list()
 
-    def publish(self, name: str, make: Callable[[], object]) -> None:
-        """Publish a message on a topic of the face, if somebody subscribes.
+    def is_heard(self, face: str, name: str) -> bool:
+        """Return whether somebody subscribes to a topic of a face."""
+        publisher = self._publishers.get(face, {}).get(name)
+        return publisher is not None and bool(publisher.get_subscription_count())
+
+    def publish(self, face: str, name: str, make: Callable[[], object]) -> None:
+        """Publish a message on a topic of a face, if somebody subscribes.
 
         Args:
+            face: its id.
             name: last name of the topic.
             make: makes the message.
         """
-        publisher = self._publishers.get(name)
-        if publisher is not None and publisher.get_subscription_count():
-            publisher.publish(make())
+        if self.is_heard(face, name):
+            self._publishers[face][name].publish(make())
 
-    def _announce(self, place: str) -> None:
+    def _announce(self, face: str) -> None:
+        publishers = self._publishers[face] = {}
         for name, kind in self._kinds.items():
-            topic = f'{place}/{name}'
+            topic = f'{FACES}/{face}/{name}'
             if not self._is_left(topic):
-                self._publishers[name] = self._advertise(kind, topic, qos.RESULTS)
+                publishers[name] = self._advertise(kind, topic, qos.RESULTS)
 
-    def _withdraw(self) -> None:
-        for publisher in self._publishers.values():
+    def _withdraw(self, face: str) -> None:
+        for publisher in self._publishers.pop(face).values():
             self._node.destroy_publisher(publisher)
-        self._publishers.clear()
 
     def _publish_list(self) -> None:
         if self._list is None:
@@ -138,9 +143,8 @@ class FaceTopics:
         if now_ns - self._checked_ns >= CHECK_NS:
             self._checked_ns, self._list_is_ours = now_ns, not self._is_left(TRACKED)
         if self._list_is_ours:
-            ids = [self._face_id] if self._face_id else []
             header = _header(self._listed_ns, self._frame_id)
-            self._list.publish(IdsList(header=header, ids=ids))
+            self._list.publish(IdsList(header=header, ids=list(self._publishers)))
 
     def _is_left(self, topic: str) -> bool:
         """Return whether another node publishes on a topic."""
@@ -161,10 +165,11 @@ class FaceTopics:
         return self._node.create_publisher(kind, topic, profile, event_callbacks=events)
 
     def _close(self) -> None:
-        if self._face_id and self._node.context.ok():
-            self._face_id = ''
+        was_followed = bool(self._publishers)
+        for face in list(self._publishers):
+            self._withdraw(face)
+        if was_followed and self._node.context.ok():
             self._publish_list()
-        self._withdraw()
         if self._list is not None:
             self._node.destroy_publisher(self._list)
 

@@ -1,4 +1,4 @@
-"""Slices of one face after the other: what the synchronizer sends, and networks are given."""
+"""Slices of faces: what the synchronizer sends, and networks are given."""
 
 from __future__ import annotations
 
@@ -86,38 +86,47 @@ def subscribe_slices(
 
 
 class SliceInput:
-    """Follow the incoming slices: whose face they show, and which ones are missing.
+    """Count the incoming slices: one for each face in view, and which ones are missing.
 
     Attributes:
-        face: id of the face of the last slice, empty without one.
         done: slices that were processed.
     """
 
     def __init__(self) -> None:
-        self.face = ''
         self.done = Rate()
         self._counter = SliceCounter()
         self._stamps = SliceStamps()
-        self._missed = self._diagnosed = 0
+        self._stamp_ns: int | None = None
+        # Faces of the slices of the last stamp, and of those of the stamp before.
+        self._faces: set[str] = set()
+        self._faces_before: set[str] = set()
+        self._missing = self._missed = self._diagnosed = 0
         self._latency = Latency()
 
-    def take(self, given: FaceSlice) -> tuple[AlignedSlice, bool]:
-        """Return a slice, and whether it shows another face than the one before.
+    def take(self, given: FaceSlice) -> AlignedSlice:
+        """Return a slice with its sensor time counted, alike for slices of messages.
 
-        Its sensor time is counted, alike for slices of messages, which have none.
+        Those have none. Slices of one stamp show several faces, and have one time.
         """
-        aligned = given.aligned
-        is_new_face = given.face_id != self.face
-        missing = self._counter.add(aligned.slice.end_ns)
-        if missing and not is_new_face:
-            self._missed += missing
-        self.face = given.face_id
-        counted_ns = self._counter.index * aligned.slice.duration_ns
-        counted = replace(aligned.slice, sensor_end_ns=counted_ns)
+        aligned, face = given.aligned, given.face_id
+        duration_ns = aligned.slice.duration_ns
+        if aligned.slice.end_ns != self._stamp_ns or face in self._faces:
+            self._count(aligned.slice.end_ns, duration_ns)
+        self._faces.add(face)
+        if face in self._faces_before:
+            self._missed += self._missing
+            self._missing = 0
+        counted = replace(aligned.slice, sensor_end_ns=self._counter.index * duration_ns)
+        return replace(aligned, slice=counted)
+
+    def _count(self, stamp_ns: int, duration_ns: int) -> None:
+        """Begin with the slices of another stamp."""
+        missing = self._counter.add(stamp_ns)
         if missing is None:
             self._stamps.clear()
-        self._stamps.add(counted_ns, counted.end_ns)
-        return replace(aligned, slice=counted), is_new_face
+        self._missing = missing or 0
+        self._stamps.add(self._counter.index * duration_ns, stamp_ns)
+        self._stamp_ns, self._faces_before, self._faces = stamp_ns, self._faces, set()
 
     def to_ros(self, clock_ns: int) -> int:
         """Return the stamp of a moment on the clock that slices are counted by."""

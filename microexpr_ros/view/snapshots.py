@@ -160,7 +160,7 @@ class SnapshotComposer:
         self._expressions: deque[dict[str, Any]] = deque(maxlen=LATEST_EXPRESSIONS)
         self._reports: dict[str, NodeReport] = {}
         self._newest: AlignedSlice | None = None
-        self._newest_face = ''
+        self._nearest = ''
         self._changed = False
 
     def add_slice(self, aligned: AlignedSlice, face_id: str) -> None:
@@ -169,6 +169,9 @@ class SnapshotComposer:
         if self._newest is not None and end_ns < self._newest.slice.end_ns - FORGET_NS:
             # A recording begins again: what was found lies in its future now.
             self._expressions.clear()
+        if self._newest is None or end_ns != self._newest.slice.end_ns:
+            # The nearest face comes first.
+            self._nearest = face_id
         face = self._faces.get(face_id)
         if face is None or face.trace.shape != counts.shape:
             face = self._faces[face_id] = _Face(aligned, np.zeros(counts.shape, np.float32))
@@ -176,7 +179,7 @@ class SnapshotComposer:
         face.trace *= FADE
         face.trace += counts * np.float32(GAIN * 255 / aligned.slice.pixels_per_cell)
         face.events += aligned.slice.events
-        self._newest, self._newest_face = aligned, face_id
+        self._newest = aligned
         self._forget_faces(end_ns)
         self._changed = True
 
@@ -210,8 +213,8 @@ class SnapshotComposer:
         self._changed = True
 
     def add_reconstruction(self, pixels: NDArray[np.uint8]) -> None:
-        """Take in the next reconstruction, uint8 [height, width], of the last slice's face."""
-        face = self._faces.get(self._newest_face)
+        """Take in the next reconstruction, uint8 [height, width], of the nearest face."""
+        face = self._faces.get(self._nearest)
         if face is not None:
             face.reconstruction = pixels
             self._changed = True

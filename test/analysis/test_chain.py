@@ -1,5 +1,8 @@
 """From slices to estimates and movements, with a network that moves as it is told."""
 
+from dataclasses import replace
+
+import numpy as np
 from counting_network import PULSES, counting_classifier
 
 from microexpr_ros.alignment.frame_alignment import SyncSource
@@ -69,6 +72,25 @@ def test_another_face_begins_anew():
     second = [m for one in analyzed for m in one.movements if m.face == 1]
     assert second[0].expression.codes == (1, 12)
     assert second[0].expression.onset_ns > 1500 * MS
+
+
+def test_two_faces_are_read_as_each_of_them_alone():
+    both = [
+        replace(one, face=face)
+        for one in make_slices(260)
+        for end, face in ((260, 0), (200, 1))
+        if one.slice.sensor_end_ns <= end * 10 * MS
+    ]
+    analyzed = list(read_faces(both, counting_classifier()))
+    assert [one.aligned.face for one in analyzed] == [one.face for one in both]
+    for face, count in ((0, 260), (1, 200)):
+        alone = list(read_faces(make_slices(count), counting_classifier()))
+        own = [one for one in analyzed if one.aligned.face == face]
+        for together, single in zip(own, alone, strict=True):
+            np.testing.assert_array_equal(together.estimate.sides, single.estimate.sides)
+        found = [m.expression for one in analyzed for m in one.movements if m.face == face]
+        assert found == [m.expression for one in alone for m in one.movements]
+        assert found
 
 
 def test_without_slices_there_is_nothing():

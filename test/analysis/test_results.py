@@ -18,7 +18,7 @@ from microexpr_ros.facs import CODES
 @pytest.fixture(scope='module')
 def analysis(tmp_path_factory):
     path = tmp_path_factory.mktemp('bags') / 'face'
-    write_face_bag(path, 2.6)
+    write_face_bag(path, 3.2)
     return analyze_recording(open_recording(path), counting_classifier())
 
 
@@ -29,7 +29,7 @@ def read_csv(path):
 
 def test_arrays_have_a_row_per_slice(analysis):
     count = len(analysis)
-    assert count == 260
+    assert count == 320
     assert analysis.sides.shape == (count, len(CODES), 2)
     assert analysis.intensity.dtype == np.float32
     np.testing.assert_allclose(np.diff(analysis.time_s), 0.01)

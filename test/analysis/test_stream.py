@@ -1,8 +1,11 @@
 """Slices of a recording, with its frames, and what was lost of it."""
 
+from collections import defaultdict
+
 import numpy as np
 import pytest
 from event_streams import make_events
+from face_bags import TWO_FACES, write_face_bag
 
 from microexpr_ros import bags
 from microexpr_ros.alignment.synchronizer import SynchronizerOptions
@@ -104,3 +107,24 @@ def test_progress_reaches_the_end(tmp_path):
     list(SliceStream(open_recording(write_bag(tmp_path / 'bag')), FIXED, on_progress=seen.append))
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
+
+
+def test_each_of_two_people_has_slices_from_when_it_is_found(tmp_path):
+    write_face_bag(tmp_path / 'bag', 1.5, take=TWO_FACES)
+    slices = list(
+        SliceStream(open_recording(tmp_path / 'bag'), SynchronizerOptions(faces=4, grid=16))
+    )
+    shown = defaultdict(list)
+    for aligned in slices:
+        shown[aligned.slice.clock_end_ns].append(aligned.face)
+    assert next(iter(shown.values())) == [-1]
+    assert sorted(list(shown.values())[-1]) == [0, 1]
+    # Neither face is lost, and each has one slice of each end.
+    for face in (0, 1):
+        own = [aligned for aligned in slices if aligned.face == face]
+        ends = [aligned.slice.clock_end_ns for aligned in own]
+        assert set(np.diff(ends)) == {10_000_000}
+        assert ends[-1] == slices[-1].slice.clock_end_ns
+        assert own[-1].slice.events > 0
+    apart = np.subtract(*(aligned.landmarks.mean(axis=0) for aligned in slices[-2:]))
+    assert np.hypot(*apart) > slices[-1].slice.region.side / 2

@@ -15,9 +15,9 @@ from microexpr_ros.perception.classifier import ActionUnitClassifier
 
 @pytest.fixture
 def bag(tmp_path, monkeypatch):
-    """Two and a half seconds of a head, read by a network that costs nothing."""
+    """Three seconds of a head, read by a network that costs nothing."""
     monkeypatch.setattr(ActionUnitClassifier, 'load', lambda path=None: counting_classifier())
-    write_face_bag(tmp_path / 'face', 2.5)
+    write_face_bag(tmp_path / 'face', 3.0)
     return tmp_path / 'face'
 
 

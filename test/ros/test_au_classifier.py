@@ -58,6 +58,23 @@ class Scene:
             self.world.until(lambda p=publisher: p.get_subscription_count() == 1)
         return self
 
+    def show_both(self, rates, slices):
+        """Publish slices of two faces, whose events come at rates of their own."""
+        randoms = [np.random.default_rng(number) for number in range(2)]
+        for _ in range(slices):
+            self._end_ns += STEP_NS
+            before = len(self.raw)
+            for number, random in enumerate(randoms):
+                self._publish(random.poisson(rates[number], (2, 128, 128)), number)
+            self.world.until(lambda n=before + 2: min(len(self.raw), len(self.units)) >= n)
+
+    def _publish(self, counts, face):
+        counts, region = counts.astype(np.uint8), None if face is None else REGION
+        slice_ = Slice(self._end_ns, STEP_NS, region, counts, int(counts.sum()))
+        number = -1 if face is None else face
+        aligned = AlignedSlice(slice_, number, SyncSource.NONE, 0.0, 0)
+        self._publisher.publish(aligned_to_message(aligned, 'event_camera', 0))
+
     def show(self, rates, slices, face=0, seed=0):
         """Publish slices with events at a rate per cell; return what was said of the last."""
         random = np.random.default_rng(seed)
@@ -65,12 +82,7 @@ class Scene:
         for done in range(0, slices, 50):
             for _ in range(min(50, slices - done)):
                 self._end_ns += STEP_NS
-                counts = random.poisson(rates, (2, 128, 128)).astype(np.uint8)
-                region = None if face is None else REGION
-                slice_ = Slice(self._end_ns, STEP_NS, region, counts, int(counts.sum()))
-                number = -1 if face is None else face
-                aligned = AlignedSlice(slice_, number, SyncSource.NONE, 0.0, 0)
-                self._publisher.publish(aligned_to_message(aligned, 'event_camera', 0))
+                self._publish(random.poisson(rates, (2, 128, 128)), face)
             expected = before + min(done + 50, slices)
             self.world.until(lambda n=expected: min(len(self.raw), len(self.units)) >= n)
         return self.units[-1]
@@ -94,6 +106,12 @@ def sides(message):
 @pytest.fixture
 def scene(world):
     return Scene(world, neutral_s=0.5, stale_after_s=0.4).start()
+
+
+@pytest.fixture
+def patient(world):
+    """A scene that never becomes stale, however long the machine takes."""
+    return Scene(world, neutral_s=0.5, stale_after_s=60.0).start()
 
 
 def test_every_state_is_told_as_it_comes_about(scene, world):
@@ -139,7 +157,8 @@ def test_another_face_begins_as_the_first_one_did(scene):
     np.testing.assert_array_equal(sides(scene.raw[29]), estimate.sides)
 
 
-def test_estimates_are_relative_to_the_neutral_face_once_it_was_measured(scene):
+def test_estimates_are_relative_to_the_neutral_face_once_it_was_measured(patient):
+    scene = patient
     scene.show(FACE, 30)
     assert [intensity(m).tolist() for m in scene.units] == [
         intensity(m).tolist() for m in scene.raw
@@ -185,7 +204,8 @@ def is_relative(scene):
     return any((intensity(raw) != intensity(shown)).any() for raw, shown in pairs)
 
 
-def test_the_neutral_face_lasts_until_it_is_cleared_or_the_face_is_another(scene):
+def test_the_neutral_face_lasts_until_it_is_cleared_or_the_face_is_another(patient):
+    scene = patient
     scene.show(FACE, 30)
     calibrate(scene)
     assert is_relative(scene)
@@ -209,7 +229,8 @@ def test_the_neutral_face_lasts_until_it_is_cleared_or_the_face_is_another(scene
         (STILL, None, 'no face was found'),
     ],
 )
-def test_a_measurement_that_fails_says_why(scene, rates, face, reason):
+def test_a_measurement_that_fails_says_why(patient, rates, face, reason):
+    scene = patient
     scene.show(rates, 500 if rates is STILL else 40, face)
     call = scene.ask('calibrate_neutral')
     scene.world.run(0.3)
@@ -238,7 +259,8 @@ def test_a_measurement_ends_with_the_slices_the_face_or_the_node(scene):
         assert scene.answer(scene.ask(name)) == (False, 'the node is not active')
 
 
-def test_other_services_are_heard_while_a_measurement_goes_on(scene):
+def test_other_services_are_heard_while_a_measurement_goes_on(patient):
+    scene = patient
     scene.show(FACE, 30)
     call = scene.ask('calibrate_neutral')
     scene.world.run(0.1)
@@ -246,6 +268,64 @@ def test_other_services_are_heard_while_a_measurement_goes_on(scene):
     assert not call.done()
     scene.show(FACE, 60)
     assert scene.answer(call)[0]
+
+
+def of_face(messages, number):
+    return [message for message in messages if message.face_id == f'face_{number}']
+
+
+def test_two_faces_have_states_of_their_own(scene):
+    scene.show_both((FACE, HEAD), 30)
+    assert [m.face_id for m in scene.units] == ['face_0', 'face_1'] * 30
+    first, second = of_face(scene.units, 0), of_face(scene.units, 1)
+    assert [m.header.stamp for m in first] == [m.header.stamp for m in second]
+    assert first[-1].state == Status.OK
+    assert second[-1].state == Status.HEAD_MOVING
+    # As the classifier reads each alone.
+    for number, rates, messages in ((0, FACE, first), (1, HEAD, second)):
+        classifier = ActionUnitClassifier.load()
+        state, random = classifier.initial_state(), np.random.default_rng(number)
+        for end in range(1, 31):
+            counts = random.poisson(rates, (2, 128, 128)).astype(np.uint8)
+            slice_ = Slice(end * STEP_NS, STEP_NS, REGION, counts, 0)
+            estimate, state = classifier.step(slice_, state)
+        np.testing.assert_array_equal(sides(messages[-1]), estimate.sides)
+    values = scene.node.diagnose().values
+    assert (values['faces'], values['missed_slices']) == (2, 0)
+    # One of them goes; the other goes on.
+    scene.show(FACE, 3)
+    assert scene.node.diagnose().values['faces'] == 1
+    assert scene.units[-1].state == Status.OK
+
+
+def test_services_act_on_all_faces_in_view(patient):
+    scene = patient
+    scene.show_both((FACE, FACE), 20)
+    call = scene.ask('calibrate_neutral')
+    scene.world.run(0.3)
+    scene.show_both((FACE, HEAD), 60)
+    success, text = scene.answer(call)
+    assert not success
+    first, second = text.split('; face_1: ')
+    assert first.startswith('face_0: neutral face from 50 slices: ')
+    assert ' of 50 slices can be used: the head moved' in second
+    scene.show_both((FACE, FACE), 60)
+    call = scene.ask('calibrate_neutral')
+    scene.world.run(0.3)
+    scene.show_both((FACE, FACE), 60)
+    assert scene.answer(call)[0]
+    differs = [
+        any((intensity(raw) != intensity(shown)).any() for raw, shown in pairs)
+        for number in range(2)
+        for pairs in [
+            list(zip(of_face(scene.raw, number), of_face(scene.units, number), strict=True))[-5:]
+        ]
+    ]
+    assert differs == [True, True]
+    assert scene.answer(scene.ask('clear_neutral'))[0]
+    scene.show_both((FACE, FACE), 2)
+    for raw, shown in zip(scene.raw[-4:], scene.units[-4:], strict=True):
+        np.testing.assert_array_equal(intensity(raw), intensity(shown))
 
 
 def test_codes_are_in_the_published_order(scene):
@@ -263,7 +343,8 @@ def test_what_is_held_back_is_published_when_the_face_is_lost(scene, world):
         (25,), end_ns - 20 * STEP_NS, end_ns - 10 * STEP_NS, end_ns, 0.5, 0.9
     )
     row = spotting._Row(syllables=1, end_ns=end_ns, held=(mouth,))
-    scene.node._spotting = replace(scene.node._spotting, row=row)
+    reader = scene.node._faces['face_0'].reader
+    reader._spotting = replace(reader._spotting, row=row)
     scene.show(STILL, 2, face=None)
     world.until(lambda: found)
     assert [(m.face_id, m.kind, list(m.codes)) for m in found] == [('face_0', 0, [25])]

@@ -98,18 +98,22 @@ class Slices:
     def wait(self, nodes=1):
         self.world.until(lambda: self._publisher.get_subscription_count() == nodes)
 
-    def show(self, slices, face=0):
+    def show(self, slices, face=0, others=()):
         for number in range(slices):
             self._end_ns += STEP_NS
-            counts = self._random.poisson(0.1, (2, 128, 128)).astype(np.uint8)
-            region = None if face is None else Region(10, 20, 64, 64)
-            frame = np.full((64, 64), 7, np.uint8) if region and number % 10 == 0 else None
-            slice_ = Slice(
-                self._end_ns, STEP_NS, region, counts, int(counts.sum()), frame, self._end_ns - 5
-            )
-            aligned = AlignedSlice(slice_, -1 if face is None else face, SyncSource.NONE, 0.0, 0)
-            self._publisher.publish(aligned_to_message(aligned, 'event_camera', 0))
+            for one in (face, *others):
+                self._publish(one, number % 10 == 0)
             self.world.run(0.02)
+
+    def _publish(self, face, has_frame):
+        counts = self._random.poisson(0.1, (2, 128, 128)).astype(np.uint8)
+        region = None if face is None else Region(10, 20, 64, 64)
+        frame = np.full((64, 64), 7, np.uint8) if region and has_frame else None
+        slice_ = Slice(
+            self._end_ns, STEP_NS, region, counts, int(counts.sum()), frame, self._end_ns - 5
+        )
+        aligned = AlignedSlice(slice_, -1 if face is None else face, SyncSource.NONE, 0.0, 0)
+        self._publisher.publish(aligned_to_message(aligned, 'event_camera', 0))
 
     def show_until(self, condition, **kwargs):
         for _ in range(100):
@@ -178,6 +182,35 @@ def test_who_takes_latched_messages_gets_the_list_at_once(world, slices):
     lists = world.collect(IdsList, f'{FACES}/tracked', STRICT)
     world.until(lambda: lists)
     assert lists[0].ids == ['face_0']
+
+
+def test_several_faces_have_topics_of_their_own_while_they_are_followed(world, slices):
+    listener = Listener(world.plain('hri'), RELIABLE)
+    world.add(ActionUnitClassifierNode, stale_after_s=60.0).start()
+    slices.wait()
+    slices.show_until(
+        lambda: all(listener.faces.get(f'face_{n}', {}).get('facs') for n in (0, 1)), others=[1]
+    )
+    assert listener.lists[-1].ids == ['face_0', 'face_1']
+    slices.show_until(lambda: list(listener.faces) == ['face_1'], face=1)
+    heard = len(listener.faces['face_1']['facs'])
+    slices.show_until(lambda: len(listener.faces['face_1']['facs']) > heard, face=1)
+
+
+def test_only_the_nearest_face_is_the_reconstructed_image(world, slices):
+    node = world.add(ReconstructorNode)
+    node.start()
+    nearest = world.collect(Image, 'reconstruction/image', qos.RESULTS)
+    other = world.collect(Image, f'{FACES}/face_1/aligned', RELIABLE)
+    slices.wait()
+    slices.show_until(lambda: nearest and other, others=[1])
+    stamps = [to_ns(image.header.stamp) for image in nearest]
+    assert len(set(stamps)) == len(stamps)
+    # Images of both are due at one time.
+    assert {to_ns(image.header.stamp) for image in other} <= set(stamps)
+    shown = next(i for i in nearest if i.header.stamp == other[-1].header.stamp)
+    assert bytes(shown.data) != bytes(other[-1].data)
+    assert node.diagnose().values['missed_slices'] == 0
 
 
 def test_the_reconstruction_is_the_aligned_image(world, slices):

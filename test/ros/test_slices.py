@@ -28,7 +28,7 @@ def given(stamp_ns, face=0):
 @pytest.mark.parametrize('rate', [0.1, 0.5, 1.0, 2.0, 10.0])
 def test_slices_follow_each_other_at_any_rate(rate):
     slices, step_ns = SliceInput(), round(10 * MS / rate)
-    taken = [slices.take(given(EPOCH + k * step_ns))[0].slice for k in range(50)]
+    taken = [slices.take(given(EPOCH + k * step_ns)).slice for k in range(50)]
     assert [s.clock_end_ns for s in taken] == [k * 10 * MS for k in range(50)]
     assert slices.diagnose({}).values['missed_slices'] == 0
     for k, slice_ in enumerate(taken):
@@ -43,10 +43,33 @@ def test_missing_slices_are_counted_for_one_face_only():
     assert slices.diagnose({}).values['missed_slices'] == 2
 
 
+def test_slices_of_one_stamp_show_several_faces_at_one_time():
+    slices = SliceInput()
+    taken = [
+        slices.take(given(EPOCH + number * 10 * MS, face)).slice.clock_end_ns
+        for number, faces in enumerate([(0, 1), (1, 0), (0, 1), (1, 2)])
+        for face in faces
+    ]
+    assert taken == [0, 0, 10 * MS, 10 * MS, 20 * MS, 20 * MS, 30 * MS, 30 * MS]
+    assert slices.to_ros(25 * MS) == EPOCH + 25 * MS
+    assert slices.diagnose({}).values['missed_slices'] == 0
+
+
+@pytest.mark.parametrize(
+    ('later', 'missed'), [((1, 0), 3), ((2, 0), 3), ((2, 3), 0), ((0,), 3)], ids=str
+)
+def test_missing_slices_are_counted_once_for_all_faces_that_go_on(later, missed):
+    slices = SliceInput()
+    for number, faces in ((0, (0, 1)), (1, (0, 1)), (5, later)):
+        for face in faces:
+            slices.take(given(EPOCH + number * 10 * MS, face))
+    assert slices.diagnose({}).values['missed_slices'] == missed
+
+
 def test_stamps_that_go_back_begin_another_stream():
     slices = SliceInput()
-    first = slices.take(given(EPOCH + 20 * MS))[0].slice
-    second = slices.take(given(EPOCH))[0].slice
+    first = slices.take(given(EPOCH + 20 * MS)).slice
+    second = slices.take(given(EPOCH)).slice
     assert second.clock_end_ns - second.duration_ns > first.clock_end_ns
     assert slices.to_ros(second.clock_end_ns) == EPOCH
 

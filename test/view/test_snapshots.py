@@ -109,6 +109,20 @@ def test_reconstructions_of_any_size_stand_beside_the_events():
     assert (pictures[:, 128:] == 200).all()
 
 
+def test_the_reconstruction_is_that_of_the_nearest_face():
+    composer = SnapshotComposer()
+    for number in range(2):
+        # The farther face comes last.
+        composer.add_slice(make_slice(number), 'face_1')
+        composer.add_slice(make_slice(number), 'face_0')
+        composer.add_reconstruction(np.full((128, 128), 200, np.uint8))
+    shown = composer.compose().values['faces']
+    assert [(one['id'], one['reconstructed']) for one in shown] == [
+        ('face_1', True),
+        ('face_0', False),
+    ]
+
+
 def test_each_face_has_a_row_until_it_is_gone():
     composer = SnapshotComposer()
     composer.add_slice(make_slice(0, region=None), '')

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 from hri_msgs.msg import FacialActionUnits
-from rclpy.task import Future
 from sensor_msgs.msg import Image
 
+from microexpr_ros.alignment.faces_in_view import FacesInView
 from microexpr_ros.facs import CODES, ExpressionKind
 from microexpr_ros.msg import ActionUnitArray, MicroExpression
 from microexpr_ros.perception import spotting
 from microexpr_ros.perception.classifier import ActionUnitClassifier, ActionUnitEstimate, Status
 from microexpr_ros.perception.face_reading import FaceReader
+from microexpr_ros.perception.neutral import Neutral
 from microexpr_ros.ros import hri, qos, topics
 from microexpr_ros.ros.conversions import pixels_to_image
 from microexpr_ros.ros.diagnostics import Diagnosis
@@ -32,6 +33,8 @@ from microexpr_ros.ros.output import Output
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.slices import FaceSlice, SliceInput, subscribe_slices
+
+NO_SLICES = 'no slices come: does the synchronizer run?'
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,29 @@ class ClassifierParameters(NodeParameters):
     hri: bool = parameter(True, hri.DESCRIPTION)
 
 
+class _Face:
+    """What the node remembers of one face.
+
+    Args:
+        classifier: steps the network.
+        neutral: the face's neutral face.
+
+    Attributes:
+        reader: reads its units and movements.
+        neutral: what its estimates are relative to.
+        serializer: of its estimates.
+        last: its last slice, and the estimates of it: relative to the neutral face, and raw.
+    """
+
+    def __init__(self, classifier: ActionUnitClassifier, neutral: NeutralFace) -> None:
+        self.reader = FaceReader(classifier)
+        self.neutral = neutral
+        self.serializer = EstimateSerializer()
+        self.last: tuple[FaceSlice, ActionUnitEstimate, ActionUnitEstimate] | None = None
+
+
 class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
-    """Step the spiking network once per slice, in order."""
+    """Step the spiking network once per slice of each face, in order."""
 
     name = 'au_classifier'
     Parameters = ClassifierParameters
@@ -66,29 +90,24 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         self._classifier = ActionUnitClassifier.load(Path(path) if path else None)
         self._classifier.warm_up()
         self._thresholds = self._classifier.presence.threshold.tolist()
-        self._reader = FaceReader(self._classifier)
         self._units = Output(self, ActionUnitArray, topics.ACTION_UNITS, qos.RESULTS)
         self._raw = Output(self, ActionUnitArray, topics.ACTION_UNITS_RAW, qos.RESULTS)
-        self._serializer = EstimateSerializer()
         self._expressions = self.advertise(MicroExpression, topics.MICRO_EXPRESSIONS, qos.RESULTS)
-        slices = round(self.parameters.neutral_s * 1e9 / self._classifier.slice_ns)
-        self._face = NeutralFace(self._classifier.presence, slices, self._wake_executor)
+        self._faces: dict[str, _Face] = {}
         self.service('~/reset', self._on_reset)
         self.service('~/clear_neutral', self._on_clear_neutral)
         self.service('~/calibrate_neutral', self._on_calibrate_neutral)
 
     def activate(self) -> None:
-        """Begin with a face at rest."""
-        self.on_teardown(lambda: self._face.cancel_measurement('the node was deactivated'))
+        """Begin without a face."""
+        self.on_teardown(lambda: self._cancel_measurements('the node was deactivated'))
         kinds = {hri.FACS: FacialActionUnits, hri.CROPPED: Image} if self.parameters.hri else {}
         self._face_topics = hri.FaceTopics(self, kinds, lists_faces=self.parameters.hri)
-        # The last slice, and its estimates: relative to the neutral face, and raw.
-        self._last: tuple[FaceSlice, ActionUnitEstimate, ActionUnitEstimate] | None = None
         self._input, self._is_stale = SliceInput(), False
+        self._faces, self._in_view = {}, FacesInView('')
         for output in (self._units, self._raw):
             self.on_teardown(output.end)
         self._found = dict.fromkeys(ExpressionKind, 0)
-        self._begin_face()
         subscribe_slices(
             self,
             self._on_slice,
@@ -98,57 +117,78 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
 
     def _on_reset(self) -> Answer:
         with self.subscription_thread.lock:
-            self._reset()
+            for face in self._faces.values():
+                self._publish_held(face, face.reader.restart())
+                face.neutral.deactivate_units()
         return True, 'state cleared'
 
     def _on_clear_neutral(self) -> Answer:
         with self.subscription_thread.lock:
-            # The intensity of a movement that is going on would jump.
-            self._publish_held(self._reader.restart_spotting())
-            self._face.clear_neutral()
+            for face in self._faces.values():
+                # The intensity of a movement that is going on would jump.
+                self._publish_held(face, face.reader.restart_spotting())
+                face.neutral.clear_neutral()
         return True, 'neutral face forgotten'
 
-    def _on_calibrate_neutral(self) -> Future:
+    async def _on_calibrate_neutral(self) -> Answer:
         with self.subscription_thread.lock:
-            return self._face.start_measurement()
+            measured = {
+                name: face.neutral.start_measurement() for name, face in self._faces.items()
+            }
+        answers: dict[str, Answer] = {name: await future for name, future in measured.items()}
+        if len(answers) == 1:
+            [answer] = answers.values()
+            return answer
+        texts = [f'{name}: {text}' for name, (_, text) in answers.items()]
+        is_done = bool(answers) and all(success for success, _ in answers.values())
+        return is_done, '; '.join(texts) or NO_SLICES
 
     def _wake_executor(self) -> None:
         if self.executor is not None:
             self.executor.wake()
 
-    def _reset(self) -> None:
-        self._publish_held(self._reader.restart())
-        self._face.deactivate_units()
+    def _cancel_measurements(self, reason: str) -> None:
+        for face in self._faces.values():
+            face.neutral.cancel_measurement(reason)
 
-    def _begin_face(self) -> None:
-        self._reset()
-        self._face.clear_neutral()
-        self._face.cancel_measurement('the face was lost, or another one came')
+    def _make_face(self) -> _Face:
+        slices = round(self.parameters.neutral_s * 1e9 / self._classifier.slice_ns)
+        neutral = NeutralFace(self._classifier.presence, slices, self._wake_executor)
+        return _Face(self._classifier, neutral)
+
+    def _lose(self, name: str) -> None:
+        face = self._faces.pop(name)
+        self._publish_held(face, face.reader.restart_spotting())
+        face.neutral.cancel_measurement('the face was lost, or another one came')
 
     def _on_slice(self, given: FaceSlice) -> None:
-        if given.face_id != self._input.face:
-            self._begin_face()
-        aligned, _ = self._input.take(given)
-        raw = self._reader.estimate(aligned.slice)
-        estimate, changed = self._face.take(raw)
+        aligned = self._input.take(given)
+        for lost in self._in_view.take(given.face_id, aligned.slice):
+            self._lose(lost)
+        face = self._faces.get(given.face_id) or self._make_face()
+        self._faces[given.face_id] = face
+        raw = face.reader.estimate(aligned.slice)
+        estimate, changed = face.neutral.take(raw)
         if changed:
-            self._publish_held(self._reader.restart_spotting())
-        found = self._reader.spot(aligned.slice, estimate)
-        self._publish(given, (estimate, raw), self._input.latency_ns(aligned))
+            self._publish_held(face, face.reader.restart_spotting())
+        found = face.reader.spot(aligned.slice, estimate)
+        face.last, self._is_stale = (given, estimate, raw), False
+        self._publish(face, (estimate, raw), self._input.latency_ns(aligned))
         self._publish_expressions(given, found)
         self._publish_face(given, estimate)
         self._input.done.add()
-        self._last, self._is_stale = (given, estimate, raw), False
 
     def _publish(
         self,
-        source: FaceSlice,
+        face: _Face,
         estimates: Sequence[ActionUnitEstimate],
         latency_ns: int,
     ) -> None:
+        assert face.last is not None
+        source = face.last[0]
         for output, estimate in zip((self._units, self._raw), estimates, strict=True):
             serialize = partial(
-                self._serializer.serialize,
+                face.serializer.serialize,
                 estimate,
                 source.face_id,
                 source.frame_id,
@@ -170,37 +210,42 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
 
     def _publish_face(self, source: FaceSlice, estimate: ActionUnitEstimate) -> None:
         slice_ = source.aligned.slice
-        self._face_topics.follow(source.face_id, slice_.end_ns, source.frame_id)
-        self._face_topics.publish(hri.FACS, lambda: estimate_to_facs(estimate, source.frame_id))
+        self._face_topics.follow(self._in_view.faces, slice_.end_ns, source.frame_id)
+        self._face_topics.publish(
+            source.face_id, hri.FACS, lambda: estimate_to_facs(estimate, source.frame_id)
+        )
         if slice_.frame is not None:
             image = partial(pixels_to_image, slice_.frame, slice_.frame_stamp_ns, source.frame_id)
-            self._face_topics.publish(hri.CROPPED, image)
+            self._face_topics.publish(source.face_id, hri.CROPPED, image)
 
-    def _publish_held(self, held: Sequence[spotting.MicroExpression]) -> None:
-        if self._last is not None:
-            self._publish_expressions(self._last[0], held)
+    def _publish_held(self, face: _Face, held: Sequence[spotting.MicroExpression]) -> None:
+        if face.last is not None:
+            self._publish_expressions(face.last[0], held)
 
     def _on_silence(self) -> None:
-        self._face.cancel_measurement('no slices come: does the synchronizer run?')
-        if self._last is None:
-            return
-        self._is_stale = True
-        source, *estimates = self._last
+        self._cancel_measurements(NO_SLICES)
         nothing = np.zeros(len(CODES), np.float32)
-        stale = [replace(e, status=Status.STALE, confidence=nothing) for e in estimates]
-        self._publish(source, stale, latency_ns=0)
-        self._face_topics.follow('', source.aligned.slice.end_ns, source.frame_id)
+        self._is_stale = bool(self._faces)
+        for face in self._faces.values():
+            if face.last is None:
+                continue
+            source, *estimates = face.last
+            stale = [replace(e, status=Status.STALE, confidence=nothing) for e in estimates]
+            self._publish(face, stale, latency_ns=0)
+            self._face_topics.follow((), source.aligned.slice.end_ns, source.frame_id)
 
     def diagnose(self) -> Diagnosis:
-        """Return the rate, the latency and what was found."""
-        status = self._last[1].status if self._last else Status.NO_FACE
+        """Return rate, latency, what was found, and the state of the nearest face."""
+        nearest = self._faces.get(self._in_view.nearest)
+        status = nearest.last[1].status if nearest and nearest.last else Status.NO_FACE
         return self._input.diagnose(
             {
                 'micro_expressions': self._found[ExpressionKind.EXPRESSION],
                 'blinks': self._found[ExpressionKind.BLINK],
                 'speech': self._found[ExpressionKind.SPEECH],
                 'state': (Status.STALE if self._is_stale else status).name,
-                'neutral': str(self._face.neutral),
+                'faces': sum(1 for name in self._faces if name),
+                'neutral': str(nearest.neutral.neutral if nearest else Neutral.unknown()),
                 'thresholds': ' '.join(f'{limit:.4f}' for limit in self._thresholds),
                 'model': self._classifier.model,
             }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sensor_msgs.msg import Image
 
+from microexpr_ros.alignment.faces_in_view import FacesInView
 from microexpr_ros.msg import ActionUnitArray
 from microexpr_ros.perception.drawing import Panel
 from microexpr_ros.ros import qos, topics
@@ -30,7 +31,7 @@ class OverlayParameters(NodeParameters):
 
 
 class OverlayNode(MicroexprNode[OverlayParameters]):
-    """Draw the newest of everything at a fixed rate."""
+    """Draw the newest of everything that shows the nearest face, at a fixed rate."""
 
     name = 'overlay'
     Parameters = OverlayParameters
@@ -46,6 +47,7 @@ class OverlayNode(MicroexprNode[OverlayParameters]):
         self._panel = Panel()
         self._pictures = Rate()
         self._slice: FaceSlice | None = None
+        self._in_view = FacesInView('')
         self.subscribe(
             (ActionUnitArray, topics.ACTION_UNITS, self._on_units, qos.RESULTS),
             (Image, topics.RECONSTRUCTION, self._on_image, qos.RESULTS),
@@ -59,14 +61,19 @@ class OverlayNode(MicroexprNode[OverlayParameters]):
         self.every(1 / self.parameters.rate_hz, self._draw)
 
     def _on_slice(self, given: FaceSlice) -> None:
+        self._in_view.take(given.face_id, given.aligned.slice)
+        if given.face_id != self._in_view.nearest:
+            return
         self._panel.show_slice(given.aligned.slice, given.aligned.landmarks)
         self._slice = given
 
     def _on_units(self, message: ActionUnitArray, _: int) -> None:
-        self._panel.show_estimate(message_to_estimate(message))
+        if message.face_id == self._in_view.nearest:
+            self._panel.show_estimate(message_to_estimate(message))
 
     def _on_estimate(self, given: FaceEstimate) -> None:
-        self._panel.show_estimate(given.estimate)
+        if given.face_id == self._in_view.nearest:
+            self._panel.show_estimate(given.estimate)
 
     def _on_image(self, message: Image, _: int) -> None:
         self._panel.show_reconstruction(image_to_pixels(message))

@@ -9,7 +9,11 @@ from pathlib import Path
 
 from sensor_msgs.msg import Image
 
-from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
+from microexpr_ros.alignment.faces_in_view import FacesInView
+from microexpr_ros.perception.reconstruction.reconstructor import (
+    ReconstructionState,
+    Reconstructor,
+)
 from microexpr_ros.ros import hri, qos, topics
 from microexpr_ros.ros.conversions import pixels_to_image
 from microexpr_ros.ros.diagnostics import Diagnosis, Rate
@@ -56,39 +60,55 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         )
 
     def activate(self) -> None:
-        """Begin with the initial state."""
-        self._state = self._reconstructor.initial_state()
+        """Begin without a face."""
+        self._states: dict[str, ReconstructionState] = {}
+        self._in_view = FacesInView('')
         self._face_topics = hri.FaceTopics(
             self, {hri.ALIGNED: Image} if self.parameters.hri else {}
         )
-        self._due_ns = 0
+        self._due_ns, self._is_due = 0, False
         self._input, self._images = SliceInput(), Rate()
         self._skipped = self._diagnosed_skipped = 0
         self.on_teardown(self._publisher.end)
         subscribe_slices(self, self._on_slice)
 
     def _on_slice(self, given: FaceSlice) -> None:
-        aligned, is_new_face = self._input.take(given)
-        if is_new_face:
-            self._state = self._reconstructor.initial_state()
-        self._state = self._reconstructor.observe(aligned.slice, self._state)
+        aligned, face = self._input.take(given), given.face_id
+        for lost in self._in_view.take(face, aligned.slice):
+            del self._states[lost]
+        state = self._states.get(face) or self._reconstructor.initial_state()
+        self._states[face] = self._reconstructor.observe(aligned.slice, state)
         self._input.done.add()
-        end_ns, clock_ns = aligned.slice.end_ns, aligned.slice.clock_end_ns
-        self._face_topics.follow(given.face_id, end_ns, given.frame_id)
-        if abs(clock_ns - self._due_ns) > 10 * self._period_ns:
-            self._due_ns = clock_ns
-        if not self._input.face or clock_ns < self._due_ns:
+        self._face_topics.follow(self._in_view.faces, aligned.slice.end_ns, given.frame_id)
+        if self._in_view.nearest == face:
+            self._is_due = self._advance_due(aligned.slice.clock_end_ns)
+        is_nearest = self._in_view.nearest == face
+        if not self._is_due or not (is_nearest or self._face_topics.is_heard(face, hri.ALIGNED)):
             return
-        self._due_ns += self._period_ns
         if time.time_ns() - given.published_ns > MAX_AGE_NS:
             self._skipped += 1
             return
-        pixels = self._reconstructor.reconstruct(self._state)
-        self._publisher.publish(pixels, end_ns, given.frame_id)
-        image = partial(pixels_to_image, pixels, end_ns, given.frame_id)
-        self._face_topics.publish(hri.ALIGNED, image)
+        self._publish(given, is_nearest)
         self._images.add()
         self._input.latency_ns(aligned)
+
+    def _advance_due(self, clock_ns: int) -> bool:
+        """Return whether images are due of the slices that end now."""
+        if abs(clock_ns - self._due_ns) > 10 * self._period_ns:
+            self._due_ns = clock_ns
+        if clock_ns < self._due_ns or not self._in_view.nearest:
+            return False
+        self._due_ns += self._period_ns
+        return True
+
+    def _publish(self, source: FaceSlice, is_nearest: bool) -> None:
+        """Publish the image of a face: on its own topic, and of the nearest as the image."""
+        pixels = self._reconstructor.reconstruct(self._states[source.face_id])
+        stamp_ns = source.aligned.slice.end_ns
+        if is_nearest:
+            self._publisher.publish(pixels, stamp_ns, source.frame_id)
+        image = partial(pixels_to_image, pixels, stamp_ns, source.frame_id)
+        self._face_topics.publish(source.face_id, hri.ALIGNED, image)
 
     def diagnose(self) -> Diagnosis:
         """Return the rates and the latency."""

@@ -18,6 +18,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from microexpr_ros.alignment.camera_geometry import CameraGeometry, read_geometry
+from microexpr_ros.alignment.faces import MAX_FACES
+from microexpr_ros.alignment.faces_in_view import FacesInView
 from microexpr_ros.alignment.head_pose import Calibration, estimate_pose
 from microexpr_ros.alignment.problems import HostOffset, find_problems
 from microexpr_ros.alignment.synchronizer import AlignedSlice, Synchronizer, SynchronizerOptions
@@ -72,6 +74,13 @@ class SynchronizerParameters(NodeParameters):
         'events; auto: rgb where MediaPipe is installed, else events; fixed: the parameter '
         'region, which comes before any other source where it is given',
         choices=FACE_SOURCES,
+    )
+    faces: int = parameter(
+        DEFAULTS.faces,
+        'how many faces are followed at most; each has slices, Action Units and topics of its '
+        'own, and costs as much as the first',
+        minimum=1,
+        maximum=MAX_FACES,
     )
     region: tuple[int, ...] = parameter(
         (),
@@ -133,6 +142,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             region=Region(*given.region) if given.region else None,
             geometry=geometry,
             patience_ns=round(given.patience_ms * 1e6),
+            faces=given.faces,
         )
         self._face_source = load_face_source(
             given.face_source, self._options.region, geometry, self.get_logger().warning
@@ -163,6 +173,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._checked_ns = 0
         kinds = {hri.ROI: NormalizedRegionOfInterest2D, hri.LANDMARKS: FacialLandmarks}
         self._face_topics = hri.FaceTopics(self, kinds if self.parameters.hri else {})
+        self._in_view = FacesInView('')
         self._calibration: tuple[tuple[int, int], Calibration | None] | None = None
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
         self.on_teardown(self._output.end)
@@ -303,30 +314,31 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
     def _publish(self, aligned: AlignedSlice) -> None:
         self._slices.add()
         self._output.send(aligned, self._frame_id, self._lost)
-        self._face_topics.follow(face_id(aligned), aligned.slice.end_ns, self._frame_id)
+        self._in_view.take(face_id(aligned), aligned.slice)
+        self._face_topics.follow(self._in_view.faces, aligned.slice.end_ns, self._frame_id)
         if self._stream is not None:
             self._publish_face(aligned, *self._stream[1:])
 
     def _publish_face(self, aligned: AlignedSlice, height: int, width: int) -> None:
         """Publish where the face is, on a sensor of so many rows and columns."""
-        source = aligned.slice.end_ns, self._frame_id
+        face, source = face_id(aligned), (aligned.slice.end_ns, self._frame_id)
         region, landmarks = aligned.slice.region, aligned.landmarks
         if region is not None:
             roi = partial(hri.region_to_roi, region.bounds(), width, height, *source)
-            self._face_topics.publish(hri.ROI, roi)
+            self._face_topics.publish(face, hri.ROI, roi)
         if landmarks is None:
             return
         points = partial(
             hri.landmarks_to_message, landmarks, aligned.sigma, width, height, *source
         )
-        self._face_topics.publish(hri.LANDMARKS, points)
+        self._face_topics.publish(face, hri.LANDMARKS, points)
         size, calibration = self._calibration or ((0, 0), None)
         if calibration is None or size != (height, width) or self._transforms is None:
             return
         if self._transforms.get_subscription_count():
             pose = estimate_pose(landmarks, calibration)
             if pose is not None:
-                transform = hri.pose_to_transform(pose, face_id(aligned), *source)
+                transform = hri.pose_to_transform(pose, face, *source)
                 self._transforms.publish(TFMessage(transforms=[transform]))
 
     def diagnose(self) -> Diagnosis:
