@@ -141,8 +141,9 @@ def make_reconstruction(
     )
     deployed = trained.network.deployed()
     path = run.out / 'reconstruction.safetensors'
+    intervals = reconstruction_training.fit_intervals(deployed, validation_clips, run.training)
     values = {
-        **Reconstructor(deployed).to_settings(),
+        **Reconstructor(deployed, intervals=intervals).to_settings(),
         'training': training_settings(run.training, trained),
         'torch': torch.__version__,
     }

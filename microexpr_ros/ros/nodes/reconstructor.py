@@ -9,12 +9,13 @@ from pathlib import Path
 
 from sensor_msgs.msg import Image
 
+from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.ros import hri, qos, topics
 from microexpr_ros.ros.conversions import pixels_to_image
 from microexpr_ros.ros.diagnostics import Diagnosis, Rate
 from microexpr_ros.ros.images import ImagePublisher, jpeg_quality_parameter
-from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
+from microexpr_ros.ros.lifecycle import Answer, MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.slices import FaceSlice, SliceInput, subscribe_slices
@@ -50,6 +51,10 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         self._publisher = ImagePublisher(
             self, topics.RECONSTRUCTION, qos.RESULTS, self.parameters.jpeg_quality
         )
+        self._uncertainty = ImagePublisher(
+            self, topics.UNCERTAINTY, qos.RESULTS, self.parameters.jpeg_quality
+        )
+        self.service('~/remember', self._on_remember)
 
     def activate(self) -> None:
         """Begin with the initial state."""
@@ -61,6 +66,14 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         self._input, self._images = SliceInput(), Rate()
         self._skipped = self._diagnosed_skipped = 0
         subscribe_slices(self, self._on_slice)
+
+    def _on_remember(self) -> Answer:
+        with self.subscription_thread.lock:
+            try:
+                self._state = self._reconstructor.remember(self._state)
+            except MicroexprError as error:
+                return False, str(error)
+        return True, 'the newest frame is the reference until the face is lost'
 
     def _on_slice(self, given: FaceSlice) -> None:
         aligned, is_new_face = self._input.take(given)
@@ -78,9 +91,10 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         if time.time_ns() - given.published_ns > MAX_AGE_NS:
             self._skipped += 1
             return
-        pixels = self._reconstructor.reconstruct(self._state)
-        self._publisher.publish(pixels, end_ns, given.frame_id)
-        image = partial(pixels_to_image, pixels, end_ns, given.frame_id)
+        found = self._reconstructor.reconstruct(self._state)
+        self._publisher.publish(found.image, end_ns, given.frame_id)
+        self._uncertainty.publish(found.interval, end_ns, given.frame_id)
+        image = partial(pixels_to_image, found.image, end_ns, given.frame_id)
         self._face_topics.publish(hri.ALIGNED, image)
         self._images.add()
         self._input.latency_ns(aligned)
