@@ -241,7 +241,11 @@ class ExampleSampler:
             thresholds = self._disturbed(number, rng)
         reference = None
         if rng.random() < t.reference_chance:
-            reference = self.sample_reference(number, rng)
+            # While frames come, the reference is the best of them.
+            if frame is not None and rng.random() < 0.5:
+                reference = Reference(sparse, int(rng.integers(frame + 1)))
+            else:
+                reference = self.sample_reference(number, rng)
             if reference is not None:
                 own = replace(t.augmentation.sample(rng), mirror=jitter.mirror)
                 reference = replace(reference, jitter=own)

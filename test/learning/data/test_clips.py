@@ -20,6 +20,7 @@ from microexpr_ros.learning.data.clips import (
 )
 from microexpr_ros.learning.training.reconstruction import (
     ReconstructionExample,
+    Reference,
     make_example_batch,
 )
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
@@ -295,8 +296,11 @@ def test_condition_is_what_the_reconstructor_holds(make_clip, frame):
         counts = clip.counts[k]
         slice_ = Slice(end_ns, 10_000_000, Region(0, 0, 256, 256), counts, 0, picture)
         state = reconstructor.observe(slice_, state)
+    sparse = make_sparse(clip)
+    # The only frame is the best so far.
+    reference = None if frame is None else Reference(sparse, frame)
     condition, target, _ = make_example_batch(
-        [ReconstructionExample(make_sparse(clip), number, frame)], TINY
+        [ReconstructionExample(sparse, number, frame, reference=reference)], TINY
     )
     inputs = (torch.from_numpy(part)[None] for part in network_inputs(state, TINY))
     torch.testing.assert_close(condition, condition_of(*inputs, TINY), rtol=1e-4, atol=1e-5)
