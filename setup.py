@@ -34,6 +34,6 @@ setup(
     },
     python_requires='>=3.10,<3.13',
     install_requires=requirements('run'),
-    extras_require={'cameras': requirements('cameras')},
+    extras_require={'cameras': requirements('cameras'), 'parquet': requirements('parquet')},
     entry_points={'console_scripts': ['microexpr = microexpr_ros.cli:main']},
 )

@@ -25,18 +25,23 @@ ARGUMENTS = {
     'rate': ('1.0', 'speed at which the bag or the recording of events is played; 1 is that of '
              'the recording'),
     'loop': ('false', 'true: play the bag again at its end'),
-    'driver': ('', 'driver of the event camera: simulated, neuromorphic or inivation; '
-               'empty: no event camera node; another package may publish event_camera/events'),
+    'driver': ('', 'driver of the event camera: simulated, webcam, neuromorphic or inivation; '
+               'empty: no event camera node; another package may publish event_camera/events. '
+               'webcam: events are made from the frames of rgb:=, by default camera 0, or of '
+               'rgb_topic:='),
     'events': ('', 'recording of events to play in place of an event camera'),
     'sensor': ('', 'sensor size WIDTHxHEIGHT of a recording of events that does not state it'),
     'events_topic': ('', 'topic of another driver, or of the bag, to read in place of '
                      'event_camera/events'),
     'rgb': ('', 'RGB camera: its number, /dev/video..., rtsp://... or a video file; event_camera: '
             'use the frames of the event camera (DAVIS or simulated); empty: no RGB camera node; '
-            'another package may publish rgb_camera/image_raw'),
+            'another package may publish rgb_camera/image_raw. With driver:=webcam the RGB camera '
+            'is the event camera'),
     'rgb_topic': ('', 'topic of another driver, or of the bag, to read in place of '
                   'rgb_camera/image_raw; one that ends in /compressed holds compressed images'),
     'record': ('', 'new folder for a rosbag2 of the inputs, the slices and the Action Units'),
+    'redact': ('false', 'true: record no pictures of persons, but Action Units, movements and '
+               'diagnostics'),
     'overlay': ('false', 'true: publish events, reconstruction and Action Units in one picture '
                 'on overlay/image'),
     'rviz': ('false', 'true: start RViz, and the overlay that it shows'),
@@ -48,11 +53,14 @@ ARGUMENTS = {
     'namespace': ('', 'namespace of all nodes'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
 }  # fmt: skip
-DRIVERS = ('simulated', 'neuromorphic', 'inivation')
+DRIVERS = ('simulated', 'webcam', 'neuromorphic', 'inivation')
+WEBCAM = 'webcam'
+"""Driver for which one RGB camera is event camera and frame camera at once."""
+
 SAME_SENSOR = 'event_camera'
 """Value of `rgb` with which the event camera's frames replace those of an RGB camera."""
 
-FLAGS = ('composed', 'loop', 'overlay', 'rviz', 'view')
+FLAGS = ('composed', 'loop', 'redact', 'overlay', 'rviz', 'view')
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 EVENTS = 'event_camera/events'
 EVENT_FRAMES = 'event_camera/image_raw'
@@ -93,6 +101,8 @@ def read_arguments(context: LaunchContext) -> dict[str, Any]:
         )
     if not given['view'] and (given['view_host'] or given['view_token']):
         raise RuntimeError('view_host:= and view_token:= are for the live page; add view:=true')
+    if given['redact'] and not given['record']:
+        raise RuntimeError('redact:=true is for a recording; add record:=PATH')
     return given
 
 
@@ -130,13 +140,20 @@ def choose_nodes(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
             nodes['event_camera']['sensor'] = given['sensor']
         if given['rate'] != 1:
             nodes['event_camera']['rate'] = given['rate']
-    if given['rgb'] not in ('', SAME_SENSOR):
+    is_webcam = given['driver'] == WEBCAM
+    if is_webcam and given['rgb_topic']:
+        nodes['event_camera']['topic'] = given['rgb_topic']
+    elif is_webcam and given['rgb'] not in ('', SAME_SENSOR):
+        nodes['event_camera']['device'] = given['rgb']
+    elif not is_webcam and given['rgb'] not in ('', SAME_SENSOR):
         nodes['rgb_camera'] = {'device': given['rgb']}
     nodes |= {'synchronizer': {}, 'au_classifier': {}, 'reconstructor': {}}
     if given['overlay'] or given['rviz']:
         nodes['overlay'] = {}
     if given['record']:
         nodes['recorder'] = {'output': given['record']}
+        if given['redact']:
+            nodes['recorder']['redact'] = True
     if given['bag']:
         # Whoever starts later than the player would miss the first packets.
         nodes['player']['wait_for_nodes'] = [name for name in nodes if name != 'player']
@@ -154,9 +171,10 @@ def rename_topics(given: dict[str, Any]) -> list[tuple[str, str]]:
     renamed = []
     if given['events_topic']:
         renamed += [(f'{reader}:{EVENTS}', given['events_topic']) for reader in READERS]
-    if given['rgb_topic']:
+    is_webcam = given['driver'] == WEBCAM
+    if given['rgb_topic'] and not is_webcam:
         renamed += [(f'{reader}:{FRAMES}', given['rgb_topic']) for reader in READERS]
-    if given['rgb'] == SAME_SENSOR:
+    if given['rgb'] == SAME_SENSOR or is_webcam:
         # Only the synchronizer's topic is renamed, because a bag may hold both topics.
         renamed.append((f'synchronizer:{FRAMES}', EVENT_FRAMES))
     if given['bag']:

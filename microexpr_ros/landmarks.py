@@ -28,3 +28,8 @@ the chin is at 0.90, so that the inner face is inside whatever the person."""
 
 EYE_DISTANCE: Final = 0.312
 """From eye to eye in an aligned region, as a share of its side."""
+
+DEPTHS: Final = np.array([0.0, 0.0, 0.297, 0.185, 0.185])
+"""How far each landmark is in front of the eyes, float64 [5], as shares of the distance between
+them; the mean over the synthetic persons. Because of it, nose and mouth move against the eyes when
+the head nods or turns."""

@@ -8,7 +8,7 @@ import pytest
 
 from microexpr_ros.child import python
 
-HEAVY = ('aedat', 'cv2', 'dv_processing', 'h5py', 'matplotlib', 'neuromorphic_drivers', 'torch')
+HEAVY = ('cv2', 'dv_processing', 'h5py', 'matplotlib', 'neuromorphic_drivers', 'torch')
 
 
 @pytest.mark.parametrize(

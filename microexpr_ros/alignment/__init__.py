@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from microexpr_ros.alignment.clock import StampFault as StampFault
     from microexpr_ros.alignment.clock import StampLine as StampLine
     from microexpr_ros.alignment.face_region import FaceRegionTracker as FaceRegionTracker
-    from microexpr_ros.alignment.face_region import TrackerOptions as TrackerOptions
+    from microexpr_ros.alignment.faces import Face as Face
+    from microexpr_ros.alignment.faces import FaceTracker as FaceTracker
     from microexpr_ros.alignment.frame_alignment import FrameAlignment as FrameAlignment
     from microexpr_ros.alignment.frame_alignment import SyncSource as SyncSource
     from microexpr_ros.alignment.frames import FrameQueue as FrameQueue
     from microexpr_ros.alignment.frames import crop as crop
+    from microexpr_ros.alignment.head_motion import HeadMotion as HeadMotion
     from microexpr_ros.alignment.slices import Cut as Cut
     from microexpr_ros.alignment.slices import Slice as Slice
     from microexpr_ros.alignment.slices import SliceCounter as SliceCounter
@@ -33,9 +35,12 @@ _MODULES: Final = {
     'AlignedSlice': 'synchronizer',
     'ClockEstimate': 'clock',
     'Cut': 'slices',
+    'Face': 'faces',
     'FaceRegionTracker': 'face_region',
+    'FaceTracker': 'faces',
     'FrameAlignment': 'frame_alignment',
     'FrameQueue': 'frames',
+    'HeadMotion': 'head_motion',
     'SensorClock': 'clock',
     'Slice': 'slices',
     'SliceCounter': 'slices',
@@ -45,7 +50,6 @@ _MODULES: Final = {
     'SyncSource': 'frame_alignment',
     'Synchronizer': 'synchronizer',
     'SynchronizerOptions': 'synchronizer',
-    'TrackerOptions': 'face_region',
     'blank_slice': 'slices',
     'crop': 'frames',
 }

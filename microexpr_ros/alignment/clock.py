@@ -10,7 +10,6 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -285,7 +284,8 @@ class SensorClock:
     @property
     def jitter_ns(self) -> float:
         """One sigma of the delays of the recent packets."""
-        newest = islice(reversed(self._recent), _JITTERED)
+        # A copy: the thread that diagnoses reads while packets come.
+        newest = list(self._recent)[-_JITTERED:]
         delays = [y - self.rate * x for x, y in newest]
         return float(np.std(delays)) if delays else 0.0
 

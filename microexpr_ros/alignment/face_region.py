@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,13 +10,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.region import Region
+from microexpr_ros.alignment.faces import Face
+from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.landmarks import PLACES
 
 CELLS: Final = 64
 """Cells of the activity map along the longer side of the sensor."""
 
 HEAD_ASPECT: Final = 1.25
 """Height of a head, crown to chin, over its width, ear to ear."""
+
+SIDE: Final = 0.9
+"""Side of the aligned region over the height of the head: the eyes are half way to the chin."""
+
+CENTRE: Final = 0.64
+"""From the crown to the centre of the aligned region, as a share of the height of the head."""
+
+SIGMA: Final = 0.1
+"""One sigma of landmarks that are taken from the outline, in distances between the eyes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +37,13 @@ class TrackerOptions:
     Attributes:
         min_cells: active cells that show a head; fewer (a mouth, a lid, noise) move nothing.
         memory_s: time constant of the activity map, counted only while a head is seen.
-        smoothing_s: time constant of the published region.
-        dead_band: the region moves in steps of at least this share of its side, so that the
-            grid under the networks rests while the head does.
+        smoothing_s: time constant of the measured head.
         lost_after_s: silence after which the face is given up.
     """
 
     min_cells: int = 60
     memory_s: float = 0.5
     smoothing_s: float = 0.5
-    dead_band: float = 0.08
     lost_after_s: float = 10.0
 
 
@@ -58,7 +67,7 @@ class FaceRegionTracker:
         self._activity = np.zeros((rows, columns))
         self._box: NDArray[np.float64] | None = None
         self._silent_s = 0.0
-        self.region: Region | None = None
+        self._number = -1
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -73,23 +82,13 @@ class FaceRegionTracker:
         self._activity[:] = 0
         self._box = None
         self._silent_s = 0.0
-        self.region = None
 
-    def update(self, counts: NDArray[np.uint8], duration_s: float) -> Region | None:
-        """Take in one slice of the whole sensor.
-
-        Args:
-            counts: uint8 [2, rows, columns] with the rows and columns of `shape`.
-            duration_s: length of the slice.
-
-        Returns:
-            The face region, a square that may reach over the sensor's edge; None while no head
-            has been seen.
-        """
+    def update(self, counts: NDArray[np.uint8], duration_s: float) -> Sequence[Face]:
+        """Take in one slice of the whole sensor, as `FaceTracker.update`."""
         self._window += counts.sum(axis=0, dtype=np.int64)
         self._window_s += duration_s
         if self._window_s < 0.05:
-            return self.region
+            return self._faces()
         # A cell is active when it has more events than noise makes. Most cells see none of the
         # head, so the lower four fifths of them measure the noise.
         noise = float(np.sort(self._window, axis=None)[: self._window.size * 4 // 5].mean())
@@ -103,7 +102,14 @@ class FaceRegionTracker:
                 self.reset()
         self._window[:] = 0
         self._window_s = 0.0
-        return self.region
+        return self._faces()
+
+    def _faces(self) -> Sequence[Face]:
+        if self._box is None:
+            return ()
+        x, crown, head = self._box
+        region = AlignedRegion(x, crown + CENTRE * head, SIDE * head)
+        return (Face(self._number, region.to_pixels(PLACES).astype(np.float32), SIGMA),)
 
     def _follow(self, active: NDArray[np.bool_], elapsed_s: float) -> None:
         options = self._options
@@ -114,26 +120,13 @@ class FaceRegionTracker:
             return
         if self._box is None:
             self._box = box
+            self._number += 1
         else:
             keep = np.exp(-elapsed_s / options.smoothing_s)
             self._box = keep * self._box + (1 - keep) * box
-        centre_x, centre_y, side = self._box
-        region = self.region
-        if region is not None:
-            moved = max(
-                abs(centre_x - (region.x + region.width / 2)),
-                abs(centre_y - (region.y + region.height / 2)),
-                abs(side - region.width),
-            )
-            if moved < options.dead_band * region.width:
-                return
-        pixels = max(round(side), 16)
-        self.region = Region(
-            round(centre_x - pixels / 2), round(centre_y - pixels / 2), pixels, pixels
-        )
 
     def _outline(self) -> NDArray[np.float64] | None:
-        """Measure the head: centre x, centre y and side of its square, in pixels."""
+        """Measure the head: column of its middle, row of its crown, and its height, px."""
         # The largest patch of touching active cells is the head (and the body below it);
         # noise is spread thinly and stays apart.
         seen = (self._activity > 0.15 * self._activity.max()).astype(np.uint8)
@@ -154,5 +147,4 @@ class FaceRegionTracker:
             rows = (right - left + 1) * HEAD_ASPECT
         if rows < 3:
             return None
-        centre = np.array([(left + right + 1) / 2, crown + rows / 2, rows])
-        return centre * self._cell
+        return np.array([(left + right + 1) / 2, crown, rows]) * self._cell

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.events.events import Frame
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 
 
 class FrameQueue:
@@ -45,7 +45,7 @@ class FrameQueue:
 
 def crop(
     pixels: NDArray[np.uint8],
-    region: Region,
+    region: Region | AlignedRegion,
     sensor: tuple[int, int],
     grid: tuple[int, int],
     homography: NDArray[np.float64] | None = None,
@@ -70,19 +70,16 @@ def crop(
         homography = np.diag([scale_x, scale_y, 1.0])
     rows, columns = grid
     # Warp at about the frame's own resolution, then average down: no aliasing.
-    corners = np.array(
-        [[[region.x, region.y]], [[region.x + region.width, region.y + region.height]]], float
-    )
-    (left, top), (right, bottom) = cv2.perspectiveTransform(corners, homography)[:, 0]
-    over = int(np.clip(np.ceil(max((right - left) / columns, (bottom - top) / rows)), 1, 8))
+    corners = region.to_pixels(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+    corner, right, bottom = cv2.perspectiveTransform(corners[None], homography)[0]
+    sides = np.linalg.norm([right - corner, bottom - corner], axis=1) / (columns, rows)
+    over = int(np.clip(np.ceil(sides.max() - 1e-9), 1, 8))
     # Pixel centres lie at half-integers of the grid.
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    grid_to_sensor = np.array(
-        [
-            [region.width / (columns * over), 0, region.x],
-            [0, region.height / (rows * over), region.y],
-            [0, 0, 1],
-        ]
+    corner, right, bottom = corners
+    grid_to_sensor = np.eye(3)
+    grid_to_sensor[:2] = np.transpose(
+        [(right - corner) / (columns * over), (bottom - corner) / (rows * over), corner]
     )
     matrix = np.linalg.inv(half) @ homography @ grid_to_sensor @ half
     warped = cv2.warpPerspective(

@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.alignment.head_motion import HeadMotion
 from microexpr_ros.events.events import Events
 from microexpr_ros.events.grid import SLICE_NS
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 
 MAX_GAP_NS: Final = 10_000_000_000
 """A longer silence is not filled with empty slices: the cutter starts anew after it."""
@@ -32,7 +33,8 @@ class Slice:
     Attributes:
         end_ns: end of the slice, which it does not include; ROS time.
         duration_ns: length of the slice.
-        region: face region in sensor pixels, None if no face region is known.
+        region: face region in sensor pixels, None if no face region is known; a rectangle where
+            it is fixed.
         counts: uint8 [2, height, width], events per cell, OFF then ON, saturating.
         events: events inside the region, not saturating.
         frame: uint8 [height, width] grey or [height, width, 3] RGB, the region of the frame that
@@ -40,16 +42,18 @@ class Slice:
         frame_stamp_ns: ROS time of the frame's exposure; 0 without a frame.
         sensor_end_ns: end of the slice on the sensor's clock, or on any clock that advances by
             one duration per slice; None if `end_ns` does so.
+        motion: how the head moves at the end of the slice; None if it was not measured.
     """
 
     end_ns: int
     duration_ns: int
-    region: Region | None
+    region: Region | AlignedRegion | None
     counts: NDArray[np.uint8]
     events: int
     frame: NDArray[np.uint8] | None = None
     frame_stamp_ns: int = 0
     sensor_end_ns: int | None = None
+    motion: HeadMotion | None = None
 
     @property
     def clock_end_ns(self) -> int:
@@ -61,8 +65,7 @@ class Slice:
         """Sensor pixels per cell of the grid: counts over this do not depend on the sensor."""
         if self.region is None:
             return 1.0
-        cells = self.counts.size // 2
-        return self.region.width * self.region.height / cells
+        return self.region.area / (self.counts.size // 2)
 
 
 def blank_slice(grid: int, duration_ns: int = SLICE_NS) -> Slice:
@@ -207,13 +210,11 @@ class SliceCutter:
         if self._end_ns is None:
             self._end_ns = (first // self._duration_ns + 1) * self._duration_ns
         begin = 0
-        while True:
+        while newest >= self._end_ns:
             end = begin + int(np.searchsorted(events.t[begin:], self._end_ns))
-            if end == len(events):
-                yield Cut(events[begin:], None)
-                return
             yield self._close(events[begin:end])
             begin = end
+        yield Cut(events[begin:] if begin else events, None)
 
     def advance(self, sensor_ns: int) -> Iterator[Cut]:
         """End the slices that lie before a moment, although no event has arrived after them.

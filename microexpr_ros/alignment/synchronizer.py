@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.alignment.clock import SensorClock, StampLine
-from microexpr_ros.alignment.face_region import FaceRegionTracker, TrackerOptions
+from microexpr_ros.alignment.face_region import FaceRegionTracker
+from microexpr_ros.alignment.face_views import FaceView, FaceViews, FixedView, FollowedViews
+from microexpr_ros.alignment.faces import MakeTracker
 from microexpr_ros.alignment.frame_alignment import FrameAlignment, SyncSource
 from microexpr_ros.alignment.frames import crop
 from microexpr_ros.alignment.silence import Silence
 from microexpr_ros.alignment.slices import MAX_BACK_NS, Cut, Slice, SliceCutter
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Frame, Triggers
-from microexpr_ros.events.grid import GRID, SLICE_NS, accumulate
+from microexpr_ros.events.grid import GRID, SLICE_NS
 from microexpr_ros.events.region import Region
 
 _LATE_NS: Final = 400_000_000
@@ -39,7 +41,7 @@ class SynchronizerOptions:
             measure it where it is constant.
         patience_ns: how long a silent slice stays open at least for packets that are still
             under way.
-        tracker: how the face is followed.
+        faces: how many faces are followed at most; each has slices of its own.
     """
 
     slice_ns: int = SLICE_NS
@@ -48,7 +50,7 @@ class SynchronizerOptions:
     homography: tuple[float, ...] = ()
     frame_offset_ns: int | None = 0
     patience_ns: int = 20_000_000
-    tracker: TrackerOptions = field(default_factory=TrackerOptions)
+    faces: int = 1
 
     def __post_init__(self) -> None:
         if len(self.homography) not in (0, 9):
@@ -64,13 +66,17 @@ class AlignedSlice:
 
     Attributes:
         slice: events and frame of the face region.
-        face: number of the face, counted up whenever one is found anew; -1 while there is none.
+        face: number of the face (`Face.number`); -1 while there is none. A fixed region counts
+            as a face, of which another is found when a stream begins again.
         source: what ties the clocks of events and frames together.
         sync_error_ns: one sigma of it: of frames against events where triggers or one device
             tie them, else of the mapping from sensor to ROS time; infinite if stamps say nothing
             about time.
         newest_arrival_ns: arrival time of the packet with the slice's newest event, 0 if the
             slice has none; on the clock that the caller stamps arrivals with.
+        landmarks: float32 [5, 2], those of the face (`Face.landmarks`) at the end of the slice,
+            px of the sensor; None if they are not known, as in a fixed region.
+        sigma: one sigma of their error, as a share of the distance between the eyes.
     """
 
     slice: Slice
@@ -78,6 +84,8 @@ class AlignedSlice:
     source: SyncSource
     sync_error_ns: float
     newest_arrival_ns: int
+    landmarks: NDArray[np.float32] | None = None
+    sigma: float = 0.0
 
 
 class Synchronizer:
@@ -90,6 +98,7 @@ class Synchronizer:
         height: sensor rows.
         width: sensor columns.
         options: how slices are cut.
+        make_tracker: makes what finds faces; not called where the region is fixed.
 
     Raises:
         MicroexprError: the fixed region does not touch the sensor.
@@ -102,7 +111,11 @@ class Synchronizer:
     """
 
     def __init__(
-        self, height: int, width: int, options: SynchronizerOptions | None = None
+        self,
+        height: int,
+        width: int,
+        options: SynchronizerOptions | None = None,
+        make_tracker: MakeTracker = FaceRegionTracker,
     ) -> None:
         self._options = options = options or SynchronizerOptions()
         region = options.region
@@ -128,11 +141,13 @@ class Synchronizer:
         self.cutter = SliceCutter(options.slice_ns)
         self.frames = FrameAlignment(options.frame_offset_ns)
         self._jumps = 0
-        self._tracker = FaceRegionTracker(height, width, options.tracker)
-        self._activity = np.zeros((2, *self._tracker.shape), np.uint8)
-        self._face = -1
-        self._region: Region | None = None
-        self._open_slice()
+        self._newest_arrival_ns = 0
+        self._views: FaceViews
+        if region is not None:
+            self._views = FixedView(region, options.grid)
+        else:
+            tracker = make_tracker(height, width)
+            self._views = FollowedViews(self._sensor, tracker, options.grid, options.faces)
 
     @property
     def clock_jumps(self) -> int:
@@ -228,62 +243,56 @@ class Synchronizer:
         self.clock = SensorClock()
         self._silence.restart()
         self.frames.restart()
-        self._tracker.reset()
-        self._region = None
-        self._open_slice()
-
-    def _open_slice(self) -> None:
-        # The region rests while a slice is open, so that its cells mean one place.
-        previous, self._region = self._region, self._options.region or self._tracker.region
-        if self._region is not None and previous is None:
-            self._face += 1
-        self._counts = np.zeros((2, self._options.grid, self._options.grid), np.uint8)
-        self._events = 0
+        self._views.restart()
         self._newest_arrival_ns = 0
-        self._activity[:] = 0
 
     def _collect(self, cuts: Iterable[Cut], arrival_ns: int) -> Iterator[AlignedSlice]:
         for cut in cuts:
             if len(cut.events):
                 self._newest_arrival_ns = arrival_ns
-                if self._options.region is None:
-                    accumulate(cut.events, self._sensor, self._activity)
-                if self._region is not None:
-                    self._events += accumulate(cut.events, self._region, self._counts)
+                self._views.add(cut.events)
             if cut.ended_ns is not None:
-                yield self._finish(cut.ended_ns)
+                yield from self._finish(cut.ended_ns)
 
-    def _finish(self, ended_ns: int) -> AlignedSlice:
-        options = self._options
-        end_ns = self.line.stamp(ended_ns, options.slice_ns, self.clock)
+    def _finish(self, ended_ns: int) -> Iterator[AlignedSlice]:
+        duration_ns = self._options.slice_ns
+        end_ns = self.line.stamp(ended_ns, duration_ns, self.clock)
         usable = self.clock.usable
         frame = self.frames.take(self.clock.to_ros(ended_ns) if usable else end_ns, self.clock)
-        pixels = None
-        if frame is not None and self._region is not None:
-            pixels = crop(
-                frame.pixels,
-                self._region,
-                (self._sensor.height, self._sensor.width),
-                (options.grid, options.grid),
-                self._homography,
+        views = self._views.close(duration_ns / 1e9)
+        newest_arrival_ns, self._newest_arrival_ns = self._newest_arrival_ns, 0
+        for view in views or (None,):
+            yield AlignedSlice(
+                slice=self._show(view, frame, end_ns, ended_ns),
+                face=-1 if view is None else view.number,
+                source=self.frames.source,
+                sync_error_ns=self.frames.error_ns(self.clock, self.line),
+                newest_arrival_ns=newest_arrival_ns,
+                landmarks=view.face.landmarks if view and view.face else None,
+                sigma=view.face.sigma if view and view.face else 0.0,
             )
-        aligned = AlignedSlice(
-            slice=Slice(
-                end_ns,
-                options.slice_ns,
-                self._region,
-                self._counts,
-                self._events,
-                pixels,
-                0 if pixels is None or frame is None else frame.t,
-                ended_ns,
-            ),
-            face=self._face if self._region is not None else -1,
-            source=self.frames.source,
-            sync_error_ns=self.frames.error_ns(self.clock, self.line),
-            newest_arrival_ns=self._newest_arrival_ns,
+
+    def _show(
+        self, view: FaceView | None, frame: Frame | None, end_ns: int, ended_ns: int
+    ) -> Slice:
+        """Return the slice of one face, or that in which there is none."""
+        options = self._options
+        grid = options.grid, options.grid
+        if view is None:
+            nothing = np.zeros((2, *grid), np.uint8)
+            return Slice(end_ns, options.slice_ns, None, nothing, 0, sensor_end_ns=ended_ns)
+        pixels = None
+        if frame is not None:
+            sensor = self._sensor.height, self._sensor.width
+            pixels = crop(frame.pixels, view.region, sensor, grid, self._homography)
+        return Slice(
+            end_ns,
+            options.slice_ns,
+            view.region,
+            view.counts,
+            view.events,
+            pixels,
+            0 if frame is None else frame.t,
+            ended_ns,
+            view.motion,
         )
-        if options.region is None:
-            self._tracker.update(self._activity, options.slice_ns / 1e9)
-        self._open_slice()
-        return aligned

@@ -24,6 +24,7 @@ from microexpr_ros.bags.reading import (
     read_packets,
 )
 from microexpr_ros.bags.recorder import Arrival, BagRecorder, RecorderProgress
+from microexpr_ros.bags.redacting import Redaction, redact_bag
 from microexpr_ros.bags.serialization import (
     deserialize_packet,
     serialize,
@@ -52,6 +53,7 @@ __all__ = [
     'Playback',
     'PlaybackOptions',
     'RecorderProgress',
+    'Redaction',
     'SequenceGaps',
     'Topic',
     'deserialize_packet',
@@ -61,6 +63,7 @@ __all__ = [
     'read_foreign',
     'read_messages',
     'read_packets',
+    'redact_bag',
     'serialize',
     'serialize_image',
     'serialize_packet',

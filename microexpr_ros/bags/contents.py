@@ -158,5 +158,8 @@ def require_topic(bag: BagContents, topic: str) -> Topic:
 
 def _hint(bag: BagContents) -> str:
     names = [f'{topic.name} ({topic.type})' for topic in bag.topics]
-    names += [f'{topic.name} ({topic.encoding}, not read)' for topic in bag.foreign]
+    for topic in bag.foreign:
+        # Of ROS 2 are also types of services and actions, of which there is no message.
+        kind = topic.type if topic.encoding == CDR and topic.type else topic.encoding
+        names.append(f'{topic.name} ({kind}, not read)')
     return 'it has ' + ', '.join(names) if names else 'it has no topics at all'

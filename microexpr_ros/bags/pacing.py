@@ -102,6 +102,13 @@ class Pacer:
         with self._changed:
             self._pace = replace(self._pace, recorded_ns=self._pace.recorded_ns - duration_ns)
 
+    def skip_to(self, recorded_ns: int) -> None:
+        """Set the recorded time ahead to this moment's, or leave it if it is there already."""
+        with self._changed:
+            now_ns = time.monotonic_ns()
+            at_ns = max(recorded_ns, self._pace.recorded_at(now_ns))
+            self._pace = replace(self._pace, recorded_ns=at_ns, steady_ns=now_ns)
+
     def change(self, *, rate: float | None = None, paused: bool | None = None) -> None:
         """Go on at another rate, pause or resume."""
         if rate is not None:

@@ -22,6 +22,10 @@ _ROUND_BYTES: Final = READ_AHEAD_BYTES // 2
 _FILL_S: Final = 0.5
 """Longest time to read ahead before the first message."""
 
+LONGEST_PAUSE_NS: Final = 86_400_000_000_000
+"""A longer pause between two messages, a day, is not waited for: times before it were zeroed, or a
+clock was set."""
+
 _SHORTEST_ROUND_NS: Final = 1_000_000
 """Shortest round of a loop: a bag with one message must not keep a processor busy."""
 
@@ -58,6 +62,7 @@ class Playback:
         lateness: how late messages were.
         played_ns: recorded time of the last message.
         damage: damaged places of the bag that were met so far, which cannot be played.
+        pauses_skipped: pauses of over LONGEST_PAUSE_NS that were not waited for.
     """
 
     def __init__(self, bag: BagContents, options: PlaybackOptions, pacer: Pacer) -> None:
@@ -88,6 +93,7 @@ class Playback:
         self.lateness = Lateness()
         self.played_ns = self._begin_ns
         self.damage = Damage()
+        self.pauses_skipped = 0
 
     def run(
         self, publish: Callable[[Message], None], publish_clock: Callable[[int], None]
@@ -136,8 +142,12 @@ class Playback:
             if self._wait(self._begin_ns + round_ns, publish_clock) is None:
                 return False
             self.pacer.rewind(round_ns + self._delay_ns)
-            self._next_tick_ns = self._begin_ns
+            self._next_tick_ns = self.played_ns = self._begin_ns
             return True
+        if item.time_ns - self.played_ns > LONGEST_PAUSE_NS:
+            self.pauses_skipped += 1
+            self.pacer.skip_to(item.time_ns)
+            self._next_tick_ns = item.time_ns
         late_ns = self._wait(item.time_ns, publish_clock, ends_step=True)
         if late_ns is None:
             return False

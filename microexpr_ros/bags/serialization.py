@@ -26,6 +26,24 @@ def serialize(message: object, type_name: str) -> bytes:
     return bytes(typestore().serialize_cdr(message, type_name))
 
 
+def deserialize(cdr: bytes, type_name: str, where: str) -> Any:
+    """Return the message of any type of `typestore()`.
+
+    Args:
+        cdr: The serialized message.
+        type_name: Its ROS type.
+        where: Place of the message, for errors.
+
+    Raises:
+        MicroexprError: The bytes are not such a message.
+    """
+    try:
+        return typestore().deserialize_cdr(cdr, type_name)
+    except Exception as error:
+        # Damaged bytes can fail anywhere in the library's generated code.
+        raise MicroexprError(f'a message of {where} is damaged: record it again') from error
+
+
 def serialize_packet(packet: EventPacket) -> bytes:
     """Return the CDR of an event packet."""
     message = typestore().types[EVENT_PACKET](

@@ -25,14 +25,16 @@ _INTERRUPTED = 128 + signal.SIGINT
 class _Commands(LazyGroup):
     package: ClassVar = 'microexpr_ros.cli'
     summaries: ClassVar = {
-        'demo': 'Play a recording through the real nodes and show what they find.',
+        'demo': 'Play a recording or watch a webcam with the real nodes and show what they find.',
         'doctor': 'Check the installation, and show how to complete it.',
         'view': 'Serve a live page: events, reconstruction, Action Units, movements, health.',
+        'analyze': 'Read Action Units and movements from recordings, without ROS.',
         'synth': 'Make synthetic clips or recordings, or complete a data set.',
         'train': 'Train the networks on a data set.',
         'evaluate': 'Score the networks on a data set.',
         'bench': 'Measure how fast everything is.',
-        'convert': 'Convert a recording of events to a rosbag2 or a file of events.',
+        'convert': 'Convert a recording of events, or a video, to a rosbag2 or a file of events.',
+        'calibrate': 'Measure how two cameras are tied together.',
         'inspect': 'Show what a bag or a recording holds, and what is wrong with it.',
         'record': 'Record topics to a rosbag2.',
         'play': 'Play a rosbag2, as `ros2 bag play` does.',

@@ -174,9 +174,8 @@ CHECKS: tuple[tuple[str, Callable[[], str | None], bool, str, str], ...] = (
         'dv-processing', module('dv_processing', 'dv-processing'), False,
         'no live iniVation cameras (driver inivation)', CAMERAS,
     ),
-    ('aedat', module('aedat'), False, 'no .aedat4 recordings', CAMERAS),
     (
-        'event cameras', usb_cameras, False, 'no live events; driver simulated needs no camera',
+        'event cameras', usb_cameras, False, 'no live events but those of driver webcam',
         'plug one in; neuromorphic-drivers-install-udev-rules lets every user open it',
     ),
 )  # fmt: skip

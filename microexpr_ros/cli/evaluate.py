@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +14,7 @@ from microexpr_ros.cli import output
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.cli.reading import read_split
+from microexpr_ros.errors import MicroexprError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,6 +109,109 @@ def reconstruction(
         output.print_json(json_values(found))
     else:
         output.print_text(format_reconstruction(found))
+
+
+@app.command()
+def clock(
+    seconds: Annotated[
+        float, typer.Option(help='Length of each history of stamps, in s.', min=10.0)
+    ] = 30.0,
+    histories: Annotated[int, typer.Option(help='Number of histories.', min=1)] = 6,
+    seed: Annotated[int, typer.Option(help='The same seed gives the same numbers.')] = 0,
+    json_: JsonOption = False,
+) -> None:
+    """Measure the stamps of slices and frames against made clocks, whose truth is known.
+
+    Packets are stamped 1 ms late on average, 1 % of them 30 ms, and 1 % are lost; the clocks drift
+    apart by 50 ppm. Errors count from 5 s on. No data set is needed.
+    """
+    from microexpr_ros.learning.evaluation.clock_errors import ClockConditions, evaluate_clocks
+
+    conditions = ClockConditions(seconds=seconds, histories=histories)
+    with output.spinner('measuring'):
+        found = evaluate_clocks(conditions, seed)
+    if json_:
+        errors = {one.source.lower(): asdict(one) for one in found}
+        output.print_json({'conditions': asdict(conditions), 'errors': errors})
+        return
+    rows = [
+        {
+            'source': one.source,
+            'p50, ms': f'{one.p50_ms:.4f}',
+            'p95, ms': f'{one.p95_ms:.4f}',
+            'worst, ms': f'{one.max_ms:.4f}',
+            'measured': str(one.count),
+            'share': f'{one.share:.4f}',
+        }
+        for one in found
+    ]
+    output.print_table(rows, text=('source',))
+
+
+@app.command()
+def face(
+    data: Annotated[Path, typer.Option(help='Folder for takes; missing ones are made.')],
+    weights: Weights = None,
+    split: Split = 'test',
+    takes: Annotated[
+        int, typer.Option(min=1, help='Takes of the split; half as many of shift.')
+    ] = 40,
+    nobody: Annotated[int, typer.Option(min=1, help='Takes of 10 s without a face.')] = 60,
+    report: Annotated[Path | None, typer.Option(help='File for the report as JSON.')] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Score the face tracker on whole sensors, beside the region that follows the activity."""
+    from microexpr_ros.atomic import write_json
+    from microexpr_ros.learning.evaluation import json_values
+    from microexpr_ros.learning.evaluation.faces import evaluate_faces
+    from microexpr_ros.perception.faces import FaceInference
+
+    inference = FaceInference.load(weights)
+    with output.spinner('faces') as update:
+        found = json_values(asdict(evaluate_faces(data, inference, split, takes, nobody, update)))
+    if report is not None:
+        with explain_write_errors(report):
+            report.parent.mkdir(parents=True, exist_ok=True)
+        write_json(report, found)
+    output.print_values(found, json_)
+
+
+@app.command()
+def pipeline(
+    data: Annotated[
+        Path, typer.Option(help='Folder of the data set: stories of --split (synth --story).')
+    ],
+    weights: Weights = None,
+    split: Split = 'test',
+    truth: Annotated[
+        str,
+        typer.Option(
+            help='What the network gets of a known face: box (upright) or aligned (turned with '
+            'it).'
+        ),
+    ] = 'box',
+    out: Annotated[Path | None, typer.Option(help='JSON file for the report.')] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Score the whole chain on stories, beside the same network on the true faces."""
+    from microexpr_ros.learning.evaluation import json_values
+    from microexpr_ros.learning.evaluation.pipeline import evaluate_pipeline, format_pipeline
+    from microexpr_ros.learning.evaluation.stories import TRUE_REGIONS, find_stories
+    from microexpr_ros.perception.classifier import ActionUnitClassifier
+
+    if truth not in TRUE_REGIONS:
+        raise MicroexprError(f'--truth {truth!r} is unknown: choose {", ".join(TRUE_REGIONS)}')
+    folders = find_stories(data, split)
+    classifier = ActionUnitClassifier.load(weights)
+    with output.progress_bar('scoring') as bar:
+        found = evaluate_pipeline(folders, classifier, split, truth, bar.update)
+    values = json_values(found)
+    if out is not None:
+        _write(out, json.dumps(values, indent=1) + '\n')
+    if json_:
+        output.print_json(values)
+    else:
+        output.print_text(format_pipeline(found))
 
 
 def _has(data: Path, split: str) -> bool:

@@ -38,6 +38,13 @@ def record(
     every_topic: Annotated[
         bool, typer.Option('--all', '-a', help='Record every topic, except hidden ones.')
     ] = _NODE.all,
+    redact: Annotated[
+        bool,
+        typer.Option(
+            '--redact',
+            help='Record no pictures of persons: Action Units, movements and diagnostics alone.',
+        ),
+    ] = _NODE.redact,
     output: Annotated[
         Path | None,
         typer.Option('--output', '-o', help='New folder; without it, rosbag2_ and the time.'),
@@ -76,6 +83,7 @@ def record(
     named = [*(topics or []), *(more_topics or [])]
     parameters: dict[str, Any] = {
         'all': every_topic,
+        'redact': redact,
         'output': '' if output is None else str(output),
         'storage': storage,
         'compression': compression,

@@ -10,7 +10,7 @@ SourceOption: TypeAlias = Annotated[
     str,
     typer.Option(
         help='real (a face, downloaded once), synthetic (a face, made once), or the path of a '
-        'recording.'
+        'recording or video.'
     ),
 ]
 SensorOption: TypeAlias = Annotated[

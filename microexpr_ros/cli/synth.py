@@ -61,11 +61,28 @@ def synth(
             'OUT/SPLIT/bags/clip-NNNNNN.',
         ),
     ] = False,
+    story: Annotated[
+        bool,
+        typer.Option(
+            '--story',
+            help='Instead of clips make recordings as --bags does, of 10 s and one person each, '
+            'in which much happens, as OUT/SPLIT/stories/story-NNNNNN: for `microexpr evaluate '
+            'pipeline`.',
+        ),
+    ] = False,
     rolling_shutter_ms: Annotated[
         float | None,
         typer.Option(
-            help='With --bags: read-out of a frame from its first to its last row, in ms; without '
-            'it, 0.'
+            help='With --bags or --story: read-out of a frame from its first to its last row, in '
+            'ms; without it, 0.'
+        ),
+    ] = None,
+    scenes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help='Instead of clips measure so many scenes, each of another person, into OUT: '
+            'training mixes clips from them that it never saw.',
         ),
     ] = None,
     preview: Annotated[
@@ -79,7 +96,8 @@ def synth(
         bool,
         typer.Option(
             '--check',
-            help='Only check that --split in --out (with --bags, its recordings) is undamaged.',
+            help='Only check that --split in --out (with --bags or --story, its recordings) is '
+            'undamaged.',
         ),
     ] = False,
     as_json: JsonOption = False,
@@ -90,25 +108,36 @@ def synth(
     """
     if split not in SPLITS:
         raise MicroexprError(f'--split {split!r} is unknown: choose {", ".join(SPLITS)}')
-    if preview and (bags or check):
-        raise MicroexprError('--preview goes with neither --bags nor --check: leave one out')
-    if rolling_shutter_ms is not None and not bags:
+    if scenes is not None and (bags or story or check or preview):
         raise MicroexprError(
-            f'--rolling-shutter-ms {rolling_shutter_ms:g} is of recordings: add --bags, or leave '
-            'it out'
+            '--scenes goes with neither --bags, --story, --check nor --preview: leave one out'
         )
+    if preview and (bags or story or check):
+        raise MicroexprError(
+            '--preview goes with neither --bags, --story nor --check: leave one out'
+        )
+    if bags and story:
+        raise MicroexprError('--bags and --story make different recordings: leave one out')
+    if rolling_shutter_ms is not None and not (bags or story):
+        raise MicroexprError(
+            f'--rolling-shutter-ms {rolling_shutter_ms:g} is of recordings: add --bags or '
+            '--story, or leave it out'
+        )
+    kind = 'bags' if bags else 'stories' if story else ''
     if out.exists() and not out.is_dir():
         raise MicroexprError(f'--out {out} is a file: give a folder')
     if check:
-        _check(out, split, bags, as_json)
+        _check(out, split, kind, as_json)
         return
     recipe = Recipe(split, seed, sensor, light, _photographs(skin_dir, split), step_px)
     check_order(recipe, clips, workers)
     share = Share.parse(shard)
-    if preview:
+    if scenes is not None:
+        _measure(out, recipe, scenes, workers, as_json)
+    elif preview:
         _preview(out, recipe, as_json)
-    elif bags:
-        _record(out, recipe, clips, workers, share, rolling_shutter_ms or 0.0, as_json)
+    elif kind:
+        _record(out, recipe, clips, workers, share, rolling_shutter_ms or 0.0, kind, as_json)
     else:
         _generate(out, recipe, clips, workers, share, as_json)
 
@@ -123,11 +152,11 @@ def _photographs(folder: Path | None, split: str) -> tuple[Path, ...]:
     return list_photographs(folder, split)
 
 
-def _check(out: Path, split: str, bags: bool, as_json: bool) -> None:
-    if bags:
+def _check(out: Path, split: str, kind: str, as_json: bool) -> None:
+    if kind:
         from microexpr_ros.synthesis.dataset.bags import check_recordings
 
-        folder, count = check_recordings(out, split)
+        folder, count = check_recordings(out, split, kind)
         summary: dict[str, object] = {'folder': str(folder), 'recordings': count}
     else:
         from microexpr_ros.synthesis.dataset.index import check_clips
@@ -139,6 +168,17 @@ def _check(out: Path, split: str, bags: bool, as_json: bool) -> None:
         output.print_json(summary)
     else:
         output.print_text(f'{folder} is whole and undamaged')
+
+
+def _measure(out: Path, recipe: Recipe, scenes: int, workers: int, as_json: bool) -> None:
+    from microexpr_ros.synthesis.appearance.scenes import measure_scenes
+
+    with output.progress_bar('scenes') as bar:
+        measured = measure_scenes(out, recipe, scenes, workers, bar.update)
+    if as_json:
+        output.print_json({'folder': str(out), 'scenes': scenes, 'measured': measured})
+    else:
+        output.print_text(f'{scenes} scenes in {out}, {measured} of them measured now')
 
 
 def _preview(out: Path, recipe: Recipe, as_json: bool) -> None:
@@ -159,13 +199,16 @@ def _record(
     workers: int,
     share: Share,
     rolling_shutter_ms: float,
+    kind: str,
     as_json: bool,
 ) -> None:
     from microexpr_ros.synthesis.dataset.bags import generate_recordings, readout_of
 
     readout_ns = readout_of(rolling_shutter_ms)
     with output.progress_bar(recipe.split) as bar:
-        folder = generate_recordings(out, recipe, clips, workers, bar.update, share, readout_ns)
+        folder = generate_recordings(
+            out, recipe, clips, workers, bar.update, share, readout_ns, kind
+        )
     made = sum(share.has(number) for number in range(clips))
     if as_json:
         output.print_json({'folder': str(folder), 'recordings': made, 'recipe': recipe.to_json()})

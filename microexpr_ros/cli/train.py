@@ -16,7 +16,11 @@ from microexpr_ros.cli.reading import read_split
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from microexpr_ros.learning.training.configuration import ActionUnitRun, ReconstructionRun
+    from microexpr_ros.learning.training.configuration import (
+        ActionUnitRun,
+        FaceRun,
+        ReconstructionRun,
+    )
     from microexpr_ros.learning.training.runner import Progress, Report
 
 _OF_RUN: Final = 'of --config, or of the run'
@@ -67,6 +71,13 @@ def au(
     batch: Batch = None,
     learning_rate: Rate = None,
     seed: Seed = None,
+    network: Annotated[
+        Literal['spiking', 'analog'] | None,
+        typer.Option(
+            help='Neurons that spike, or graded ones, which show what spikes cost.',
+            show_default=_OF_RUN,
+        ),
+    ] = None,
     control: Annotated[
         Literal['none', 'time-shuffled', 'memoryless'] | None,
         typer.Option(help='Train a network without access to time.', show_default=_OF_RUN),
@@ -95,6 +106,8 @@ def au(
     options = _options(epochs, batch, learning_rate, seed)
     options |= {'data': data, 'out': out, 'model': model, 'persons': persons}
     options['training.control'] = control
+    if network is not None:
+        options['network.neurons'] = 'lif' if network == 'spiking' else 'graded'
     run = read_run(ActionUnitRun, config, options)
     trained = run.model != 'mediapipe'
     frames = run.model in CHANNELS or not trained
@@ -140,6 +153,44 @@ def reconstruction(
     output.print_values(json_values(result), json_)
 
 
+@app.command()
+def face(
+    config: Config = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help='Folder for takes of the whole sensor; missing ones are made.',
+            show_default=_OF_RUN,
+        ),
+    ] = None,
+    out: Out = None,
+    takes: Annotated[
+        int | None, typer.Option(min=1, help='Takes to learn from.', show_default=_OF_RUN)
+    ] = None,
+    epochs: Epochs = None,
+    batch: Batch = None,
+    learning_rate: Rate = None,
+    seed: Seed = None,
+    resume: Resume = False,
+    tensorboard: Curves = False,
+    json_: JsonOption = False,
+) -> None:
+    """Train the tracker that finds faces in the events of the whole sensor.
+
+    The best epoch is chosen on persons of the split val; the split test is not read.
+    """
+    from microexpr_ros.learning.evaluation import json_values
+    from microexpr_ros.learning.pipelines import make_faces
+    from microexpr_ros.learning.training.configuration import FaceRun, read_run
+
+    options = _options(epochs, batch, learning_rate, seed)
+    options |= {'data': data, 'out': out, 'takes': takes}
+    run = read_run(FaceRun, config, options)
+    with _reports(run, tensorboard) as report:
+        result = make_faces(run, resume, report)
+    output.print_values(json_values(result), json_)
+
+
 def _options(
     epochs: int | None, batch: int | None, learning_rate: float | None, seed: int | None
 ) -> dict[str, Any]:
@@ -152,7 +203,9 @@ def _options(
 
 
 @contextmanager
-def _reports(run: ActionUnitRun | ReconstructionRun, tensorboard: bool) -> Iterator[Report]:
+def _reports(
+    run: ActionUnitRun | ReconstructionRun | FaceRun, tensorboard: bool
+) -> Iterator[Report]:
     from microexpr_ros.learning.training.tensorboard import tensorboard_log
 
     with ExitStack() as stack:

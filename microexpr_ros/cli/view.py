@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,8 +13,14 @@ import typer
 from microexpr_ros.bags.pacing import RATES
 from microexpr_ros.cli import output
 from microexpr_ros.cli.commands import make_app
-from microexpr_ros.cli.demo import playback_arguments
-from microexpr_ros.cli.demo.sources import prepare_source
+from microexpr_ros.cli.demo import (
+    LIVE_NODES,
+    PLAYBACK_NODES,
+    playback_arguments,
+    require_recording_options_unused,
+    webcam_arguments,
+)
+from microexpr_ros.cli.demo.sources import find_webcam, prepare_source
 from microexpr_ros.cli.hosting import host as host_node
 from microexpr_ros.cli.recording_options import SensorOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
@@ -36,8 +43,8 @@ def view(
         str | None,
         typer.Argument(
             help='real (a face, downloaded once), synthetic (a face, made once), or the path of a '
-            'recording: start a pipeline that plays it again and again. Without it: watch the '
-            'pipeline that runs.',
+            'recording or video: start a pipeline that plays it again and again. webcam or '
+            'webcam:DEVICE: start one that watches it. Without it: watch the pipeline that runs.',
             show_default=False,
         ),
     ] = None,
@@ -73,7 +80,12 @@ def view(
         _, code = host_node(ViewNode, parameters, _summarize)
         raise typer.Exit(code)
     environment.keep_on_loopback()
-    _play(recording, options, rate, sensor, time_unit)
+    device = find_webcam(recording)
+    if device is None:
+        _play(recording, options, rate, sensor, time_unit)
+    else:
+        require_recording_options_unused(sensor, time_unit, rate)
+        _run(webcam_arguments(device), LIVE_NODES, {}, options)
 
 
 def _play(
@@ -94,23 +106,35 @@ def _play(
                 sensor=sensor,
                 time_unit=time_unit,
             )
-        parameters: dict[str, Any] = {
-            'pipeline:nodes': [
-                'player', 'synchronizer', 'au_classifier', 'reconstructor', 'view',
-            ],
-            'player:loop': True,
-            'view:host': options.host,
-            'view:port': options.port,
-            'view:token': options.token,
-        }  # fmt: skip
-        # JSON is YAML with all texts quoted: a token of digits stays a text. The last one wins.
-        chosen = [
-            word
-            for name, value in parameters.items()
-            for word in ('-p', f'{name}:={json.dumps(value)}')
-        ]
         playback = playback_arguments(source, 0.0, rate)
-        run_nodes(make_nodes, ['--ros-args', *playback, *chosen])
+        _run(playback, PLAYBACK_NODES, {'player:loop': True}, options)
+
+
+def _run(
+    arguments: list[str], nodes: Sequence[str], more: dict[str, Any], options: ServerOptions
+) -> None:
+    """Run a pipeline, with the page, until it is interrupted.
+
+    Args:
+        arguments: of the pipeline, for ROS.
+        nodes: those that the arguments are for.
+        more: further parameters.
+        options: of the page.
+    """
+    parameters: dict[str, Any] = {
+        'pipeline:nodes': [*nodes, 'view'],
+        'view:host': options.host,
+        'view:port': options.port,
+        'view:token': options.token,
+        **more,
+    }
+    # JSON is YAML with all texts quoted: a token of digits stays a text. The last one wins.
+    chosen = [
+        word
+        for name, value in parameters.items()
+        for word in ('-p', f'{name}:={json.dumps(value)}')
+    ]
+    run_nodes(make_nodes, ['--ros-args', *arguments, *chosen])
 
 
 def _summarize(node: ViewNode) -> str:

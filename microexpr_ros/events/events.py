@@ -56,11 +56,16 @@ class Events:
     @classmethod
     def empty(cls) -> Events:
         """Return no events."""
+        return cls.uninitialized(0)
+
+    @classmethod
+    def uninitialized(cls, count: int) -> Events:
+        """Return room for events, to be filled in place."""
         return cls(
-            np.empty(0, np.int64),
-            np.empty(0, np.uint16),
-            np.empty(0, np.uint16),
-            np.empty(0, np.uint8),
+            np.empty(count, np.int64),
+            np.empty(count, np.uint16),
+            np.empty(count, np.uint16),
+            np.empty(count, np.uint8),
         )
 
 
@@ -102,7 +107,12 @@ class Triggers:
     @classmethod
     def empty(cls) -> Triggers:
         """Return no triggers."""
-        return cls(np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.uint8))
+        return cls.uninitialized(0)
+
+    @classmethod
+    def uninitialized(cls, count: int) -> Triggers:
+        """Return room for triggers, to be filled in place."""
+        return cls(np.empty(count, np.int64), np.empty(count, np.uint8), np.empty(count, np.uint8))
 
 
 @dataclass(frozen=True, slots=True)

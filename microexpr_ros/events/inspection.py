@@ -15,8 +15,9 @@ from microexpr_ros import bags
 from microexpr_ros.bags.event_packet import SequenceGaps
 from microexpr_ros.bags.serialization import read_sequence_number
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.files import Recording, open_recording
+from microexpr_ros.events.files import Recording, find_topics, open_recording
 from microexpr_ros.events.files.packet_decoder import find_first
+from microexpr_ros.events.files.packets import UNENDED
 
 _NS: Final = 1_000_000_000
 _MOST_GAPS: Final = 5
@@ -174,14 +175,31 @@ def inspect(
     """
     if path.exists() and bags.is_bag(path):
         return _inspect_bag(path, sensor, on_progress)
-    recording = open_recording(path, time_unit=time_unit, sensor=sensor)
     span = _Span()
-    report = _inspect_events('', recording, span, on_progress)
     frames = _Times()
-    for frame in recording.frames():
-        frames.add(recording.epoch_ns + frame.t)
-    reports = (_report_frames('', frames, span),) if frames.count else ()
-    return Inspection(str(path), True, 0, report.duration_s, (), (report,), reports)
+    damage = bags.Damage()
+    events = []
+    complete = True
+    topics: list[str | None] = [*find_topics(path)]
+    for topic in topics or [None]:
+        recording = open_recording(path, time_unit=time_unit, sensor=sensor, topic=topic)
+        events.append(_inspect_events(recording.topic, recording, span, on_progress))
+        for frame in recording.frames():
+            frames.add(recording.epoch_ns + frame.t)
+        for place in recording.damage:
+            damage.add(place)
+        complete &= not recording.losses.get(UNENDED)
+    return Inspection(
+        str(path),
+        complete,
+        0,
+        max(report.duration_s for report in events),
+        (),
+        tuple(events),
+        (_report_frames('', frames, span),) if frames.count else (),
+        tuple(map(str, damage)),
+        damage.messages,
+    )
 
 
 def _inspect_bag(

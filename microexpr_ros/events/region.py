@@ -31,6 +31,24 @@ class Region:
                 f'a region needs at least one pixel, not {self.width} x {self.height}'
             )
 
+    @property
+    def area(self) -> float:
+        """Sensor pixels that it covers."""
+        return self.width * self.height
+
+    def to_pixels(self, shares: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return where points of the region are on the sensor, float64 [..., 2], px.
+
+        Args:
+            shares: float [..., 2], column and row as shares of width and height.
+        """
+        size = np.array([self.width, self.height], np.float64)
+        return np.asarray(shares, np.float64) * size + np.array([self.x, self.y], np.float64)
+
+    def bounds(self) -> Region:
+        """Return the region itself, as an aligned region returns its bounds."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class AlignedRegion:
@@ -53,6 +71,11 @@ class AlignedRegion:
     def __post_init__(self) -> None:
         if not self.side > 0:
             raise ValueError(f'an aligned region needs a side above 0, not {self.side}')
+
+    @property
+    def area(self) -> float:
+        """Sensor pixels that it covers."""
+        return self.side**2
 
     def to_shares(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return where points of the sensor are in the region, as shares of its side.

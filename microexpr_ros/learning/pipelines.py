@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,20 +10,32 @@ from typing import Any
 import torch
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.learning.data.clips import SparseClip
+from microexpr_ros.learning.data.clips import SparseClip, in_boxes
 from microexpr_ros.learning.evaluation import score_clips
 from microexpr_ros.learning.evaluation.trained_baselines import baseline_name, write_baseline
 from microexpr_ros.learning.models import blendshapes
+from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.learning.training import action_units as training
+from microexpr_ros.learning.training import faces as face_training
 from microexpr_ros.learning.training import reconstruction as reconstruction_training
 from microexpr_ros.learning.training.calibration import fit_activity, fit_presence
-from microexpr_ros.learning.training.configuration import ActionUnitRun, ReconstructionRun
+from microexpr_ros.learning.training.configuration import (
+    ActionUnitRun,
+    FaceRun,
+    ReconstructionRun,
+)
 from microexpr_ros.learning.training.runner import Report, training_settings
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
-from microexpr_ros.perception.export import write_export
+from microexpr_ros.perception.export import write_export, write_face_exports
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
-from microexpr_ros.perception.spiking.network import SpikingNetwork
+from microexpr_ros.perception.settings import to_settings
+from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.synthesis.dataset.face_takes import (
+    FaceRecipe,
+    generate_face_takes,
+    read_face_take,
+)
 
 
 def make_action_units(
@@ -66,6 +78,7 @@ def make_action_units(
         return _choose_thresholds(validation_clips, run.out)
     name = baseline_name(run.model, c.control)
     seen = _of_persons(training_clips, run.persons)
+    validation_clips = in_boxes(validation_clips, c.boxes)
     trained = training.train(
         seen,
         validation_clips,
@@ -84,15 +97,13 @@ def make_action_units(
     persons = len({clip.clip.identity for clip in seen})
     described = {**training_settings(c, trained), 'clips': len(seen), 'persons': persons}
     if deployed is None:
-        path = write_baseline(run.out, run.model, presence, network, described)
+        path = write_baseline(run.out, run.model, presence, network, described, boxes=c.boxes)
         model = weights.load(path, 'baseline').model
     else:
         path = run.out / 'au.safetensors'
-        classifier = ActionUnitClassifier(deployed, presence, fit_activity(validation_clips))
-        values = {**classifier.to_settings(), 'training': described, 'torch': torch.__version__}
-        weights.save(path, 'au', 'spiking-s', values, deployed.state_dict())
-        write_export(path, 'au')
-        model = weights.load(path, 'au').model
+        activity = fit_activity(validation_clips)
+        classifier = ActionUnitClassifier(deployed, presence, activity, boxes=c.boxes)
+        model = write_classifier(path, classifier, described)
     return {
         'weights': str(path),
         'model': model,
@@ -105,6 +116,28 @@ def make_action_units(
     }
 
 
+def write_classifier(
+    path: Path, classifier: ActionUnitClassifier, described: Mapping[str, Any]
+) -> str:
+    """Write a classifier's weights and their export, and return the model's name and hash.
+
+    Args:
+        path: of the weights.
+        classifier: with a deployed network.
+        described: how it was trained, JSON values.
+    """
+    network = classifier.network
+    values = {**classifier.to_settings(), 'training': described, 'torch': torch.__version__}
+    weights.save(path, 'au', name_network(network.configuration), values, network.state_dict())
+    write_export(path, 'au')
+    return weights.load(path, 'au').model
+
+
+def name_network(configuration: SpikingConfiguration) -> str:
+    """Return the name that is published with a network's estimates."""
+    return 'spiking-m' if configuration.neurons == 'lif' else 'analog-m'
+
+
 def _of_persons(clips: Sequence[SparseClip], persons: int) -> Sequence[SparseClip]:
     if persons <= 0:
         return clips
@@ -115,8 +148,8 @@ def _of_persons(clips: Sequence[SparseClip], persons: int) -> Sequence[SparseCli
 def _choose_thresholds(clips: Sequence[SparseClip], out: Path) -> dict[str, Any]:
     found = blendshapes.predict(clips)
     # Blendshapes have different ranges; their probabilities are comparable.
-    scale = fit_presence(found, clips)
-    predicted = [scale.probability(scores) for scores in found]
+    scale = fit_presence([Prediction(scores) for scores in found], clips)
+    predicted = [Prediction(scale.probability(scores)) for scores in found]
     presence = fit_presence(predicted, clips)
     path = write_baseline(out, 'mediapipe', presence, scale=scale)
     return {'weights': str(path), 'validation': asdict(score_clips(predicted, clips, presence))}
@@ -153,6 +186,50 @@ def make_reconstruction(
     return {
         'weights': str(path),
         'model': weights.load(path, 'reconstruction').model,
+        'best_epoch': trained.epoch,
+        'validation_loss': -trained.score,
+        'history': list(trained.history),
+    }
+
+
+def make_faces(
+    run: FaceRun,
+    resume: bool = False,
+    report: Report | None = None,
+    made: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Train the networks of the face tracker and write their weights.
+
+    Args:
+        run: what to train, and how.
+        resume: go on from the checkpoint.
+        report: called after every step and every epoch.
+        made: called with the takes to learn from that are there and all of them.
+    """
+    paths = generate_face_takes(run.data, FaceRecipe('train'), run.takes, progress=made)
+    held_out = generate_face_takes(run.data, FaceRecipe('val'), run.validation_takes)
+    trained = face_training.train_faces(
+        [read_face_take(path) for path in paths],
+        [read_face_take(path) for path in held_out],
+        run.training,
+        run.network,
+        run.out / 'face.checkpoint',
+        resume,
+        report,
+        dict(weights.load(run.start, 'face').tensors) if run.start else None,
+    )
+    path = run.out / 'face.safetensors'
+    values = {
+        'configuration': to_settings(trained.network.configuration),
+        'training': {**training_settings(run.training, trained), 'takes': run.takes},
+        'torch': torch.__version__,
+    }
+    weights.save(path, 'face', 'face-tracker', values, trained.network.state_dict())
+    exports = write_face_exports(path)
+    return {
+        'weights': str(path),
+        'exports': [str(export) for export in exports],
+        'model': weights.load(path, 'face', with_tensors=False).model,
         'best_epoch': trained.epoch,
         'validation_loss': -trained.score,
         'history': list(trained.history),

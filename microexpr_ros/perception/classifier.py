@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.alignment.head_motion import HeadMotion
 from microexpr_ros.alignment.slices import Slice, blank_slice, follows
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.grid import SLICE_NS
+from microexpr_ros.events.region import Region
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.activity import Activity, ActivityConfiguration
+from microexpr_ros.perception.boxes import Boxes
+from microexpr_ros.perception.head_limits import HeadLimits
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.runtime import Runtime, load_export
 from microexpr_ros.perception.settings import to_settings
@@ -56,6 +60,8 @@ class ActionUnitEstimate:
             A-E are 0.2 to 1.0.
         confidence: float32 [18], 0 to 1.
         active: bool [18], intensity over the unit's threshold, with hysteresis.
+        evidence: float32 [18], 0 to 1, that the unit is the main one of a movement that is going
+            on or has just ended; None if the network does not decide that.
     """
 
     end_ns: int
@@ -63,6 +69,7 @@ class ActionUnitEstimate:
     sides: NDArray[np.float32]
     confidence: NDArray[np.float32]
     active: NDArray[np.bool_]
+    evidence: NDArray[np.float32] | None = None
 
     @property
     def intensity(self) -> NDArray[np.float32]:
@@ -96,11 +103,14 @@ class ActionUnitClassifier:
     Args:
         network: a deployed network; None if only its export is loaded.
         presence: thresholds and calibration.
-        activity: when the head moves and when there are too few events.
+        activity: when there are too few events; and when the head moves, where its motion is not
+            measured.
         warm_up_ns: age of the state from which the status can be OK.
         model: name and hash of the weights.
         runtime: the same network, exported; None to step the network itself.
         slice_ns: length of a slice, needed only without a network.
+        limits: when the head moves.
+        boxes: regions in which the network was trained to see faces.
     """
 
     def __init__(
@@ -112,6 +122,8 @@ class ActionUnitClassifier:
         model: str = 'untrained',
         runtime: Runtime | None = None,
         slice_ns: int = SLICE_NS,
+        limits: HeadLimits | None = None,
+        boxes: Boxes = 'coarse',
     ) -> None:
         self._network = network
         self._runtime = runtime or _torch_runtime(network)
@@ -121,8 +133,10 @@ class ActionUnitClassifier:
         self._at_rest = tuple(np.zeros(shape, np.float32) for shape in shapes[2:])
         self.presence = presence
         self.activity = activity or ActivityConfiguration()
+        self.limits = limits or HeadLimits()
         self.warm_up_ns = warm_up_ns
         self.model = model
+        self.boxes = boxes
 
     @classmethod
     def load(cls, path: Path | None = None) -> ActionUnitClassifier:
@@ -143,7 +157,8 @@ class ActionUnitClassifier:
         runtime = load_export(path, file.hash)
         if runtime is not None:
             slice_ns = file.settings['configuration']['slice_ns']
-            return cls(None, *_settings(file), runtime=runtime, slice_ns=slice_ns)
+            boxes = read_boxes(file)
+            return cls(None, *_settings(file), runtime=runtime, slice_ns=slice_ns, boxes=boxes)
         # Imported here: an export runs without torch.
         import torch
 
@@ -162,7 +177,7 @@ class ActionUnitClassifier:
 
         network = SpikingNetwork(file.configuration(SpikingConfiguration), normalized=False)
         network.load_state_dict(dict(file.tensors))
-        return cls(network, *_settings(file))
+        return cls(network, *_settings(file), boxes=read_boxes(file))
 
     def to_settings(self) -> dict[str, Any]:
         """Return everything but the tensors, as JSON values for `weights.save`."""
@@ -171,6 +186,7 @@ class ActionUnitClassifier:
             'presence': self.presence.to_settings(),
             'activity': to_settings(self.activity),
             'warm_up_ns': self.warm_up_ns,
+            'boxes': self.boxes,
         }
 
     @property
@@ -204,7 +220,7 @@ class ActionUnitClassifier:
             The estimate at the end of the slice, and the new state.
 
         Raises:
-            MicroexprError: the slice has another length or grid than the network.
+            MicroexprError: the slice has another length, grid or kind of region than the network.
         """
         self._check(slice_)
         if slice_.region is None:
@@ -212,13 +228,21 @@ class ActionUnitClassifier:
         if state.end_ns is not None and not follows(slice_, state.end_ns):
             state = self.initial_state()
         cells = np.array([slice_.pixels_per_cell], np.float32)
-        sides, *network = self._runtime(slice_.counts[None], cells, *state.network)
+        sides, *rest = self._runtime(slice_.counts[None], cells, *state.network)
+        decided, network = rest[: -len(state.network)], rest[-len(state.network) :]
         activity = self.activity.observe(
             slice_.counts, slice_.pixels_per_cell, slice_.duration_ns, state.activity
         )
         age_ns = state.age_ns + slice_.duration_ns
-        status = self._status(activity, age_ns)
-        estimate = decide_presence(slice_.end_ns, status, sides[0], self.presence, state.active)
+        status = self._status(slice_.motion, activity, age_ns)
+        estimate = decide_presence(
+            slice_.end_ns,
+            status,
+            sides[0],
+            self.presence,
+            state.active,
+            decided[0][0] if decided else None,
+        )
         return estimate, ActionUnitState(
             tuple(network), activity, estimate.active, age_ns, slice_.clock_end_ns
         )
@@ -227,20 +251,31 @@ class ActionUnitClassifier:
         """Step once on an empty slice, so that the first real one is not the slowest."""
         self.step(blank_slice(self.grid, self.slice_ns), self.initial_state())
 
-    def _status(self, activity: Activity, age_ns: int) -> Status:
+    def _status(self, motion: HeadMotion | None, activity: Activity, age_ns: int) -> Status:
         if age_ns < self.warm_up_ns:
             return Status.WARMING_UP
-        if self.activity.head_moves(activity):
+        if self._head_moves(motion, activity):
             return Status.HEAD_MOVING
         if self.activity.silent(activity):
             return Status.TOO_FEW_EVENTS
         return Status.OK
+
+    def _head_moves(self, motion: HeadMotion | None, activity: Activity) -> bool:
+        # Where no landmarks are known, as in a fixed region, only events show it.
+        if motion is None:
+            return self.activity.head_moves(activity)
+        return self.limits.are_exceeded(motion)
 
     def _check(self, slice_: Slice) -> None:
         if slice_.duration_ns != self.slice_ns:
             raise MicroexprError(
                 f'slices of {slice_.duration_ns / 1e6:g} ms, but {self.model} was trained for '
                 f'{self.slice_ns / 1e6:g} ms: set the slice length of the synchronizer to that'
+            )
+        if isinstance(slice_.region, Region) and self.boxes == 'aligned':
+            raise MicroexprError(
+                f'a rectangular face region, but {self.model} was trained for aligned ones: '
+                'follow the face, or fix a square region'
             )
         shape = (2, self.grid, self.grid)
         if slice_.counts.shape != shape:
@@ -256,6 +291,7 @@ def decide_presence(
     sides: NDArray[np.float32],
     presence: Presence,
     before: NDArray[np.bool_],
+    evidence: NDArray[np.float32] | None = None,
 ) -> ActionUnitEstimate:
     """Return an estimate: presence and confidence follow from the intensity of the stronger side.
 
@@ -265,12 +301,15 @@ def decide_presence(
         sides: float32 [18, 2], intensities on the subject's left and right, 0 to 1.
         presence: thresholds and calibration.
         before: bool [18], which units were active one slice ago.
+        evidence: as of `ActionUnitEstimate`.
     """
     intensity = sides.max(axis=1)
     active = presence.active(intensity, before)
     probability = presence.probability(intensity)
     confidence = np.where(active, probability, 1 - probability) * (status not in BLIND)
-    return ActionUnitEstimate(end_ns, status, sides, confidence.astype(np.float32), active)
+    return ActionUnitEstimate(
+        end_ns, status, sides, confidence.astype(np.float32), active, evidence
+    )
 
 
 def _torch_runtime(network: SpikingNetwork | None) -> TorchRuntime:
@@ -281,6 +320,12 @@ def _torch_runtime(network: SpikingNetwork | None) -> TorchRuntime:
     from microexpr_ros.perception.torch_runtime import TorchRuntime
 
     return TorchRuntime(SpikingInference(network))
+
+
+def read_boxes(file: weights.Weights) -> Boxes:
+    """Return the regions that weights were trained for; files of before they were said: coarse."""
+    boxes: Boxes = file.settings.get('boxes', 'coarse')
+    return boxes
 
 
 def _settings(file: weights.Weights) -> tuple[Presence, ActivityConfiguration, int, str]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros import facs
 from microexpr_ros.alignment.slices import Slice
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
 
 SIDE: Final = 416
@@ -23,6 +24,7 @@ RESTING: Final = (86, 120, 160)
 ACTIVE: Final = (255, 176, 59)
 ON: Final = (255, 214, 150)
 OFF: Final = (70, 150, 255)
+LANDMARK: Final = (120, 230, 140)
 
 # Factor of events per slice: about 40 ms of motion are visible at once.
 FADE: Final = 0.75
@@ -36,11 +38,19 @@ class Panel:
 
     def __init__(self) -> None:
         self._trace: NDArray[np.float32] | None = None
+        self._region: Region | AlignedRegion | None = None
+        self._landmarks: NDArray[np.float32] | None = None
         self._reconstruction: NDArray[np.uint8] | None = None
         self._estimate: ActionUnitEstimate | None = None
 
-    def show_slice(self, slice_: Slice) -> None:
-        """Show the next slice of events."""
+    def show_slice(self, slice_: Slice, landmarks: NDArray[np.float32] | None = None) -> None:
+        """Show the next slice of events, and the landmarks in it.
+
+        Args:
+            slice_: the next slice.
+            landmarks: float32 [5, 2], px of the sensor; None if they are not known.
+        """
+        self._region, self._landmarks = slice_.region, landmarks
         density = slice_.counts.astype(np.float32) / slice_.pixels_per_cell
         if self._trace is None or self._trace.shape != density.shape:
             self._trace = density
@@ -74,7 +84,10 @@ class Panel:
             + on[..., None] * (np.array(ON, np.float32) - colour)
             + off[..., None] * (np.array(OFF, np.float32) - colour)
         )
-        return _enlarge(np.clip(picture, 0, 255).astype(np.uint8))
+        enlarged = _enlarge(np.clip(picture, 0, 255).astype(np.uint8))
+        if isinstance(self._region, AlignedRegion):
+            _mark_face(enlarged, self._region, self._landmarks)
+        return enlarged
 
     def _draw_reconstruction(self) -> NDArray[np.uint8]:
         if self._reconstruction is None:
@@ -110,6 +123,24 @@ def draw_units(estimate: ActionUnitEstimate | None) -> NDArray[np.uint8]:
                 corners = (left, top_row), (end, top_row + 5)
                 cv2.rectangle(picture, *corners, ACTIVE if active else RESTING, -1)
     return picture
+
+
+def _mark_face(
+    picture: NDArray[np.uint8],
+    region: AlignedRegion,
+    landmarks: NDArray[np.float32] | None,
+) -> None:
+    """Mark the landmarks in the region, and show in the corner how the sensor sees the region."""
+    centre, half = (SIDE - 34, 34), 14
+    turned = AlignedRegion(*centre, 2 * half, region.roll)
+    corners = turned.to_pixels(np.array([[0, 0], [1, 0], [1, 1], [0, 1]])).round()
+    cv2.polylines(picture, [corners.astype(np.int32)], True, LANDMARK, 1, cv2.LINE_AA)
+    # The eyes' side, so that a face that is upside down is told from one that is not.
+    middle, top = turned.to_pixels(np.array([[0.5, 0.5], [0.5, 0.1]])).round().astype(int).tolist()
+    cv2.line(picture, middle, top, LANDMARK, 1, cv2.LINE_AA)
+    if landmarks is not None:
+        for at in (SIDE * region.to_shares(landmarks)).round().astype(int).tolist():
+            cv2.circle(picture, tuple(at), 4, LANDMARK, 1, cv2.LINE_AA)
 
 
 def _blank() -> NDArray[np.uint8]:

@@ -9,16 +9,25 @@ import warnings
 from pathlib import Path
 
 import torch
+from onnx import ModelProto
 
 from microexpr_ros.atomic import atomic_target
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
+from microexpr_ros.perception.faces.network import (
+    FaceConfiguration,
+    FaceDetector,
+    FaceNetworks,
+    FaceRefiner,
+)
 from microexpr_ros.perception.reconstruction.inference import ReconstructionInference
 from microexpr_ros.perception.reconstruction.network import ConditionalVae
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.runtime import SOURCE
 from microexpr_ros.perception.spiking.inference import SpikingInference
 from microexpr_ros.perception.spiking.network import SpikingNetwork
+
+Exported = SpikingInference | ReconstructionInference | FaceDetector | FaceRefiner
 
 
 def write_export(path: Path, kind: weights.Kind) -> Path:
@@ -58,7 +67,25 @@ def export_reconstruction(network: ConditionalVae, source: str = '') -> bytes:
     return _export(ReconstructionInference(network), source)
 
 
-def _export(module: SpikingInference | ReconstructionInference, source: str) -> bytes:
+def write_face_exports(path: Path) -> list[Path]:
+    """Export the face tracker's networks to .detector.onnx and .refiner.onnx beside their weights.
+
+    Raises:
+        MicroexprError: As of `weights.load`.
+    """
+    file = weights.load(path, 'face')
+    networks = FaceNetworks(file.configuration(FaceConfiguration))
+    networks.load_state_dict(dict(file.tensors))
+    targets = []
+    for name, network in (('detector', networks.detector), ('refiner', networks.refiner)):
+        target = path.with_suffix(f'.{name}.onnx')
+        with atomic_target(target, replace=True) as hidden:
+            hidden.write_bytes(_export(network, file.hash))
+        targets.append(target)
+    return targets
+
+
+def _export(module: Exported, source: str) -> bytes:
     # The exporter logs optional packages and its own internals: nothing that a user can act on.
     exporter = logging.getLogger('torch.onnx')
     level = exporter.level
@@ -71,6 +98,18 @@ def _export(module: SpikingInference | ReconstructionInference, source: str) -> 
         exporter.setLevel(level)
     assert program is not None
     model = program.model_proto
+    _forget_sources(model)
     model.metadata_props.add(key=SOURCE, value=source)
     serialized: bytes = model.SerializeToString()
     return serialized
+
+
+def _forget_sources(model: ModelProto) -> None:
+    """Remove where in the code each part comes from: half of the file, and paths of a machine."""
+    graph = model.graph
+    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField('metadata_props')
+        part.ClearField('doc_string')
+    for holder in (graph, model):
+        holder.ClearField('metadata_props')
+        holder.ClearField('doc_string')

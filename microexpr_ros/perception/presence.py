@@ -28,16 +28,19 @@ class Presence:
             a movement below it may be noise, even if the unit was active.
         slope: float32 [18], of the logistic function.
         bias: float32 [18], of the logistic function.
+        decision: float32 [18], evidence from which a unit is the main one of a movement; None if
+            the network gathers none, and `peak` decides.
     """
 
     threshold: NDArray[np.float32]
     peak: NDArray[np.float32]
     slope: NDArray[np.float32]
     bias: NDArray[np.float32]
+    decision: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        for values in (self.threshold, self.peak, self.slope, self.bias):
-            if values.shape != (len(CODES),):
+        for values in (self.threshold, self.peak, self.slope, self.bias, self.decision):
+            if values is not None and values.shape != (len(CODES),):
                 raise ValueError(f'expected {len(CODES)} values, one per unit, not {values.shape}')
 
     @classmethod
@@ -49,11 +52,14 @@ class Presence:
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Presence:
         """Return what `to_settings` wrote."""
-        return cls(**{f.name: np.asarray(settings[f.name], np.float32) for f in fields(cls)})
+        return cls(**{name: np.asarray(values, np.float32) for name, values in settings.items()})
 
     def to_settings(self) -> dict[str, list[float]]:
         """Return JSON values."""
-        return {f.name: [float(v) for v in getattr(self, f.name)] for f in fields(self)}
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {
+            name: [float(v) for v in values] for name, values in own.items() if values is not None
+        }
 
     def active(
         self, intensity: NDArray[np.float32], before: NDArray[np.bool_]
@@ -85,6 +91,16 @@ class Presence:
     def margin(self, intensity: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return how far each unit is over its `peak`, in log-odds, float32 [..., 18]."""
         return np.asarray(log_odds(intensity) - log_odds(self.peak), np.float32)
+
+    def decide(self, decisive: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return how sure it is that each unit is the main one, in log-odds, float32 [..., 18].
+
+        Args:
+            decisive: float32 [..., 18], evidence; intensities if there is no `decision`.
+        """
+        if self.decision is None:
+            return self.margin(decisive)
+        return np.asarray(log_odds(decisive) - log_odds(self.decision), np.float32)
 
 
 def with_hysteresis(

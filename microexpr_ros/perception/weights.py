@@ -14,14 +14,14 @@ from safetensors import SafetensorError, safe_open
 from microexpr_ros import facs
 from microexpr_ros.atomic import atomic_target
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.perception.settings import key_of
+from microexpr_ros.perception.settings import key_of, values_before
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Configuration = TypeVar('Configuration')
 
-Kind = Literal['au', 'reconstruction', 'baseline']
+Kind = Literal['au', 'reconstruction', 'face', 'baseline']
 
 FORMAT: Final = 'microexpr_ros/2'
 
@@ -59,7 +59,7 @@ class Weights:
         Raises:
             MicroexprError: a setting is missing or unknown, as in weights of another version.
         """
-        own = self.settings['configuration']
+        own = {**values_before(kind), **self.settings['configuration']}
         names = {key_of(item): item.name for item in fields(kind)}  # type: ignore[arg-type]
         if set(names) != set(own):
             differing = ', '.join(sorted(set(names) ^ set(own)))

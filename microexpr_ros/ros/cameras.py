@@ -29,11 +29,15 @@ from microexpr_ros.ros.camera_info import camera_info_url_parameter
 from microexpr_ros.ros.images import jpeg_quality_parameter
 from microexpr_ros.ros.lifecycle import NodeParameters
 from microexpr_ros.ros.parameters import parameter
+from microexpr_ros.ros.video import find_source, quiet
+from microexpr_ros.ros.webcam import DeviceFrames, ReceivedFrames, TopicFrames, WebcamCamera
+from microexpr_ros.synthesis.sensors.video_sensor import warm_up
 
 LIVE = ('serial', 'bias_file', 'biases', 'roi', 'trigger_in_mode')
 USED = {
     'file': ('path', 'topic', 'time_unit', 'sensor', 'rate', 'loop'),
     'simulated': ('seed',),
+    'webcam': ('device', 'topic', 'image_width', 'image_height', 'framerate', 'loop'),
     **dict.fromkeys(cameras.DRIVERS, LIVE),
 }
 """Parameters that only some drivers use, by driver."""
@@ -45,7 +49,11 @@ class EventCameraParameters(NodeParameters):
 
     driver: str = parameter('file', 'where events come from', choices=tuple(USED))
     path: str = parameter('', f'file: recording, {KNOWN_FORMATS}')
-    topic: str = parameter('', 'file: topic of a bag that has more than one of events')
+    topic: str = parameter(
+        '',
+        'file: topic of a bag that has more than one of events; webcam: topic of images to read '
+        'in place of a device',
+    )
     time_unit: str = parameter(
         '',
         'file: unit of the times in an array; empty: as the file states',
@@ -55,12 +63,31 @@ class EventCameraParameters(NodeParameters):
     rate: float = parameter(
         1.0, 'file: speed; 1 is that of the recording', minimum=0.01, maximum=100.0
     )
-    loop: bool = parameter(True, 'file: play again at the end, as a camera never ends')
+    loop: bool = parameter(
+        True, 'file, webcam with a video file: play again at the end, as a camera never ends'
+    )
     seed: int = parameter(
         0,
         'simulated: number of the person and its motion',
         minimum=0,
         maximum=2**31 - 1,
+    )
+    device: str = parameter(
+        '0',
+        'webcam: number or path of a camera, URL of a stream, pipeline of GStreamer, or a video '
+        'file',
+    )
+    image_width: int = parameter(
+        640, 'webcam: columns requested of a camera; 0: its own', minimum=0, maximum=8192
+    )
+    image_height: int = parameter(
+        480, 'webcam: rows requested of a camera; 0: its own', minimum=0, maximum=8192
+    )
+    framerate: float = parameter(
+        30.0,
+        'webcam: frames per second requested of a camera; 0: its own',
+        minimum=0.0,
+        maximum=1000.0,
     )
     serial: str = parameter('', 'live: serial number of the camera; empty: the first one found')
     bias_file: str = parameter('', 'live: file with a line VALUE % NAME for each bias')
@@ -100,8 +127,14 @@ def require_used(given: EventCameraParameters) -> None:
             )
 
 
-def opener(given: EventCameraParameters) -> Callable[[], Camera]:
+def opener(
+    given: EventCameraParameters, images: ReceivedFrames | None = None
+) -> Callable[[], Camera]:
     """Return a function that opens the camera that the parameters name.
+
+    Args:
+        given: the parameters.
+        images: what arrives on the topic of a webcam; the node subscribes to it.
 
     Raises:
         MicroexprError: A parameter is invalid; what depends on the camera is checked later.
@@ -116,6 +149,8 @@ def opener(given: EventCameraParameters) -> Callable[[], Camera]:
         from microexpr_ros.synthesis.sensors.live_camera import SimulatedCamera, SimulationSettings
 
         return lambda: SimulatedCamera(SimulationSettings(given.seed), interval_ns)
+    if given.driver == 'webcam':
+        return _webcam_opener(given) if images is None else _topic_opener(given, images)
     biases = read_bias_file(Path(given.bias_file)) if given.bias_file else {}
     settings = CameraSettings(
         given.serial,
@@ -125,6 +160,35 @@ def opener(given: EventCameraParameters) -> Callable[[], Camera]:
         interval_ns,
     )
     return lambda: cameras.open_camera(given.driver, settings)
+
+
+def _webcam_opener(given: EventCameraParameters) -> Callable[[], Camera]:
+    quiet()
+    source = find_source(given.device)
+
+    def open_device() -> Camera:
+        # Before the clock of the camera runs.
+        warm_up()
+        return WebcamCamera(
+            DeviceFrames(
+                source, given.image_width, given.image_height, given.framerate, given.loop
+            )
+        )
+
+    return open_device
+
+
+def _topic_opener(given: EventCameraParameters, images: ReceivedFrames) -> Callable[[], Camera]:
+    if given.device != EventCameraParameters.device:
+        raise MicroexprError(
+            f'device = {given.device} and topic = {given.topic} are two webcams; leave one out'
+        )
+
+    def open_topic() -> Camera:
+        warm_up()
+        return WebcamCamera(TopicFrames(given.topic, images))
+
+    return open_topic
 
 
 def _open_file(given: EventCameraParameters) -> Recording:

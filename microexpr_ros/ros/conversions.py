@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from dataclasses import fields
+from typing import Any, Final
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
@@ -12,13 +13,15 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 
 from microexpr_ros.alignment.frame_alignment import SyncSource
+from microexpr_ros.alignment.head_motion import HeadMotion
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.image_encodings import ENCODINGS, compress, decode_pixels, decompress
+from microexpr_ros.events.region import AlignedRegion, Region
+from microexpr_ros.landmarks import LANDMARKS
 from microexpr_ros.msg import AlignedEvents
-from microexpr_ros.ros.encodings import ENCODINGS, compress, decode_pixels, decompress
 
 SECOND_NS = 1_000_000_000
 
@@ -144,13 +147,25 @@ def aligned_to_message(aligned: AlignedSlice, frame_id: str, lost_packets: int) 
     message.header.frame_id = frame_id
     message.counts.frombytes(slice_.counts)
     if slice_.region is not None:
-        message.roi = _region_to_message(slice_.region)
+        message.roi = _region_to_roi(slice_.region.bounds())
+    if isinstance(slice_.region, AlignedRegion):
+        message.region_x, message.region_y = slice_.region.x, slice_.region.y
+        message.region_side, message.region_roll = slice_.region.side, slice_.region.roll
+    if aligned.landmarks is not None:
+        message.landmarks.frombytes(aligned.landmarks.tobytes())
+        message.landmarks_sigma = aligned.sigma
+    if slice_.motion is not None:
+        for name in _SPEEDS:
+            setattr(message, f'head_{name}', getattr(slice_.motion, name))
     if slice_.frame is not None:
         message.image = [pixels_to_image(slice_.frame, slice_.frame_stamp_ns, frame_id)]
     return message
 
 
-def _region_to_message(region: Region) -> RegionOfInterest:
+_SPEEDS: Final = tuple(field.name for field in fields(HeadMotion) if field.name != 'sigma')
+
+
+def _region_to_roi(region: Region) -> RegionOfInterest:
     # RegionOfInterest has no room for a region that begins before the sensor; such an offset is
     # written as 32-bit two's complement, which reads back exactly.
     return RegionOfInterest(
@@ -161,7 +176,12 @@ def _region_to_message(region: Region) -> RegionOfInterest:
     )
 
 
-def _message_to_region(roi: RegionOfInterest) -> Region | None:
+def _message_to_region(message: AlignedEvents) -> Region | AlignedRegion | None:
+    if message.region_side > 0:
+        return AlignedRegion(
+            message.region_x, message.region_y, message.region_side, message.region_roll
+        )
+    roi = message.roi
     if roi.width == 0 or roi.height == 0:
         return None
     x, y = (
@@ -174,7 +194,8 @@ def message_to_aligned(message: AlignedEvents) -> AlignedSlice:
     """Return the aligned slice that a message carries.
 
     Raises:
-        MicroexprError: the counts do not have the size that the message says.
+        MicroexprError: the counts do not have the size that the message says, or another field
+            has a value that it cannot have.
     """
     expected = 2 * message.height * message.width
     if len(message.counts) != expected or expected == 0:
@@ -193,17 +214,40 @@ def message_to_aligned(message: AlignedEvents) -> AlignedSlice:
         slice=Slice(
             end_ns=to_ns(message.header.stamp),
             duration_ns=to_ns(message.duration),
-            region=_message_to_region(message.roi),
+            region=_message_to_region(message),
             counts=counts,
             events=message.events,
             frame=image_to_pixels(message.image[0]) if message.image else None,
             frame_stamp_ns=to_ns(message.image[0].header.stamp) if message.image else 0,
+            motion=_message_to_motion(message),
         ),
         face=int(face) if face.isdecimal() else -1,
         source=SyncSource(message.sync_source),
         sync_error_ns=message.sync_error_ms * 1e6,
         newest_arrival_ns=to_ns(message.newest_arrival),
+        landmarks=_message_to_landmarks(message),
+        sigma=message.landmarks_sigma,
     )
+
+
+def _message_to_landmarks(message: AlignedEvents) -> NDArray[np.float32] | None:
+    values = np.frombuffer(message.landmarks, np.float32)
+    if not values.size:
+        return None
+    if values.size != 2 * len(LANDMARKS) or not np.isfinite(values).all():
+        raise MicroexprError(
+            f'AlignedEvents with landmarks {values.tolist()}, not {len(LANDMARKS)} columns and '
+            'rows; the sender is malformed'
+        )
+    return values.reshape(-1, 2)
+
+
+def _message_to_motion(message: AlignedEvents) -> HeadMotion | None:
+    # Without landmarks, the motion was not measured.
+    if not message.landmarks:
+        return None
+    speeds = {name: getattr(message, f'head_{name}') for name in _SPEEDS}
+    return HeadMotion(sigma=message.landmarks_sigma, **speeds)
 
 
 def message_type(name: str) -> type[Any]:

@@ -169,6 +169,7 @@ class Lag:
     IN_TIME_NS: Final = 100_000_000
     LASTING_NS: Final = 1_000_000_000
     _MEMORY_NS: Final = 60_000_000_000
+    _DRIFT_NS: Final = 25_000_000
 
     def __init__(self) -> None:
         self.is_behind = False
@@ -236,7 +237,9 @@ class Lag:
             self._recent_least_ns += lag_ns - self._last_lag_ns
         self._recent_least_ns = min(self._recent_least_ns, lag_ns)
         if now_ns - self._recent_since_ns > self._MEMORY_NS and not self.is_behind:
-            self._least_ns = self._recent_least_ns
+            # Clocks do not drift further than this: a longer wait is one, however long it lasts.
+            if self._recent_least_ns - self._least_ns < self._DRIFT_NS:
+                self._least_ns = self._recent_least_ns
             self._recent_least_ns, self._recent_since_ns = lag_ns, now_ns
         self._least_ns = min(self._least_ns, lag_ns)
         return self._least_ns

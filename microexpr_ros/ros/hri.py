@@ -6,18 +6,29 @@ there are and their Action Units, the reconstructor an image.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
-from hri_msgs.msg import IdsList, NormalizedRegionOfInterest2D
+from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
+from hri_msgs.msg import (
+    FacialLandmarks,
+    IdsList,
+    NormalizedPointOfInterest2D,
+    NormalizedRegionOfInterest2D,
+)
+from numpy.typing import NDArray
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.publisher import Publisher
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
+from microexpr_ros.alignment.head_pose import Calibration, HeadPose
 from microexpr_ros.events.region import Region
 from microexpr_ros.ros import qos
+from microexpr_ros.ros.camera_info import COEFFICIENTS
 from microexpr_ros.ros.conversions import to_time
 from microexpr_ros.ros.lifecycle import MicroexprNode
 
@@ -27,8 +38,23 @@ FACES: Final = '/humans/faces'
 TRACKED: Final = f'{FACES}/tracked'
 FACS: Final = 'facs'
 ROI: Final = 'roi'
+LANDMARKS: Final = 'landmarks'
 CROPPED: Final = 'cropped'
 ALIGNED: Final = 'aligned'
+
+LANDMARK_CODES: Final = (
+    FacialLandmarks.RIGHT_PUPIL,
+    FacialLandmarks.LEFT_PUPIL,
+    FacialLandmarks.NOSTRIL_3,
+    FacialLandmarks.MOUTH_OUTER_RIGHT,
+    FacialLandmarks.MOUTH_OUTER_LEFT,
+)
+"""Which of the 70 points of FacialLandmarks ours are. The centre of an eye stands for its pupil,
+which is there when the person looks straight ahead."""
+
+FOUND: Final = 0.1
+"""The confidence of a landmark is the probability that it is at most so far from the truth, in
+distances between the eyes."""
 
 DESCRIPTION: Final = 'publish the face on the topics of ROS4HRI, below /humans/faces'
 """Of the parameter `hri`, which several nodes have."""
@@ -165,6 +191,81 @@ def region_to_roi(
         ymax=float(bottom),
         c=1.0,
     )
+
+
+def landmarks_to_message(
+    landmarks: NDArray[np.float32],
+    sigma: float,
+    width: int,
+    height: int,
+    stamp_ns: int,
+    frame_id: str,
+) -> FacialLandmarks:
+    """Return landmarks in shares of the sensor; those that are not known have confidence 0.
+
+    So have those beside the sensor, which it has no place for.
+
+    Args:
+        landmarks: float32 [5, 2], in the order of `landmarks.LANDMARKS`, px.
+        sigma: one sigma of their error, as a share of the distance between the eyes.
+        width: columns of the sensor.
+        height: rows of the sensor.
+        stamp_ns: of the slice.
+        frame_id: coordinate frame of the event camera.
+    """
+    message = FacialLandmarks(header=_header(stamp_ns, frame_id), height=height, width=width)
+    # The error has two dimensions: its length is distributed as Rayleigh found.
+    confidence = 1 - math.exp(-(FOUND**2) / (2 * max(sigma, 1e-3) ** 2))
+    shares = landmarks / np.array([width, height], np.float32)
+    for code, (x, y) in zip(LANDMARK_CODES, shares.tolist(), strict=True):
+        if 0 <= x <= 1 and 0 <= y <= 1:
+            message.landmarks[code] = NormalizedPointOfInterest2D(x=x, y=y, c=confidence)
+    return message
+
+
+def message_to_calibration(message: CameraInfo) -> Calibration | None:
+    """Return the calibration in a message; None if the camera is not calibrated."""
+    if not message.k[0] > 0 or message.distortion_model not in COEFFICIENTS:
+        return None
+    matrix = np.array(message.k, np.float64).reshape(3, 3)
+    is_fisheye = message.distortion_model == 'equidistant'
+    return Calibration(matrix, np.array(message.d, np.float64), is_fisheye)
+
+
+def pose_to_transform(
+    pose: HeadPose, face_id: str, stamp_ns: int, frame_id: str
+) -> TransformStamped:
+    """Return the transform from the camera's optical frame to that of a face.
+
+    The frame is named face_ and the id, as REP-155 has it; its origin is between the eyes, x
+    points forward out of the face, y to the subject's left and z up.
+    """
+    x, y, z, w = _to_quaternion(pose.rotation)
+    position = dict(zip('xyz', pose.position.tolist(), strict=True))
+    return TransformStamped(
+        header=_header(stamp_ns, frame_id),
+        child_frame_id=f'face_{face_id}',
+        transform=Transform(
+            translation=Vector3(**position), rotation=Quaternion(x=x, y=y, z=z, w=w)
+        ),
+    )
+
+
+def _to_quaternion(rotation: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """Return x, y, z and w of a rotation matrix."""
+    # Bar-Itzhack, New method for extracting the quaternion from a rotation matrix, 2000: the
+    # eigenvector of the largest eigenvalue, without cases.
+    (a, b, c), (d, e, f), (g, h, i) = rotation.tolist()
+    matrix = np.array(
+        [
+            [a - e - i, d + b, g + c, h - f],
+            [d + b, e - a - i, h + f, c - g],
+            [g + c, h + f, i - a - e, d - b],
+            [h - f, c - g, d - b, a + e + i],
+        ]
+    )
+    x, y, z, w = np.linalg.eigh(matrix)[1][:, -1].tolist()
+    return x, y, z, w
 
 
 def _header(stamp_ns: int, frame_id: str) -> Header:

@@ -13,6 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from microexpr_ros.ros.conversions import pixels_to_compressed, pixels_to_image
 from microexpr_ros.ros.inputs import Input
 from microexpr_ros.ros.lifecycle import MicroexprNode
+from microexpr_ros.ros.output import Output
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.subscriptions import SubscriptionSet
 
@@ -40,13 +41,20 @@ class ImagePublisher:
         topic: topic of the raw images.
         profile: quality of service of both topics.
         jpeg_quality: 1 to 100.
+        hands_over: whether nodes of this process take the pixels as they are, as of `Output`.
     """
 
     def __init__(
-        self, node: MicroexprNode[Any], topic: str, profile: QoSProfile, jpeg_quality: int
+        self,
+        node: MicroexprNode[Any],
+        topic: str,
+        profile: QoSProfile,
+        jpeg_quality: int,
+        *,
+        hands_over: bool = False,
     ) -> None:
         self._jpeg_quality = jpeg_quality
-        self._raw = node.advertise(Image, topic, profile)
+        self._raw = Output(node, Image, topic, profile, hands_over=hands_over)
         # Of the name after remapping, so that both topics stay together.
         compressed = node.resolve_topic_name(topic) + COMPRESSED
         self._compressed = node.advertise(CompressedImage, compressed, profile)
@@ -59,12 +67,15 @@ class ImagePublisher:
 
     def publish(self, pixels: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> None:
         """Publish uint8 [height, width] grey or [height, width, 3] RGB."""
-        if self._raw.get_subscription_count():
-            self._raw.publish(pixels_to_image(pixels, stamp_ns, frame_id))
+        self._raw.send(pixels, lambda: pixels_to_image(pixels, stamp_ns, frame_id))
         if self._compressed.get_subscription_count():
             self._compressed.publish(
                 pixels_to_compressed(pixels, stamp_ns, frame_id, self._jpeg_quality)
             )
+
+    def end(self) -> None:
+        """Publish nothing more, as of `Output.end`."""
+        self._raw.end()
 
 
 class ImageSubscription:

@@ -68,6 +68,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
     Attributes:
         parameters: as they were when the node was configured; the defaults before.
         error: why the node could not start or had to end; None if neither is the case.
+        diagnosis: what was published last on /diagnostics, None before the first time.
         malformed: number of messages that were reported and skipped.
         failed: whether the process must exit with an error code.
         stopping: set when the node is deactivated, for the work of `start_thread`.
@@ -96,6 +97,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         self.subscription_thread = subscription_thread or SubscriptionThread()
         self.parameters = self.Parameters()
         self.error: str | None = None
+        self.diagnosis: Diagnosis | None = None
         self.malformed = 0
         self.failed = False
         self.stopping = threading.Event()
@@ -433,7 +435,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
 
     def _publish_diagnosis(self) -> None:
         stamp = self.get_clock().now().to_msg()
-        diagnosis = self._diagnose_state()
+        self.diagnosis = diagnosis = self._diagnose_state()
         self._diagnostics.publish(to_message(self.get_fully_qualified_name(), stamp, diagnosis))
 
     def _diagnose_state(self) -> Diagnosis:

@@ -127,10 +127,10 @@ def declare(node: Node, kind: type[Any]) -> None:
 def _convert(field: dataclasses.Field[Any], value: Any) -> Any:
     """Return a value with the type that its field has, where YAML cannot express it.
 
-    YAML reads `1` as an integer where a float is meant, or a text such as a camera number, and has
-    no type for an empty list.
+    YAML reads `1` as an integer where a float is meant, or a text such as a camera number, `0.04`
+    as a float where a text is meant that may be a number, and has no type for an empty list.
     """
-    if type(field.default) is str and type(value) is int:
+    if type(field.default) is str and type(value) in (int, float):
         return str(value)
     if isinstance(field.default, float) and isinstance(value, int):
         return float(value)

@@ -15,6 +15,7 @@ from microexpr_ros.bags.definitions import define
 from microexpr_ros.bags.folder import COMPRESSIONS, STORAGES
 from microexpr_ros.bags.recorder import CACHE_BYTES, Arrival, BagRecorder
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.redaction import is_kept
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import message_type
 from microexpr_ros.ros.diagnostics import Rate
@@ -40,6 +41,11 @@ class RecorderParameters(NodeParameters):
         RECORDED, 'topics to record as soon as somebody publishes them', element=str
     )
     all: bool = parameter(False, 'record every topic, except hidden ones')
+    redact: bool = parameter(
+        False,
+        'record no pictures of persons: only Action Units, movements and diagnostics, whatever '
+        'other topics there are',
+    )
     storage: str = parameter('mcap', 'format of the bag', choices=STORAGES)
     compression: str = parameter(
         'zstd', 'compression of the chunks of mcap; sqlite3 has none', choices=COMPRESSIONS
@@ -70,18 +76,24 @@ class TopicRecorder:
         node: subscribes, and logs.
         recording: takes the messages.
         topics: full names of the topics; None for all that are not hidden.
+        redact: whether to leave out topics that may show a picture of a person.
 
     Attributes:
         received: messages that have arrived.
     """
 
     def __init__(
-        self, node: MicroexprNode[Any], recording: BagRecorder, topics: Sequence[str] | None
+        self,
+        node: MicroexprNode[Any],
+        recording: BagRecorder,
+        topics: Sequence[str] | None,
+        redact: bool = False,
     ) -> None:
         self.received = Rate()
         self._node = node
         self._recording = recording
         self._topics = topics
+        self._redact = redact
         # None of a topic that cannot be recorded.
         self._found: dict[str, SubscriptionSet | None] = {}
         self._uses_sim_time = bool(node.get_parameter('use_sim_time').value)
@@ -97,6 +109,8 @@ class TopicRecorder:
         if topics is None:
             names = self._node.get_topic_names_and_types()
             topics = [name for name, _ in names if '/_' not in name]
+            if self._redact:
+                topics = [name for name in topics if is_kept(name)]
         for topic in topics:
             self._look_for(topic)
 
@@ -119,6 +133,11 @@ class TopicRecorder:
     def _subscribe(
         self, topic: str, kind: str, offers: Sequence[QoSProfile]
     ) -> SubscriptionSet | None:
+        if self._redact and not is_kept(topic, kind):
+            self._node.get_logger().warning(
+                f'{topic} is not recorded: as {kind} it may show a person'
+            )
+            return None
         try:
             define(kind)
             message = message_type(kind)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
+from microexpr_ros.alignment.slice_stamps import SliceStamps
 from microexpr_ros.alignment.slices import SliceCounter
 from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.msg import AlignedEvents
@@ -17,9 +15,7 @@ from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import aligned_to_message, face_id, message_to_aligned
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Latency, Rate
 from microexpr_ros.ros.lifecycle import MicroexprNode
-
-REMEMBERED = 1000
-"""Slices whose stamps are kept: no expression lasts that long."""
+from microexpr_ros.ros.output import Output
 
 LONGEST_LATENCY_NS = 10_000_000_000
 """An arrival longer ago than this belongs to a recording."""
@@ -53,21 +49,17 @@ class SliceOutput:
     """
 
     def __init__(self, node: MicroexprNode[Any]) -> None:
-        self._topic = node.resolve_topic_name(topics.ALIGNED_EVENTS)
-        self._thread = node.subscription_thread
-        self._publisher = node.advertise(AlignedEvents, topics.ALIGNED_EVENTS, qos.SLICES)
+        self._output = Output(node, AlignedEvents, topics.ALIGNED_EVENTS, qos.SLICES)
 
     def send(self, aligned: AlignedSlice, frame_id: str, lost_packets: int) -> None:
         """Send a slice; to be called from a callback of the subscription thread."""
         published_ns = aligned.newest_arrival_ns or time.time_ns()
         given = FaceSlice(aligned, face_id(aligned), frame_id, published_ns)
-        inside = self._thread.hand_over(self._topic, given)
-        if self._publisher.get_subscription_count() > inside:
-            self._publisher.publish(aligned_to_message(aligned, frame_id, lost_packets))
+        self._output.send(given, lambda: aligned_to_message(aligned, frame_id, lost_packets))
 
     def end(self) -> None:
         """Send nothing more, so that other synchronizers are heard."""
-        self._thread.end_handing_over(self._topic)
+        self._output.end()
 
 
 def subscribe_slices(
@@ -105,7 +97,7 @@ class SliceInput:
         self.face = ''
         self.done = Rate()
         self._counter = SliceCounter()
-        self._stamps: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
+        self._stamps = SliceStamps()
         self._missed = self._diagnosed = 0
         self._latency = Latency()
 
@@ -124,17 +116,12 @@ class SliceInput:
         counted = replace(aligned.slice, sensor_end_ns=counted_ns)
         if missing is None:
             self._stamps.clear()
-        self._stamps.append((counted_ns, counted.end_ns))
+        self._stamps.add(counted_ns, counted.end_ns)
         return replace(aligned, slice=counted), is_new_face
 
     def to_ros(self, clock_ns: int) -> int:
         """Return the stamp of a moment on the clock that slices are counted by."""
-        first_ns, stamp_ns = self._stamps[0]
-        counted, stamps = (np.array(self._stamps) - self._stamps[0]).T
-        elapsed_ns = clock_ns - first_ns
-        if elapsed_ns < 0:
-            return stamp_ns + elapsed_ns
-        return stamp_ns + round(float(np.interp(elapsed_ns, counted, stamps)))
+        return self._stamps.to_ros(clock_ns)
 
     def latency_ns(self, aligned: AlignedSlice) -> int:
         """Return and count how long ago the slice's newest packet was published.

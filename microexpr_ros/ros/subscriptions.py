@@ -101,12 +101,21 @@ class SubscriptionSet:
                     )
         return problems
 
-    def take(self, handed_over: Set[str] = frozenset()) -> bool:
-        """Run the callbacks of what has arrived, of each topic up to `MAX_IN_A_ROW`.
+    def find_awaited(self, handed_over: Set[str]) -> list[Subscription]:
+        """Return the subscriptions whose messages are not ignored.
 
         Args:
             handed_over: full names of the topics that a node of this process hands over: their
-                messages are for others, and ignored here.
+                messages are for others.
+        """
+        ignored = handed_over & self.objects.keys()
+        return [one for one, _, _ in self.subscriptions if one.topic_name not in ignored]
+
+    def take(self, handed_over: Set[str]) -> bool:
+        """Run the callbacks of what has arrived, of each topic up to `MAX_IN_A_ROW`.
+
+        Args:
+            handed_over: as of `find_awaited`.
 
         Returns:
             Whether messages may be left over.
@@ -123,16 +132,15 @@ class SubscriptionSet:
 
     def _take(self, handed_over: Set[str]) -> bool:
         left_over = False
+        ignored = handed_over & self.objects.keys()
         for subscription, kind, callback in self.subscriptions:
+            if subscription.topic_name in ignored:
+                continue
             watching = self.inputs.get(subscription)
-            topic = subscription.topic_name
-            is_handed_over = topic in handed_over and topic in self.objects
             for _ in range(MAX_IN_A_ROW):
                 taken = subscription.handle.take_message(kind, subscription.raw)
                 if taken is None:
                     break
-                if is_handed_over:
-                    continue
                 message, info = taken
                 times = [info['source_timestamp']]
                 if watching is not None:
@@ -151,6 +159,7 @@ class SubscriptionSet:
 
     def take_object(self, topic: str, item: object) -> None:
         """Run the callback for an object that was handed over."""
+        self.ignore_messages(topic)
         for subscription, watching in self.inputs.items():
             if subscription.topic_name == topic:
                 watching.take(time.time_ns(), None)
@@ -160,6 +169,14 @@ class SubscriptionSet:
             self.on_error(error)
         if topic == self.subscriptions[0][0].topic_name:
             self.quiet_since_ns = time.monotonic_ns()
+
+    def ignore_messages(self, topic: str) -> None:
+        """Remove the messages of a topic that have arrived, as they are, without reading them."""
+        with self._lock:
+            for subscription, kind, _ in self.subscriptions:
+                if subscription.topic_name == topic and not self._destroyed:
+                    while subscription.handle.take_message(kind, True) is not None:
+                        pass
 
     def notice_silence(self, now_ns: int) -> None:
         """Call `on_silence` if nothing has arrived for long enough; let inputs notice it, too."""
@@ -279,7 +296,7 @@ class SubscriptionThread:
     def hand_over(self, topic: str, item: object) -> int:
         """Give an object to all nodes of this process that take those of a topic, at once.
 
-        To be called from a callback of this thread.
+        To be called from a callback of this thread, or with its lock held.
 
         Args:
             topic: full name of the topic.
@@ -299,6 +316,9 @@ class SubscriptionThread:
         """Let messages of a topic be taken again."""
         with self.lock:
             self._handed_over.discard(topic)
+            for one in (*self._sets, *self._polled):
+                if topic in one.objects:
+                    one.ignore_messages(topic)
 
     def close(self) -> None:
         """End the thread; to be called before the context is destroyed."""
@@ -321,11 +341,11 @@ class SubscriptionThread:
         while context.ok() and not self._closing:
             with self.lock:
                 sets = list(self._sets)
+                # Messages of what is handed over must not wake the thread: nobody reads them.
+                awaited = [one for each in sets for one in each.find_awaited(self._handed_over)]
             with ExitStack() as held:
                 # While they are held, nobody can destroy the entities that are waited on.
-                handles = [
-                    subscription.handle for one in sets for subscription, _, _ in one.subscriptions
-                ]
+                handles = [subscription.handle for subscription in awaited]
                 try:
                     for handle in (context.handle, wake.handle, *handles):
                         held.enter_context(handle)

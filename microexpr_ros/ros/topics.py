@@ -31,6 +31,7 @@ CAMERA_IMAGE: Final = '~/image_raw'
 CAMERA_INFO: Final = '~/camera_info'
 """As a camera node publishes: below its own name, as ROS camera drivers do."""
 
+TF: Final = '/tf'
 CLOCK: Final = '/clock'
 DIAGNOSTICS: Final = '/diagnostics'
 
@@ -45,3 +46,6 @@ RECORDED: Final = (
     MICRO_EXPRESSIONS,
 )
 """Recorded by default: everything that cannot be computed again from the rest, and the results."""
+
+REDACTED: Final = (ACTION_UNITS, MICRO_EXPRESSIONS, DIAGNOSTICS)
+"""Recorded by default without pictures of persons."""

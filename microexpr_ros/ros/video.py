@@ -1,4 +1,4 @@
-"""What `rgb_camera` can grab frames from: cameras, files, streams and pipelines of GStreamer."""
+"""What frames can be grabbed from: cameras, files, streams and pipelines of GStreamer."""
 
 from __future__ import annotations
 
@@ -98,6 +98,11 @@ def find_source(device: str) -> VideoSource:
         f'device {hide_password(device)!r} is no camera, no file and no stream; give a number, '
         f'/dev/video..., a video, a URL ({", ".join(SCHEMES)}) or a pipeline of GStreamer'
     )
+
+
+def quiet() -> None:
+    """Keep OpenCV from logging a missing camera at every attempt to open it: we log it once."""
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
 
 def _require(backend: int, device: str, name: str, otherwise: str) -> None:

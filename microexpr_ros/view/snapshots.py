@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.perception.classifier import ActionUnitEstimate
 from microexpr_ros.perception.drawing import BACKGROUND, FADE, OFF, ON
 from microexpr_ros.perception.spotting import MicroExpression
@@ -270,10 +271,15 @@ def _error_ms(aligned: AlignedSlice) -> float | None:
 
 
 def _face_values(face_id: str, face: _Face) -> dict[str, Any]:
-    region = face.slice.slice.region
+    region, landmarks = face.slice.slice.region, face.slice.landmarks
+    bounds = region and region.bounds()
+    aligned = region if isinstance(region, AlignedRegion) else None
+    shares = None if aligned is None or landmarks is None else aligned.to_shares(landmarks)
     values: dict[str, Any] = {
         'id': face_id,
-        'region': region and [region.x, region.y, region.width, region.height],
+        'region': bounds and [bounds.x, bounds.y, bounds.width, bounds.height],
+        'roll_deg': None if aligned is None else round(math.degrees(aligned.roll), 1),
+        'landmarks': None if shares is None else shares.round(3).tolist(),
         'events': face.events,
         'reconstructed': face.reconstruction is not None,
     }

@@ -2,7 +2,7 @@ import numpy as np
 
 from microexpr_ros.alignment.frames import FrameQueue, crop
 from microexpr_ros.events.events import Frame
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 
 PIXELS = np.zeros((2, 2), np.uint8)
 
@@ -48,3 +48,20 @@ def test_crop_follows_the_homography():
     shift = np.array([[1.0, 0, 4], [0, 1, 2], [0, 0, 1]])
     cut = crop(pixels, Region(10, 5, 16, 16), (40, 60), (16, 16), shift)
     np.testing.assert_array_equal(cut, pixels[7:23, 14:30])
+
+
+def test_crop_turns_the_frame_upright():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
+    aligned = AlignedRegion(18, 13, 16)
+    cut = crop(pixels, aligned, (40, 60), (16, 16))
+    np.testing.assert_array_equal(cut, pixels[5:21, 10:26])
+    # A quarter turn to the right: the face's rows run along the sensor's columns, leftwards.
+    turned = crop(pixels, AlignedRegion(18, 13, 16, np.pi / 2), (40, 60), (16, 16))
+    np.testing.assert_array_equal(turned, np.rot90(cut))
+
+
+def test_crop_turns_what_the_homography_shifts():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
+    shift = np.array([[1.0, 0, 4], [0, 1, 2], [0, 0, 1]])
+    turned = crop(pixels, AlignedRegion(18, 13, 16, np.pi), (40, 60), (16, 16), shift)
+    np.testing.assert_array_equal(turned, pixels[7:23, 14:30][::-1, ::-1])

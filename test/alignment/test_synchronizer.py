@@ -6,12 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from microexpr_ros.alignment.face_alignment import align
+from microexpr_ros.alignment.faces import Face
 from microexpr_ros.alignment.frame_alignment import SyncSource
 from microexpr_ros.alignment.slices import follows
 from microexpr_ros.alignment.synchronizer import Synchronizer, SynchronizerOptions
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Frame, Triggers
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
+from microexpr_ros.landmarks import PLACES
 
 MS = 1_000_000
 OFFSET = 1_700_000_000_000 * MS
@@ -447,3 +450,92 @@ def test_whatever_happens_every_event_is_in_one_slice(happenings, seed, local_ah
 @given(*LIVES)
 def test_whatever_happens_in_thousands_of_lives(happenings, seed, local_ahead_ms):
     check_life(happenings, seed, local_ahead_ms)
+
+
+class ScriptedTracker:
+    """Finds in each slice the faces that a function of its number gives."""
+
+    shape = 12, 16
+
+    def __init__(self, faces_at):
+        self.faces_at, self.counts, self.resets = faces_at, [], 0
+
+    def update(self, counts, duration_s):
+        assert duration_s == 0.01
+        self.counts.append(counts.copy())
+        return self.faces_at(len(self.counts) - 1)
+
+    def reset(self):
+        self.resets += 1
+
+
+def face(number, x, y=200.0, side=100.0, roll=0.0):
+    landmarks = AlignedRegion(x, y, side, roll).to_pixels(PLACES).astype(np.float32)
+    return Face(number, landmarks, 0.02)
+
+
+def slices_of(tracker, count, most=1, grid=10):
+    options = SynchronizerOptions(grid=grid, faces=most)
+    synchronizer = Synchronizer(480, 640, options, lambda height, width: tracker)
+    return [
+        aligned for k in range(count + 1) for aligned in push(synchronizer, 10 * k, x=310, y=200)
+    ]
+
+
+def test_a_tracker_sees_the_whole_sensor_and_its_face_is_shown_from_the_next_slice_on():
+    tracker = ScriptedTracker(lambda k: [face(5, 300, roll=0.1)] if k < 4 else [])
+    slices = slices_of(tracker, 6)
+    assert [aligned.face for aligned in slices] == [-1, 5, 5, 5, 5, -1]
+    # Column 310 of 640 and row 200 of 480, ON.
+    assert all(counts.sum() == counts[1, 5, 7] == 1 for counts in tracker.counts)
+    first, shown, *_, last, lost = slices
+    assert first.slice.region is None
+    assert first.landmarks is None
+    region = shown.slice.region
+    assert (region.x, region.y, region.side, region.roll) == pytest.approx((300, 200, 100, 0.1))
+    assert shown.slice.pixels_per_cell == pytest.approx(100)
+    assert shown.slice.events == 1
+    np.testing.assert_array_equal(shown.landmarks, face(5, 300, roll=0.1).landmarks)
+    assert shown.sigma == 0.02
+    assert shown.slice.motion.x == pytest.approx(0)
+    # Lost in the last slice that was open for it.
+    assert last.slice.region is not None
+    assert last.landmarks is last.slice.motion is lost.slice.motion is None
+
+
+def test_the_region_rests_while_a_slice_is_open_and_follows_from_slice_to_slice():
+    slices = slices_of(ScriptedTracker(lambda k: [face(0, 300 + k)]), 60)[1:]
+    columns = [aligned.slice.region.x for aligned in slices]
+    assert columns[0] == pytest.approx(300)
+    assert columns[-1] == pytest.approx(300 + 58, abs=1)
+    # 100 px/s, where the eyes are 31 px apart.
+    assert slices[-1].slice.motion.x == pytest.approx(100 / 31.2, rel=0.05)
+
+
+def test_one_face_is_followed_until_it_is_lost():
+    nearest = [face(1, 100), face(2, 400)], [face(2, 400), face(1, 100)], [face(2, 400)]
+    slices = slices_of(ScriptedTracker(lambda k: nearest[min(k // 2, 2)]), 8)
+    assert [aligned.face for aligned in slices] == [-1, 1, 1, 1, 1, 2, 2, 2]
+
+
+def test_each_of_several_faces_has_slices_of_its_own():
+    faces = [face(1, 300), face(2, 350), face(3, 100)]
+    slices = slices_of(ScriptedTracker(lambda k: faces), 2, most=2)
+    assert [aligned.face for aligned in slices] == [-1, 1, 2]
+    assert [aligned.slice.region for aligned in slices[1:]] == [
+        align(shown.landmarks) for shown in faces[:2]
+    ]
+    assert slices[1].slice.end_ns == slices[2].slice.end_ns
+    assert [aligned.slice.events for aligned in slices] == [0, 1, 1]
+
+
+def test_another_stream_has_other_faces():
+    tracker = ScriptedTracker(lambda k: [face(0, 300)])
+    options = SynchronizerOptions(grid=10)
+    synchronizer = Synchronizer(480, 640, options, lambda height, width: tracker)
+    for t_ms in (0, 10, 20):
+        push(synchronizer, t_ms)
+    assert push(synchronizer, 60_000)[0].face == 0
+    [aligned] = push(synchronizer, 60_010)
+    assert tracker.resets == 1
+    assert aligned.face == -1

@@ -59,6 +59,17 @@ def test_others_read_what_is_written(tmp_path, compression):
         assert yaml.safe_load(about.metadata['serialized_metadata'])['message_count'] == 601
 
 
+def test_others_read_sqlite3_files_that_are_split(tmp_path):
+    bag = BagFolder(tmp_path / 'bag', 'sqlite3', 'none', max_ns=SECOND // 10)
+    fill(bag, 500)
+    bag.close()
+    with Reader(tmp_path / 'bag') as reader:
+        assert (reader.message_count, reader.start_time) == (500, EPOCH)
+        assert reader.topics['/events'].msgtype == bags.EVENT_PACKET
+        got = [bytes(cdr) for _, _, cdr in reader.messages()]
+    assert got == [serialize_packet(make_packet(seq)) for seq in range(500)]
+
+
 def test_metadata_has_the_keys_of_version_9(tmp_path):
     bag = BagFolder(tmp_path / 'bag', max_bytes=1_000_000)
     fill(bag, 500)

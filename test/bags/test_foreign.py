@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 from damaged_bags import write_with_others
@@ -70,3 +71,17 @@ def test_foreign_messages_are_copied_with_their_schemas(tmp_path):
         bags.BagWriter(tmp_path / 'other', 'sqlite3') as writer,
     ):
         writer.write_foreign(message)
+
+
+def test_a_topic_that_is_not_found_is_named_beside_those_that_are_not_read():
+    foreign = (
+        bags.ForeignTopic('/add/_service_event', 'example/srv/Add_Event', 'cdr', 3),
+        bags.ForeignTopic('/log', 'foxglove.Log', 'json', 3),
+    )
+    with pytest.raises(MicroexprError) as error:
+        bags.find_topic(
+            bags.BagContents(Path('bag'), (), 0, 0, foreign=foreign), bags.EVENT_PACKET
+        )
+    assert str(error.value).endswith(
+        'it has /add/_service_event (example/srv/Add_Event, not read), /log (json, not read)'
+    )

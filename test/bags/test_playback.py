@@ -34,6 +34,26 @@ def bag(tmp_path):
     return write(tmp_path / 'bag', range(0, 100, 10), max_ns=35 * MS)
 
 
+@pytest.mark.parametrize('clock_hz', [0.0, 100.0])
+@pytest.mark.parametrize('loop', [False, True])
+def test_years_between_messages_are_not_waited_for(tmp_path, clock_hz, loop):
+    folder = BagFolder(tmp_path / 'bag')
+    # The times of the first two were zeroed.
+    for number, time_ns in enumerate((0, 0, START, START + 10 * MS)):
+        folder.write('/even', EMPTY, number.to_bytes(4, 'little'), time_ns)
+    folder.close()
+    contents = bags.read_contents(tmp_path / 'bag')
+    most = 8 if loop else 4
+    played = Played(contents, topics=('/even',), clock_hz=clock_hz, loop=loop, most=most)
+    played.start()
+    played.until(most)
+    played.pacer.stop()
+    played.end()
+    numbers = [message.cdr[0] for message in played.messages[:most]]
+    assert numbers == [0, 1, 2, 3] * (most // 4)
+    assert played.playback.pauses_skipped >= most // 4
+
+
 class Played:
     """What was played, on a thread of its own, and when."""
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -10,6 +11,11 @@ from command_line import invoke
 from microexpr_ros.cli.bench import decode
 from microexpr_ros.cli.bench.streams import make_streams
 from microexpr_ros.events import codecs
+
+FILES = (
+    *('evt2', 'evt2.1', 'evt3', 'evt4', 'dat', 'metavision', 'dsec', 'npz', 'rosbag2', 'ros1'),
+    *(['aedat4'] if find_spec('dv_processing') else []),
+)
 
 
 def run(*options):
@@ -27,6 +33,7 @@ def test_every_codec_is_measured_and_exact():
         'histogram',
         *names,
         *(f'{name} encode' for name in names),
+        *(f'{name} file' for name in FILES),
     }
     assert all(row['agrees'] and row['mev_per_s'] > 0 for row in rows)
     limits = [row for row in report['rows'] if row['implementation'] == 'memory']

@@ -100,13 +100,20 @@ def test_a_recording_that_does_not_fit_the_disk_is_refused(tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_is_not_written_is_refused(tmp_path):
+    with pytest.raises(MicroexprError, match=r"--source 'csv' is not known; choose of raw, meta"):
+        replay(1.0, 0.1, 'hd', 96, 64, '1', None, tmp_path, source='csv')
+
+
 @pytest.mark.slow
-def test_nothing_is_lost_on_the_way(tmp_path):
+@pytest.mark.parametrize('source', ['raw', 'metavision'])
+def test_nothing_is_lost_on_the_way(tmp_path, source):
     result = subprocess.run(
         [
             *(sys.executable, '-c', 'from microexpr_ros.cli import main; main()'),
             *('bench', 'replay', '--seconds', '1', '--mev-per-s', '1', '--rates', '1'),
             *('--width', '320', '--height', '180', '--work-dir', tmp_path, '--keep', '--json'),
+            *('--source', source),
         ],
         cwd=ROOT,
         env={**os.environ, 'ROS_DOMAIN_ID': str(os.getpid() % 100 + 1), 'MICROEXPR_TEST_DATA': ''},
@@ -117,6 +124,7 @@ def test_nothing_is_lost_on_the_way(tmp_path):
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
     events = report['scene']['events']
+    assert report['scene']['source'] == source
     assert report['convert']['events_out'] == events
     (row,) = report['rows']
     assert row['events'] == events

@@ -3,7 +3,13 @@
 import json
 
 import numpy as np
-from command_line import assert_one_clear_line
+import pytest
+from command_line import assert_one_clear_line, invoke
+from videos import moving_texture, write_video
+
+from microexpr_ros import bags
+from microexpr_ros.cli import convert
+from microexpr_ros.errors import MicroexprError
 
 
 def write_array(path, x):
@@ -29,3 +35,76 @@ def test_events_outside_the_sensor_are_one_clear_line_and_leave_nothing(microexp
     options = ('--sensor', '640x480', '--time-unit', 's')
     assert_one_clear_line(microexpr('convert', 'wide.npy', 'bag', *options))
     assert set(tmp_path.rglob('*')) == before
+
+
+def test_a_video_becomes_a_bag_of_events_and_frames(microexpr, tmp_path):
+    write_video(tmp_path / 'clip.mp4', moving_texture(10), 25.0)
+    result = microexpr('convert', 'clip.mp4', 'bag', '--json')
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert (report['source'], report['frames']) == ('video', 10)
+    assert report['events_out'] > 100
+    images = list(bags.read_messages(tmp_path / 'bag', ['/event_camera/image_raw']))
+    assert [one.time_ns for one in images] == pytest.approx(np.arange(10) * 40e6, abs=1000)
+    clear = microexpr('convert', 'clip.mp4', 'other', '--time-unit', 'us')
+    assert_one_clear_line(clear)
+    assert 'has times of its own: leave out --time-unit' in clear.stderr
+
+
+def test_a_redacted_bag_says_what_was_left_out(microexpr, tmp_path):
+    with bags.BagWriter(tmp_path / 'bag') as writer:
+        writer.write_image('/rgb_camera/image_raw', np.zeros((2, 2), np.uint8), 5, 'camera')
+        types = bags.typestore().types
+        time = types['builtin_interfaces/msg/Time'](sec=0, nanosec=5)
+        header = types['std_msgs/msg/Header'](stamp=time, frame_id='')
+        message = types['diagnostic_msgs/msg/DiagnosticArray'](header=header, status=[])
+        writer.write('/diagnostics', 'diagnostic_msgs/msg/DiagnosticArray', message, 5)
+    result = microexpr('convert', 'bag', 'kept', '--redact')
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == 'kept: /diagnostics 1; left out: /rgb_camera/image_raw 1\n'
+    assert [topic.name for topic in bags.read_contents(tmp_path / 'kept').topics] == [
+        '/diagnostics'
+    ]
+    for arguments, error in (
+        (('kept.raw', '--redact'), '--redact makes a bag'),
+        (('more', '--redact', '--packet-ms', '5'), 'leave out --packet-ms'),
+        (('more', '--redact', '--sensor', '4x4'), 'leave out --sensor'),
+    ):
+        result = microexpr('convert', 'bag', *arguments)
+        assert_one_clear_line(result)
+        assert error in result.stderr
+
+
+@pytest.fixture
+def one_topic(tmp_path):
+    """Write a bag with events on one topic."""
+    write_array(tmp_path / 'events.npy', 5)
+    path = tmp_path / 'one'
+    options = ('--sensor', '640x480', '--topic', '/eye/events')
+    assert invoke(convert.app, tmp_path / 'events.npy', path, *options).exit_code == 0
+    return path
+
+
+def topics_of(path):
+    return [topic.name for topic in bags.read_contents(path).topics]
+
+
+def test_a_topic_that_a_bag_does_not_have_is_refused(one_topic, tmp_path):
+    with pytest.raises(MicroexprError, match=r'--topic /eye/evnts: .* are /eye/events: leave'):
+        invoke(convert.app, one_topic, tmp_path / 'out', '--topic', '/eye/evnts')
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(
+    ('options', 'written'),
+    [
+        ((), '/event_camera/events'),
+        (('--topic', '/eye/events'), '/eye/events'),
+        (('--target-topic', '/new'), '/new'),
+        (('--topic', '/eye/events', '--target-topic', '/new'), '/new'),
+    ],
+)
+def test_the_topic_that_is_written(one_topic, tmp_path, options, written):
+    assert topics_of(one_topic) == ['/eye/events']
+    assert invoke(convert.app, one_topic, tmp_path / 'out', *options).exit_code == 0
+    assert topics_of(tmp_path / 'out') == [written]

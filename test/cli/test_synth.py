@@ -53,6 +53,8 @@ def test_shards_are_made_one_by_one_and_checked(run):
         (['--light', 'night'], "--light 'night'"),
         (['--bags', '--rolling-shutter-ms', '-1'], '--rolling-shutter-ms -1'),
         (['--bags', '--clips', '0'], '--clips 0'),
+        (['--bags', '--story'], '--bags and --story'),
+        (['--story', '--preview'], '--preview'),
         (['--check'], 'microexpr synth --split train'),
     ],
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import event_streams as streams
 import numpy as np
 import pytest
+from event_files import write_aedat4
 
 from microexpr_ros import bags
 from microexpr_ros.errors import MicroexprError
@@ -15,7 +17,6 @@ from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.files import open_recording
 
 dv = pytest.importorskip('dv_processing')
-pytest.importorskip('aedat')
 
 START_US = 1_700_000_000_000_000
 SIZE = (streams.WIDTH, streams.HEIGHT)
@@ -178,6 +179,27 @@ def test_a_file_that_was_cut_off_is_told(tmp_path, events, picture):
         path.write_bytes(content[:size])
         with pytest.raises(MicroexprError, match=r'cannot read|is empty'):
             streams.read(path)
+
+
+@pytest.mark.parametrize('damaged', [0, 2, 19, 20])
+def test_a_damaged_packet_costs_its_events_and_a_damaged_index_none(tmp_path, events, damaged):
+    path = tmp_path / 'events.aedat4'
+    write_aedat4(path, events)
+    content = bytearray(path.read_bytes())
+    # Where the compression of each of 20 packets begins, and that of the index.
+    places = [match.start() for match in re.finditer(b'\x04"M\x18', content)]
+    assert len(places) == 21
+    content[places[damaged]] ^= 0x55
+    path.write_bytes(content)
+    recording = open_recording(path)
+    got = streams.concatenate(part for part, _ in recording.chunks())
+    lost = slice(damaged * 150, (damaged + 1) * 150)
+    left = [np.delete(getattr(events, name), lost) for name in 'txyp']
+    streams.assert_same(got, streams.make_events(*left))
+    assert recording.losses['events_unreadable'] == len(events[lost]) == 150 * (damaged < 20)
+    assert recording.losses['packets_damaged'] == int(damaged < 20)
+    report = convert_recording(open_recording(path), tmp_path / 'out')
+    assert report.events_in == len(events)
 
 
 def test_what_a_killed_recorder_cut_off_is_counted(tmp_path):

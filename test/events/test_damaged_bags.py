@@ -12,9 +12,11 @@ import shutil
 import damaged_bags as corpus
 import numpy as np
 import pytest
+from counting_network import counting_classifier
 from zstandard import ZstdCompressor
 
 from microexpr_ros import bags
+from microexpr_ros.analysis import analyze_recording
 from microexpr_ros.bags.pacing import Pacer
 from microexpr_ros.bags.playback import Playback, PlaybackOptions
 from microexpr_ros.errors import MicroexprError
@@ -117,6 +119,21 @@ def check_conversion(path, target, has_checksums):
     return report
 
 
+def check_analysis(path, converted, has_checksums):
+    """Check that an analysis reads and counts what a conversion does."""
+    try:
+        found = analyze_recording(open_recording(path), counting_classifier())
+    except MicroexprError as error:
+        check_error(error, path)
+        assert converted is None
+        return
+    assert found.events == EVENTS or any(found.losses.values()) or not has_checksums
+    assert found.events == converted.events_out
+    assert found.damage == converted.damage
+    for reason, count in found.losses.items():
+        assert count == converted.dropped.get(reason, count)
+
+
 def check_playback(path, expected):
     contents = bags.read_contents(path)
     topics = [topic.name for topic in contents.topics]
@@ -138,7 +155,9 @@ def check(path, kind, tmp_path):
         check_error(error, path)
         return None
     check_inspection(path, size, kind not in UNCHECKED)
-    check_conversion(path, tmp_path / 'converted', kind not in UNCHECKED)
+    has_checksums = kind not in UNCHECKED
+    converted = check_conversion(path, tmp_path / 'converted', has_checksums)
+    check_analysis(path, converted, has_checksums)
     shutil.rmtree(tmp_path / 'converted', ignore_errors=True)
     check_playback(path, read)
     return read, damage

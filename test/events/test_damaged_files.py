@@ -5,9 +5,11 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from counting_network import counting_classifier
 from event_files import EVENT_FILES
 from event_streams import HEIGHT, WIDTH, assert_same, concatenate, make_events
 
+from microexpr_ros.analysis import analyze_recording
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.files import open_recording
@@ -38,6 +40,17 @@ def whole(tmp_path, kind, events):
     return path.read_bytes()
 
 
+def analyze(path, kind):
+    """Return what an analysis finds; None if the file is refused in one line."""
+    try:
+        return analyze_recording(open_recording(path, **kind.options), counting_classifier())
+    except MicroexprError as error:
+        refusal = str(error)
+    assert str(path) in refusal
+    assert '\n' not in refusal
+    return None
+
+
 @pytest.fixture
 def check(tmp_path, kind):
     """Returns a function that reads and converts bytes, and checks what came of them.
@@ -49,6 +62,7 @@ def check(tmp_path, kind):
         path, target = tmp_path / f'damaged{kind.suffix}', tmp_path / 'converted.raw'
         path.write_bytes(content)
         refusal = None
+        analysis = analyze(path, kind)
         try:
             recording = open_recording(path, **kind.options)
             got = concatenate(events for events, _ in recording.chunks())
@@ -59,14 +73,22 @@ def check(tmp_path, kind):
             assert str(path) in refusal
             assert '\n' not in refusal
             assert not target.exists()
+            assert analysis is None
             return None
         target.unlink()
         assert report.events_out == len(got)
         # A wrong bit may make a trigger of a channel that EVT3 lacks.
         report.dropped.pop('triggers_not_in_raw')
+        lost = recording.damage.count(recording.other_topics)
+        others = report.dropped.pop('messages_of_other_topics', 0)
+        assert others == recording.other_messages - lost
+        damage = report.dropped.pop('messages_damaged'), report.dropped.pop('damaged_places')
+        assert damage == (recording.damage.messages, len(recording.damage))
         left_out = {reason: count for reason, count in report.dropped.items() if count}
         assert left_out == {reason: count for reason, count in recording.losses.items() if count}
         assert report.events_in == len(got) + sum(left_out.get(reason, 0) for reason in REASONS)
+        assert analysis.events == len(got)
+        assert {reason: analysis.losses[reason] for reason in recording.losses} == recording.losses
         assert (np.diff(got.t) >= 0).all()
         assert (got.x < WIDTH).all()
         assert (got.y < HEIGHT).all()
@@ -75,9 +97,18 @@ def check(tmp_path, kind):
     return check
 
 
+def require_all_or_damage(result):
+    """Check that what is missing of a file in packets is counted or named."""
+    if result is not None:
+        got, left_out, recording = result
+        assert len(got) == COUNT or left_out or recording.damage
+
+
 def require_nothing_lost(kind, result):
     """Check that a file that has a number of events has all of them: read or counted."""
-    if result is not None and not kind.is_stream:
+    if kind.is_in_packets:
+        require_all_or_damage(result)
+    elif result is not None and not kind.is_stream:
         got, left_out, _ = result
         assert len(got) + sum(left_out.get(reason, 0) for reason in REASONS) == COUNT
 
@@ -92,14 +123,16 @@ def test_a_whole_file_is_read_whole(kind, whole, check, events):
 def cut(kind, whole, check, events, sizes):
     for size in sizes:
         result = check(whole[:size])
-        if not kind.is_stream:
+        if not kind.is_stream and not kind.is_in_packets:
             assert result is None
         elif result is not None:
             got, left_out, _ = result
             # The events before the cut, all of them; what is left of a record is counted.
             assert_same(got, events[: len(got)])
-            assert sum(left_out.values()) <= 7
-    if kind.is_stream:
+            assert sum(left_out.values()) <= 7 or kind.is_in_packets
+            if kind.is_in_packets:
+                require_all_or_damage(result)
+    if kind.is_stream or kind.is_in_packets:
         sizes = range(len(whole) - 8, len(whole))
         kept = [len(check(whole[:size])[0]) for size in sizes]
         assert kept == sorted(kept)
@@ -123,7 +156,9 @@ def flip(kind, whole, check, seed, count):
         content[int(rng.integers(len(content)))] ^= 1 << int(rng.integers(8))
         result = check(bytes(content))
         refused += result is None
-        if kind.is_stream and result is not None:
+        if kind.is_in_packets:
+            require_all_or_damage(result)
+        elif kind.is_stream and result is not None:
             got, left_out, _ = result
             # A bit is an event more or less, a vector of 12, or a place or time that is wrong.
             assert abs(len(got) + sum(left_out.values()) - COUNT) <= 40

@@ -256,3 +256,35 @@ def test_times_that_are_held_are_counted():
     more, _ = decoder.decode(np.array([0x2007], '<u2'))
     assert more.t.tolist() == [(4096 + 0x30) * 1000]
     assert decoder.held == 4
+
+
+@given(
+    st.lists(st.builds(lambda c, v: c << 12 | v, codes, values), max_size=120),
+    st.lists(st.integers(2048, 2060), max_size=4),
+    st.floats(0.05, 1.0),
+)
+@settings(deadline=None)
+def test_a_decoder_that_leaves_events_out_goes_on_as_if_it_had_not(words, highs, share):
+    # Times of a clock, as real ones are; anything else.
+    steps = iter(sorted(highs))
+    words = [0x8800, 0x6000, *(0x8000 | next(steps, 2060) if w >> 12 == 8 else w for w in words)]
+    payload = np.array(words, '<u2')
+    whole, thin = (codecs.decoder('evt3', 2048, 2048) for _ in range(2))
+    for _ in range(2):
+        events, triggers = whole.decode(payload)
+        some_events, some_triggers, left_out = thin.decode_thinly(payload, 0, share)
+        # A column outside of the sensor is left out before it is known to be one.
+        assert len(events) <= len(some_events) + left_out
+        assert some_triggers.id.tolist() == triggers.id.tolist()
+        np.testing.assert_array_equal(thin._state[:5], whole._state[:5])
+
+
+@pytest.mark.parametrize('encoding', codecs.EVENT_ENCODINGS)
+@pytest.mark.parametrize('share', [0.02, 0.3, 1.0])
+def test_thinned_events_are_a_share_of_every_millisecond(encoding, share):
+    events = streams.random_events(np.random.default_rng(0), 200_000, 10_000_000, 48, 64)
+    time_base, payload = codecs.encoder(encoding, 48, 64).encode(events)
+    some, _, left_out = codecs.decoder(encoding, 48, 64).decode_thinly(payload, time_base, share)
+    assert len(some) + left_out == len(events)
+    per_ms, all_per_ms = (np.histogram(one.t, 10, (0, 10_000_000))[0] for one in (some, events))
+    np.testing.assert_allclose(per_ms, share * all_per_ms, rtol=0.25)

@@ -11,6 +11,7 @@ import pytest
 from command_line import invoke
 from damaged_bags import MS, flip, make_packets, write_with_others
 from packet_bags import EPOCH, SECOND
+from ros1_bags import write_arrays
 
 from microexpr_ros import bags
 from microexpr_ros.cli.inspect import app
@@ -96,3 +97,23 @@ def test_a_recording_of_another_format(tmp_path):
     assert (found.topics, found.frames, found.damage) == ((), (), ())
     shown = invoke(app, tmp_path / 'in.npz', '--time-unit', 'ns', '--sensor', '64x48').stdout
     assert '64x48' in shown
+
+
+def test_every_topic_of_a_ros_1_bag_and_its_damage(tmp_path):
+    path = tmp_path / 'events.bag'
+    events = streams.random_events(np.random.default_rng(0), 900, 40 * MS)
+    parts = [events[start : start + 100] for start in range(0, 900, 100)]
+    write_arrays(path, parts, 'dvs_msgs', topics=('/left', '/right'), chunk_bytes=2000)
+    found = inspect(path)
+    assert [(report.topic, report.events) for report in found.events] == [
+        ('/left', 900),
+        ('/right', 900),
+    ]
+    assert (found.complete, found.damage) == (True, ())
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 3 // 4])
+    found = inspect(path)
+    left, right = found.events
+    assert (left.topic, right.topic, found.complete) == ('/left', '/right', False)
+    assert left.events == 900 > right.events > 300
+    assert len(found.damage) == 1

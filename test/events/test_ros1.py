@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import event_streams as streams
 import numpy as np
 import pytest
+from ros1_bags import EPOCH_NS, PACKET, SENSOR, Bag, write_arrays, write_packets
 from rosbags.rosbag1 import Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.files import open_recording
-from microexpr_ros.events.packets import packetize
-
-EPOCH_NS = 1_700_000_000_123_456_789
-SENSOR = (streams.WIDTH, streams.HEIGHT)
-PACKET = """\
-std_msgs/Header header
-uint32 height
-uint32 width
-uint64 seq
-uint64 time_base
-string encoding
-bool is_bigendian
-uint8[] events
-"""
-EVENT = """\
-uint16 x
-uint16 y
-time ts
-bool polarity
-"""
-ARRAY = """\
-std_msgs/Header header
-uint32 height
-uint32 width
-{package}/Event[] events
-"""
 
 
 @pytest.fixture
@@ -47,83 +23,6 @@ def events():
 @pytest.fixture
 def triggers():
     return streams.make_triggers(np.arange(40) * 1_000_000, [6] * 40, [0, 1] * 20)
-
-
-class Bag:
-    """Writes messages of ROS 1 that a definition gives."""
-
-    def __init__(self, path, definitions):
-        self.store = get_typestore(Stores.ROS1_NOETIC)
-        for kind, text in definitions.items():
-            self.store.register(get_types_from_msg(text, kind))
-        self.writer = Writer(path)
-        self.connections = {}
-
-    def __enter__(self):
-        self.writer.open()
-        return self
-
-    def __exit__(self, *_):
-        self.writer.close()
-
-    def make(self, kind, **fields):
-        return self.store.types[kind](**fields)
-
-    def header(self, stamp_ns):
-        stamp = self.make('builtin_interfaces/msg/Time', **split(stamp_ns))
-        return self.make('std_msgs/msg/Header', seq=0, stamp=stamp, frame_id='camera')
-
-    def write(self, topic, kind, message, time_ns):
-        if topic not in self.connections:
-            self.connections[topic] = self.writer.add_connection(topic, kind, typestore=self.store)
-        raw = bytes(self.store.serialize_ros1(message, kind))
-        self.writer.write(self.connections[topic], time_ns, raw)
-
-
-def split(time_ns):
-    return {'sec': int(time_ns // 10**9), 'nanosec': int(time_ns % 10**9)}
-
-
-def write_packets(path, events, triggers, kind, topic='/camera/events', skipped=()):
-    stream = [(events, triggers)]
-    with Bag(path, {kind: PACKET}) as bag:
-        for packet in packetize(stream, streams.HEIGHT, streams.WIDTH, epoch_ns=EPOCH_NS):
-            if packet.seq in skipped:
-                continue
-            message = bag.make(
-                kind,
-                header=bag.header(packet.stamp_ns),
-                events=np.frombuffer(packet.events, np.uint8),
-                **{
-                    name: getattr(packet, name)
-                    for name in ('height', 'width', 'seq', 'time_base', 'encoding', 'is_bigendian')
-                },
-            )
-            bag.write(topic, kind, message, packet.stamp_ns + 5)
-        other = bag.make('std_msgs/msg/String', data='other')
-        bag.write('/rosout', 'std_msgs/msg/String', other, EPOCH_NS)
-
-
-def write_arrays(path, pieces, package, sensor=SENSOR, topics=('/dvs/events',)):
-    event, array = f'{package}/msg/Event', f'{package}/msg/EventArray'
-    with Bag(path, {event: EVENT, array: ARRAY.format(package=package)}) as bag:
-        for topic in topics:
-            for piece in pieces:
-                rows = [
-                    bag.make(
-                        event,
-                        x=int(x),
-                        y=int(y),
-                        polarity=bool(p),
-                        ts=bag.make('builtin_interfaces/msg/Time', **split(t)),
-                    )
-                    for t, x, y, p in zip(piece.t, piece.x, piece.y, piece.p, strict=True)
-                ]
-                header = bag.header(int(piece.t[-1]))
-                message = bag.make(
-                    array, header=header, height=sensor[1], width=sensor[0], events=rows
-                )
-                bag.write(topic, array, message, int(piece.t[-1]))
 
 
 @pytest.mark.parametrize(
@@ -206,14 +105,73 @@ def test_times_that_decrease_between_messages_are_told(tmp_path, events):
         streams.read(path)
 
 
-def test_a_bag_that_was_cut_off_is_told(tmp_path, events, triggers):
+def test_a_bag_that_was_cut_off_at_its_beginning_is_told(tmp_path, events, triggers):
     path = tmp_path / 'events.bag'
-    write_packets(path, events, triggers, 'event_camera_msgs/msg/EventPacket')
+    write_packets(path, events, triggers)
     content = path.read_bytes()
-    for size in (0, 5, 100, 3000, len(content) // 2, len(content) - 1):
+    for size in (0, 5, 100, 3000, 4200):
         path.write_bytes(content[:size])
         with pytest.raises(MicroexprError, match=r'cannot read|is empty'):
             streams.read(path)
+
+
+@pytest.mark.parametrize('compression', [None, *Writer.CompressionFormat])
+def test_a_bag_that_was_cut_off_is_read_up_to_there(tmp_path, events, triggers, compression):
+    path = tmp_path / 'events.bag'
+    write_packets(path, events, triggers, compression=compression, chunk_bytes=2000)
+    content = path.read_bytes()
+    for size in (len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:size])
+        recording = open_recording(path)
+        got = streams.concatenate(part for part, _ in recording.chunks())
+        streams.assert_same(got, events[: len(got)])
+        assert len(got) > 0.4 * size / len(content) * len(events)
+        assert recording.losses['files_cut_off'] == 1
+        assert len(recording.damage) == 1
+    assert len(got) == len(events)
+
+
+def test_a_bag_whose_recorder_was_killed_is_read(tmp_path, events, triggers):
+    path = tmp_path / 'events.bag.active'
+    write_packets(tmp_path / 'events.bag', events, triggers, chunk_bytes=2000)
+    content = (tmp_path / 'events.bag').read_bytes()
+    place = content.index(b'index_pos=') + len(b'index_pos=')
+    index = int.from_bytes(content[place : place + 8], 'little')
+    path.write_bytes(content[:place] + bytes(8) + content[place + 8 : index])
+    recording = open_recording(path)
+    streams.assert_same(streams.concatenate(part for part, _ in recording.chunks()), events)
+    assert recording.losses['files_cut_off'] == 1
+    assert (len(recording.damage), recording.other_messages) == (0, 1)
+
+
+@pytest.mark.parametrize('compression', Writer.CompressionFormat)
+def test_a_damaged_chunk_costs_that_chunk(tmp_path, events, triggers, compression):
+    path = tmp_path / 'events.bag'
+    write_packets(path, events, triggers, compression=compression, chunk_bytes=2000)
+    content = bytearray(path.read_bytes())
+    name = f'compression={compression.name.lower()}'.encode()
+    chunks = [match.end() for match in re.finditer(name, bytes(content))]
+    assert len(chunks) > 4
+    # The first bytes of its data, behind two more fields of its header.
+    start = chunks[2] + 4 + len(b'op=.') + 4 + len(b'size=....') + 4
+    content[start] ^= 0x55
+    path.write_bytes(content)
+    recording = open_recording(path)
+    got = streams.concatenate(part for part, _ in recording.chunks())
+    (place,) = recording.damage
+    assert 0 < place.messages == recording.losses['packets_missing_in_source']
+    assert len(events) * 0.6 < len(got) < len(events)
+    report = convert_recording(open_recording(path), tmp_path / 'out')
+    assert report.dropped['messages_damaged'] == place.messages
+    assert report.damage == (str(place),)
+
+
+def test_messages_come_in_the_order_of_their_times_from_any_chunk(tmp_path, events):
+    path = tmp_path / 'events.bag'
+    parts = [events[start : start + 300] for start in range(0, 3000, 300)]
+    swapped = [parts[1], parts[0], *parts[2:]]
+    write_arrays(path, swapped, 'dvs_msgs', chunk_bytes=1000)
+    streams.assert_same(streams.read(path)[0], events)
 
 
 def test_a_message_that_was_cut_off_is_told(tmp_path, events, triggers):

@@ -129,6 +129,7 @@ def test_every_argument_is_declared_with_its_meaning(pipeline):
         ({'rate': 'fast'}, 'rate:=fast is not a number'),
         ({'view': 'yes'}, 'view:=yes is neither true nor false'),
         ({'view_host': '0.0.0.0'}, 'add view:=true'),
+        ({'redact': 'true'}, 'add record:=PATH'),
         ({'log_level': 'loud'}, 'log_level:=loud is none of debug, info'),
         ({'params': '/nowhere.yaml'}, 'params:=/nowhere.yaml is not a file'),
     ],
@@ -208,6 +209,12 @@ def test_the_recorder_is_given_its_folder(start, composed):
 
 
 @FORMS
+def test_a_recording_can_be_without_pictures(start, composed):
+    for node in start(composed=composed, driver='webcam', record='/data/a', redact='true'):
+        assert parameters(node)['recorder'] == {'output': '/data/a', 'redact': True}
+
+
+@FORMS
 def test_topics_of_other_drivers_are_read_and_recorded(start, composed):
     for node in start(composed=composed, events_topic='/dvs/events', rgb_topic='/usb/image'):
         assert node.remappings == [
@@ -223,6 +230,24 @@ def test_topics_of_a_bag_can_have_other_names(start, composed):
     for node in start(composed=composed, bag='a', events_topic='/dvs/events'):
         assert node.remappings[0] == ('synchronizer:event_camera/events', '/dvs/events')
         assert ('/rgb_camera/image_raw', 'rgb_camera/image_raw') in node.remappings
+
+
+@FORMS
+@pytest.mark.parametrize(
+    ('arguments', 'expected'),
+    [
+        ({}, {}),
+        ({'rgb': 'event_camera'}, {}),
+        ({'rgb': '/dev/video2'}, {'device': '/dev/video2'}),
+        ({'rgb_topic': '/usb/image'}, {'topic': '/usb/image'}),
+    ],
+)
+def test_a_webcam_is_event_camera_and_frame_camera(start, composed, arguments, expected):
+    nodes = start(composed=composed, driver='webcam', **arguments)
+    assert hosted(nodes) == ['event_camera', *NETWORKS]
+    for node in nodes:
+        assert parameters(node)['event_camera'] == {'driver': 'webcam', **expected}
+        assert node.remappings == [('synchronizer:rgb_camera/image_raw', 'event_camera/image_raw')]
 
 
 @FORMS

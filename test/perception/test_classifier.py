@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from microexpr_ros.alignment.head_motion import HeadMotion
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.activity import ActivityConfiguration
 from microexpr_ros.perception.classifier import (
@@ -105,6 +106,27 @@ def test_moving_head_is_told(classifier):
     assert out[-1].status is Status.HEAD_MOVING
 
 
+@pytest.mark.parametrize(
+    ('motion', 'status'),
+    [
+        (HeadMotion(0, 0, 0, 0, 0, 0), Status.OK),
+        (HeadMotion(0.2, 0.2, 0, 0, 0, 0), Status.OK),  # sway
+        (HeadMotion(0.4, -0.4, 0, 0, 0, 0), Status.HEAD_MOVING),
+        (HeadMotion(0, 0, 0.5, 0, 0, 0), Status.HEAD_MOVING),
+        (HeadMotion(0, 0, 0, -0.5, 0, 0), Status.HEAD_MOVING),
+        (HeadMotion(0.2, 0.2, 0, 0, 1, 0), Status.HEAD_MOVING),  # turn
+        (HeadMotion(0.2, 0.2, 0, 0, 0, -1), Status.HEAD_MOVING),  # nod
+        (HeadMotion(0.2, 0.2, 0, 0, 0, -1, sigma=0.03), Status.OK),
+        (HeadMotion(0.9, 0, 0, 0, 0, 0, sigma=0.03), Status.HEAD_MOVING),
+    ],
+)
+def test_measured_motion_of_the_head_counts_and_not_the_rate_of_events(classifier, motion, status):
+    busy = np.ones((2, 128, 128), np.uint8)
+    slices = [replace(slice_at(k, busy), motion=motion) for k in range(8)]
+    out, _ = run(classifier, slices)
+    assert out[-1].status is status
+
+
 def test_lost_face_resets(classifier):
     _, state = run(classifier, [slice_at(k) for k in range(8)])
     estimate, state = classifier.step(slice_at(8, region=None), state)
@@ -156,6 +178,19 @@ def test_another_grid_is_refused(classifier):
     counts = np.zeros((2, 64, 64), np.uint8)
     with pytest.raises(MicroexprError, match=r'\(2, 64, 64\).*\(2, 128, 128\)'):
         classifier.step(slice_at(0, counts), classifier.initial_state())
+
+
+def test_rectangles_are_refused_by_weights_for_aligned_regions(classifier):
+    turned = slice_at(0, region=AlignedRegion(138.0, 148.0, 256.0, 0.2))
+    aligned = ActionUnitClassifier(classifier.network, classifier.presence, boxes='aligned')
+    expected, _ = classifier.step(slice_at(0), classifier.initial_state())
+    # What an aligned region shows, a coarse one might.
+    for one in (classifier, aligned):
+        found, _ = one.step(turned, one.initial_state())
+        np.testing.assert_array_equal(found.sides, expected.sides)
+        np.testing.assert_array_equal(found.evidence, expected.evidence)
+    with pytest.raises(MicroexprError, match=r'rectangular face region.*fix a square'):
+        aligned.step(slice_at(0), aligned.initial_state())
 
 
 def test_weights_file_round_trip(classifier, tmp_path):

@@ -3,11 +3,13 @@ import pytest
 
 from microexpr_ros import facs
 from microexpr_ros.alignment.slices import Slice
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
+from microexpr_ros.landmarks import PLACES
 from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
 from microexpr_ros.perception.drawing import (
     ACTIVE,
     BACKGROUND,
+    LANDMARK,
     OFF,
     ON,
     RESTING,
@@ -151,3 +153,25 @@ def test_status_is_told():
     calm, moving = (draw_units(estimate_of({}, status=s)) for s in (Status.OK, Status.HEAD_MOVING))
     assert not is_colour(calm, ACTIVE).any()
     assert is_colour(moving[:34], ACTIVE).any()
+
+
+def test_landmarks_are_circled_in_the_events_and_the_turn_is_in_the_corner():
+    panel = Panel()
+    region = AlignedRegion(300, 200, 120, roll=0.5)
+    slice_ = Slice(STEP_NS, STEP_NS, region, nothing(), 0)
+    panel.show_slice(slice_, region.to_pixels(PLACES).astype(np.float32))
+    events = part(panel.draw(), 0)
+    marked = is_marked(events)
+    for column, row in (SIDE * PLACES).round().astype(int):
+        assert marked[row - 5 : row + 6, column - 5 : column + 6].sum() >= 8
+        assert not marked[row - 1 : row + 2, column - 1 : column + 2].any()
+    assert marked[10:60, -60:].any()
+    panel.show_slice(slice_of(nothing()))
+    below_the_title = part(panel.draw(), 0)[40:]
+    assert not is_marked(below_the_title).any()
+
+
+def is_marked(picture):
+    """Return which pixels have most of the colour of landmarks: lines are antialiased."""
+    away = np.abs(picture.astype(int) - np.array(LANDMARK)).sum(axis=2)
+    return away < np.abs(np.array(BACKGROUND) - np.array(LANDMARK)).sum() / 2

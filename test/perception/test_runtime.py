@@ -285,6 +285,13 @@ def test_export_names_its_weights_and_leaves_nothing_else(exported, kind):
 
 
 @pytest.mark.parametrize('kind', ['au', 'reconstruction'])
+def test_export_does_not_know_where_it_was_made(exported, kind):
+    content = (exported / f'{kind}.onnx').read_bytes()
+    for part in (b'site-packages', b'.py', str(Path.home()).encode()):
+        assert part not in content
+
+
+@pytest.mark.parametrize('kind', ['au', 'reconstruction'])
 def test_stale_export_is_refused(folder, classifier, reconstructor, kind):
     model = {'au': classifier, 'reconstruction': reconstructor}[kind]
     tensors = {name: tensor + 1 for name, tensor in model.network.state_dict().items()}

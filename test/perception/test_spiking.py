@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from norse.torch import LIFBoxCell, LIFBoxFeedForwardState, LIFBoxParameters
+from norse.torch.functional.reset import reset_subtract, reset_value
 from torch import nn
 
 from microexpr_ros.perception.folding import fold_batch_norm
@@ -11,25 +14,36 @@ from microexpr_ros.perception.spiking.lif import lif_sequence
 from microexpr_ros.perception.spiking.network import (
     SpikingConfiguration,
     SpikingNetwork,
+    current_for_rate,
     firing_rate,
     intensities,
+    limit_rate,
 )
+from microexpr_ros.perception.spiking.traces import update_traces
 
 SMALL = SpikingConfiguration(
     grid=32,
-    channels=(4, 6),
-    kernels=(5, 3),
-    strides=(2, 2),
-    tau_ms=(20.0, 40.0),
+    channels=(4, 6, 6),
+    kernels=(5, 3, 3),
+    strides=(2, 2, 1),
+    tau_ms=(20.0, 40.0, 40.0),
     dropout=0.0,
     integrators=8,
 )
+CONFIGURATIONS = {
+    'rate': SMALL,
+    # As the weights of generator 0.3 were trained.
+    'current': replace(
+        SMALL, drive='current', reset='zero', residual=False, initial_gain=2.0, decision=False
+    ),
+    'graded': replace(SMALL, neurons='graded', signed_traces=True),
+}
 
 
-@pytest.fixture
-def network():
+@pytest.fixture(params=CONFIGURATIONS)
+def network(request):
     torch.manual_seed(1)
-    network = SpikingNetwork(SMALL)
+    network = SpikingNetwork(CONFIGURATIONS[request.param])
     counts = torch.poisson(torch.full((20, 3, 2, 32, 32), 0.2))
     for _ in range(5):
         network(network.encode(counts, 1.0), network.initial_state(3))
@@ -127,7 +141,9 @@ def test_rates_remember_nothing_but_traces(network, encoded):
     """One slice with the traces of those before is what the whole sequence gives at its end."""
     network.spiking = False
     # Untrained, the last neurons hardly fire.
-    network.norms[1].weight.mul_(5)
+    for norm in network.norms[1:]:
+        norm.weight.mul_(5)
+        norm.bias.add_(1)
     whole, _ = network(encoded, network.initial_state(3))
     _, (traces, *_) = network(encoded[:-1], network.initial_state(3))
     rest = network.initial_state(3)[1:]
@@ -156,14 +172,94 @@ def test_intensities_are_squares_of_what_the_logits_say():
     assert intensities(torch.logit(torch.tensor(0.5))).item() == pytest.approx(0.25)
 
 
+def test_layers_add_their_input_to_rates_alone():
+    with pytest.raises(ValueError, match='to a rate, not to a current'):
+        SpikingConfiguration(drive='current')
+
+
 def test_lists_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match='one value per spiking layer'):
         SpikingConfiguration(channels=(8, 16))
 
 
+@pytest.mark.parametrize('leak', [0.2, 0.25])
+def test_rate_of_spikes_that_subtract_is_the_rate_that_is_wanted(leak):
+    wanted = torch.linspace(0, 1, 21)
+    current = current_for_rate(wanted, leak).expand(400, 21)
+    spikes, _ = lif_sequence(current, torch.zeros(21), leak, 1.0, subtract=True)
+    found = spikes[200:].mean(0)
+    assert (found - wanted).abs().max() < 0.12
+    assert (found - wanted).abs().mean() < 0.06
+    torch.testing.assert_close(firing_rate(current[0], leak), wanted)
+
+
+def test_limited_rates_pass_gradients_of_neurons_near_the_limits():
+    rate = torch.tensor([-2.0, -0.5, 0.5, 1.5, 3.0], requires_grad=True)
+    limited = limit_rate(rate)
+    limited.sum().backward()
+    assert limited.tolist() == pytest.approx([0, 0, 0.5, 1, 1])
+    assert rate.grad.tolist() == [0, 1, 1, 1, 0]
+
+
+@torch.no_grad()
+def test_a_layer_adds_its_input():
+    torch.manual_seed(0)
+    network = SpikingNetwork(replace(SMALL, neurons='graded')).eval()
+    for norm in network.norms:
+        torch.nn.init.constant_(norm.bias, 0.3)
+    encoded = torch.rand(1, 1, 2, 16, 16)
+    seen = []
+    network.convolutions[2].register_forward_hook(lambda _, given, out: seen.append((given, out)))
+    network.projection.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    network.step(encoded[0], network.initial_state())
+    (((before,), convolved), after) = seen
+    expected = (before + network.norms[2](convolved)).clamp(0, 1)
+    torch.testing.assert_close(after, expected.flatten(1))
+
+
+@torch.no_grad()
+def test_opposite_events_cancel_in_signed_traces():
+    traces = torch.zeros(1, 1, 2, 1, 1)
+    encoded = torch.tensor([0.3, 0.3]).view(1, 2, 1, 1)
+    inputs, _ = update_traces(encoded, traces, (0.5,), 0.1, signed=True)
+    assert inputs.flatten().tolist() == pytest.approx([0, 0.6 / 0.7])
+    inputs, _ = update_traces(
+        encoded * torch.tensor([1, 0]).view(2, 1, 1), traces, (0.5,), 0.1, True
+    )
+    assert inputs.flatten().tolist() == pytest.approx([-0.75, 0.75])
+
+
+@torch.no_grad()
+def test_evidence_is_gathered_over_slices():
+    torch.manual_seed(0)
+    network = SpikingNetwork(replace(SMALL, neurons='graded', decision_tau_ms=50.0)).eval()
+    network.leak_logit.fill_(20.0)
+    encoded = torch.zeros(40, 1, 2, 16, 16)
+    logits, _ = network(encoded, network.initial_state())
+    evidence = logits[:, 0, :, 2] - network.decision_bias
+    # Nothing changes, so each slice closes a fifth of the distance to where all would end.
+    torch.testing.assert_close(evidence[10], evidence[39] * (1 - 0.8**11), rtol=2e-3, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_warm_state_is_that_after_a_long_time():
+    torch.manual_seed(0)
+    network = SpikingNetwork(replace(SMALL, neurons='graded', trace_ms=(10.0,))).eval()
+    encoded = torch.rand(1, 1, 2, 16, 16).expand(400, -1, -1, -1, -1)
+    state = network.initial_state()
+    _, after = network(encoded, state)
+    seen = (after[0], *state[1:])
+    *_, integrated, evidence = network.warm_state(encoded, seen)
+    torch.testing.assert_close(integrated, after[-2], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(evidence, after[-1], rtol=1e-3, atol=1e-4)
+    *_, integrated, evidence = network.warm_state(encoded, state)
+    assert not integrated.any()
+    assert not evidence.any()
+
+
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 2**31), st.floats(12, 200), st.floats(0.3, 2))
-def test_scan_equals_norse_forward_and_backward(seed, tau_ms, width):
+@given(st.integers(0, 2**31), st.floats(12, 200), st.floats(0.3, 2), st.booleans())
+def test_scan_equals_norse_forward_and_backward(seed, tau_ms, width, subtract):
     generator = torch.Generator().manual_seed(seed)
     current = (3 * torch.randn(15, 2, 3, generator=generator)).requires_grad_()
     voltage = (0.3 * torch.randn(2, 3, generator=generator)).requires_grad_()
@@ -173,6 +269,7 @@ def test_scan_equals_norse_forward_and_backward(seed, tau_ms, width):
         v_th=torch.tensor(1.0),
         method='triangle',
         alpha=width,
+        reset_method=reset_subtract if subtract else reset_value,
     )
     cell, state, spikes = LIFBoxCell(parameters, dt=0.01), LIFBoxFeedForwardState(voltage), []
     for now in current.unbind():
@@ -183,7 +280,7 @@ def test_scan_equals_norse_forward_and_backward(seed, tau_ms, width):
         (expected * weight).sum() + state.v.square().sum(), (current, voltage)
     )
 
-    fired, after = lif_sequence(current, voltage, 10 / tau_ms, width)
+    fired, after = lif_sequence(current, voltage, 10 / tau_ms, width, subtract)
     got = torch.autograd.grad((fired * weight).sum() + after.square().sum(), (current, voltage))
     # A voltage within rounding of the threshold may fire in one and not in the other.
     if torch.equal(fired, expected):

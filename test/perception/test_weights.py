@@ -32,6 +32,20 @@ def test_a_renamed_field_keeps_its_key_in_files(tmp_path):
     assert weights.load(tmp_path / 'w', 'au').configuration(SpikingConfiguration) == configuration
 
 
+def test_files_that_lack_a_field_stand_for_what_was_done_before_it(tmp_path):
+    settings = to_settings(SpikingConfiguration())
+    added = ('neurons', 'drive', 'reset', 'residual', 'signed_traces', 'initial_gain')
+    older = {k: v for k, v in settings.items() if k not in (*added, 'decision', 'decision_tau_ms')}
+    weights.save(tmp_path / 'w', 'au', 'old', {'configuration': older}, {'a': torch.zeros(1)})
+    read = weights.load(tmp_path / 'w', 'au').configuration(SpikingConfiguration)
+    assert (read.neurons, read.drive, read.reset) == ('lif', 'current', 'zero')
+    assert [read.residual, read.signed_traces, read.decision] == [False] * 3
+    del older['channels']
+    weights.save(tmp_path / 'w', 'au', 'old', {'configuration': older}, {'a': torch.zeros(1)})
+    with pytest.raises(MicroexprError, match='another version, which differ in channels'):
+        weights.load(tmp_path / 'w', 'au').configuration(SpikingConfiguration)
+
+
 def test_hash_follows_content(tmp_path):
     hashes = set()
     for gain in (1.0, 2.0):

@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('microexpr_ros.msg')
 
-from ros_world import World
+from machine import Hindrance
+from ros_world import Log, World
 
 from microexpr_ros.ros import environment
 
@@ -30,3 +31,15 @@ def world(domain):
     world = World(domain)
     yield world
     world.close()
+
+
+@pytest.fixture
+def log(capfd):
+    return Log(capfd)
+
+
+@pytest.fixture
+def hindrance():
+    hindrance = Hindrance()
+    yield hindrance
+    hindrance.close()

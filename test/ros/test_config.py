@@ -86,6 +86,9 @@ def test_the_layout_for_foxglove_shows_what_is_published():
     assert len(paths) > 10
     for path in paths:
         assert_path_exists(path)
+    # Each of the two programs reads the title under a name of its own.
+    for panel in panels.values():
+        assert panel['foxglovePanelTitle'] == panel['lichtblickPanelTitle']
 
 
 def test_the_documented_message_paths_exist():

@@ -5,20 +5,24 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Duration
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents
 from microexpr_ros.msg import MicroExpression as MicroExpressionMessage
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 
 from microexpr_ros import facs
 from microexpr_ros.alignment.frame_alignment import SyncSource
+from microexpr_ros.alignment.head_motion import HeadMotion
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.facs import ExpressionKind
+from microexpr_ros.landmarks import PLACES
 from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
 from microexpr_ros.perception.spotting import MicroExpression
 from microexpr_ros.ros import conversions as convert
@@ -68,11 +72,51 @@ def test_aligned_slices_come_back(x, y, width, height):
     assert back.sync_error_ns == pytest.approx(250_000.0)
 
 
+@given(
+    region=st.builds(
+        AlignedRegion,
+        st.floats(-5000, 5000),
+        st.floats(-5000, 5000),
+        st.floats(1, 4000),
+        st.floats(-4, 4),
+    ),
+    motion=st.builds(HeadMotion, *[st.floats(-9, 9)] * 6, st.just(0.03)),
+)
+def test_a_face_that_is_followed_comes_back_exactly(region, motion):
+    counts = np.zeros((2, 8, 8), np.uint8)
+    slice_ = Slice(10, 10, region, counts, 0, motion=motion)
+    landmarks = region.to_pixels(PLACES).astype(np.float32)
+    aligned = AlignedSlice(slice_, 3, SyncSource.NONE, 0.0, 0, landmarks, 0.03)
+    message = convert.aligned_to_message(aligned, 'camera', 0)
+    bounds = region.bounds()
+    assert (message.roi.width, message.roi.height) == (bounds.width, bounds.height)
+    back = convert.message_to_aligned(message)
+    assert back.slice.region == region
+    assert back.slice.pixels_per_cell == slice_.pixels_per_cell
+    assert back.slice.motion == motion
+    np.testing.assert_array_equal(back.landmarks, landmarks)
+    assert back.sigma == 0.03
+
+
+def test_landmarks_that_are_not_five_points_are_refused():
+    for landmarks in ([1.0, 2.0], [float('nan')] * 10):
+        with pytest.raises(MicroexprError, match='not 5 columns and rows'):
+            convert.message_to_aligned(
+                AlignedEvents(
+                    height=1,
+                    width=1,
+                    counts=[0, 0],
+                    duration=Duration(nanosec=1),
+                    landmarks=landmarks,
+                )
+            )
+
+
 def test_no_face_comes_back_as_no_face():
     counts = np.zeros((2, 8, 8), np.uint8)
     aligned = AlignedSlice(Slice(10, 10, None, counts, 0), -1, SyncSource.NONE, 0.0, 0)
     back = convert.message_to_aligned(convert.aligned_to_message(aligned, 'camera', 0))
-    assert back.slice.region is None
+    assert back.slice.region is back.slice.motion is back.landmarks is None
     assert back.slice.frame is None
     assert back.face == -1
 
@@ -104,6 +148,27 @@ def test_estimates_come_back_and_carry_the_slice_header():
     np.testing.assert_array_equal(back.sides, estimate.sides)
     np.testing.assert_array_equal(back.confidence, estimate.confidence)
     np.testing.assert_array_equal(back.active, estimate.active)
+
+
+def test_estimates_are_serialized_as_their_messages_are():
+    serializer = estimates.EstimateSerializer()
+    for face_id, frame_id, model in (
+        ('face_2', 'camera', 'net@12345678'),
+        ('face_2', 'camera', 'net@12345678'),
+        ('', 'a_longer_frame', 'n'),
+    ):
+        estimate = ActionUnitEstimate(
+            end_ns=int(RANDOM.integers(0, 2**60)),
+            status=Status(int(RANDOM.integers(0, 6))),
+            sides=RANDOM.random((18, 2)).astype(np.float32),
+            confidence=RANDOM.random(18).astype(np.float32),
+            active=RANDOM.random(18) > 0.5,
+        )
+        about = face_id, frame_id, model, int(RANDOM.integers(0, 2**40))
+        message = estimates.estimate_to_message(estimate, *about)
+        serialized = serializer.serialize(estimate, *about)
+        assert len(serialized) == len(serialize_message(message))
+        assert deserialize_message(serialized, ActionUnitArray) == message
 
 
 def test_expressions_come_back_with_their_kind():

@@ -1,9 +1,11 @@
 import importlib.util
+import re
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from event_camera_msgs.msg import EventPacket as EventPacketMessage
 from microexpr_ros.msg import AlignedEvents
 from packet_bags import make_packet
@@ -31,14 +33,19 @@ class CounterCamera(Camera):
     def __init__(self):
         self.model, self.serial, self.height, self.width = 'counter', '12', 48, 64
         self.sent = self.frames = self.reads = self.lost = self.lag_ns = 0
-        self.gone = False
+        self.gone = self.is_set_back = False
         self.began_ns = time.monotonic_ns()
 
     def read(self, timeout_s):
         if self.gone:
             raise CameraLostError('counter 12 is gone')
         self.reads += 1
-        passed_ns = time.monotonic_ns() - self.began_ns
+        if self.is_set_back:
+            self.sent = self.frames = 0
+            self.began_ns, self.is_set_back = time.monotonic_ns(), False
+        # Here, as a busy machine takes its time over what follows.
+        now_ns, arrival_ns = time.monotonic_ns(), time.time_ns()
+        passed_ns = now_ns - self.began_ns
         index = np.arange(self.sent, passed_ns // (MS // 10))
         self.sent += len(index)
         events = Events(
@@ -54,9 +61,7 @@ class CounterCamera(Camera):
             for number in numbers
         )
         lost, self.lost = self.lost, 0
-        return Batch(
-            events, frames=frames, arrival_ns=time.time_ns(), lost=lost, lag_ns=self.lag_ns
-        )
+        return Batch(events, frames=frames, arrival_ns=arrival_ns, lost=lost, lag_ns=self.lag_ns)
 
     def close(self):
         self.gone = True
@@ -97,35 +102,37 @@ def test_what_the_camera_sees_is_published(world, usb):
     # Events and frames are stamped with the host's time, by the one offset of the sensor's.
     offsets = [to_ns(m.header.stamp) - one.t[0] for m, one in zip(packets, events, strict=True)]
     assert np.ptp(offsets) < 50 * MS
-    assert abs(to_ns(packets[-1].header.stamp) - now_ns) < 2000 * MS
+    assert abs(to_ns(packets[-1].header.stamp) - now_ns) < 20_000 * MS
     assert packets[0].header.frame_id == images[0].header.frame_id == 'face_camera'
     assert (images[0].encoding, images[0].height, images[0].width) == ('mono8', 48, 64)
     number = int(image_to_pixels(images[-1])[0, 0])
     assert to_ns(images[-1].header.stamp) - 10 * MS * number == pytest.approx(
         np.median(offsets), abs=50 * MS
     )
+    world.until(lambda: node.diagnose().message == 'sending')
     diagnosis = node.diagnose()
-    assert (diagnosis.level, diagnosis.message) == (OK, 'sending')
+    assert diagnosis.level == OK
     assert diagnosis.values['camera'] == 'counter 12'
 
 
-def test_a_camera_that_hangs_is_told_once_and_its_end_too(world, usb, capfd):
+def test_a_camera_that_hangs_is_told_once_and_its_end_too(world, usb, log, hindrance):
     camera = CounterCamera()
     usb.append(camera)
     node = world.add(EventCameraNode)
     node.start()
-    world.until(lambda: camera.reads > 10)
-    assert node.diagnose().level == OK
+    world.until(lambda: camera.reads > 10 and node.diagnose().level == OK)
     read, camera.read = camera.read, lambda timeout_s: time.sleep(timeout_s) or Batch()
     world.until(lambda: node.diagnose().level == WARN)
-    text = 'the camera is open and has sent nothing for 1.'
-    assert node.diagnose().message.startswith(text)
+    text = r'the camera is open and has sent nothing for [1-9]\d*\.\d s'
+    assert re.fullmatch(text, node.diagnose().message)
+    world.until(lambda: 'the camera is open and sends nothing' in log)
     world.run(0.5)
     camera.read = read
+    world.until(lambda: 'the camera sends again, after ' in log)
     world.until(lambda: node.diagnose().message == 'nobody subscribes')
-    log = ''.join(capfd.readouterr())
-    assert log.count('the camera is open and sends nothing') == 1
-    assert log.count('the camera sends again, after ') == 1
+    most = 1 + hindrance.stalls()
+    assert 1 <= log.count('the camera is open and sends nothing') <= most
+    assert 1 <= log.count('the camera sends again, after ') <= most
 
 
 def test_nothing_is_encoded_while_nobody_listens(world, usb, monkeypatch):
@@ -154,10 +161,15 @@ def test_nothing_is_encoded_while_nobody_listens(world, usb, monkeypatch):
     assert packets[0].seq == 0
     packets.stop()
     world.until(lambda: node.diagnose().message == 'nobody subscribes')
-    world.run(0.1)
+
+    def read_more():
+        before = camera.reads
+        world.until(lambda: camera.reads > before + 10)
+
+    read_more()
     encoded = len(pieces)
-    world.run(0.1)
-    assert len(pieces) <= encoded + 1
+    read_more()
+    assert len(pieces) == encoded
 
 
 def test_a_camera_is_waited_for_and_a_lost_one_too(world, usb):
@@ -216,8 +228,7 @@ def test_a_camera_goes_on_when_its_clock_is_set_back(world, usb):
     node.start()
     world.until(lambda: len(packets) > 20)
     assert node.diagnose().values['clock_restarts'] == 0
-    camera.sent = camera.frames = 0
-    camera.began_ns = time.monotonic_ns()
+    camera.is_set_back = True
     world.until(lambda: node.diagnose().values['clock_restarts'] == 1)
     sent = len(packets)
     world.until(lambda: len(packets) > sent + 20)
@@ -234,15 +245,20 @@ def test_losses_and_delays_are_warnings(world, usb):
     usb.append(camera)
     node = world.add(EventCameraNode)
     node.start()
+    statuses = world.collect(DiagnosticArray, '/diagnostics', 100)
     world.until(lambda: camera.reads > 10)
     camera.lost = 3
-    world.until(lambda: camera.lost == 0)
-    world.run(0.05)
-    diagnosis = node.diagnose()
-    assert diagnosis.level == WARN
-    assert diagnosis.message == 'the camera lost data'
-    assert diagnosis.values['lost'] == 3
-    assert node.diagnose().level == OK
+
+    def losing():
+        found = [array.status[0] for array in statuses]
+        return [status for status in found if status.message == 'the camera lost data']
+
+    # As published: a loss is new in one diagnosis only, and the node asks for one each second.
+    world.until(losing)
+    assert losing()[0].level == WARN
+    assert node.diagnose().values['lost'] == 3
+    world.until(lambda: node.diagnose().level == OK)
+    assert len(losing()) == 1
     camera.lag_ns = 700 * MS
     world.until(lambda: node.diagnose().message == 'the camera is 0.7 s late')
 
@@ -338,6 +354,9 @@ def test_a_recording_that_is_not_repeated_ends(world, tmp_path):
         ({'driver': 'neuromorphic', 'rate': 2.0}, 'parameter rate is not one of'),
         ({'driver': 'inivation', 'roi': (1, 2, 3)}, 'give .x, y, width, height.'),
         ({'driver': 'inivation', 'biases': ('on',)}, 'give NAME=VALUE'),
+        ({'driver': 'webcam', 'serial': '7'}, 'serial is not one of driver webcam'),
+        ({'driver': 'webcam', 'device': 'no such file'}, 'no camera, no file and no stream'),
+        ({'driver': 'simulated', 'device': '1'}, 'parameter device is not one of'),
         ({'driver': 'neuromorphic', 'bias_file': '/nowhere.bias'}, '/nowhere.bias cannot be read'),
     ],
 )

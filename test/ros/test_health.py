@@ -40,6 +40,13 @@ class FakeCamera:
         self._began_s = time.monotonic()
         self._sent = self._seq = 0
 
+    def send_until(self, condition, is_still=False):
+        """Send until a condition holds."""
+        until_s = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < until_s, 'did not happen in time'
+            self.send(0.1, is_still)
+
     def send(self, seconds, is_still=False):
         until_s = time.monotonic() + seconds
         while time.monotonic() < until_s:
@@ -91,15 +98,28 @@ class Pipeline:
             100,
         )
 
+    @property
+    def state(self):
+        return self.estimates[-1][1].state if self.estimates else None
+
     def since(self, moment_s):
         return [message for at_s, message in self.estimates if at_s >= moment_s]
 
-    def first(self, name, condition, since_s):
-        """Return when a node first said what meets a condition, and what."""
-        for at_s, status in self.statuses:
-            if at_s >= since_s and status.name == name and condition(status):
-                return at_s - since_s, status.message
-        raise AssertionError([status.message for _, status in self.statuses][-8:])
+    def first(self, name, level, text, since_s):
+        """Wait until a node says something; return when it first did, and what.
+
+        On a busy machine it may say at the same time that it falls behind.
+        """
+
+        def find():
+            for at_s, status in self.statuses:
+                is_meant = status.name == name and status.level == level and text in status.message
+                if is_meant and at_s >= since_s:
+                    return at_s - since_s, status.message
+            return None
+
+        self.world.until(find)
+        return find()
 
 
 @pytest.fixture
@@ -107,17 +127,17 @@ def pipeline(world):
     return Pipeline(world)
 
 
-def test_a_camera_that_hangs_makes_estimates_stale_and_is_named(pipeline, world, capfd):
+def test_a_camera_that_hangs_makes_estimates_stale_and_is_named(pipeline, world, log, hindrance):
     camera = FakeCamera(world)
     camera.send(2.5)
-    assert pipeline.estimates[-1][1].state == ActionUnitArray.OK
+    camera.send_until(lambda: pipeline.state == ActionUnitArray.OK)
     camera.hang(2.5)
-    world.until(lambda: pipeline.estimates[-1][1].state == ActionUnitArray.STALE)
+    world.until(lambda: pipeline.state == ActionUnitArray.STALE)
     # On a busy machine, the last packet is read late.
     silence = pipeline.nodes['synchronizer']._packets_in._silence
     began_s = time.monotonic() - silence.lasts_ns(time.monotonic_ns()) / 1e9
     stale_s = next(at_s for at_s, m in pipeline.estimates if at_s > began_s and m.state == m.STALE)
-    assert stale_s - began_s < 1.5
+    assert stale_s - began_s < 1.5 + hindrance.seconds(began_s)
     later = [m for at_s, m in pipeline.estimates if at_s >= stale_s]
     assert {m.state for m in later} == {ActionUnitArray.STALE}
     assert not any(unit.confidence for m in later for unit in m.units)
@@ -125,32 +145,36 @@ def test_a_camera_that_hangs_makes_estimates_stale_and_is_named(pipeline, world,
     live = [to_ns(m.header.stamp) for _, m in pipeline.estimates if m.state != m.STALE]
     assert (np.diff(live) > 0).all()
     assert {to_ns(m.header.stamp) for m in later} == {live[-1]}
-    warned_s, message = pipeline.first('/synchronizer', lambda s: s.level == WARN, began_s)
-    assert warned_s < 1.5
-    assert message.startswith('no event packets for 0.')
-    assert message.endswith('s on /event_camera/events: the publisher /tester is silent')
-    warned_s, message = pipeline.first('/au_classifier', lambda s: s.level == WARN, began_s)
-    assert warned_s < 1.5
-    assert 'no slices for 0.' in message
+    warned_s, message = pipeline.first('/synchronizer', WARN, 'no event packets for ', began_s)
+    assert warned_s < 1.5 + hindrance.seconds(began_s)
+    assert 's on /event_camera/events: the publisher /tester is silent' in message
+    warned_s, _ = pipeline.first('/au_classifier', WARN, 'no slices for ', began_s)
+    assert warned_s < 1.5 + hindrance.seconds(began_s)
     assert pipeline.nodes['au_classifier'].diagnose().values['state'] == 'STALE'
     again_s = time.monotonic()
     camera.send(2.0)
+    camera.send_until(lambda: pipeline.state == ActionUnitArray.OK)
     first = next(m for m in pipeline.since(again_s) if m.state != m.STALE)
     assert to_ns(first.header.stamp) > live[-1]
-    assert pipeline.estimates[-1][1].state == ActionUnitArray.OK
-    pipeline.first('/synchronizer', lambda s: s.level == OK, again_s)
-    log = ''.join(capfd.readouterr())
-    assert log.count('no event packets for') == 1
-    assert log.count('event packets come again on /event_camera/events, after') == 1
+    pipeline.first('/synchronizer', OK, 'running', again_s)
+    # Once, unless the test itself could not send for a while.
+    most = 1 + hindrance.stalls()
+    assert 1 <= log.count('no event packets for') <= most
+    again = 'event packets come again on /event_camera/events, after'
+    world.until(lambda: again in log)
+    assert log.count(again) <= most
 
 
-def test_a_still_scene_is_not_a_dead_camera(pipeline, world):
+def test_a_still_scene_is_not_a_dead_camera(pipeline, world, hindrance):
     camera = FakeCamera(world)
     camera.send(2.0)
+    camera.send_until(lambda: pipeline.state == ActionUnitArray.OK)
     began_s = time.monotonic()
     camera.send(5.0, is_still=True)
+    camera.send_until(lambda: len(pipeline.since(began_s + 0.5)) > 300, is_still=True)
+    camera.send_until(lambda: pipeline.state == ActionUnitArray.TOO_FEW_EVENTS, is_still=True)
     estimates = pipeline.since(began_s + 0.5)
-    assert len(estimates) > 300
-    assert ActionUnitArray.STALE not in {m.state for m in estimates}
-    assert estimates[-1].state == ActionUnitArray.TOO_FEW_EVENTS
+    if not hindrance.stalls():
+        # Otherwise, packets did not come for a while.
+        assert ActionUnitArray.STALE not in {m.state for m in estimates}
     assert not pipeline.nodes['synchronizer']._packets_in.is_silent

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 from event_streams import random_events
-from hri_msgs.msg import FacialActionUnits, IdsList, NormalizedRegionOfInterest2D
+from hri_msgs.msg import (
+    FacialActionUnits,
+    FacialLandmarks,
+    IdsList,
+    NormalizedRegionOfInterest2D,
+)
 from microexpr_ros.msg import AlignedEvents
 from rclpy.qos import (
     DurabilityPolicy,
@@ -12,16 +17,21 @@ from rclpy.qos import (
     ReliabilityPolicy,
     qos_profile_system_default,
 )
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
+from tf2_msgs.msg import TFMessage
 
+from microexpr_ros.alignment.faces import Face
+from microexpr_ros.alignment.head_pose import HeadPose
 from microexpr_ros.alignment.slices import Slice
-from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
+from microexpr_ros.alignment.synchronizer import AlignedSlice, Synchronizer, SyncSource
 from microexpr_ros.events.events import Triggers
 from microexpr_ros.events.packets import packetize
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.facs import CODES
+from microexpr_ros.landmarks import PLACES
 from microexpr_ros.ros import hri, qos
 from microexpr_ros.ros.conversions import aligned_to_message, packet_to_message, to_ns
+from microexpr_ros.ros.nodes import synchronizer as synchronizer_module
 from microexpr_ros.ros.nodes.au_classifier import ActionUnitClassifierNode
 from microexpr_ros.ros.nodes.reconstructor import ReconstructorNode
 from microexpr_ros.ros.nodes.synchronizer import SynchronizerNode
@@ -196,7 +206,7 @@ def test_the_topics_exist_only_while_a_face_is_followed(world, slices):
     assert node.diagnose().values['slices'] > 0
 
 
-def test_what_another_node_publishes_is_left_to_it(world, slices, capfd):
+def test_what_another_node_publishes_is_left_to_it(world, slices, log):
     other = world.plain('hri_face_detect')
     tracked = other.create_publisher(IdsList, f'{FACES}/tracked', 1)
     other.create_publisher(FacialActionUnits, f'{FACES}/face_0/facs', 1)
@@ -211,9 +221,10 @@ def test_what_another_node_publishes_is_left_to_it(world, slices, capfd):
     slices.show(60)
     assert lists == []
     assert facs == []
-    log = ''.join(capfd.readouterr())
-    assert log.count(f'{FACES}/tracked is left to /hri_face_detect') == 1
-    assert log.count(f'{FACES}/face_0/facs is left to /hri_face_detect') == 1
+    for topic in (hri.TRACKED, f'{FACES}/face_0/facs'):
+        line = f'{topic} is left to /hri_face_detect'
+        world.until(lambda line=line: line in log)
+        assert log.count(line) == 1
     # When the other one ends, the list is ours.
     other.destroy_publisher(tracked)
     slices.show_until(lambda: lists)
@@ -256,3 +267,84 @@ def test_a_region_is_in_shares_of_the_sensor(region, edges):
     assert (roi.xmin, roi.ymin, roi.xmax, roi.ymax) == pytest.approx(edges)
     assert roi.c == 1.0
     assert (to_ns(roi.header.stamp), roi.header.frame_id) == (10**18, 'camera')
+
+
+class StandingFace:
+    """A tracker that finds one face in each slice, its eyes 63 px apart."""
+
+    shape = 12, 16
+    landmarks = AlignedRegion(320, 240, 63 / 0.312).to_pixels(PLACES).astype(np.float32)
+
+    def update(self, counts, duration_s):
+        return (Face(0, self.landmarks, 0.02),)
+
+    def reset(self):
+        pass
+
+
+def test_the_synchronizer_speaks_of_landmarks_and_of_the_heads_place(world, monkeypatch):
+    monkeypatch.setattr(
+        synchronizer_module,
+        'Synchronizer',
+        lambda *args: Synchronizer(*args, lambda height, width: StandingFace()),
+    )
+    world.add(SynchronizerNode).start()
+    points = world.collect(FacialLandmarks, f'{FACES}/face_0/landmarks', RELIABLE)
+    transforms = world.collect(TFMessage, '/tf', RELIABLE)
+    infos = world.tester.create_publisher(CameraInfo, 'event_camera/camera_info', qos.EVENTS)
+    world.until(lambda: infos.get_subscription_count())
+    info = CameraInfo(height=480, width=640, distortion_model='plumb_bob', d=[0.0] * 5)
+    info.k = [500.0, 0, 320, 0, 500, 240, 0, 0, 1]
+    infos.publish(info)
+    events = random_events(np.random.default_rng(0), 20_000, 10**9, 480, 640)
+    packets = packetize([(events, Triggers.empty())], 480, 640, epoch_ns=10**18)
+    feed = world.feed_packets()
+    for packet in packets:
+        feed([packet_to_message(packet)])
+        infos.publish(info)
+        world.run(0.002)
+    world.until(lambda: points and transforms)
+    assert points[0].landmarks[FacialLandmarks.NOSTRIL_3].x == pytest.approx(0.5, abs=1e-3)
+    [transform] = transforms[-1].transforms
+    assert (transform.header.frame_id, transform.child_frame_id) == (
+        'event_camera',
+        'face_face_0',
+    )
+    assert transform.transform.translation.z == pytest.approx(0.5, abs=0.01)
+
+
+def test_landmarks_that_are_not_known_or_beside_the_sensor_have_confidence_0():
+    landmarks = np.array([[64, 48], [128, 48], [96, 120], [-5, 60], [100, 240]], np.float32)
+    message = hri.landmarks_to_message(landmarks, 0.05, 640, 240, 10**18, 'camera')
+    assert (message.height, message.width) == (240, 640)
+    assert (to_ns(message.header.stamp), message.header.frame_id) == (10**18, 'camera')
+    right = message.landmarks[FacialLandmarks.RIGHT_PUPIL]
+    assert (right.x, right.y) == pytest.approx((0.1, 0.2))
+    # Two sigmas in two dimensions.
+    assert right.c == pytest.approx(1 - np.exp(-2))
+    assert message.landmarks[FacialLandmarks.MOUTH_OUTER_LEFT].y == 1
+    known = {code for code, point in enumerate(message.landmarks) if point.c > 0}
+    assert known == {33, 54, 68, 69}
+
+
+@pytest.mark.parametrize(
+    ('axes', 'quaternion'),
+    [
+        (np.eye(3), (0, 0, 0, 1)),
+        (np.diag([-1.0, -1.0, 1.0]), (0, 0, 1, 0)),
+        # A face that looks into the camera: forward is towards it, left is right, up is up.
+        ([[0, 1, 0], [0, 0, -1], [-1, 0, 0]], (0.5, 0.5, -0.5, 0.5)),
+    ],
+)
+def test_a_pose_becomes_a_transform(axes, quaternion):
+    pose = HeadPose(np.array(axes, float), np.array([1.0, 2.0, 3.0]))
+    message = hri.pose_to_transform(pose, 'face_3', 10**18, 'camera')
+    place, turn = message.transform.translation, message.transform.rotation
+    assert (place.x, place.y, place.z) == (1, 2, 3)
+    found = np.array([turn.x, turn.y, turn.z, turn.w])
+    assert abs(found @ np.array(quaternion)) == pytest.approx(1)
+    assert message.child_frame_id == 'face_face_3'
+
+
+def test_a_camera_that_is_not_calibrated_has_no_calibration():
+    assert hri.message_to_calibration(CameraInfo()) is None

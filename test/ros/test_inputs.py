@@ -1,5 +1,6 @@
 """What nodes say of the topics that they need."""
 
+import re
 import time
 
 import pytest
@@ -74,24 +75,24 @@ def values(status):
     return {value.key: value.value for value in status.values}
 
 
-def test_a_topic_without_a_publisher_is_named(reading, capfd):
+def test_a_topic_without_a_publisher_is_named(reading, world, log):
     _, status = reading.next_status(lambda status: status.level == WARN)
     assert status.message.startswith('waiting for texts since ')
     assert status.message.endswith(' s on /text: nobody publishes it')
-    reading.world.run(3.5)
-    log = ''.join(capfd.readouterr())
+    world.until(lambda: 'waiting for texts since' in log)
+    world.run(1.0)
     # Once; what may be missing is not missed.
     assert log.count('waiting for texts since') == 1
     assert 'notes' not in log
 
 
-def test_silence_is_told_in_time_with_its_reason_and_its_end(reading, world, capfd):
+def test_silence_is_told_in_time_with_its_reason_and_its_end(reading, world, log, hindrance):
     publisher = reading.publisher('text')
     reading.publish(publisher, 0.5)
     began_s = time.monotonic()
     at_s, status = reading.next_status(lambda status: status.level == WARN)
-    assert 0.4 < at_s - began_s < 1.5
-    assert status.message.startswith('no texts for 0.')
+    assert at_s - began_s < 1.5 + hindrance.seconds(began_s)
+    assert re.match(r'no texts for \d+\.\d s on /text: ', status.message)
     assert status.message.endswith(' s on /text: the publisher /tester is silent')
     assert float(values(status)['texts_silent_s']) >= 0.5
     world.tester.destroy_publisher(publisher)
@@ -101,9 +102,11 @@ def test_silence_is_told_in_time_with_its_reason_and_its_end(reading, world, cap
     publisher.publish(String())
     at_s, status = reading.next_status(lambda status: status.level == OK)
     assert values(status)['texts_silent_s'] == '0.0'
-    log = ''.join(capfd.readouterr())
-    assert log.count('no texts for') == 1
-    assert log.count('texts come again on /text, after ') == 1
+    world.until(lambda: 'texts come again on /text, after ' in log)
+    # Once, unless the test itself could not publish for a while.
+    most = 1 + hindrance.stalls()
+    assert 1 <= log.count('no texts for') <= most
+    assert log.count('texts come again on /text, after ') <= most
 
 
 def test_what_came_and_went_is_missed_even_if_it_is_optional(reading, world):
@@ -132,11 +135,13 @@ def test_what_never_came_is_counted(reading, world):
     assert reading.node.texts.lost == 0
 
 
-def test_a_reader_that_is_too_slow_says_so_once_with_the_factor(reading, world, capfd):
+def test_a_reader_that_is_too_slow_says_so_once_with_the_factor(reading, world, log, hindrance):
     publisher = reading.publisher('text')
     reading.publish(publisher, 0.5)
     reading.node.pause_s = 0.05
     reading.publish(publisher, 3.0)
+    while not reading.node.texts.lag.is_behind:
+        reading.publish(publisher, 0.2)
     _, status = reading.next_status(lambda status: 'falling behind' in status.message)
     assert status.level == WARN
     assert 0.0 < float(values(status)['texts_behind_factor']) < 0.9
@@ -146,6 +151,7 @@ def test_a_reader_that_is_too_slow_says_so_once_with_the_factor(reading, world, 
         reading.publish(publisher, 0.2)
     _, status = reading.next_status(lambda status: 'falling behind' not in status.message)
     assert float(values(status)['texts_behind_s']) > 1.0
-    log = ''.join(capfd.readouterr())
-    assert log.count('falling behind: texts are processed at 0.') == 1
-    assert log.count('caught up with texts after ') == 1
+    world.until(lambda: 'caught up with texts after ' in log)
+    most = 1 + hindrance.stalls()
+    assert 1 <= log.count('falling behind: texts are processed at 0.') <= most
+    assert log.count('caught up with texts after ') <= most

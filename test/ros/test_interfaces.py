@@ -12,6 +12,12 @@ UPSTREAM = {
     'hri_msgs/msg/FacialActionUnits': (
         'RIHS01_43f431104624b6ff7f84350f1faa3747efc8a9330dee942b717a08830a267ed3'
     ),
+    'hri_msgs/msg/FacialLandmarks': (
+        'RIHS01_f1d6b0ba159f4d6be1632e5dfc9cb79ce5e35da73888da2a4789bd9b35112a63'
+    ),
+    'hri_msgs/msg/NormalizedPointOfInterest2D': (
+        'RIHS01_cc1d2f720c82afeb850ff1dbf66f41ecb7caf19f842987f1247e66160cf03953'
+    ),
     'hri_msgs/msg/IdsList': (
         'RIHS01_7e0812d1ac945c98fd3e393568d581ad0ab567f37b24eff633eab778c1bfe62d'
     ),

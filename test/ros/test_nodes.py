@@ -112,14 +112,32 @@ def test_in_one_process_slices_are_not_made_into_messages(world, monkeypatch):
     assert classifier.diagnose().values['missed_slices'] == 0
 
 
+def test_in_one_process_results_are_not_made_into_messages(world, monkeypatch):
+    classifier = start_process(world)
+    thread = classifier.subscription_thread
+    world.add(ReconstructorNode, thread=thread).start()
+    overlay = world.add(OverlayNode, thread=thread)
+    overlay.start()
+    shown = []
+    monkeypatch.setattr(overlay._panel, 'show_estimate', shown.append)
+    for name in ('message_to_estimate', 'image_to_pixels'):
+        monkeypatch.setattr(f'microexpr_ros.ros.nodes.overlay.{name}', pytest.fail)
+    monkeypatch.setattr('microexpr_ros.ros.images.pixels_to_image', pytest.fail)
+    world.feed_packets(map(packet_to_message, some_packets()))
+    world.until(lambda: len(shown) >= 29)
+    ends = [estimate.end_ns for estimate in shown]
+    np.testing.assert_array_equal(np.diff(ends), 10 * MS)
+    assert not any(node.failed or node.malformed for node in (classifier, overlay))
+
+
 def test_who_subscribes_from_outside_gets_slices_and_they_are_still_stepped_once(world):
     classifier = start_process(world)
     slices = world.collect(AlignedEvents, 'aligned_events', qos.SLICES)
     world.run(0.3)
     world.feed_packets(map(packet_to_message, some_packets()))
     world.until(lambda: len(slices) >= 29)
-    world.run(0.3)
-    assert steps(classifier) == len(slices)
+    world.until_settled(slices)
+    world.until(lambda: steps(classifier) == len(slices))
 
 
 def test_slices_of_others_are_taken_again_when_the_process_s_own_synchronizer_has_ended(world):
@@ -229,6 +247,7 @@ def test_a_slice_gives_units_with_its_stamp(world, bag):
     world.run(0.3)
     world.feed_packets(map(packet_to_message, some_packets()))
     world.until(lambda: len(units) >= 29)
+    world.until(lambda: len(slices) >= len(units))
     live = [message for message in units if message.state != ActionUnitArray.STALE]
     stamps = {to_ns(message.header.stamp) for message in slices}
     assert all(to_ns(message.header.stamp) in stamps for message in live)
@@ -271,6 +290,7 @@ def test_a_stall_loses_no_slice(world):
     world.until(lambda: synchronizer.diagnose().values.get('slices', 0) >= 189)
     world.until(lambda: classifier.diagnose().values.get('slices', 0) >= 189)
     assert classifier.diagnose().values['missed_slices'] == 0
+    world.until(lambda: units)
     assert units[0].state == ActionUnitArray.WARMING_UP
 
 
@@ -341,7 +361,7 @@ def test_frames_reach_the_slices(world):
     world.until(lambda: frames.get_subscription_count() > 0)
     pixels = np.full((240, 320, 3), 77, np.uint8)
     frames.publish(pixels_to_image(pixels, EPOCH + 65 * MS, 'rgb_camera'))
-    world.run(0.3)
+    world.until(lambda: node._frames.total)
     more(packets[20:])
     world.until(lambda: any(message.image for message in slices))
     (shown,) = (message for message in slices if message.image)
@@ -363,7 +383,7 @@ def test_compressed_frames_reach_the_slices(world):
     world.until(lambda: frames.get_subscription_count() > 0)
     pixels = np.full((240, 320, 3), 77, np.uint8)
     frames.publish(pixels_to_compressed(pixels, EPOCH + 65 * MS, 'usb', 95))
-    world.run(0.3)
+    world.until(lambda: node._frames.total)
     more(packets[20:])
     world.until(lambda: any(message.image for message in slices))
     (shown,) = (message for message in slices if message.image)
@@ -391,5 +411,4 @@ def test_a_video_stands_in_for_a_camera(world, tmp_path):
 def test_a_camera_that_is_not_there_is_waited_for(world):
     node = world.add(RgbCameraNode, device='/dev/video97')
     node.start()
-    world.run(0.3)
-    assert node.diagnose().message == 'waiting for the camera'
+    world.until(lambda: node.diagnose().message == 'waiting for the camera')

@@ -67,3 +67,20 @@ def test_an_array_that_was_empty_can_be_set_later(world):
     node.set_parameters([Parameter('box', value=['a'])])
     with pytest.raises(MicroexprError, match='a list of int is expected'):
         declare(node, Values)
+
+
+@dataclass(frozen=True)
+class Offset:
+    offset: str = parameter('auto', 'a number of seconds, or auto')
+
+
+@pytest.mark.parametrize('given', [0.0373, -120, '0.5', 'auto'])
+def test_a_number_may_stand_where_a_text_is_meant(world, given):
+    node = Node(
+        'n',
+        context=world.context,
+        parameter_overrides=overrides({'offset': given}),
+        automatically_declare_parameters_from_overrides=True,
+    )
+    declare(node, Offset)
+    assert read(node, Offset) == Offset(str(given))

@@ -73,8 +73,8 @@ def test_every_message_is_played_with_its_stamp(world, bag):
     assert bytes(packets[7].events) == expected[7].events
     assert to_ns(packets[7].header.stamp) == expected[7].stamp_ns
     world.until(lambda: images)
+    world.until(lambda: node.summary()['event_packets'] == COUNT)
     values = node.diagnose().values
-    assert values['event_packets'] == COUNT
     assert 0 <= values['late_p50_ms'] <= values['late_p99_ms'] <= values['late_max_ms']
 
 
@@ -84,9 +84,15 @@ def test_a_recorder_gets_back_what_was_played(world, tmp_path, bag):
     recorder.start()
     player = play(world, bag, clock_hz=0.0, rate=0.5)
     world.until(lambda: player.state == 'the bag has ended')
-    world.run(0.3)
+    topics = ('/event_camera/events', '/rgb_camera/image_raw')
+
+    def recorded():
+        messages = recorder.recording.progress().messages
+        return sum(messages.get(topic, 0) for topic in topics)
+
+    world.until(lambda: recorded() == COUNT + COUNT // 15)
     recorder.trigger_deactivate()
-    for topic in ('/event_camera/events', '/rgb_camera/image_raw'):
+    for topic in topics:
         want = [message.cdr for message in bags.read_messages(bag, [topic])]
         assert [message.cdr for message in bags.read_messages(again, [topic])] == want
     assert recorder.recording.progress().lost == 0
@@ -99,7 +105,9 @@ def test_pause_and_resume(world, bag):
     world.until(lambda: len(packets) > 10)
     answer = world.call('player/pause')
     assert (answer.success, answer.message) == (True, 'paused')
-    world.run(0.2)
+    # What was published before may still be on its way.
+    world.until(lambda: len(packets) == node.summary()['messages'])
+    world.until_settled(clock)
     counts = len(packets), len(clock)
     assert counts[0] < COUNT
     world.run(0.5)
@@ -134,11 +142,12 @@ def test_the_clock_runs_at_the_rate(world, bag):
     world.collect(Image, '/rgb_camera/image_raw', qos.FRAMES)
     node = play(world, bag, rate=0.5, clock_hz=100.0)
     world.until(lambda: node.state == 'the bag has ended')
-    world.run(0.2)
+    # At the end, the clock goes on by 100 ms.
+    end_ns = EPOCH + 2 * MS * (COUNT - 1) + 100 * MS
+    world.until(lambda: clock and to_ns(clock[-1].clock) == end_ns)
     stamps = np.array([to_ns(message.clock) for message in clock])
-    # 10 ms of wall time are 5 ms of the recording; at its end the clock goes on by 100 ms.
+    # 10 ms of wall time are 5 ms of the recording.
     assert set(np.diff(stamps[:-1])) == {5 * MS}
-    assert stamps[-1] == EPOCH + 2 * MS * (COUNT - 1) + 100 * MS
 
 
 def test_a_part_is_played(world, bag):
@@ -151,7 +160,7 @@ def test_a_part_is_played(world, bag):
         topics=['/event_camera/events'],
     )
     world.until(lambda: node.state == 'the bag has ended')
-    world.run(0.2)
+    world.until(lambda: len(packets) == node.summary()['messages'])
     assert [message.seq for message in packets] == list(range(50, 76))
 
 
@@ -204,7 +213,7 @@ def test_our_messages_of_another_version_are_left_out(world, tmp_path, monkeypat
     assert '/micro_expressions is not played: it has another definition' in capfd.readouterr().err
 
 
-def test_a_bag_that_nobody_subscribes_to_is_a_warning(world, bag, capfd):
+def test_a_bag_that_nobody_subscribes_to_is_a_warning(world, bag, log):
     node = play(world, bag, rate=0.05, wait_for_subscribers_s=0.0)
     world.until(lambda: node.state == 'playing')
     diagnosis = node.diagnose()
@@ -216,8 +225,7 @@ def test_a_bag_that_nobody_subscribes_to_is_a_warning(world, bag, capfd):
     diagnosis = node.diagnose()
     assert diagnosis.message == 'playing'
     assert diagnosis.values['topics_without_subscribers'] == '/event_camera/events'
-    log = ''.join(capfd.readouterr())
-    assert f'nobody subscribes to {names}: remap the topics' in log
+    world.until(lambda: f'nobody subscribes to {names}: remap the topics' in log)
 
 
 @pytest.mark.parametrize(
@@ -245,20 +253,21 @@ def test_a_bag_whose_recorder_was_killed_is_played(world, tmp_path):
     world.until(lambda: len(packets) == COUNT)
 
 
-def test_it_stops_at_once_and_can_begin_again(world, bag):
+def test_it_stops_at_once_and_can_begin_again(world, bag, hindrance):
     packets = world.collect(EventPacketMessage, '/event_camera/events', qos.EVENTS)
     node = play(world, bag, rate=0.01, topics=['/event_camera/events'])
     world.until(lambda: packets)
     began_s = time.monotonic()
     assert node.trigger_deactivate().name == 'SUCCESS'
-    assert time.monotonic() - began_s < 1.0
+    # Before the next packet is due, in 0.2 s, and long before the end of the bag, in 30 s.
+    assert time.monotonic() - began_s < 1.0 + hindrance.seconds(began_s)
     before = len(packets)
     assert node.trigger_activate().name == 'SUCCESS'
     world.until(lambda: len(packets) > before)
     assert packets[before].seq == 0
 
 
-def test_what_is_damaged_is_logged_and_diagnosed(world, tmp_path, capfd):
+def test_what_is_damaged_is_logged_and_diagnosed(world, tmp_path, log):
     write_with_others(tmp_path / 'bag.mcap', packets=40)
     content = bytearray((tmp_path / 'bag.mcap').read_bytes())
     content[len(content) // 2] ^= 1
@@ -266,20 +275,20 @@ def test_what_is_damaged_is_logged_and_diagnosed(world, tmp_path, capfd):
     packets = world.collect(EventPacketMessage, '/events', qos.EVENTS)
     node = play(world, tmp_path / 'bag.mcap')
     world.until(lambda: node.state == 'the bag has ended')
-    world.run(0.2)
+    world.until(lambda: len(packets) == node.summary()['messages'])
     diagnosis = node.diagnose()
     lost = diagnosis.values['messages_damaged']
     assert lost > 0
     assert len(packets) + lost == 40
     assert (diagnosis.level, diagnosis.values['damaged_places']) == (WARN, 1)
     assert diagnosis.message == 'the bag has ended; a part of the bag is not played'
-    log = ''.join(capfd.readouterr())
+    world.until(lambda: 'not played: bag.mcap at byte' in log)
     assert log.count('not played: bag.mcap at byte') == 1
     assert f'checksum differs); {lost} messages lost' in log
     assert '/log is not played: its messages are json of type foxglove.Log' in log
 
 
-def test_files_that_metadata_does_not_name_are_a_warning(world, tmp_path, capfd):
+def test_files_that_metadata_does_not_name_are_a_warning(world, tmp_path, log):
     bag = BagFolder(tmp_path / 'bag', max_ns=100 * MS)
     for number in range(3):
         bag.write('/other', 'std_msgs/msg/Empty', b'\0\1\0\0\0', EPOCH + number * 100 * MS)
@@ -290,9 +299,7 @@ def test_files_that_metadata_does_not_name_are_a_warning(world, tmp_path, capfd)
     world.until(lambda: node.state == 'the bag has ended')
     diagnosis = node.diagnose()
     assert (diagnosis.level, diagnosis.values['files_not_in_metadata']) == (WARN, 1)
-    assert 'bag_1.mcap is not played: metadata.yaml does not name it' in ''.join(
-        capfd.readouterr()
-    )
+    assert 'bag_1.mcap is not played: metadata.yaml does not name it' in log
 
 
 def test_it_waits_for_the_nodes_that_it_is_given(world, bag):
@@ -303,9 +310,9 @@ def test_it_waits_for_the_nodes_that_it_is_given(world, bag):
     consumer.create_subscription(Clock, '/clock', lambda _: None, 1)
     node = play(world, bag, wait_for_nodes=['consumer', 'tester'], wait_for_subscribers_s=0.0)
     world.run(1.5)
+    world.until(lambda: node.diagnose().message == 'waiting for nodes: consumer')
+    assert node.diagnose().level == WARN
     assert node.summary()['messages'] == 0
-    diagnosis = node.diagnose()
-    assert (diagnosis.level, diagnosis.message) == (WARN, 'waiting for nodes: consumer')
     consumer.create_subscription(String, '/text', lambda _: None, 1)
     world.until(lambda: node.state == 'the bag has ended')
 
@@ -317,11 +324,11 @@ def test_nodes_that_are_active_are_enough_to_begin(world, bag):
     node = play(world, bag, wait_for_nodes=['tester'], wait_for_subscribers_s=60.0)
     world.until(lambda: node.state == 'the bag has ended')
     assert time.monotonic() - began_s < 30.0
-    assert len(packets) == COUNT
+    world.until(lambda: len(packets) == COUNT)
     assert node.summary()['undelivered'] == COUNT / 15
 
 
-def test_it_ends_after_the_last_estimate(world, bag):
+def test_it_ends_after_the_last_estimate(world, bag, hindrance):
     world.collect(EventPacketMessage, '/event_camera/events', qos.EVENTS)
     world.collect(Image, '/rgb_camera/image_raw', qos.FRAMES)
     publisher = world.tester.create_publisher(ActionUnitArray, 'au_predictions', qos.RESULTS)
@@ -334,21 +341,21 @@ def test_it_ends_after_the_last_estimate(world, bag):
     while time.monotonic() < until_s:
         publisher.publish(ActionUnitArray(state=ActionUnitArray.OK))
         world.run(0.2)
-        assert world.context.ok()
+        if not world.context.ok():
+            assert hindrance.stalls(), 'it ended before the last estimate'
+            return
     last_s = time.monotonic()
     stale = world.tester.create_timer(
         0.2, lambda: publisher.publish(ActionUnitArray(state=ActionUnitArray.STALE))
     )
     world.until_shutdown()
     stale.cancel()
-    assert time.monotonic() - last_s < LINGER_S + 2.0
+    assert time.monotonic() - last_s < LINGER_S + 2.0 + hindrance.seconds(last_s)
 
 
-def test_messages_that_nobody_subscribes_to_are_counted(world, bag, capfd):
+def test_messages_that_nobody_subscribes_to_are_counted(world, bag, log):
     world.collect(EventPacketMessage, '/event_camera/events', qos.EVENTS)
     node = play(world, bag, wait_for_subscribers_s=0.0)
     world.until(lambda: node.state == 'the bag has ended')
     assert node.summary()['frames'] == node.summary()['undelivered'] == 10
-    world.until(
-        lambda: '10 messages of /rgb_camera/image_raw had no' in ''.join(capfd.readouterr())
-    )
+    world.until(lambda: '10 messages of /rgb_camera/image_raw had no' in log)

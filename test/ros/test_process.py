@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from microexpr_ros import bags
 
@@ -37,7 +38,7 @@ def start(domain, monkeypatch):
         process.communicate()
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, 'did not happen in time'
@@ -80,17 +81,32 @@ PIPELINE = 'from microexpr_ros.ros.nodes.pipeline import main; main()'
 def test_the_pipeline_hosts_the_nodes_that_it_names(start, world, autostart):
     given = ('-p', 'pipeline:nodes:=[overlay]', '-p', f'pipeline:autostart:={autostart}')
     process = start(PIPELINE, '--ros-args', *given)
-    world.until(lambda: 'overlay' in world.tester.get_node_names() or process.poll(), seconds=60)
+    world.until(lambda: 'overlay' in world.tester.get_node_names() or process.poll(), seconds=120)
     process.send_signal(signal.SIGINT)
-    _, log = process.communicate(timeout=30)
+    _, log = process.communicate(timeout=120)
     assert process.returncode == 0, log
+
+
+def test_the_pipeline_says_what_is_wrong_with_the_nodes_that_it_hosts(start, world):
+    statuses = world.collect(DiagnosticArray, '/diagnostics', 100)
+    start(PIPELINE, '--ros-args', '-p', 'pipeline:nodes:=[synchronizer]')
+
+    def found():
+        every = [array.status[0] for array in statuses]
+        return [
+            one for one in every if one.name == '/pipeline' and one.level != DiagnosticStatus.OK
+        ]
+
+    world.until(found, seconds=120)
+    assert found()[0].level == DiagnosticStatus.WARN
+    assert found()[0].message.startswith('synchronizer: waiting for event packets')
 
 
 @pytest.mark.parametrize('autostart', ['true', 'false'])
 def test_a_pipeline_without_such_a_node_says_which_there_are(start, autostart):
     given = ('-p', 'nodes:=[overlay, camera]', '-p', f'autostart:={autostart}')
     process = start(PIPELINE, '--ros-args', *given)
-    out, log = process.communicate(timeout=60)
+    out, log = process.communicate(timeout=120)
     assert process.returncode == 2
     assert 'nodes: camera cannot be hosted; choose from event_camera, ' in out + log
 
@@ -111,14 +127,14 @@ DEFECT = """
 
 def test_a_defect_is_an_exit_code_and_a_traceback(start):
     process = start(DEFECT)
-    out, log = process.communicate(timeout=60)
+    out, log = process.communicate(timeout=120)
     assert process.returncode == 1
     assert 'ZeroDivisionError' in out + log
 
 
 def test_a_node_that_cannot_start_is_one_line_and_an_exit_code(start):
     process = start('from microexpr_ros.ros.nodes.player import main; main()')
-    out, log = process.communicate(timeout=60)
+    out, log = process.communicate(timeout=120)
     assert process.returncode == 2
     assert 'parameter bag is empty; set it to a rosbag2 to play' in out + log
     assert 'Traceback' not in out + log

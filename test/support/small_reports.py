@@ -42,6 +42,7 @@ def make_report(value):
     kinds = ('neutral', 'talking', 'blinking', 'head')
     return ActionUnitReport(
         weights='spiking<s>@1',
+        boxes='aligned',
         split='test',
         n_clips=7,
         n_identities=3,

@@ -63,13 +63,13 @@ def colours(page, canvas):
 def test_it_draws_events_reconstruction_bars_and_timeline(page, live):
     page.open(live.url)
     page.until("document.querySelectorAll('.units tbody tr').length === 18")
-    wait_until(lambda: colours(page, '.events canvas') > 1, 10)
-    wait_until(lambda: colours(page, '.reconstruction canvas') >= 1, 10)
+    wait_until(lambda: colours(page, '.events canvas') > 1, 60)
+    wait_until(lambda: colours(page, '.reconstruction canvas') >= 1, 60)
     page.until("document.querySelector('.active .right .fill')")
     # A bar of 0.25 is half as long as one of 1, the threshold of 0.01 a tenth.
     limit = page.evaluate("document.querySelector('.left .limit').style.left")
     assert float(limit.rstrip('%')) == pytest.approx(10)
-    wait_until(lambda: colours(page, '.timeline canvas') > 1, 10)
+    wait_until(lambda: colours(page, '.timeline canvas') > 1, 60)
     page.until(f"{STATE} === 'Reading the face'")
     texts = page.evaluate(
         "['latency', 'losses', 'clock'].map((id) => document.getElementById(id).textContent)"
@@ -266,5 +266,5 @@ def test_a_slow_page_does_not_hold_up_the_pipeline(page, live):
     })()""")
     # Nothing was composed for it meanwhile, and it goes on where the pipeline is now.
     number = live.pipeline.number
-    wait_until(lambda: live.pipeline.number > number + 40, 10)
+    wait_until(lambda: live.pipeline.number > number + 40, 60)
     page.until(f"{STATE} === 'Reading the face'")

@@ -8,7 +8,9 @@ import pytest
 from view_pages import EPOCH_NS, MS, make_estimate, make_expression, make_slice
 
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.facs import CODES
+from microexpr_ros.landmarks import PLACES
 from microexpr_ros.perception.classifier import Status
 from microexpr_ros.perception.drawing import BACKGROUND, OFF, ON
 from microexpr_ros.view import NodeReport, Snapshot, SnapshotComposer
@@ -165,3 +167,16 @@ def test_bytes_and_back():
 def test_other_bytes_are_refused(data):
     with pytest.raises(MicroexprError, match=f'{len(data)} bytes are not a snapshot'):
         Snapshot.from_bytes(data)
+
+
+def test_landmarks_are_in_shares_of_the_turned_region():
+    region = AlignedRegion(300, 200, 120, roll=np.pi / 6)
+    aligned = make_slice(1, region=region)
+    composer = SnapshotComposer()
+    landmarks = region.to_pixels(PLACES).astype(np.float32)
+    composer.add_slice(replace(aligned, landmarks=landmarks), 'face_0')
+    face = composer.compose().values['faces'][0]
+    assert face['roll_deg'] == 30
+    np.testing.assert_allclose(face['landmarks'], PLACES, atol=6e-4)
+    bounds = region.bounds()
+    assert face['region'] == [bounds.x, bounds.y, bounds.width, bounds.height]

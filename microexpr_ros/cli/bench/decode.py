@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from microexpr_ros.cli import output
+from microexpr_ros.cli.bench.files import file_workloads
 from microexpr_ros.cli.bench.machine import read_machine
 from microexpr_ros.cli.bench.streams import Stream, make_streams
 from microexpr_ros.cli.bench.workloads import (
@@ -32,6 +33,9 @@ from microexpr_ros.events import codecs
 
 app = make_app()
 
+_IN_FILES = 'single events'
+"""The stream of which files in every format are read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -40,11 +44,13 @@ class Row:
     Attributes:
         implementation: microexpr, the name of a peer on PyPI, or memory: the physical limit,
             which is how fast the same bytes are read and written when nothing is computed.
-        codec: encoding, with `encode` if that is what is done; or histogram.
+        codec: encoding, with `encode` if that is what is done; format with `file` if a file is
+            read; or histogram.
         stream: the stream that is decoded, encoded or counted.
         events: events in the stream; triggers if it has only those.
         mev_per_s: million events per second of wall time, median of the rounds.
         gb_per_s: GB of encoded bytes per second, likewise.
+        us_per_packet: time of one packet in us, which of the stream `call` is that of a call.
         bytes_per_event: bytes of memory read and written for an event.
         of_limit: time of the memory over this one's time.
         times_faster_peer: rate over the faster peer's rate on this stream; None if there is none.
@@ -58,6 +64,7 @@ class Row:
     events: int
     mev_per_s: float
     gb_per_s: float
+    us_per_packet: float
     bytes_per_event: float
     of_limit: float
     times_faster_peer: float | None
@@ -76,11 +83,11 @@ def decode(
     ] = 21,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure decoding, encoding and counting of events.
+    """Measure decoding, encoding and counting of events, and reading files of them.
 
     All runs on one thread, next to the peers evt3 and eventcv if they are installed: pip install
-    evt3 eventcv. The limit is the memory: reading and writing as many bytes, and nothing else. On
-    a busy machine only the ratios are of use.
+    evt3 eventcv. The limit is the memory: reading and writing as many bytes, and nothing else.
+    Files are in the disk's cache. On a busy machine only the ratios are of use.
     """
     # A thread pool in a peer would make the ratios meaningless.
     os.environ.setdefault('RAYON_NUM_THREADS', '1')
@@ -94,6 +101,8 @@ def decode(
         for number, stream in enumerate(streams):
             bar.update(number, len(streams), f'measuring {stream.name}')
             ours = list(our_workloads(stream))
+            if stream.name == _IN_FILES and stream.encoding == 'evt3':
+                ours += file_workloads(stream, Path(folder))
             others = peer_workloads(stream, installed, Path(folder))
             rows += _measure(stream, [*ours, *others, *map(memory_workload, ours)], rounds)
     if as_json:
@@ -143,8 +152,9 @@ def _measure(stream: Stream, workloads: list[Workload], rounds: int) -> list[Row
             codec=workload.codec,
             stream=stream.name,
             events=len(stream),
-            mev_per_s=round(len(stream) / median / 1e6, 1),
+            mev_per_s=float(f'{len(stream) / median / 1e6:.4g}'),
             gb_per_s=round(stream.size / median / 1e9, 3),
+            us_per_packet=round(median / len(stream.packets) * 1e6, 2),
             bytes_per_event=round((workload.read + workload.written) / max(len(stream), 1), 1),
             of_limit=round(limits[workload.codec] / median, 3),
             times_faster_peer=round(peer / median, 2) if peer and _is_our_evt3(workload) else None,
@@ -161,6 +171,7 @@ def _cells(row: Row) -> dict[str, str]:
         'implementation': row.implementation,
         'Mev/s': f'{row.mev_per_s:.0f}',
         'GB/s': f'{row.gb_per_s:.2f}',
+        'us/packet': f'{row.us_per_packet:.1f}',
         'faster peer': f'x {row.times_faster_peer:.1f}' if row.times_faster_peer else '',
         'memory': f'{row.of_limit:.0%}',
         'agrees': 'yes' if row.agrees else 'NO',

@@ -179,7 +179,11 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
     runtime = load_export(path, file.hash) or Runtime(export_au(classifier.network))
     step = SpikingInference(classifier.network)
     exported = ActionUnitClassifier(
-        classifier.network, classifier.presence, classifier.activity, runtime=runtime
+        classifier.network,
+        classifier.presence,
+        classifier.activity,
+        runtime=runtime,
+        boxes=classifier.boxes,
     )
 
     def stepping(network: Callable[..., Any]) -> Callable[[Slice], NDArray[np.float32]]:
@@ -188,7 +192,8 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
         def run(slice_: Slice) -> NDArray[np.float32]:
             nonlocal state
             cells = np.array([slice_.pixels_per_cell], np.float32)
-            sides, *state = network(slice_.counts[None], cells, *state)
+            sides, *after = network(slice_.counts[None], cells, *state)
+            state = tuple(after[-len(state) :])
             return np.asarray(sides[0])
 
         return run

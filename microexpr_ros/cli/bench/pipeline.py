@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Annotated, Final
@@ -12,6 +13,7 @@ from typing import IO, Annotated, Final
 import typer
 
 from microexpr_ros.cli import output
+from microexpr_ros.cli.bench.looped_texture import LoopedTexture
 from microexpr_ros.cli.bench.machine import read_machine
 from microexpr_ros.cli.bench.processes import Process, Usage, measure_usage, start_node
 from microexpr_ros.cli.bench.rates import parse_rates
@@ -23,16 +25,23 @@ from microexpr_ros.cli.demo.sources import Source, prepare_source
 from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.cli.recording_options import SensorOption, SourceOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.ros import environment
+from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
+from microexpr_ros.topics import EVENTS_TOPIC
 
 app = make_app()
 
 NODES: Final = ('player', 'synchronizer', 'au_classifier', 'reconstructor')
+HD_NODES: Final = (*NODES, 'overlay')
 ONE_PROCESS: Final = 'one process'
 PROCESS_PER_NODE: Final = 'a process per node'
 
 _PATIENCE_S: Final = 60.0
 _POLL_S: Final = 0.05
+
+# A square within the 1280 x 720 pixels: a texture has no face that could be followed.
+_HD_REGION: Final = [360, 80, 560, 560]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +66,40 @@ class Row:
     """One measurement.
 
     Attributes:
+        source: what was played.
         form: one process, or a process per node.
         rate: speed of the recording.
         latency_ms: percentiles of the estimates' latency, None if it is unknown.
         real_time_factor: recording time over wall time; 1 if the pipeline keeps up.
         windows_hz: slices per second of wall time at this speed.
-        events_per_s: events per second of wall time at this speed.
+        events_per_s: events per second of wall time at this speed, without those thinned.
+        thinned_percent: share of the events that were left out evenly to keep up.
         lost_packets: packets that were played and did not arrive.
         lost_frames: frames that were played and did not arrive.
         missed_slices: slices that did not reach the classifier.
         skipped_images: images that the reconstructor left out to keep up.
         behind: nodes that fell behind, with the least rate at which they processed their input.
         cpu_percent: processor time over wall time, by process; 100 is one core.
+        cpu_share: share of each process in the processor time of all: of each stage, where every
+            node has a process.
         memory_mb: resident memory at the end, by process.
     """
 
+    source: str
     form: str
     rate: float
     latency_ms: dict[str, float | None]
     real_time_factor: float
     windows_hz: float
     events_per_s: int
+    thinned_percent: float
     lost_packets: int
     lost_frames: int
     missed_slices: int
     skipped_images: int
     behind: dict[str, float]
     cpu_percent: dict[str, float]
+    cpu_share: dict[str, float]
     memory_mb: dict[str, int]
 
 
@@ -94,17 +110,26 @@ def pipeline(
     time_unit: TimeUnitOption = None,
     seconds: Annotated[float, typer.Option(help='Play this much of it, in s.', min=1.0)] = 12.0,
     rates: Annotated[str, typer.Option(help='Speeds to play at, comma-separated.')] = '1,2',
+    hd: Annotated[
+        str,
+        typer.Option(
+            help='Rates of synthetic events, 1280 x 720, to play too, in Mev/s, comma-separated; '
+            'empty: none. A minute at 20 needs 8 GB on disk.'
+        ),
+    ] = '5,20',
     as_json: JsonOption = False,
 ) -> None:
     """Measure latency, rates, processor time and memory of the nodes.
 
-    The nodes run in one process, and then in a process each. Processor time counts from the first
-    to the last estimate, so that the start is left out; 100 is one core. Memory is the resident
-    set at the end.
+    The nodes run in one process, and then in a process each. So they do on synthetic events of a
+    moving texture, with the overlay too; there the share of a process is that of a stage.
+    Processor time counts from the first to the last estimate, so that the start is left out; 100
+    is one core. Memory is the resident set at the end.
     """
     environment.keep_on_loopback()
     environment.prepare()
     speeds = parse_rates(rates)
+    hd_rates = parse_rates(hd, 'hd') if hd else []
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         with output.progress_bar('looking for the recording') as bar:
@@ -120,8 +145,16 @@ def pipeline(
         for rate in speeds:
             for form in (ONE_PROCESS, PROCESS_PER_NODE):
                 with output.spinner(f'{found.title}, rate {rate:g}, {form}'):
-                    run = _run(found, played_s, rate, form)
-                rows.append(summarize_run(run, form, rate, played_s))
+                    run = run_pipeline(found, played_s, rate, form, NODES)
+                rows.append(summarize_run(run, found.title, form, rate, played_s))
+        for mev_per_s in hd_rates:
+            with output.spinner(f'making {mev_per_s:g} Mev/s of synthetic events'):
+                texture = prepare_texture(Path(scratch), seconds, mev_per_s)
+            for form in (ONE_PROCESS, PROCESS_PER_NODE):
+                with output.spinner(f'{texture.title}, {form}'):
+                    run = run_pipeline(texture, texture.seconds, 1.0, form, HD_NODES)
+                rows.append(summarize_run(run, texture.title, form, 1.0, texture.seconds))
+            shutil.rmtree(texture.path)
     if as_json:
         output.print_json(
             {
@@ -131,44 +164,64 @@ def pipeline(
             }
         )
     else:
-        output.print_table([_cells(row) for row in rows], text=('form',), title=found.title)
+        output.print_table([_cells(row) for row in rows], text=('source', 'form'), group='source')
 
 
-def summarize_run(run: Run, form: str, rate: float, seconds: float) -> Row:
+def prepare_texture(folder: Path, seconds: float, mev_per_s: float) -> Source:
+    """Return a bag of a moving texture that fills the sensor and has this rate of events."""
+    recording = LoopedTexture(SENSORS['hd'], seconds, mev_per_s * 1e6)
+    path = folder / f'texture-{mev_per_s:g}'
+    convert_recording(recording, path)
+    title = f'texture, {recording.width} x {recording.height}, {mev_per_s:g} Mev/s'
+    return Source(path, EVENTS_TOPIC, None, title, recording.duration_s)
+
+
+def summarize_run(run: Run, source: str, form: str, rate: float, seconds: float) -> Row:
     """Return the numbers of a run.
 
     Args:
         run: The run.
+        source: What was played.
         form: ONE_PROCESS or PROCESS_PER_NODE.
         rate: Speed that the recording was played at.
         seconds: How much of the recording was played.
     """
     numbers = report(run.seen, seconds)
     wall_s = max(run.wall_s, 1e-9)
+    cpu_s = {name: used.cpu_s - run.begun[name].cpu_s for name, used in run.used.items()}
+    all_s = max(sum(cpu_s.values()), 1e-9)
     return Row(
+        source=source,
         form=form,
         rate=rate,
         latency_ms=numbers['latency_ms'],
         real_time_factor=numbers['real_time_factor'],
         windows_hz=round(numbers['windows'] / seconds * rate, 1),
         events_per_s=round(numbers['events'] / seconds * rate),
+        thinned_percent=numbers['thinned_percent'],
         lost_packets=numbers['lost_packets'],
         lost_frames=numbers['lost_frames'],
         missed_slices=numbers['missed_slices'],
         skipped_images=numbers['skipped_images'],
         behind=numbers['behind'],
-        cpu_percent={
-            name: round(100 * (used.cpu_s - run.begun[name].cpu_s) / wall_s, 1)
-            for name, used in run.used.items()
-        },
+        cpu_percent={name: round(100 * used_s / wall_s, 1) for name, used_s in cpu_s.items()},
+        cpu_share={name: round(used_s / all_s, 3) for name, used_s in cpu_s.items()},
         memory_mb={name: round(used.memory_mb) for name, used in run.used.items()},
     )
 
 
-def _run(source: Source, seconds: float, rate: float, form: str) -> Run:
+def run_pipeline(
+    source: Source, seconds: float, rate: float, form: str, nodes: Sequence[str]
+) -> Run:
     """Play the source once."""
+    arguments = playback_arguments(source, seconds, rate)
+    if nodes == HD_NODES:
+        arguments += ['-p', f'pipeline:nodes:=[{", ".join(nodes)}]']
+        arguments += ['-p', f'synchronizer:region:={_HD_REGION}']
+    # The player's process ends with the bag; in one process, that is the only one.
+    names = ('pipeline',) if form == ONE_PROCESS else nodes[::-1]
     with tempfile.TemporaryFile('w+') as log:
-        run = _run_logged(source, seconds, rate, form, log)
+        run = _run_logged(names, arguments, log)
         log.seek(0)
         lines = log.read().splitlines()
     if not run.used:
@@ -178,10 +231,9 @@ def _run(source: Source, seconds: float, rate: float, form: str) -> Run:
     return run
 
 
-def _run_logged(source: Source, seconds: float, rate: float, form: str, log: IO[str]) -> Run:
-    arguments = playback_arguments(source, seconds, rate)
-    # The player's process ends with the bag; in one process, that is the only one.
-    *others, leader = ('pipeline',) if form == ONE_PROCESS else NODES[::-1]
+def _run_logged(names: Sequence[str], arguments: list[str], log: IO[str]) -> Run:
+    """Start processes, the last of which ends the run, and observe them until then."""
+    *others, leader = names
     observer = Observer(lambda _: None)
     processes: dict[str, Process] = {}
     begun: dict[str, Usage] = {}
@@ -222,12 +274,14 @@ def _cells(row: Row) -> dict[str, str]:
     latency = row.latency_ms
     p50, p99 = ('' if value is None else f'{value:.1f}' for value in latency.values())
     return {
+        'source': row.source,
         'form': row.form,
         'rate': f'{row.rate:g} x',
         'latency p50, p99 ms': f'{p50}, {p99}',
         'real time': f'{row.real_time_factor:.2f}',
         'slices/s': f'{row.windows_hz:.0f}',
         'kev/s': f'{row.events_per_s / 1e3:.0f}',
+        'thinned %': f'{row.thinned_percent:.0f}',
         'lost': _counts(
             packets=row.lost_packets,
             frames=row.lost_frames,

@@ -5,8 +5,12 @@ from __future__ import annotations
 from microexpr_ros.errors import MicroexprError
 
 
-def parse_rates(rates: str) -> list[float]:
+def parse_rates(rates: str, option: str = 'rates') -> list[float]:
     """Return the numbers of a comma-separated list.
+
+    Args:
+        rates: The list.
+        option: Name of the option, for errors.
 
     Raises:
         MicroexprError: Something is not a positive number.
@@ -20,5 +24,7 @@ def parse_rates(rates: str) -> list[float]:
     except ValueError:
         speeds = []
     if not speeds or min(speeds) <= 0:
-        raise MicroexprError(f'--rates {rates!r} are not positive numbers; give for example 1,2')
+        raise MicroexprError(
+            f'--{option} {rates!r} are not positive numbers; give for example 1,2'
+        )
     return speeds

@@ -28,6 +28,9 @@ from microexpr_ros.topics import EVENTS_TOPIC
 
 app = make_app()
 
+_SOURCES = {'raw': '.raw', 'metavision': '.hdf5'}
+"""Formats that are as small as the bag and keep the sensor's times, and their suffixes."""
+
 
 @app.command()
 def replay(
@@ -55,11 +58,14 @@ def replay(
         typer.Option(help='Folder for the recording; without it, a temporary one.'),
     ] = None,
     keep: Annotated[bool, typer.Option('--keep', help='Leave the bag in --work-dir.')] = False,
+    source: Annotated[
+        str, typer.Option(help=f'File that is converted: {", ".join(_SOURCES)}.')
+    ] = 'raw',
     as_json: JsonOption = False,
 ) -> None:
     """Measure a long recording from the file to decoded events.
 
-    Events of a moving texture are written as EVT3 .raw, converted to a bag, played by the player
+    Events of a moving texture are written as a file, converted to a bag, played by the player
     and decoded in another process: at the recording's speed, then faster until packets are lost
     or the speed is not reached. --seconds 60 needs 11 GB on disk.
     """
@@ -68,6 +74,8 @@ def replay(
     speeds = parse_rates(rates)
     if sensor not in SENSORS:
         raise MicroexprError(f'--sensor {sensor!r} is not known; choose of {", ".join(SENSORS)}')
+    if source not in _SOURCES:
+        raise MicroexprError(f'--source {source!r} is not known; choose of {", ".join(_SOURCES)}')
     if keep and work_dir is None:
         raise MicroexprError('--keep needs a folder to keep the bag in: give --work-dir')
     if work_dir is not None:
@@ -80,13 +88,13 @@ def replay(
         output.spinner('making events') as update,
     ):
         recording = LoopedTexture(seen_by, seconds, mev_per_s * 1e6)
-        folder, raw = Path(scratch), Path(scratch, 'scene.raw')
+        folder, scene = Path(scratch), Path(scratch, f'scene{_SOURCES[source]}')
         _require_space(recording, folder)
         update('writing them')
-        convert_recording(recording, raw)
+        convert_recording(recording, scene)
         update('converting them')
-        conversion = replay_steps.convert(raw, folder / 'bag')
-        raw.unlink()
+        conversion = replay_steps.convert(scene, folder / 'bag')
+        scene.unlink()
         path = folder / 'bag'
         bag = KnownBag('scene', path, EVENTS_TOPIC, recording.sums, recording.end_ns)
         if data is not None:
@@ -110,6 +118,7 @@ def replay(
                     'seconds': round(recording.duration_s, 3),
                     'events': int(recording.sums[0]),
                     'end_ns': recording.end_ns,
+                    'source': source,
                 },
                 'convert': conversion,
                 'rows': [asdict(row) for row in rows],

@@ -17,6 +17,9 @@ from microexpr_ros.events.events import Events, Triggers
 HEIGHT: Final = 720
 WIDTH: Final = 1280
 
+_CALLS: Final = 2000
+_EVENTS_OF_CALL: Final = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:
@@ -62,9 +65,10 @@ def make_streams(data: Path | None, count: int) -> Iterator[Stream]:
         yield from _recorded(path)
     rng = np.random.default_rng(0)
     single = single_events(rng, count)
-    for encoding in codecs.ENCODINGS:
-        if encoding != 'trigger':
-            yield _encoded('single events', encoding, single, Triggers.empty())
+    for encoding in codecs.EVENT_ENCODINGS:
+        yield _encoded('single events', encoding, single, Triggers.empty())
+    for encoding in codecs.EVENT_ENCODINGS:
+        yield _in_small_packets(encoding, single)
     for name, make in _ROWS.items():
         yield _encoded(name, 'evt3', make(rng, count), Triggers.empty())
     payload, dense = full_vectors(rng, count)
@@ -90,6 +94,17 @@ def _recorded(path: Path) -> Iterator[Stream]:
 def _encoded(name: str, encoding: str, events: Events, triggers: Triggers) -> Stream:
     base, payload = codecs.encoder(encoding, HEIGHT, WIDTH).encode(events, triggers)
     return Stream(name, encoding, HEIGHT, WIDTH, (payload,), (base,), events, triggers)
+
+
+def _in_small_packets(encoding: str, events: Events) -> Stream:
+    """Return the first events in packets so small that the time of a call is that of decoding."""
+    events = events[: _CALLS * _EVENTS_OF_CALL]
+    encoder = codecs.encoder(encoding, HEIGHT, WIDTH)
+    parts = range(0, len(events), _EVENTS_OF_CALL)
+    bases, payloads = zip(
+        *(encoder.encode(events[start : start + _EVENTS_OF_CALL]) for start in parts), strict=True
+    )
+    return Stream('call', encoding, HEIGHT, WIDTH, payloads, bases, events, Triggers.empty())
 
 
 def single_events(rng: np.random.Generator, count: int) -> Events:

@@ -24,7 +24,7 @@ MEMORY: Final = 'memory'
 PEERS: Final = ('evt3', 'eventcv')
 
 # An event is four columns of 8, 2, 2 and 1 bytes, a trigger three of 8, 1 and 1.
-_EVENT_BYTES: Final = 13
+EVENT_BYTES: Final = 13
 _TRIGGER_BYTES: Final = 10
 _COUNTED_BYTES: Final = 5
 
@@ -53,7 +53,7 @@ class Workload:
 def our_workloads(stream: Stream) -> Iterator[Workload]:
     """Yield what this package does with a stream: decode and encode it, count its events."""
     codec, packets = stream.encoding, tuple(zip(stream.packets, stream.time_bases, strict=True))
-    columns = _EVENT_BYTES * len(stream.events) + _TRIGGER_BYTES * len(stream.triggers)
+    columns = EVENT_BYTES * len(stream.events) + _TRIGGER_BYTES * len(stream.triggers)
     yield Workload(
         OURS,
         codec,
@@ -94,7 +94,7 @@ def peer_workloads(stream: Stream, names: Iterable[str], folder: Path) -> Iterat
         'evt3': lambda: import_module('evt3').decode_bytes(payload, width, height),
         'eventcv': lambda: import_module('eventcv').load(str(path), sensor_size=(width, height)),
     }
-    columns = _EVENT_BYTES * len(stream.events)
+    columns = EVENT_BYTES * len(stream.events)
     for name in names:
         check = partial(_peer_is_exact, stream, runs[name])
         yield Workload(name, 'evt3', runs[name], check, stream.size, columns)

@@ -38,6 +38,7 @@ class Observation:
         events: events of all slices inside the region.
         lost_packets: number of event packets lost, as the newest slice has it.
         images: number of messages on `reconstruction/image`.
+        overlays: number of messages on `overlay/image`.
         diagnostics: last values of each node, by node and name.
         model: name of the network.
     """
@@ -50,6 +51,7 @@ class Observation:
     events: int = 0
     lost_packets: int = 0
     images: int = 0
+    overlays: int = 0
     diagnostics: dict[str, dict[str, str]] = field(default_factory=dict)
     model: str = ''
 
@@ -79,6 +81,7 @@ class Observer:
                 (ActionUnitArray, topics.ACTION_UNITS, self._on_units, qos.RESULTS),
                 (MicroExpression, topics.MICRO_EXPRESSIONS, self._on_expression, qos.RESULTS),
                 (Image, topics.RECONSTRUCTION, self._on_image, qos.RESULTS),
+                (Image, topics.OVERLAY, self._on_overlay, qos.FRAMES),
                 (DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, qos.RESULTS),
             ),
             self._failed,
@@ -133,6 +136,9 @@ class Observer:
     def _on_image(self, message: Image, _: int) -> None:
         self.seen.images += 1
         self._queue.put(message)
+
+    def _on_overlay(self, _: Image, __: int) -> None:
+        self.seen.overlays += 1
 
     def _on_diagnostics(self, message: DiagnosticArray, _: int) -> None:
         for status in message.status:

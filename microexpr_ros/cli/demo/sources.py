@@ -10,6 +10,7 @@ from pathlib import Path
 from microexpr_ros import __version__, bags
 from microexpr_ros.bags import BagWriter
 from microexpr_ros.cli.demo import real_face
+from microexpr_ros.cli.video import open_source
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.conversion import convert_recording
 from microexpr_ros.events.events import Events, Triggers
@@ -17,6 +18,8 @@ from microexpr_ros.events.files import open_recording, parse_sensor
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.events.packets import packetize
 from microexpr_ros.topics import EVENTS_TOPIC, FRAMES_TOPIC, RGB_CAMERA
+
+WEBCAM = 'webcam'
 
 Progress = Callable[[str, float], object]
 
@@ -38,6 +41,17 @@ class Source:
     frames_topic: str | None
     title: str
     seconds: float
+
+
+def find_webcam(name: str) -> str | None:
+    """Return the device of a source name that is a webcam, None of another.
+
+    Example:
+        >>> find_webcam('webcam'), find_webcam('webcam:/dev/video2'), find_webcam('real')
+        ('0', '/dev/video2', None)
+    """
+    kind, _, device = name.partition(':')
+    return (device or '0') if kind == WEBCAM else None
 
 
 def cache_folder() -> Path:
@@ -135,7 +149,7 @@ def convert_file(
     sensor: tuple[int, int] | None,
     time_unit: str | None,
 ) -> Source:
-    """Return a recording that is not a bag, converted.
+    """Return a recording that is not a bag, or a video, converted.
 
     Raises:
         MicroexprError: there is no such recording, or it cannot be read.
@@ -144,7 +158,7 @@ def convert_file(
         raise MicroexprError(
             f'there is no recording {path}: give real, synthetic or the path of one'
         )
-    recording = open_recording(path, sensor=sensor, time_unit=time_unit)
+    recording = open_source(path, sensor=sensor, time_unit=time_unit)
     bag = scratch / 'bag'
     convert_recording(
         recording, bag, on_progress=lambda done: progress('converting the recording', done)

@@ -36,6 +36,8 @@ class Batch:
         held: events and triggers that were out of order and got the newest time before them.
         lag_ns: how long the oldest data waited to be read; of a recording or a simulated camera,
             how late the data is.
+        rate: sensor time per host time; not 1 only where a recording stands in for a camera and is
+            played faster or slower.
     """
 
     events: Events = field(default_factory=Events.empty)
@@ -45,6 +47,7 @@ class Batch:
     lost: int = 0
     lag_ns: int = 0
     held: int = 0
+    rate: float = 1.0
 
     @property
     def newest_ns(self) -> int | None:
@@ -61,10 +64,13 @@ class Batch:
         """Return the host time at which data of a sensor time in this batch had arrived.
 
         Data that is older than the newest is taken to have arrived earlier by the same time, so
-        that all packets of a batch give the same offset of the clocks.
+        that all packets of a batch give the same offset of the clocks. At another rate that time
+        is shorter or longer: the stamps of two batches would overlap.
         """
         newest_ns = self.newest_ns
-        return self.arrival_ns - (0 if newest_ns is None else newest_ns - t_ns)
+        return self.arrival_ns - (
+            0 if newest_ns is None else round((newest_ns - t_ns) / self.rate)
+        )
 
 
 class Camera(ABC):
@@ -76,6 +82,7 @@ class Camera(ABC):
         height: rows of the sensor.
         width: columns of the sensor.
         ended: whether it will send nothing more, as at the end of a recording.
+        limits: what its events cannot show, for people; empty for a camera that sees events.
     """
 
     model: str
@@ -83,6 +90,7 @@ class Camera(ABC):
     height: int
     width: int
     ended: bool = False
+    limits: str = ''
 
     @abstractmethod
     def read(self, timeout_s: float) -> Batch:

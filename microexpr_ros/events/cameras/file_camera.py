@@ -39,10 +39,12 @@ class FileCamera(Camera):
         self.ended = self._next is None
 
     def read(self, timeout_s: float) -> Batch:
-        """Return the next piece when its time has come."""
+        """Return the next piece when the time of its newest data has come."""
         if self._next is None:
             return Batch(arrival_ns=time.time_ns())
-        passed_ns = (_first_ns(self._next) - self._first_ns) / self._rate
+        newest_ns = self._next.newest_ns
+        assert newest_ns is not None, 'a piece has data'
+        passed_ns = (newest_ns - self._first_ns) / self._rate
         ahead_s = (passed_ns - (time.monotonic_ns() - self._began_ns)) / 1e9
         time.sleep(max(min(ahead_s, timeout_s), 0.0))
         if ahead_s > timeout_s:
@@ -53,8 +55,15 @@ class FileCamera(Camera):
         dropped, self._dropped = self._dropped, self._recording.dropped
         # A recording that begins again may count from 0 again.
         lost = self._dropped - (dropped if dropped <= self._dropped else 0)
-        lag_ns = max(-round(ahead_s * 1e9), 0)
-        return replace(piece, arrival_ns=time.time_ns(), lost=lost, lag_ns=lag_ns)
+        late_ns = time.monotonic_ns() - self._began_ns - round(passed_ns)
+        # When it was due: how late this thread wakes up does not move the stamps to and fro.
+        return replace(
+            piece,
+            arrival_ns=time.time_ns() - late_ns,
+            lost=lost,
+            lag_ns=max(late_ns, 0),
+            rate=self._rate,
+        )
 
     def close(self) -> None:
         """Close the file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -78,6 +79,29 @@ class Decoder(ABC):
             The packet's events and triggers. Damaged bytes raise no error, and every event lies
             on the sensor.
         """
+
+    def decode_thinly(
+        self, payload: Buffer, time_base: int, share: float
+    ) -> tuple[Events, Triggers, int]:
+        """Decode one packet, but only a share of its events, evenly distributed over it.
+
+        The decoder goes on as if it had decoded them all. Encodings whose decoding takes longer
+        than all else that is done with an event leave events out before they decode them.
+
+        Args:
+            payload: as of `decode`.
+            time_base: as of `decode`.
+            share: of the events that are kept, over 0 and at most 1.
+
+        Returns:
+            The events that are kept, all triggers, and how many events were left out.
+        """
+        events, triggers = self.decode(payload, time_base)
+        count = len(events)
+        kept = math.ceil(count * share)
+        index = np.arange(kept) * count // max(kept, 1)
+        thinned = Events(events.t[index], events.x[index], events.y[index], events.p[index])
+        return thinned, triggers, count - kept
 
     def _words(self, payload: Buffer, dtype: np.dtype[Any], size: int) -> NDArray[Any]:
         """View a payload as whole words; count the bytes that are left at its end.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -86,16 +87,61 @@ class Evt3Decoder(Decoder):
         super().__init__(height, width)
         self._state = np.zeros(_STATE_SIZE, np.int64)
         self._state[[_HIGH, _LOW]] = -1
+        # Room for a whole vector after the last event of a full block.
+        self._block = np.empty(_BLOCK + 12, np.uint64)
 
     def decode(self, payload: Buffer, time_base: int = 0) -> tuple[Events, Triggers]:
         """Decode one packet; see `Decoder.decode`."""
         words = self._words(payload, WORD_16, 2)
-        t, x, y, p, trigger_t, trigger = _decode(
-            words, self.height, self.width, self._state, self._counts
+        room, trigger_room = _count(words)
+        # Arrays are made here: it takes numba several times as long to return them.
+        events = Events.uninitialized(room)
+        triggers = Triggers.uninitialized(trigger_room) if trigger_room else _NO_TRIGGERS
+        end, fired = _decode(
+            words,
+            self.height,
+            self.width,
+            self._state,
+            self._counts,
+            self._block,
+            events.t,
+            events.x,
+            events.y,
+            events.p,
+            triggers.t,
+            triggers.id,
+            triggers.edge,
         )
-        if len(trigger_t) == 0:
-            return Events(t, x, y, p), _NO_TRIGGERS
-        return Events(t, x, y, p), Triggers(trigger_t, trigger[0], trigger[1])
+        return (
+            events if end == room else events[:end],
+            triggers if fired == trigger_room else triggers[:fired],
+        )
+
+    def decode_thinly(
+        self, payload: Buffer, time_base: int, share: float
+    ) -> tuple[Events, Triggers, int]:
+        """Decode the first part of every few thousand words; see `Decoder.decode_thinly`."""
+        view = memoryview(payload).cast('B')
+        events, triggers, thinned = [], [], 0
+        for start in range(0, len(view), _PIECE_BYTES):
+            piece = view[start : start + _PIECE_BYTES]
+            middle = 2 * math.ceil(len(piece) / 2 * share)
+            some, fired = self.decode(piece[:middle])
+            left_out, others = self._skip(piece[middle:])
+            events.append(some)
+            triggers += [fired, others]
+            thinned += left_out
+        return Events.concatenate(events), Triggers.concatenate(triggers), thinned
+
+    def _skip(self, payload: Buffer) -> tuple[int, Triggers]:
+        """Follow the state through words; return how many events they have, and the triggers."""
+        words = self._words(payload, WORD_16, 2)
+        count, triggers = _count(words)
+        if triggers or self._state[_LOW] < 0:
+            events, fired = self.decode(words.data)
+            return len(events), fired
+        _follow(words, self._state)
+        return count, _NO_TRIGGERS
 
 
 class Evt3Encoder(Encoder):
@@ -157,12 +203,12 @@ class Evt3Encoder(Encoder):
 
 _Words = NDArray[np.uint16]
 _Times = NDArray[np.int64]
-_Decoded = tuple[
-    _Times, NDArray[np.uint16], NDArray[np.uint16], NDArray[np.uint8], _Times, NDArray[np.uint8]
-]
 
 _BLOCK: Final = 512
 """Events that are gathered before their columns are filled: few enough for the L1 cache."""
+
+_PIECE_BYTES: Final = 16384
+"""What is thinned at a time: a millisecond or less of so many events that it is needed."""
 
 _X_LANE: Final = 0
 _Y_LANE: Final = 16
@@ -187,25 +233,27 @@ def _decode(
     width: int,
     state: NDArray[np.int64],
     counts: NDArray[np.int64],
-) -> _Decoded:
-    """Decode a packet in two steps, block by block.
+    block: NDArray[np.uint64],
+    t: _Times,
+    x: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    p: NDArray[np.uint8],
+    trigger_t: _Times,
+    trigger_id: NDArray[np.uint8],
+    trigger_edge: NDArray[np.uint8],
+) -> tuple[Integer, int]:
+    """Decode a packet in two steps, block by block; return how many events and triggers it has.
 
     The first step reads the words. A mispredicted branch takes longer than all other work on a
     word, so common words have none: each replaces its lane of one register, and each writes the
     register as an event, which the next word overwrites unless it was an ADDR_X. The second
     step turns a block of registers into columns.
     """
-    events, triggers = _count(words)
-    t, p = np.empty(events, np.int64), np.empty(events, np.uint8)
-    x, y = np.empty(events, np.uint16), np.empty(events, np.uint16)
-    # Channels, then edges.
-    trigger_t, trigger = np.empty(triggers, np.int64), np.empty((2, triggers), np.uint8)
-
     start = 0
     if state[_LOW] < 0:
         start = _find_first_time(words, state, counts)
         if state[_LOW] < 0:
-            return t[:0], x[:0], y[:0], p[:0], trigger_t[:0], trigger[:, :0]
+            return 0, 0
 
     # Everything here is unsigned: numba tests signed indices for negative ones at each access.
     register = np.uint64(state[_Y]) << np.uint64(_Y_LANE) | np.uint64(state[_LOW]) << np.uint64(
@@ -216,8 +264,6 @@ def _decode(
     high = state[_HIGH]
     high_word = np.uint64(_TIME_HIGH << 12 | high % _LOOP_HIGH)
     columns = np.uint64(min(width, _AXIS_LIMIT))
-    # Room for a whole vector after the last event of a full block.
-    block = np.empty(_BLOCK + 12, np.uint64)
     gathered: Integer = np.uint64(0)
     kept: Integer = 0
     steps_back: Integer = 0
@@ -280,8 +326,8 @@ def _decode(
         elif code == np.uint64(_EXT_TRIGGER):
             low = np.int64(register >> np.uint64(_LOW_LANE) & np.uint64(0xFFF))
             trigger_t[fired] = (high * 4096 + low) * 1000
-            trigger[0, fired] = word >> np.uint64(8) & np.uint64(15)
-            trigger[1, fired] = word & np.uint64(1)
+            trigger_id[fired] = word >> np.uint64(8) & np.uint64(15)
+            trigger_edge[fired] = word & np.uint64(1)
             fired += 1
         else:
             counts[SKIPPED] += 1
@@ -291,7 +337,7 @@ def _decode(
     state[_BASE_X], state[_POLARITY] = np.int64(base_x), np.int64(polarity)
     state[_NEWEST_EVENT] = _hold(t[:end], state[_NEWEST_EVENT], steps_back, counts)
     state[_NEWEST_TRIGGER] = _hold(trigger_t[:fired], state[_NEWEST_TRIGGER], fired, counts)
-    return t[:end], x[:end], y[:end], p[:end], trigger_t[:fired], trigger[:, :fired]
+    return end, fired
 
 
 # Every second field of 1, 2, 4 and 8 bits.
@@ -322,6 +368,52 @@ def _count(words: _Words) -> tuple[int, int]:
         events += few_events
         triggers += few_triggers
     return events, triggers
+
+
+@kernel
+def _follow(words: _Words, state: NDArray[np.int64]) -> None:
+    """Bring the state to where decoding of the words would, once the time is known."""
+    row, base = _find_last(words, _ADDR_Y), _find_last(words, _VECT_BASE_X)
+    if row >= 0:
+        state[_Y] = words[row] & 0x7FF
+    if base >= 0:
+        state[_BASE_X], state[_POLARITY] = words[base] & 0x7FF, words[base] & 0x800
+    columns: Integer = 0
+    for i in range(base + 1, len(words)):
+        code = words[i] >> np.uint16(12)
+        columns += 12 * (code == _VECT_12) + 8 * (code == _VECT_8)
+    state[_BASE_X] += columns
+    low, high = _find_last(words, _TIME_LOW), _find_last(words, _TIME_HIGH)
+    if low >= 0:
+        state[_LOW] = words[low] & 0xFFF
+    if high < 0:
+        return
+    value = words[high] & 0xFFF
+    at, is_new = high, False
+    while at > low and not is_new:
+        at = _find_last(words[:at], _TIME_HIGH)
+        before = words[at] & 0xFFF if at >= 0 else state[_HIGH] % _LOOP_HIGH
+        is_new = before != value
+    if is_new:
+        # A new TIME_HIGH sets TIME_LOW to 0.
+        state[_LOW] = 0
+    state[_HIGH] = _advance(state[_HIGH], value)
+
+
+@kernel
+def _find_last(words: _Words, code: int) -> Integer:
+    """Return the index of the last word with a code, -1 if there is none."""
+    # Some at a time, without a branch: the compiler turns that into vector instructions.
+    for end in range(len(words), 0, -_BLOCK):
+        some = words[max(end - _BLOCK, 0) : end]
+        is_there = np.uint16(0)
+        for i in range(len(some)):
+            is_there |= np.uint16(some[i] >> np.uint16(12) == code)
+        if is_there:
+            for k in range(len(some)):
+                if some[len(some) - 1 - k] >> np.uint16(12) == code:
+                    return end - 1 - k
+    return -1
 
 
 @kernel

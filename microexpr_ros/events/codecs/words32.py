@@ -34,6 +34,8 @@ IGNORED: Final = 6
 
 _UNDEFINED: Final = 7
 
+_NO_TRIGGERS: Final = Triggers.empty()
+
 _LOOP_HIGH: Final = 1 << 28
 # A camera may repeat an earlier TIME_HIGH; only a larger step back is a new loop of its clock.
 _BACKWARD_HIGH: Final = 640
@@ -76,6 +78,7 @@ class WordDecoder(Decoder):
         super().__init__(height, width)
         self._kinds = np.full(16, _UNDEFINED, np.uint8)
         self._kinds[list(self.layout.kinds)] = list(self.layout.kinds.values())
+        self._has_vectors = not {VECTOR_OFF, VECTOR_ON}.isdisjoint(self.layout.kinds.values())
         self._state = np.zeros(_STATE_SIZE, np.int64)
         self._state[_HIGH] = -1
         self._rest = b''
@@ -85,10 +88,18 @@ class WordDecoder(Decoder):
         layout = self.layout
         if self._rest:
             self._counts[SKIPPED] -= 1
-            payload = self._rest + bytes(payload)
+            payload, self._rest = self._rest + bytes(payload), b''
         words = self._words(payload, WORD_32, 4 * layout.step)
-        t, x, y, p, trigger_t, trigger, end = _decode(
+        room, trigger_room, end = _count(
+            words, self._kinds, layout.step, layout.head, layout.mask, self._has_vectors
+        )
+        # Arrays are made here: it takes numba several times as long to return them. The last
+        # place takes events that are not kept.
+        events = Events.uninitialized(room + 1)
+        triggers = Triggers.uninitialized(trigger_room) if trigger_room else _NO_TRIGGERS
+        kept, fired = _decode(
             words,
+            end,
             self._kinds,
             layout.step,
             layout.head,
@@ -97,17 +108,25 @@ class WordDecoder(Decoder):
             self.width,
             self._state,
             self._counts,
+            events.t,
+            events.x,
+            events.y,
+            events.p,
+            triggers.t,
+            triggers.id,
+            triggers.edge,
         )
-        # The mask of a vector may be the first word of the next packet.
-        self._rest = words[end:].tobytes()
-        self._counts[SKIPPED] += len(words) - end
-        channel, edge = (trigger >> 8 & 31).astype(np.uint8), (trigger & 1).astype(np.uint8)
-        return Events(t, x, y, p), Triggers(trigger_t, channel, edge)
+        if end < len(words):
+            # The mask of a vector may be the first word of the next packet.
+            self._rest = words[end:].tobytes()
+            self._counts[SKIPPED] += len(words) - end
+        return events[:kept], triggers if fired == trigger_room else triggers[:fired]
 
 
 @kernel
 def _decode(
     words: NDArray[np.uint32],
+    end: int,
     kinds: NDArray[np.uint8],
     step: int,
     head: int,
@@ -116,26 +135,43 @@ def _decode(
     width: int,
     state: NDArray[np.int64],
     counts: NDArray[np.int64],
-) -> tuple[
-    NDArray[np.int64],
-    NDArray[np.uint16],
-    NDArray[np.uint16],
-    NDArray[np.uint8],
-    NDArray[np.int64],
-    NDArray[np.uint32],
-    int,
-]:
-    events, triggers, end = _count(words, kinds, step, head, mask)
-    # The last place takes events that are not kept.
-    t, p = np.empty(events + 1, np.int64), np.empty(events + 1, np.uint8)
-    x, y = np.empty(events + 1, np.uint16), np.empty(events + 1, np.uint16)
-    trigger_t, trigger = np.empty(triggers, np.int64), np.empty(triggers, np.uint32)
+    t: NDArray[np.int64],
+    x: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    p: NDArray[np.uint8],
+    trigger_t: NDArray[np.int64],
+    trigger_id: NDArray[np.uint8],
+    trigger_edge: NDArray[np.uint8],
+) -> tuple[Integer, int]:
+    """Decode a packet up to the end of its last whole unit.
 
+    Returns:
+        How many events and triggers it has.
+    """
     high, newest = state[_HIGH], state[_NEWEST_NS]
     kept: Integer = 0
     fired = 0
     i = 0
     while i < end:
+        if high >= 0:
+            taken, kept, newest = _decode_events(
+                words[i + head : end],
+                kinds,
+                step,
+                high,
+                newest,
+                height,
+                width,
+                counts,
+                kept,
+                t,
+                x,
+                y,
+                p,
+            )
+            i += taken * step
+        if i >= end:
+            break
         word = np.int64(words[i + head])
         # Unsigned: numba tests signed indices for negative ones at each access.
         kind = kinds[words[i + head] >> np.uint32(28)]
@@ -156,18 +192,6 @@ def _decode(
         if word == 0 and kind == OFF and _is_padding(words, at, end):
             counts[SKIPPED] += 1
             continue
-        if kind <= ON and high >= 0:
-            # Most words are these: a way of their own without loops.
-            now = (high * 64 + (word >> 22 & 0x3F)) * 1000
-            is_back = now < newest
-            newest = max(newest, now)
-            column, row = word >> 11 & 0x7FF, word & 0x7FF
-            t[kept], x[kept], y[kept], p[kept] = newest, column, row, kind
-            inside = column < width and row < height
-            kept += inside
-            counts[DROPPED] += not inside
-            counts[HELD] += is_back and inside
-            continue
         bits = np.uint32(1)
         if kind in (VECTOR_OFF, VECTOR_ON):
             bits = words[at + mask]
@@ -182,7 +206,8 @@ def _decode(
         is_back = now < newest
         newest = max(newest, now)
         if kind == EXT_TRIGGER:
-            trigger_t[fired], trigger[fired] = newest, word
+            trigger_t[fired] = newest
+            trigger_id[fired], trigger_edge[fired] = word >> 8 & 31, word & 1
             fired += 1
             counts[HELD] += is_back
             continue
@@ -197,7 +222,7 @@ def _decode(
             counts[DROPPED] += not inside
         counts[HELD] += kept - before if is_back else 0
     state[_HIGH], state[_NEWEST_NS] = high, newest
-    return t[:kept], x[:kept], y[:kept], p[:kept], trigger_t[:fired], trigger[:fired], end
+    return kept, fired
 
 
 _DE_BRUIJN: Final = np.uint32(0x077CB531)
@@ -216,13 +241,67 @@ _NUMBERS: Final = _numbers_of_bits()
 
 
 @kernel
+def _decode_events(
+    words: NDArray[np.uint32],
+    kinds: NDArray[np.uint8],
+    step: int,
+    high: int,
+    newest: Integer,
+    height: int,
+    width: int,
+    counts: NDArray[np.int64],
+    start: Integer,
+    t: NDArray[np.int64],
+    x: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    p: NDArray[np.uint8],
+) -> tuple[Integer, Integer, Integer]:
+    """Decode words that are events of their own, up to the first that is not.
+
+    Most words are these. They have a loop of their own, so that its variables stay in processor
+    registers; all is unsigned, because numba tests signed indices for negative ones.
+
+    Returns:
+        How many words these are, where their events end, and the newest time.
+    """
+    high_us, latest = np.uint64(high) * np.uint64(64), np.uint64(newest)
+    dropped = held = np.uint64(0)
+    kept, i, stop = np.uint64(start), np.uint64(0), np.uint64(len(words))
+    taken: Integer = 0
+    while i < stop:
+        word = np.uint64(words[i])
+        kind = kinds[word >> np.uint64(28)]
+        if kind > ON or word == 0:
+            break
+        now = (high_us + (word >> np.uint64(22) & np.uint64(0x3F))) * np.uint64(1000)
+        is_back = now < latest
+        latest = max(latest, now)
+        column, row = word >> np.uint64(11) & np.uint64(0x7FF), word & np.uint64(0x7FF)
+        t[kept], x[kept], y[kept], p[kept] = latest, column, row, kind
+        inside = (column < np.uint64(width)) & (row < np.uint64(height))
+        kept += np.uint64(inside)
+        dropped += np.uint64(not inside)
+        held += np.uint64(is_back & inside)
+        i += np.uint64(step)
+        taken += 1
+    counts[DROPPED] += np.int64(dropped)
+    counts[HELD] += np.int64(held)
+    return taken, np.int64(kept), np.int64(latest)
+
+
+@kernel
 def _count(
-    words: NDArray[np.uint32], kinds: NDArray[np.uint8], step: int, head: int, mask: int
+    words: NDArray[np.uint32],
+    kinds: NDArray[np.uint8],
+    step: int,
+    head: int,
+    mask: int,
+    has_vectors: bool,
 ) -> tuple[Integer, int, int]:
     """Return upper bounds of events and triggers, and where the last whole unit ends."""
     events: Integer = 0
     triggers = 0
-    if step == 1 and not ((kinds == VECTOR_OFF) | (kinds == VECTOR_ON)).any():
+    if step == 1 and not has_vectors:
         # Every word is a unit: a plain loop, which the compiler turns into vector instructions.
         for code in range(16):
             if kinds[code] == EXT_TRIGGER:

@@ -21,6 +21,7 @@ __all__ = [
     'KNOWN_FORMATS',
     'NS_OF_UNIT',
     'Recording',
+    'find_topics',
     'open_recording',
     'parse_sensor',
 ]
@@ -71,19 +72,36 @@ def open_recording(
     if suffix in ('.npy', '.npz'):
         return ArrayRecording(path, sensor, time_unit)
     # The remaining formats load a library each, which is imported only for its files.
-    if suffix == '.bag':
+    if _is_ros1(path):
         from microexpr_ros.events.files.ros1 import open_ros1
 
         return open_ros1(path, sensor, topic)
     if suffix == '.aedat4':
-        with _needing_library(path):
-            from microexpr_ros.events.files.aedat4 import Aedat4Recording
+        from microexpr_ros.events.files.aedat4 import Aedat4Recording
+
         return Aedat4Recording(path, sensor)
     if suffix in _HDF5_SUFFIXES:
         with _needing_library(path):
             from microexpr_ros.events.files.hdf5 import Hdf5Recording
         return Hdf5Recording(path, sensor, time_unit)
     raise MicroexprError(f'{path} is of an unknown format: give one of {KNOWN_FORMATS}')
+
+
+def find_topics(path: Path) -> list[str]:
+    """Return the topics of events of a ROS 1 bag, sorted; other files have none.
+
+    Raises:
+        MicroexprError: The bag cannot be read.
+    """
+    if not path.is_file() or not _is_ros1(path):
+        return []
+    from microexpr_ros.events.files.ros1 import find_ros1_topics
+
+    return find_ros1_topics(path)
+
+
+def _is_ros1(path: Path) -> bool:
+    return path.name.lower().endswith(('.bag', '.bag.active'))
 
 
 def parse_sensor(text: str) -> tuple[int, int]:

@@ -31,7 +31,7 @@ faery's."""
 UNIT_OF_NAMES: Final[Mapping[tuple[str, ...], str]] = dict.fromkeys(COLUMN_NAMES[2:], 'us')
 """Unit of the times, where the names say whose they are."""
 
-_LAST_NS: Final = (2**31 - 1) * 1_000_000_000
+LAST_NS: Final = (2**31 - 1) * 1_000_000_000
 """Last time that fits into a ROS stamp."""
 
 _ENOUGH_EVENTS: Final = 1000
@@ -93,7 +93,7 @@ class ColumnRules:
         return Events(t, x, y, (block.p > 0).astype(np.uint8))
 
     def _require_range(self, first: int, last: int) -> None:
-        if first < 0 or last > _LAST_NS // NS_OF_UNIT[self.time_unit]:
+        if first < 0 or last > LAST_NS // NS_OF_UNIT[self.time_unit]:
             raise MicroexprError(
                 f'{self.path} has times from {first} to {last} {self.time_unit}, not from 0 to at '
                 f'most 68 years: {self.advice} or give the right --time-unit'

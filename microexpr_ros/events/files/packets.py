@@ -25,9 +25,9 @@ from microexpr_ros.events.files.recording import Recording, agree_on_sensor, are
 _LOG: Final = logging.getLogger(__name__)
 
 _MISSING: Final = 'packets_missing_in_source'
-_DAMAGED: Final = 'packets_damaged'
+PACKETS_DAMAGED: Final = 'packets_damaged'
 _OTHER_CAMERA: Final = 'packets_of_another_camera'
-_UNENDED: Final = 'files_cut_off'
+UNENDED: Final = 'files_cut_off'
 _UNLISTED: Final = 'files_not_in_metadata'
 
 _VOTERS: Final = 9
@@ -92,6 +92,11 @@ class PacketRecording(Recording):
         self._messages = messages
         first = list(islice((packet for packet in read() if packet is not None), _VOTERS))
         if not first:
+            if messages:
+                raise MicroexprError(
+                    f'cannot read {topic} in {path}: all its messages are damaged, copy or record '
+                    'it again'
+                )
             raise MicroexprError(f'{topic} in {path} has no messages: record it again')
         camera = Counter(_Camera.of(packet) for packet in first).most_common(1)[0][0]
         if camera.is_bigendian:
@@ -105,7 +110,7 @@ class PacketRecording(Recording):
         epoch_ns = self._find_epoch(height, width)
         super().__init__(path, f'{container} {camera.encoding}', height, width, epoch_ns)
         self.frame_id = camera.frame_id
-        self.losses |= {_MISSING: 0, _DAMAGED: 0, _OTHER_CAMERA: 0, RESTARTS: 0}
+        self.losses |= {_MISSING: 0, PACKETS_DAMAGED: 0, _OTHER_CAMERA: 0, RESTARTS: 0}
 
     def others(self) -> Iterator[Message | ForeignMessage]:
         """Iterate over the other messages; see `Recording.others`."""
@@ -131,7 +136,7 @@ class PacketRecording(Recording):
             self.fraction = number / max(number, self._messages)
             if packet is None:
                 damaged += 1
-                self.losses[_DAMAGED] = damaged
+                self.losses[PACKETS_DAMAGED] = damaged
                 continue
             camera = _Camera.of(packet)
             if camera != self._camera:
@@ -204,7 +209,7 @@ def open_rosbag2(
         recording.other_topics[foreign.name] += foreign.messages
     recording.unknown_topics = frozenset(counts) - {name, *others}
     # A recorder that was killed lost messages that it had not written, an unknown number.
-    recording.losses[_UNENDED] = int(not bag.complete)
+    recording.losses[UNENDED] = int(not bag.complete)
     recording.losses[_UNLISTED] = len(bag.unlisted)
     if bag.unlisted:
         _LOG.warning(

@@ -5,21 +5,21 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
-from rosbags.rosbag1 import Reader
 
+from microexpr_ros.bags.damage import Damage
 from microexpr_ros.bags.event_packet import EventPacket
 from microexpr_ros.bags.reading import explain_bag_errors
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.files.columns import ColumnRules, Columns
-from microexpr_ros.events.files.packets import PacketRecording
+from microexpr_ros.events.files.packets import PACKETS_DAMAGED, UNENDED, PacketRecording
 from microexpr_ros.events.files.recording import Recording, agree_on_sensor
+from microexpr_ros.events.files.ros1_bag import Ros1Bag
 
 _PACKETS: Final = ('event_camera_msgs/msg/EventPacket', 'event_array_msgs/msg/EventArray')
 _ARRAYS: Final = ('dvs_msgs/msg/EventArray', 'prophesee_event_msgs/msg/EventArray')
@@ -29,7 +29,7 @@ _NS: Final = 1_000_000_000
 _explain_errors = partial(
     explain_bag_errors,
     kind='ROS 1 bag',
-    remedy='run rosbag reindex if it was cut off, or copy it again',
+    remedy='copy or record it again',
 )
 
 _Message = TypeVar('_Message')
@@ -48,70 +48,101 @@ def open_ros1(
     Raises:
         MicroexprError: There is no such topic, or its messages cannot be read.
     """
-    with _open(path) as reader:
-        topics = {c.topic: (c.msgtype, c.msgcount) for c in reader.connections}
-        counts: Counter[str] = Counter()
-        for connection in reader.connections:
-            counts[connection.topic] += connection.msgcount
-    known = sorted(name for name, (kind, _) in topics.items() if kind in _PACKETS + _ARRAYS)
+    with _explain_errors(path):
+        bag = Ros1Bag(path)
+    topics, counts = bag.topics, bag.counts
+    known = _find_topics(bag)
     if not known:
-        found = ', '.join(f'{name} ({kind})' for name, (kind, _) in sorted(topics.items()))
+        found = ', '.join(f'{name} ({kind})' for name, kind in sorted(topics.items()))
         raise MicroexprError(f'{path} has no topic of events: it has {found or "no topics"}')
     if len(known) > 1 and topic not in known:
         raise MicroexprError(
             f'{path} has several topics of events: give one as --topic: {", ".join(known)}'
         )
     name = topic if topic in known else known[0]
-    kind, messages = topics[name]
+    damage = Damage()
+    for place in bag.damage:
+        damage.add(place)
     recording: Recording
-    if kind in _PACKETS:
+    if topics[name] in _PACKETS:
         recording = PacketRecording(
-            path, 'ROS 1', name, lambda: _read(path, name, _to_packet), messages, sensor
+            path, 'ROS 1', name, lambda: _read(bag, name, damage, _to_packet), counts[name], sensor
         )
     else:
-        recording = Ros1ArrayRecording(path, name, messages, sensor)
+        recording = Ros1ArrayRecording(bag, name, damage, sensor)
+    recording.damage = damage
     recording.other_topics = counts - Counter({name: counts[name]})
+    # A recorder that was killed lost messages that it had not written, an unknown number.
+    recording.losses[UNENDED] = int(not bag.is_ended)
     return recording
+
+
+def find_ros1_topics(path: Path) -> list[str]:
+    """Return the topics of events of a ROS 1 bag, sorted.
+
+    Raises:
+        MicroexprError: It cannot be read.
+    """
+    with _explain_errors(path):
+        return _find_topics(Ros1Bag(path))
+
+
+def _find_topics(bag: Ros1Bag) -> list[str]:
+    return sorted(name for name, kind in bag.topics.items() if kind in _PACKETS + _ARRAYS)
 
 
 class Ros1ArrayRecording(Recording):
     """A topic of dvs_msgs/EventArray: its times are ROS times, so `epoch_ns` is 0."""
 
     def __init__(
-        self, path: Path, topic: str, messages: int, sensor: tuple[int, int] | None = None
+        self, bag: Ros1Bag, topic: str, damage: Damage, sensor: tuple[int, int] | None = None
     ) -> None:
-        first = next(_read(path, topic, _to_array), None)
-        if first is None:
-            raise MicroexprError(f'{topic} in {path} has no messages: record it again')
-        (width, height), _ = first
-        width, height = agree_on_sensor(path, (width, height) if width * height else None, sensor)
-        super().__init__(path, 'ROS 1 EventArray', height, width)
+        self._bag = bag
+        self._messages = bag.counts[topic]
         self.topic = topic
-        self._messages = messages
+        first = next((array for array in _read(bag, topic, damage, _to_array) if array), None)
+        if first is None:
+            raise MicroexprError(
+                f'{topic} in {bag.path} has no messages that can be read: record it again'
+            )
+        (width, height), _ = first
+        stored = (width, height) if width * height else None
+        width, height = agree_on_sensor(bag.path, stored, sensor)
+        super().__init__(bag.path, 'ROS 1 EventArray', height, width)
+        self.losses[PACKETS_DAMAGED] = 0
 
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
         rules = ColumnRules(self.path, 'ns', self.height, self.width)
-        for number, (_, events) in enumerate(_read(self.path, self.topic, _to_array), 1):
-            self.fraction = number / self._messages
+        self.losses[PACKETS_DAMAGED] = 0
+        arrays = _read(self._bag, self.topic, self.damage, _to_array)
+        for number, array in enumerate(arrays, 1):
+            self.fraction = number / max(number, self._messages)
+            if array is None:
+                self.losses[PACKETS_DAMAGED] += 1
+                continue
+            _, events = array
             t = events['s'].astype(np.int64) * _NS + events['ns']
             yield (
                 rules.to_events(Columns(t, events['x'], events['y'], events['p'])),
                 Triggers.empty(),
             )
+        self.fraction = 1.0
 
 
-def _read(path: Path, topic: str, parse: Callable[[bytes], _Message]) -> Iterator[_Message]:
-    """Iterate over the messages of a topic."""
-    with _open(path) as reader:
-        connections = [c for c in reader.connections if c.topic == topic]
-        messages = reader.messages(connections)
-        while True:
-            with _explain_errors(path):
-                item = next(messages, None)
-                message = None if item is None else parse(item[2])
-            if message is None:
-                return
-            yield message
+def _read(
+    bag: Ros1Bag, topic: str, damage: Damage, parse: Callable[[bytes], _Message]
+) -> Iterator[_Message | None]:
+    """Iterate over the messages of a topic; None for one that is damaged."""
+    messages = bag.messages(topic, damage)
+    while True:
+        with _explain_errors(bag.path):
+            raw = next(messages, None)
+        if raw is None:
+            return
+        try:
+            yield parse(raw)
+        except (ValueError, struct.error):
+            yield None
 
 
 def _to_packet(raw: bytes) -> EventPacket:
@@ -139,11 +170,3 @@ def _header(raw: bytes) -> tuple[int, str, int]:
     """Return stamp in ns and frame of a message's header, and where the header ends."""
     _, seconds, nanoseconds, size = struct.unpack_from('<4I', raw)
     return seconds * _NS + nanoseconds, raw[16 : 16 + size].decode(), 16 + size
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[Reader]:
-    with ExitStack() as stack:
-        with _explain_errors(path):
-            reader = stack.enter_context(Reader(path))
-        yield reader

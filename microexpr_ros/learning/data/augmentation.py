@@ -10,13 +10,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.events.grid import GRID
+from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.landmarks import EYE_DISTANCE
 
 NOISE_SHARE: Final = 0.005
 """Share of cells and slices with noise."""
 
 KNOTS: Final = 6
 """Knots per side of the coarse grid on which displacements are sampled."""
+
+SPREAD_SHARE: Final = 0.8
+"""Errors of a tracker in scale and roll (rad), as a share of those in position, as shares of the
+distance between the eyes: landmarks that err alike give such errors."""
+
+LOST_ERROR: Final = 0.2
+"""Error in position of a region that a tracker has lost, as a share of that distance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,8 @@ class Jitter:
         noise: mean noise per slice in either polarity, in the unit of
             `SequenceBatch.density`: events per sensor pixel, summed over an input pixel's cells.
         seed: of everything that is sampled per entry.
+        region: the part of the clip's grid that is shown, in cells, before it is changed by all
+            of the above; None for the whole grid.
     """
 
     mirror: bool = False
@@ -57,10 +69,20 @@ class Jitter:
     late: float = 0.0
     noise: float = 0.0
     seed: int = 0
+    region: AlignedRegion | None = None
+
+    @property
+    def area(self) -> float:
+        """Cells of the clip that one cell of the region covers."""
+        return 1.0 if self.region is None else (self.region.side / GRID) ** 2
 
     def cell_map(self) -> NDArray[np.int32]:
         """Return the cell that each cell moves to, int32 [GRID * GRID]; -1: out of the grid."""
-        moved = np.tensordot(self._matrix(), _CENTRES, 1) + self._displacements()
+        centres = self._to_region()
+        moved = np.tensordot(self._matrix(), centres, 1)
+        if self.bend:
+            row, column = _cells(centres)
+            moved += self._displacements()[:, row, column]
         moved += np.array([self.rows, self.columns]).reshape(2, 1, 1)
         if self.mirror:
             moved[1] *= -1
@@ -69,8 +91,8 @@ class Jitter:
         return np.where(outside, np.int32(-1), rows * GRID + columns).ravel()
 
     def gains(self) -> NDArray[np.float64]:
-        """Return the factors on counts of OFF and ON."""
-        return np.asarray(self.gain * self.balance ** np.array([-0.5, 0.5]))
+        """Return the factors on counts of OFF and ON, of which a larger cell has more."""
+        return np.asarray(self.gain / self.area * self.balance ** np.array([-0.5, 0.5]))
 
     def add_noise(self, density: NDArray[np.float32]) -> None:
         """Add noise to `SequenceBatch.density`, in place.
@@ -121,8 +143,22 @@ class Jitter:
         for _ in range(3 if self.bend else 0):
             rows, columns = _cells(source)
             source = np.tensordot(inverse, moved - displacements[:, rows, columns], 1)
-        rows, columns = _cells(source)
-        return images.reshape(*images.shape[:-2], -1).take(rows * GRID + columns, -1)
+        rows, columns = _cells(self._from_region(source))
+        return images.reshape(*images.shape[:-2], GRID * GRID).take(rows * GRID + columns, -1)
+
+    def _to_region(self) -> NDArray[np.float64]:
+        """Return where the cells' centres are in the region; as `_CENTRES`."""
+        if self.region is None:
+            return _CENTRES
+        shares = self.region.to_shares(_from_middle(_CENTRES))
+        return np.asarray(GRID * np.moveaxis(shares[..., ::-1] - 0.5, 2, 0))
+
+    def _from_region(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where places in the region are in the clip's grid; both as `_CENTRES`."""
+        if self.region is None:
+            return places
+        points = self.region.to_pixels(_from_middle(places) / GRID)
+        return np.asarray(np.moveaxis(points[..., ::-1], 2, 0) - GRID / 2)
 
     def _matrix(self) -> NDArray[np.float64]:
         # On rows and columns.
@@ -141,6 +177,11 @@ class Jitter:
 
 _CENTRES: Final = np.asarray(np.indices((GRID, GRID)) + (0.5 - GRID / 2), np.float64)
 """Rows and columns of the cells' centres from the middle, float64 [2, GRID, GRID]."""
+
+
+def _from_middle(places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return columns and rows from the corner, [..., 2], of rows and columns from the middle."""
+    return np.moveaxis(places[::-1], 0, -1) + GRID / 2
 
 
 def _cells(at: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -165,23 +206,38 @@ class Augmentation:
         flip: largest share of entries that change polarity.
         late: largest share of entries in a neighbouring slice.
         noise: largest rate of noise, in the unit of `Jitter.noise`, per slice.
+        tracking: largest standard deviation of the error of a tracked region, as a share of the
+            distance between the eyes; one is sampled per clip.
+        lost: share of the clips whose region is as far off as that of a tracker that has lost
+            the face.
     """
 
-    shift: int = 8
-    zoom: float = 0.15
-    stretch: float = 1.2
-    turn: float = 0.12
-    shear: float = 0.08
-    bend: float = 3.0
+    shift: int = 3
+    zoom: float = 0.06
+    stretch: float = 1.1
+    turn: float = 0.05
+    shear: float = 0.05
+    bend: float = 2.0
     gain: float = 1.5
     balance: float = 1.3
     drop: float = 0.3
     flip: float = 0.03
     late: float = 0.2
     noise: float = 0.002
+    tracking: float = 0.06
+    lost: float = 0.02
 
-    def sample(self, rng: np.random.Generator) -> Jitter:
-        """Return one sample."""
+    def sample(
+        self, rng: np.random.Generator, landmarks: NDArray[np.floating] | None = None
+    ) -> Jitter:
+        """Return one sample.
+
+        Args:
+            rng: of the sampling.
+            landmarks: float [5, 2], where the region is aligned, in cells; None for the whole
+                grid.
+        """
+        region = None if landmarks is None else self.sample_region(rng, landmarks)
         rows, columns = (int(v) for v in rng.integers(-self.shift, self.shift + 1, 2))
         return Jitter(
             mirror=bool(rng.random() < 0.5),
@@ -199,4 +255,24 @@ class Augmentation:
             late=float(rng.uniform(0, self.late)),
             noise=float(rng.uniform(0, self.noise)) if rng.random() < 0.5 else 0.0,
             seed=int(rng.integers(2**31)),
+            region=region,
+        )
+
+    def sample_region(
+        self, rng: np.random.Generator, landmarks: NDArray[np.floating]
+    ) -> AlignedRegion:
+        """Return the region that a tracker would have found, by chance a little off.
+
+        Args:
+            rng: of the errors.
+            landmarks: float [5, 2], true places, in cells.
+        """
+        right = align(landmarks)
+        error = LOST_ERROR if rng.random() < self.lost else rng.uniform(0, self.tracking)
+        off = rng.normal(0, 1, 4) * error * np.array([1, 1, SPREAD_SHARE, SPREAD_SHARE])
+        return AlignedRegion(
+            right.x + EYE_DISTANCE * right.side * float(off[0]),
+            right.y + EYE_DISTANCE * right.side * float(off[1]),
+            right.side * float(np.exp(off[2])),
+            right.roll + float(off[3]),
         )

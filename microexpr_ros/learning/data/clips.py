@@ -12,10 +12,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.grid import GRID
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning.data.augmentation import Jitter
+from microexpr_ros.perception.boxes import Boxes
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.synthesis.dataset.clip import Clip
 from microexpr_ros.synthesis.dataset.index import Index, read_clip, read_index
@@ -33,12 +35,14 @@ class SparseClip:
         counts: uint8 [N], events in the cell.
         starts: int64 [T + 1], first cell of each slice.
         clip: the clip without its counts.
+        boxes: what the grid shows: the clip's own coarse box, or its aligned region.
     """
 
     cells: NDArray[np.uint16]
     counts: NDArray[np.uint8]
     starts: NDArray[np.int64]
     clip: Clip
+    boxes: Boxes = 'coarse'
 
     @property
     def slices(self) -> int:
@@ -77,6 +81,51 @@ def make_sparse(clip: Clip, images: bool = True, targets: bool = True) -> Sparse
             frames=clip.frames if images else nothing,
             target=clip.target if images and targets else nothing,
         ),
+    )
+
+
+def in_boxes(clips: Sequence[SparseClip], boxes: Boxes) -> list[SparseClip]:
+    """Return clips as they are seen in boxes of a kind; those that are so already stay.
+
+    Args:
+        clips: as `make_sparse` returns them.
+        boxes: aligned, without a tracker's errors, or coarse.
+    """
+    return [align_clip(clip) if clip.boxes != boxes else clip for clip in clips]
+
+
+def align_clip(sparse: SparseClip) -> SparseClip:
+    """Return a clip whose grid shows the region that its landmarks align at its start.
+
+    Events, frames, targets and landmarks are moved alike; a cell has the events of all cells
+    whose middle is in it. What the coarse box did not show stays empty.
+
+    Args:
+        sparse: a clip in its coarse box.
+    """
+    if sparse.boxes == 'aligned':
+        raise ValueError(f'clip {sparse.clip.index} is aligned already')
+    clip, region = sparse.clip, align(sparse.clip.landmarks[0])
+    jitter = Jitter(region=region)
+    polarity, cell = np.divmod(sparse.cells.astype(np.int64), GRID * GRID)
+    to = jitter.cell_map()[cell]
+    slices = np.repeat(np.arange(sparse.slices), np.diff(sparse.starts))
+    places = ((2 * slices + polarity) * GRID * GRID + to)[to >= 0]
+    unique, which = np.unique(places, return_inverse=True)
+    counts = np.bincount(which, sparse.counts[to >= 0], len(unique))
+    slices, cells = np.divmod(unique, 2 * GRID * GRID)
+    return SparseClip(
+        cells.astype(np.uint16),
+        counts.clip(max=255).astype(np.uint8),
+        np.searchsorted(slices, np.arange(sparse.slices + 1)).astype(np.int64),
+        replace(
+            clip,
+            pixels_per_cell=clip.pixels_per_cell * jitter.area,
+            landmarks=(GRID * region.to_shares(clip.landmarks)).astype(np.float32),
+            frames=jitter.warp_images(clip.frames),
+            target=jitter.warp_images(clip.target),
+        ),
+        'aligned',
     )
 
 

@@ -320,6 +320,8 @@ class ActionUnitReport:
 
     Attributes:
         weights: name and hash of the network.
+        boxes: regions in which the network saw the faces: aligned, without a tracker's errors,
+            or coarse.
         split: of the data set.
         n_clips: clips of the split.
         n_identities: persons in them.
@@ -345,6 +347,7 @@ class ActionUnitReport:
     """
 
     weights: str
+    boxes: str
     split: str
     n_clips: int
     n_identities: int

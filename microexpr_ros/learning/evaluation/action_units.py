@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.facs import PRESENT
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.data.clips import SparseClip
+from microexpr_ros.learning.data.clips import SparseClip, in_boxes
 from microexpr_ros.learning.evaluation.action_unit_report import (
     ActionUnitReport,
     Calibration,
@@ -78,7 +78,7 @@ class Benchmark:
 
     Attributes:
         recordings: clips that had no part in training or calibration, with images if there are
-            baselines.
+            baselines; in their coarse boxes.
         split: name of their split.
         calm: clips of the split calm, without expressions; none if it was not made.
         shift: clips of the split shift; none if it was not made.
@@ -114,18 +114,22 @@ def evaluate_action_units(
     Returns:
         The report, its numbers rounded to `rounding.DECIMALS`.
     """
-    recordings = benchmark.recordings
+    recordings = in_boxes(benchmark.recordings, classifier.boxes)
     progress('events, as the node runs them')
     estimates = [classify_clip(classifier, r) for r in recordings]
-    outcomes = _score_methods(classifier.presence, network, benchmark, estimates, progress)
+    outcomes = _score_methods(
+        classifier.presence, network, recordings, benchmark, estimates, progress
+    )
     events = outcomes['events']
     progress('calm, shift')
-    false_alarms = measure_false_alarms(classifier, benchmark.calm)
-    shift = _score_classifier(classifier, benchmark.shift) if benchmark.shift else None
+    false_alarms = measure_false_alarms(classifier, in_boxes(benchmark.calm, classifier.boxes))
+    shifted = in_boxes(benchmark.shift, classifier.boxes)
+    shift = _score_classifier(classifier, shifted) if shifted else None
     progress('calibration, operations')
     twin = benchmark.baselines.get('twin')
     report = ActionUnitReport(
         weights=classifier.model,
+        boxes=classifier.boxes,
         split=benchmark.split,
         n_clips=len(recordings),
         n_identities=len(np.unique(events.identities)),
@@ -134,7 +138,7 @@ def evaluate_action_units(
         against={
             _key(name): _compare(events, outcomes[_key(name)]) for name in benchmark.baselines
         },
-        clip=score_clips([e.intensity for e in estimates], recordings, classifier.presence),
+        clip=score_clips([e.prediction for e in estimates], recordings, classifier.presence),
         per_au=score_units(events, recordings),
         asymmetry=score_asymmetry([e.sides for e in estimates], recordings),
         confusion=confusion_matrix(events),
@@ -145,7 +149,7 @@ def evaluate_action_units(
         shift=summarize_method(shift) if shift else None,
         shift_drop=_shift_drop(events, shift) if shift else Score(),
         calibration=_calibrate(list(zip(estimates, recordings, strict=True)), events.identities),
-        robustness=_score_damaged(classifier.presence, network, benchmark, progress),
+        robustness=_score_damaged(classifier.presence, network, recordings, benchmark, progress),
         operations=count_operations(network, recordings),
         twin_macs_per_s=count_multiply_adds(twin, recordings[0]) if twin else math.nan,
     )
@@ -155,11 +159,11 @@ def evaluate_action_units(
 def _score_methods(
     presence: Presence,
     network: SpikingNetwork,
+    recordings: Sequence[SparseClip],
     benchmark: Benchmark,
     estimates: Sequence[ClipEstimates],
     progress: Callable[[str], None],
 ) -> dict[str, MethodOutcomes]:
-    recordings = benchmark.recordings
     outcomes = {'events': _score_estimates(estimates, recordings, presence)}
     for name, control in CONTROLS.items():
         progress(f'events, {control}')
@@ -167,7 +171,7 @@ def _score_methods(
         outcomes[f'events_{name}'] = score_method(predicted, recordings, presence)
     for name, baseline in benchmark.baselines.items():
         progress(name)
-        predicted = baseline.predict(recordings)
+        predicted = baseline.predict(benchmark.recordings)
         outcomes[_key(name)] = score_method(predicted, recordings, baseline.presence)
     return outcomes
 
@@ -209,7 +213,7 @@ def _score_estimates(
     estimates: Sequence[ClipEstimates], clips: Sequence[SparseClip], presence: Presence
 ) -> MethodOutcomes:
     statuses = [e.status for e in estimates]
-    return score_method([e.intensity for e in estimates], clips, presence, statuses)
+    return score_method([e.prediction for e in estimates], clips, presence, statuses)
 
 
 def _shift_drop(events: MethodOutcomes, shift: MethodOutcomes) -> Score:
@@ -253,12 +257,13 @@ def _bins(reliability: NDArray[np.float64]) -> tuple[ConfidenceBin, ...]:
 def _score_damaged(
     presence: Presence,
     network: SpikingNetwork,
+    recordings: Sequence[SparseClip],
     benchmark: Benchmark,
     progress: Callable[[str], None],
 ) -> Robustness:
     progress('lost packets')
     events = IntensityEstimator('events', lambda clips: predict(network, clips), presence)
-    lost = score_with_lost_packets(events, benchmark.recordings)
+    lost = score_with_lost_packets(events, recordings)
     progress('late frames')
     late: dict[str, tuple[LateFrames, ...]] = {
         name: score_with_late_frames(baseline, benchmark.recordings)

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.events.grid import GRID, SLICE_NS
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.facs import PRESENT
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip, dense_counts
+from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 
 
@@ -26,12 +27,19 @@ class ClipEstimates:
         confidence: float32 [T, 18].
         active: bool [T, 18].
         status: int64 [T], of `Status`.
+        evidence: float32 [T, 18], that the unit is the main one; None if there is none.
     """
 
     sides: NDArray[np.float32]
     confidence: NDArray[np.float32]
     active: NDArray[np.bool_]
     status: NDArray[np.int64]
+    evidence: NDArray[np.float32] | None = None
+
+    @property
+    def prediction(self) -> Prediction:
+        """What is said of intensities and of the main unit."""
+        return Prediction(self.intensity, self.evidence)
 
     @property
     def intensity(self) -> NDArray[np.float32]:
@@ -43,7 +51,9 @@ def classify_clip(classifier: ActionUnitClassifier, recording: SparseClip) -> Cl
     """Step the classifier over a clip, as the node does over the slices of a stream."""
     state = classifier.initial_state()
     # Only the region's area matters: it gives the clip's sensor pixels per cell.
-    region = Region(0, 0, round(recording.clip.pixels_per_cell * GRID * GRID), 1)
+    area = recording.clip.pixels_per_cell * GRID**2
+    aligned = recording.boxes == 'aligned'
+    region = AlignedRegion(0, 0, area**0.5) if aligned else Region(0, 0, round(area), 1)
     estimates = []
     for number in range(recording.slices):
         counts = dense_counts(recording, number)
@@ -51,11 +61,13 @@ def classify_clip(classifier: ActionUnitClassifier, recording: SparseClip) -> Cl
         slice_ = Slice(end_ns, SLICE_NS, region, counts, int(counts.sum()))
         estimate, state = classifier.step(slice_, state)
         estimates.append(estimate)
+    evidence = [e.evidence for e in estimates if e.evidence is not None]
     return ClipEstimates(
         np.stack([e.sides for e in estimates]),
         np.stack([e.confidence for e in estimates]),
         np.stack([e.active for e in estimates]),
         np.array([e.status for e in estimates], np.int64),
+        np.stack(evidence) if evidence else None,
     )
 
 

@@ -11,6 +11,11 @@ from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.learning.evaluation.action_unit_report import ClipScores
+from microexpr_ros.learning.prediction import (
+    Prediction,
+    largest_decisive,
+    largest_intensities,
+)
 from microexpr_ros.learning.training.calibration import dominant
 from microexpr_ros.perception.presence import Presence
 
@@ -26,21 +31,21 @@ def present_units(recordings: Sequence[SparseClip]) -> NDArray[np.bool_]:
 
 
 def score_clips(
-    predicted: Sequence[NDArray[np.float32]], recordings: Sequence[SparseClip], presence: Presence
+    predicted: Sequence[Prediction], recordings: Sequence[SparseClip], presence: Presence
 ) -> ClipScores:
-    """Score the largest predicted intensity of each unit in each clip.
+    """Score the largest predicted intensity of each unit in each clip, and what is decided.
 
     A unit is present if its true intensity reaches `PRESENT` anywhere in the clip, and found if
     its predicted intensity reaches its `Presence.peak` anywhere.
 
     Args:
-        predicted: intensities of each clip, float32 [T, 18].
+        predicted: of each clip.
         recordings: the clips.
         presence: thresholds.
     """
-    peaks = np.stack([intensity.max(0) for intensity in predicted])
+    peaks = largest_intensities(predicted)
     truth, label = present_units(recordings), dominant_labels(recordings)
-    chosen = dominant(peaks, presence)
+    chosen = dominant(largest_decisive(predicted), presence)
     found = peaks >= presence.peak
     units = range(len(CODES))
     areas = [metrics.area_under_curve(truth[:, k], peaks[:, k]) for k in units]

@@ -22,6 +22,7 @@ from microexpr_ros.learning.evaluation.spotting import (
     names_dominant,
     spot_clip,
 )
+from microexpr_ros.learning.prediction import Prediction, largest_decisive
 from microexpr_ros.learning.training.calibration import dominant
 from microexpr_ros.perception.presence import Presence
 
@@ -75,31 +76,31 @@ def active_slices(intensity: NDArray[np.float32], presence: Presence) -> NDArray
 
 
 def score_method(
-    predicted: Sequence[NDArray[np.float32]],
+    predicted: Sequence[Prediction],
     recordings: Sequence[SparseClip],
     presence: Presence,
     statuses: Sequence[NDArray[np.int64] | None] | None = None,
 ) -> MethodOutcomes:
-    """Compare predicted intensities with the truth of their clips.
+    """Compare predictions with the truth of their clips.
 
     Args:
-        predicted: intensities of each clip, float32 [T, 18].
+        predicted: of each clip.
         recordings: the clips.
         presence: limits.
         statuses: of each clip, int64 [T] of `Status`; None for a method without statuses.
     """
-    active = [active_slices(intensity, presence) for intensity in predicted]
+    active = [active_slices(prediction.intensity, presence) for prediction in predicted]
     truth = [r.clip.intensity >= PRESENT for r in recordings]
     given = statuses or [None] * len(predicted)
     found = [
-        spot_clip(intensity, presence, status)
-        for intensity, status in zip(predicted, given, strict=True)
+        spot_clip(prediction.intensity, presence, status)
+        for prediction, status in zip(predicted, given, strict=True)
     ]
-    every, estimated = np.concatenate(truth), np.concatenate(list(predicted))
+    every, estimated = np.concatenate(truth), np.concatenate([p.intensity for p in predicted])
     return MethodOutcomes(
         np.array([r.clip.identity for r in recordings], np.int64),
         dominant_labels(recordings),
-        dominant(np.stack([intensity.max(0) for intensity in predicted]), presence),
+        dominant(largest_decisive(predicted), presence),
         np.stack([metrics.confusion(*pair) for pair in zip(truth, active, strict=True)]),
         np.array(
             [metrics.area_under_curve(every[:, k], estimated[:, k]) for k in range(len(CODES))]

@@ -108,6 +108,7 @@ def report_to_json(report: ActionUnitReport) -> dict[str, Any]:
         'n_clips': report.n_clips,
         'n_identities': report.n_identities,
         'weights': report.weights,
+        'boxes': report.boxes,
     }
     return json_values(values)  # type: ignore[no-any-return]
 
@@ -148,6 +149,8 @@ def _report(values: Mapping[str, Any]) -> ActionUnitReport:
     reliability = values['reliability']
     return ActionUnitReport(
         weights=values['weights'],
+        # Reports of before the boxes were said.
+        boxes=values.get('boxes', 'coarse'),
         split=values['split'],
         n_clips=values['n_clips'],
         n_identities=values['n_identities'],

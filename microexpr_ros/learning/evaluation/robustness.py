@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.learning.data.clips import SparseClip
@@ -95,5 +94,4 @@ def score_with_late_frames(
 
 
 def _score(estimator: IntensityEstimator, recordings: Sequence[SparseClip]) -> ClipScores:
-    predicted: list[NDArray[np.float32]] = estimator.predict(recordings)
-    return score_clips(predicted, recordings, estimator.presence)
+    return score_clips(estimator.predict(recordings), recordings, estimator.presence)

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.learning.data.clips import SparseClip
+from microexpr_ros.learning.data.clips import SparseClip, in_boxes
 from microexpr_ros.learning.models import blendshapes
 from microexpr_ros.learning.models.networks import Network, build
+from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.learning.training.action_units import Control, predict
 from microexpr_ros.learning.training.configuration import Method
 from microexpr_ros.perception import weights
+from microexpr_ros.perception.boxes import Boxes
+from microexpr_ros.perception.classifier import read_boxes
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.settings import to_settings
 from microexpr_ros.perception.spiking.network import SpikingConfiguration
@@ -32,13 +33,13 @@ class IntensityEstimator:
 
     Attributes:
         name: events, rgb, fusion, twin, linear, memoryless, time-shuffled or mediapipe.
-        predict: returns for each clip the intensities at the end of every slice, float32
-            [T, 18]. A method that sees frames needs clips that were read with images.
+        predict: returns what it says of each clip. A method that sees frames needs clips that
+            were read with images.
         presence: thresholds chosen on the validation split.
     """
 
     name: str
-    predict: Callable[[Sequence[SparseClip]], list[NDArray[np.float32]]]
+    predict: Callable[[Sequence[SparseClip]], list[Prediction]]
     presence: Presence
 
 
@@ -54,6 +55,7 @@ def write_baseline(
     network: Network | None = None,
     training: Mapping[str, Any] | None = None,
     scale: Presence | None = None,
+    boxes: Boxes = 'coarse',
 ) -> Path:
     """Write a baseline, and return its file.
 
@@ -65,6 +67,7 @@ def write_baseline(
         training: settings of its training, of `runner.training_settings`.
         scale: turns values without a common scale into probabilities, which the thresholds of
             `presence` are then for; its own thresholds are not used.
+        boxes: regions in which it was trained to see faces.
     """
     control: Control = training['control'] if training else 'none'
     name = baseline_name(model, control)
@@ -76,6 +79,7 @@ def write_baseline(
         'presence': presence.to_settings(),
         'scale': scale.to_settings() if scale else {},
         'training': training or {},
+        'boxes': boxes,
         'torch': torch.__version__,
     }
     tensors = network.state_dict() if network else {}
@@ -101,10 +105,8 @@ def read_baselines(folder: Path) -> dict[str, IntensityEstimator]:
     return {estimator.name: estimator for estimator in found}
 
 
-def _blendshape_probabilities(
-    clips: Sequence[SparseClip], scale: Presence
-) -> list[NDArray[np.float32]]:
-    return [scale.probability(scores) for scores in blendshapes.predict(clips)]
+def _blendshape_probabilities(clips: Sequence[SparseClip], scale: Presence) -> list[Prediction]:
+    return [Prediction(scale.probability(scores)) for scores in blendshapes.predict(clips)]
 
 
 def _read(path: Path) -> IntensityEstimator:
@@ -126,4 +128,7 @@ def _read(path: Path) -> IntensityEstimator:
         reason = ' '.join(str(error).split())
         raise MicroexprError(f'{path} is damaged ({reason}): train it again') from error
     network.eval()
-    return IntensityEstimator(file.name, lambda clips: predict(network, clips, control), presence)
+    boxes = read_boxes(file)
+    return IntensityEstimator(
+        file.name, lambda clips: predict(network, in_boxes(clips, boxes), control), presence
+    )

@@ -25,7 +25,8 @@ def format_action_units(report: ActionUnitReport) -> str:
     """Return a report on Action Units as tables of Markdown."""
     parts = [
         f'{report.weights}, split {report.split}: {report.n_clips} clips of '
-        f'{report.n_identities} persons. In brackets: 95 % confidence intervals over persons.',
+        f'{report.n_identities} persons in {report.boxes} boxes. In brackets: 95 % confidence '
+        'intervals over persons.',
         _headline(report),
         _methods(report),
         _units(report),

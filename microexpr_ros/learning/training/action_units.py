@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from microexpr_ros import facs
+from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.augmentation import Augmentation
@@ -22,8 +23,10 @@ from microexpr_ros.learning.data.clips import (
     SequenceBatch,
     SparseClip,
     fingerprint,
+    in_boxes,
     make_batch,
 )
+from microexpr_ros.learning.data.fresh import FreshClips, FreshConfiguration
 from microexpr_ros.learning.models.baselines import shuffled
 from microexpr_ros.learning.models.networks import (
     Model,
@@ -34,8 +37,14 @@ from microexpr_ros.learning.models.networks import (
     sees_events,
     sees_frames,
 )
+from microexpr_ros.learning.prediction import (
+    Prediction,
+    largest_decisive,
+    largest_intensities,
+)
 from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Phase, Report, Trained
+from microexpr_ros.perception.boxes import Boxes
 from microexpr_ros.perception.settings import renamed_field, to_settings
 from microexpr_ros.perception.spiking.network import (
     SpikingConfiguration,
@@ -60,6 +69,7 @@ class TrainingConfiguration(Optimization):
     train with spikes on sequences.
 
     Attributes:
+        scored: share of the epochs, the last ones, that are scored on the validation split.
         rate_share: share of the epochs, the first ones, that train with firing rates.
         spike_learning_rate: peak of the schedule of the epochs that train with spikes.
         slices: slices sampled from each clip in an epoch with firing rates;
@@ -69,43 +79,50 @@ class TrainingConfiguration(Optimization):
         burn_in: first slices of a window that the loss leaves out, unless the window begins
             with the clip, as its neurons begin at rest; `settle` in files.
         clip_weight: weight of the clip loss beside the slice loss.
+        decision_weight: weight of the decision loss beside them.
         control: train a network without access to time, to measure what time is worth.
         augmentation: ranges of random changes.
+        boxes: regions in which the faces are seen.
+        fresh: clips that are mixed while training goes on; the clips of the data set come beside
+            them, and alone in the last epochs.
     """
 
     epochs: int = 45
     batch: int = 16
+    average: float = 0.998
+    scored: float = 0.25
     rate_share: float = 8 / 9
     spike_learning_rate: float = 1e-3
     slices: int = renamed_field(6, 'moments')
     windows: int = 2
-    window: int = 14
-    burn_in: int = renamed_field(6, 'settle')
+    window: int = 32
+    burn_in: int = renamed_field(8, 'settle')
     clip_weight: float = 0.5
+    decision_weight: float = 0.5
     control: Control = 'none'
     augmentation: Augmentation = field(default_factory=Augmentation)
+    boxes: Boxes = 'aligned'
+    fresh: FreshConfiguration = field(default_factory=FreshConfiguration)
 
     def __post_init__(self) -> None:
         # Slots make a new class, which `super` does not know.
         Optimization.__post_init__(self)
-        if not 0 <= self.rate_share < 1:
-            raise ValueError(
-                f'rate_share {self.rate_share} must be at least 0 and below 1, '
-                'as the last epochs train with spikes'
-            )
+        if not 0 <= self.rate_share <= 1:
+            raise ValueError(f'rate_share {self.rate_share} must be 0 to 1')
         if not 0 <= self.burn_in < self.window:
             raise ValueError(f'burn_in {self.burn_in} leaves nothing of a window of {self.window}')
 
     @property
     def rate_epochs(self) -> int:
-        """Number of epochs that train with firing rates; at least one trains with spikes."""
-        return min(round(self.rate_share * self.epochs), self.epochs - 1)
+        """Number of epochs that train with firing rates; all of them only for a share of 1."""
+        most = self.epochs if self.rate_share == 1 else self.epochs - 1
+        return min(round(self.rate_share * self.epochs), most)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
         """Firing rates, then spikes; spikes alone have the schedule of firing rates."""
         rates = self.rate_epochs
-        if rates == 0:
+        if rates in (0, self.epochs):
             return (Phase(self.epochs, self.learning_rate),)
         return Phase(rates, self.learning_rate), Phase(
             self.epochs - rates, self.spike_learning_rate
@@ -119,11 +136,16 @@ class ActionUnitLoss(nn.Module):
     ones count. The clip loss is the cross entropy of the dominant unit, or none, given the
     units' peaks over learned thresholds, so that small movements count too. Units whose true
     intensity is above the dominant one's (a blink during an expression) do not compete.
+
+    The decision loss is the cross entropy of the dominant unit, or none, given the largest
+    evidence for each unit. Here every unit competes: the network must know what is a blink or
+    speech and not the expression.
     """
 
-    def __init__(self, clip_weight: float) -> None:
+    def __init__(self, clip_weight: float, decision_weight: float = 0.0) -> None:
         super().__init__()
         self.clip_weight = clip_weight
+        self.decision_weight = decision_weight
         self.threshold = nn.Parameter(torch.full((len(facs.CODES),), -2.0))
         self.sharpness = nn.Parameter(torch.tensor(1.0))
 
@@ -131,19 +153,26 @@ class ActionUnitLoss(nn.Module):
         """Return the loss.
 
         Args:
-            logits: float32 [T, B * S, 18, 2], of S sequences of each clip, one after the other.
+            logits: float32 [T, B * S, 18, 2 or 3], of S sequences of each clip, one after the
+                other: the sides, and evidence if the network gathers it.
             sides: float32 [T, B * S, 18, 2], ground truth.
             valid: bool [T, B * S].
             label: int64 [B], position of the dominant unit, 18 for none.
         """
+        if logits.shape[-1] == 3:
+            evidence, logits = logits[..., 2], logits[..., :2]
+            by_decision = functional.cross_entropy(
+                functional.pad(_largest(evidence, valid, len(label)), (0, 1)), label
+            )
+        else:
+            by_decision = logits.new_zeros(())
         target = sides.sqrt()
         losses = functional.binary_cross_entropy_with_logits(logits, target, reduction='none')
         entropy = functional.binary_cross_entropy(target, target, reduction='none')
         # Less the entropy of the targets, the loss of a perfect network is 0.
         by_side = ((losses - entropy).sum((2, 3)) * valid).sum() / valid.sum()
 
-        strongest = logits.amax(3).masked_fill(~valid[..., None], -torch.inf)
-        peaks = strongest.amax(0).view(len(label), -1, len(facs.CODES)).amax(1)
+        peaks = _largest(logits.amax(3), valid, len(label))
         margin = (peaks - self.threshold) * functional.softplus(self.sharpness)
         margin = torch.cat([margin, torch.zeros_like(margin[:, :1])], 1)
         visible = sides.masked_fill(~valid[..., None, None], 0)
@@ -152,7 +181,13 @@ class ActionUnitLoss(nn.Module):
         own = real.gather(1, label[:, None])
         excused = (real > own) & (functional.one_hot(label, margin.shape[1]) == 0)
         by_clip = functional.cross_entropy(margin.masked_fill(excused, -torch.inf), label)
-        return by_side / 2 + self.clip_weight * by_clip
+        return by_side / 2 + self.clip_weight * by_clip + self.decision_weight * by_decision
+
+
+def _largest(values: Tensor, valid: Tensor, clips: int) -> Tensor:
+    """Return the largest values of each clip, float32 [B, 18]; as of `ActionUnitLoss.forward`."""
+    seen = values.masked_fill(~valid[..., None], -torch.inf)
+    return seen.amax(0).view(clips, -1, len(facs.CODES)).amax(1)
 
 
 def train(
@@ -181,9 +216,28 @@ def train(
         MicroexprError: `resume`, and the checkpoint is missing or of another configuration.
     """
     c = configuration or TrainingConfiguration()
+    if c.rate_epochs == c.epochs and (network or SpikingConfiguration()).neurons == 'lif':
+        raise MicroexprError(
+            f'rate_share {c.rate_share} leaves no epoch of {c.epochs} that trains with spikes: '
+            'lower it, or train graded neurons'
+        )
     runner.seed_torch(c)
     net = build(model, network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loss_of = ActionUnitLoss(c.clip_weight)
+    loss_of = ActionUnitLoss(c.clip_weight, c.decision_weight)
+    validation = in_boxes(validation, c.boxes)
+    fresh = FreshClips(c.fresh, c.seed) if c.fresh.scenes else ()
+
+    unscored = min(round((1 - c.scored) * c.epochs), c.epochs - 1)
+    if net.configuration.neurons == 'lif':
+        # What fires at rates is not what will be deployed.
+        unscored = max(unscored, c.rate_epochs)
+
+    def clip_at(epoch: int, number: int) -> SparseClip:
+        if number < len(training):
+            return training[number]
+        if isinstance(fresh, FreshClips) and epoch < c.epochs - c.fresh.exact_epochs:
+            return fresh.use(number - len(training))
+        return training[number % len(training)]
 
     def losses(
         epoch: int, rng: np.random.Generator, order: Sequence[NDArray[np.int64]]
@@ -191,8 +245,8 @@ def train(
         rates = epoch < c.rate_epochs
         for chosen in order:
             _set_spiking(net, not rates)
-            batch = _sample_batch([training[i] for i in chosen], net, c, rates, rng)
-            logits = _logits(net, batch, c.control)
+            batch = _sample_batch([clip_at(epoch, int(i)) for i in chosen], net, c, rates, rng)
+            logits = _logits(net, batch, c.control, warm=not rates)
             yield loss_of(
                 logits,
                 torch.from_numpy(batch.sides),
@@ -203,7 +257,7 @@ def train(
     task = runner.TrainingTask(
         network=net,
         loss=loss_of,
-        items=len(training),
+        items=len(training) + len(fresh),
         losses=losses,
         score=lambda now: score(predict(now, validation, c.control), validation),
         identity={
@@ -211,29 +265,30 @@ def train(
             'network': to_settings(net.configuration),
             'clips': fingerprint(training),
         },
-        prepare=lambda: _recalibrate_batch_norm(net, training[: c.batch]),
-        unscored=c.rate_epochs,
+        prepare=lambda: _recalibrate_batch_norm(net, in_boxes(training[: c.batch], c.boxes)),
+        unscored=unscored,
         phases=c.phases,
     )
     return runner.run_training(task, c, checkpoint, resume, report)
 
 
-def score(predicted: Sequence[NDArray[np.float32]], clips: Sequence[SparseClip]) -> float:
+def score(predicted: Sequence[Prediction], clips: Sequence[SparseClip]) -> float:
     """Return the score of an epoch: mean AUC of all units and of the dominant one.
 
-    It needs no thresholds, so it does not depend on how they are fitted.
+    The first is of intensities, the second of what decides. It needs no thresholds, so it does
+    not depend on how they are fitted.
 
     Args:
-        predicted: intensities of each clip, float32 [T, 18].
+        predicted: of each clip.
         clips: the clips.
     """
-    peaks = np.stack([intensity.max(0) for intensity in predicted])
+    peaks, evidence = largest_intensities(predicted), largest_decisive(predicted)
     present = np.stack([r.peaks for r in clips]) >= facs.PRESENT
     units = np.arange(len(facs.CODES))
     dominant = np.array([r.label for r in clips])[:, None] == units
     areas = [
-        metrics.area_under_curve(truth[:, k], peaks[:, k])
-        for truth in (present, dominant)
+        metrics.area_under_curve(truth[:, k], largest[:, k])
+        for truth, largest in ((present, peaks), (dominant, evidence))
         for k in units
     ]
     return float(np.nanmean(areas))
@@ -267,11 +322,18 @@ def _sample_batch(
 ) -> SequenceBatch:
     c = configuration
     count, length = (c.slices, 1) if rates else (c.windows, c.window)
-    jitters = [c.augmentation.sample(rng) for _ in clips]
+    aligned = c.boxes == 'aligned'
+    jitters = [
+        c.augmentation.sample(rng, sparse.clip.landmarks[0] if aligned else None)
+        for sparse in clips
+    ]
     order = None
     if c.control == 'time-shuffled':
         order = [shuffled(clip.slices, int(rng.integers(2**31))) for clip in clips]
-    ends = [sample_slice_ends(clip, count, rng) for clip in clips]
+    if rates:
+        ends = [sample_slice_ends(clip, count, rng) for clip in clips]
+    else:
+        ends = [sample_window_ends(clip, count, length, rng) for clip in clips]
     windows = [(max(end - length, 0), end) for own in ends for end in own.tolist()]
     batch = make_batch(
         _repeat_each(clips, count),
@@ -319,6 +381,29 @@ def sample_slice_ends(
     return np.asarray(ends, np.int64)
 
 
+def sample_window_ends(
+    sparse: SparseClip, count: int, window: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Sample windows to train on: one has the apex anywhere in it, the others are anywhere.
+
+    So rises, falls and rests are all seen.
+
+    Args:
+        sparse: the clip.
+        count: how many.
+        window: slices of a window.
+        rng: of the sampling.
+
+    Returns:
+        int64 [count], the number of each window's last slice plus 1.
+    """
+    ends = rng.integers(min(window, sparse.slices), sparse.slices + 1, count)
+    if sparse.clip.dominant:
+        apex = sparse.clip.apex_ns // SLICE_NS
+        ends[0] = np.clip(rng.integers(apex + 1, apex + window), 1, sparse.slices)
+    return np.asarray(ends, np.int64)
+
+
 def _whole_clips(
     network: Network, clips: Sequence[SparseClip], order: Sequence[NDArray[np.int64]] | None = None
 ) -> SequenceBatch:
@@ -332,19 +417,35 @@ def _whole_clips(
     )
 
 
-@torch.inference_mode()
 def predict(
     network: Network,
     clips: Sequence[SparseClip],
     control: Control = 'none',
     seed: int = 0,
+) -> list[Prediction]:
+    """Return what a network says of whole clips; arguments as of `predict_logits`."""
+    return [
+        Prediction(
+            intensities(logits[..., :2]).amax(2).numpy(),
+            torch.sigmoid(logits[..., 2]).numpy() if logits.shape[-1] > 2 else None,
+        )
+        for logits in map(torch.from_numpy, predict_logits(network, clips, control, seed))
+    ]
+
+
+@torch.inference_mode()
+def predict_logits(
+    network: Network,
+    clips: Sequence[SparseClip],
+    control: Control = 'none',
+    seed: int = 0,
 ) -> list[NDArray[np.float32]]:
-    """Return the intensities of whole clips, each float32 [T, 18].
+    """Return the log-odds of `SpikingNetwork.step`, float32 [T, 18, 2 or 3], of whole clips.
 
     Args:
         network: in evaluation mode.
-        clips: the clips.
-        control: 'time-shuffled' puts each clip's slices in random order, and the intensities back
+        clips: the clips, in the boxes that it needs.
+        control: 'time-shuffled' puts each clip's slices in random order, and the logits back
             in the order of time; 'memoryless' resets the network's state before every slice.
         seed: of the shuffling.
     """
@@ -353,17 +454,20 @@ def predict(
         order = None
         if control == 'time-shuffled':
             order = [shuffled(r.slices, seed + len(out) + i) for i, r in enumerate(chunk)]
-        logits = _logits(network, _whole_clips(network, chunk, order), control)
-        intensity = intensities(logits).amax(3).numpy()
+        logits = _logits(network, _whole_clips(network, chunk, order), control).numpy()
         for b, sparse in enumerate(chunk):
-            own = intensity[: sparse.slices, b]
-            # The intensities of a slice are compared with the truth of the same slice.
+            own = logits[: sparse.slices, b]
+            # The logits of a slice are compared with the truth of the same slice.
             out.append(own if order is None else own[np.argsort(order[b])])
     return out
 
 
-def _logits(network: Network, batch: SequenceBatch, control: Control) -> Tensor:
+def _logits(
+    network: Network, batch: SequenceBatch, control: Control, warm: bool = False
+) -> Tensor:
     encoded, state = encode(network, batch)
+    if warm and isinstance(network, SpikingNetwork):
+        state = network.warm_state(encoded, state)
     if control == 'memoryless':
         rest = network.initial_state(encoded.shape[1])
         logits, _ = network(encoded, rest, memoryless=True)

@@ -12,6 +12,11 @@ from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip, dense_counts
+from microexpr_ros.learning.prediction import (
+    Prediction,
+    largest_decisive,
+    largest_intensities,
+)
 from microexpr_ros.perception.activity import Activity, ActivityConfiguration
 from microexpr_ros.perception.presence import Presence, log_odds, with_hysteresis
 
@@ -34,16 +39,19 @@ DIFFERENCE_COST: Final = 0.05
 def dominant(peaks: NDArray[np.float32], presence: Presence) -> NDArray[np.int64]:
     """Return the dominant unit of each clip.
 
-    That is the unit with the largest margin over its `Presence.peak`, in log-odds.
+    That is the unit with the largest margin over its `Presence.decision`, or else its
+    `Presence.peak`, in log-odds. Evidence knows by itself when a blink is the expression.
 
     Args:
-        peaks: float32 [N, 18], largest intensity of each unit.
-        presence: the peaks.
+        peaks: float32 [N, 18], largest evidence of each unit, or else intensity.
+        presence: the limits.
 
     Returns:
-        int64 [N], position in `facs.CODES`, `NONE` if no unit reaches its peak.
+        int64 [N], position in `facs.CODES`, `NONE` if no unit reaches its limit.
     """
-    margin = presence.margin(peaks)
+    margin = presence.decide(peaks)
+    if presence.decision is not None:
+        return np.where(margin.max(1) >= 0, margin.argmax(1), NONE).astype(np.int64)
     background = [CODES.index(code) for code in BACKGROUND]
     others = margin.copy()
     others[:, background] = -np.inf
@@ -51,24 +59,25 @@ def dominant(peaks: NDArray[np.float32], presence: Presence) -> NDArray[np.int64
     return np.where(margin.max(1) >= 0, chosen, NONE).astype(np.int64)
 
 
-def fit_presence(
-    predicted: Sequence[NDArray[np.float32]], clips: Sequence[SparseClip]
-) -> Presence:
-    """Fit thresholds and probabilities to slices, and peaks to clips.
+def fit_presence(predicted: Sequence[Prediction], clips: Sequence[SparseClip]) -> Presence:
+    """Fit thresholds and probabilities to slices, peaks and the decision to clips.
 
     Args:
-        predicted: intensities of each clip, float32 [T, 18].
+        predicted: of each clip.
         clips: the clips, of the validation split.
     """
-    score = log_odds(np.concatenate(list(predicted)))
+    intensity = np.concatenate([prediction.intensity for prediction in predicted])
+    score = log_odds(intensity)
     truth = np.concatenate([r.clip.intensity for r in clips]) >= PRESENT
-    begins = np.concatenate([np.arange(len(intensity)) == 0 for intensity in predicted])
-    threshold = fit_thresholds(np.concatenate(list(predicted)), truth, begins)
-    peak = fit_peaks(
-        log_odds(np.stack([intensity.max(0) for intensity in predicted])),
-        np.stack([r.peaks for r in clips]),
-        np.array([r.label for r in clips], np.int64),
-    )
+    begins = np.concatenate([np.arange(len(p.intensity)) == 0 for p in predicted])
+    threshold = fit_thresholds(intensity, truth, begins)
+    real = np.stack([r.peaks for r in clips])
+    label = np.array([r.label for r in clips], np.int64)
+    peak = fit_peaks(log_odds(largest_intensities(predicted)), real, label)
+    decision = None
+    if predicted[0].evidence is not None:
+        # Every unit competes, as in the loss that the evidence was trained by.
+        decision = fit_peaks(log_odds(largest_decisive(predicted)), np.zeros_like(real), label)
     common = fit_logistic(score.ravel(), truth.ravel(), np.array([1.0, 0.0]), 1e-3)
     # Slices of one clip are highly correlated: a strong prior towards the fit of all units
     # keeps the probability of a rare unit plausible.
@@ -76,7 +85,7 @@ def fit_presence(
         [fit_logistic(score[:, k], truth[:, k], common, 100.0) for k in range(len(CODES))]
     ).astype(np.float32)
     # An expression must have been active.
-    return Presence(threshold, np.maximum(peak, threshold), fits[:, 0], fits[:, 1])
+    return Presence(threshold, np.maximum(peak, threshold), fits[:, 0], fits[:, 1], decision)
 
 
 def fit_thresholds(

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml  # type: ignore[import-untyped]
@@ -13,7 +14,9 @@ import yaml  # type: ignore[import-untyped]
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.models.networks import Model
 from microexpr_ros.learning.training.action_units import TrainingConfiguration
+from microexpr_ros.learning.training.faces import FaceTraining
 from microexpr_ros.learning.training.reconstruction import ReconstructionTraining
+from microexpr_ros.perception.faces.network import FaceConfiguration
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.settings import key_of
 from microexpr_ros.perception.spiking.network import SpikingConfiguration
@@ -53,6 +56,36 @@ class ReconstructionRun:
     out: Path
     training: ReconstructionTraining = field(default_factory=ReconstructionTraining)
     network: ReconstructionConfiguration = field(default_factory=ReconstructionConfiguration)
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRun:
+    """A run of `microexpr train face`.
+
+    Attributes:
+        data: folder for takes of the whole sensor; those that are missing are made.
+        out: folder for checkpoint, logs and weights.
+        takes: takes to learn from.
+        validation_takes: takes to choose the epoch by.
+        start: weights file to go on from with a new schedule; none to start from random ones.
+        training: how to train.
+        network: what to train.
+    """
+
+    data: Path
+    out: Path
+    takes: int = 1200
+    validation_takes: int = 32
+    start: Path | None = None
+    training: FaceTraining = field(default_factory=FaceTraining)
+    network: FaceConfiguration = field(default_factory=FaceConfiguration)
+
+    def __post_init__(self) -> None:
+        if min(self.takes, self.validation_takes) < 1:
+            raise ValueError(
+                f'takes {self.takes} and validation_takes {self.validation_takes}: both must be '
+                'at least 1'
+            )
 
 
 def read_run(
@@ -138,6 +171,10 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if is_dataclass(hint):
         return from_plain_values(hint, {} if value is None else value, where)  # type: ignore[arg-type]
     choices = get_args(hint)
+    if get_origin(hint) is UnionType:
+        # One type or none, as nothing else is used here.
+        (kind,) = (choice for choice in choices if choice is not NoneType)
+        return None if value is None else _value(kind, value, where)
     if get_origin(hint) is Literal:
         if value in choices:
             return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +37,8 @@ class Optimization:
         weight_decay: of AdamW.
         clip_norm: largest norm of a gradient.
         seed: of everything random.
+        average: share of the older weights in the average of weights that is scored and kept
+            (Polyak and Juditsky, 1992), per step; 0 keeps the newest weights.
     """
 
     epochs: int = 12
@@ -45,12 +48,15 @@ class Optimization:
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
     seed: int = 0
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch) < 1:
             raise ValueError(
                 f'epochs {self.epochs} and batch {self.batch}: both must be at least 1'
             )
+        if not 0 <= self.average < 1:
+            raise ValueError(f'average {self.average} must be at least 0 and below 1')
         if self.learning_rate <= 0 or not 0 < self.warm_up < 1:
             raise ValueError(
                 f'learning_rate {self.learning_rate} must be over 0, '
@@ -194,12 +200,15 @@ def run_training(
         return OneCycleLR(optimizer, phase.learning_rate, total, pct_start=c.warm_up)
 
     schedule = start(phases[0])
+    kept = copy.deepcopy(net) if c.average else net
     parts: dict[str, Any] = {
         'network': net,
         'loss': task.loss,
         'optimizer': optimizer,
         'schedule': schedule,
     }
+    if c.average:
+        parts['average'] = kept
     identity = {**task.identity, 'training': to_settings(c)}
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
@@ -216,6 +225,8 @@ def run_training(
 
     if not history:
         task.prepare()
+        kept.load_state_dict(net.state_dict())
+    taken = len(history) * steps
     for epoch in range(len(history), c.epochs):
         if epoch > 0 and epoch in begins:
             schedule = parts['schedule'] = start(begins[epoch])
@@ -230,14 +241,17 @@ def run_training(
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(parameters, c.clip_norm)
             optimizer.step()
+            taken += 1
+            if c.average:
+                _update_average(kept, net, c.average, taken)
             losses.append(float(loss.detach()))
             report_progress(epoch, losses, None)
             schedule.step()
         entry = {'loss': float(np.mean(losses))}
         if epoch >= task.unscored:
-            entry['score'] = task.score(net.eval())
+            entry['score'] = task.score(kept.eval())
         if entry.get('score', -math.inf) > max(_known_scores(history), default=-math.inf):
-            best = {key: value.clone() for key, value in net.state_dict().items()}
+            best = {key: value.clone() for key, value in kept.state_dict().items()}
         history.append(entry)
         if checkpoint is not None:
             write_checkpoint(checkpoint, identity, parts, history, best)
@@ -252,6 +266,17 @@ def run_training(
     at = int(np.nanargmax(scores))
     epoch = len(history) - len(scores) + at + 1
     return Trained(net.eval(), epoch, scores[at], tuple(history))
+
+
+@torch.no_grad()
+def _update_average(average: nn.Module, network: nn.Module, share: float, steps: int) -> None:
+    # The first steps count less, or the weights of the start would stay for long.
+    new = 1 - min(share, steps / (steps + 10))
+    for old, now in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if old.dtype.is_floating_point:
+            old.lerp_(now, new)
+        else:
+            old.copy_(now)
 
 
 def _known_scores(history: Sequence[Mapping[str, float]]) -> list[float]:

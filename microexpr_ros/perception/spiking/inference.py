@@ -12,8 +12,9 @@ class SpikingInference(nn.Module):
     """Encoding, one step and squared sigmoid of a deployed network.
 
     Inputs: counts uint8 [1, 2, grid, grid], pixels per cell float32 [1], the state's arrays.
-    Outputs: intensities float32 [1, 18, 2], 0 to 1, of the subject's left and right, and the new
-    state's arrays.
+    Outputs: intensities float32 [1, 18, 2], 0 to 1, of the subject's left and right; with a
+    decision, the probability that each unit is the main one of a movement, float32 [1, 18]; and
+    the new state's arrays.
 
     Args:
         network: a deployed network.
@@ -35,4 +36,5 @@ class SpikingInference(nn.Module):
         """Advance by one slice."""
         encoded = self.network.encode(counts, pixels_per_cell)
         logits, after = self.network.step(encoded, state)
-        return intensities(logits), *after
+        decided = [torch.sigmoid(logits[..., 2])] if self.network.configuration.decision else []
+        return intensities(logits[..., :2]), *decided, *after

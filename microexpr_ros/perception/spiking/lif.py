@@ -3,7 +3,7 @@
 Norse steps its cells one slice at a time, with several passes over memory per step; over a
 hundred slices that is half of the training time. Here a sequence is one pass forward and one
 backward. Results and gradients are those of `norse.torch.LIFBoxCell` with the triangular
-surrogate and no leak or reset potential.
+surrogate, no leak or reset potential, and either of its resets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 def lif_sequence(
-    current: Tensor, voltage: Tensor, leak: float, width: float
+    current: Tensor, voltage: Tensor, leak: float, width: float, subtract: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Run neurons of threshold 1 over a sequence.
 
@@ -26,35 +26,43 @@ def lif_sequence(
         voltage: float32 [...], membrane voltages at the start.
         leak: time step over the membrane's time constant, at most 1.
         width: height of the triangular surrogate gradient.
+        subtract: a spike takes the threshold from the voltage, not all of it.
 
     Returns:
         Spikes, float32 [T, ...], 0 or 1, and the voltages at the end, float32 [...].
     """
-    spikes, after = _LifSequence.apply(current, voltage, leak, width)  # type: ignore[no-untyped-call]
+    spikes, after = _LifSequence.apply(  # type: ignore[no-untyped-call]
+        current, voltage, leak, width, subtract
+    )
     return spikes, after
 
 
 class _LifSequence(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, current: Tensor, voltage: Tensor, leak: float, width: float
+        ctx: Any, current: Tensor, voltage: Tensor, leak: float, width: float, subtract: bool
     ) -> tuple[Tensor, Tensor]:
         before_reset = torch.empty_like(current, memory_format=torch.contiguous_format)
         spikes = torch.empty_like(before_reset)
         after = voltage.clone(memory_format=torch.contiguous_format)
         _forward(
-            _rows(current), _flat(after), np.float32(leak), _rows(before_reset), _rows(spikes)
+            _rows(current),
+            _flat(after),
+            np.float32(leak),
+            subtract,
+            _rows(before_reset),
+            _rows(spikes),
         )
         ctx.save_for_backward(before_reset)
-        ctx.constants = leak, width
+        ctx.constants = leak, width, subtract
         return spikes, after
 
     @staticmethod
     def backward(
         ctx: Any, grad_spikes: Tensor, grad_after: Tensor
-    ) -> tuple[Tensor, Tensor, None, None]:
+    ) -> tuple[Tensor, Tensor, None, None, None]:
         (before_reset,) = ctx.saved_tensors
-        leak, width = ctx.constants
+        leak, width, subtract = ctx.constants
         grad_current = torch.empty_like(before_reset)
         grad_voltage = grad_after.clone(memory_format=torch.contiguous_format)
         _backward(
@@ -62,10 +70,11 @@ class _LifSequence(torch.autograd.Function):
             _rows(grad_spikes),
             np.float32(leak),
             np.float32(width),
+            subtract,
             _flat(grad_voltage),
             _rows(grad_current),
         )
-        return grad_current, grad_voltage, None, None
+        return grad_current, grad_voltage, None, None, None
 
 
 def _rows(x: Tensor) -> Any:
@@ -77,25 +86,31 @@ def _flat(x: Tensor) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def _forward(current, voltage, leak, before_reset, spikes):  # type: ignore[no-untyped-def]
+def _forward(current, voltage, leak, subtract, before_reset, spikes):  # type: ignore[no-untyped-def]
     one, zero = np.float32(1), np.float32(0)
     for t in range(current.shape[0]):
         for i in range(current.shape[1]):
             v = voltage[i] + leak * (current[t, i] - voltage[i])
             before_reset[t, i] = v
             spikes[t, i] = one if v > one else zero
-            voltage[i] = zero if v > one else v
+            if subtract:
+                voltage[i] = v - spikes[t, i]
+            else:
+                voltage[i] = zero if v > one else v
 
 
 @njit(nogil=True, cache=True)
-def _backward(before_reset, grad_spikes, leak, width, grad_voltage, grad_current):  # type: ignore[no-untyped-def]
+def _backward(before_reset, grad_spikes, leak, width, subtract, grad_voltage, grad_current):  # type: ignore[no-untyped-def]
     one, zero = np.float32(1), np.float32(0)
     for t in range(before_reset.shape[0] - 1, -1, -1):
         for i in range(before_reset.shape[1]):
             v = before_reset[t, i]
             later = grad_voltage[i]
             slope = width * max(one - abs(v - one), zero)
-            # The reset takes the voltage with it: (1 - spike) * v depends on v in both factors.
-            now = (zero if v > one else later) + (grad_spikes[t, i] - later * v) * slope
+            if subtract:
+                now = later + (grad_spikes[t, i] - later) * slope
+            else:
+                # The reset takes the voltage with it: (1 - spike) * v depends on v twice.
+                now = (zero if v > one else later) + (grad_spikes[t, i] - later * v) * slope
             grad_current[t, i] = leak * now
             grad_voltage[i] = (one - leak) * now

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from norse.torch import LIFBoxCell, LIFBoxFeedForwardState, LIFBoxParameters
@@ -13,18 +12,20 @@ from norse.torch.functional.leaky_integrator_box import (
     LIBoxState,
     li_box_feed_forward_step,
 )
+from norse.torch.functional.reset import reset_subtract, reset_value
 from torch import Tensor, nn
 from torch.nn import functional
 
 from microexpr_ros.events.grid import GRID, SLICE_NS
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception.folding import fold_batch_norm
-from microexpr_ros.perception.settings import renamed_field
+from microexpr_ros.perception.settings import added_field, renamed_field
 from microexpr_ros.perception.spiking.lif import lif_sequence
 from microexpr_ros.perception.spiking.traces import trace_sequence, update_traces
 
 NetworkState: TypeAlias = tuple[Tensor, ...]
-"""Traces [B, N, C, h, w], voltages [B, C, H, W] of each spiking layer, integrators [B, I]."""
+"""Traces [B, N, C, h, w], voltages [B, C, H, W] of each spiking layer, integrators [B, I], and,
+with a decision, evidence [B, 18]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,18 @@ class SpikingConfiguration:
         integrators: leaky integrators that the last spikes are projected on.
         integrator_tau_ms: their time constant at the start of training, ms: they smooth spikes
             into rates.
+        neurons: 'lif' spike; 'graded' have no state and return the rate at which they would
+            spike, which makes the analog network: what the same layers can do without spikes.
+        drive: what convolutions give to neurons: the 'rate' at which they are to fire, which
+            becomes the current that makes them do so, or the 'current' itself.
+        reset: of a spike: 'subtract' takes the threshold from the voltage, so that what is above
+            it is not lost; 'zero' takes all.
+        residual: layers of stride 1 that keep the number of channels add their input.
+        signed_traces: sum and difference of ON and OFF are compressed, not each of them.
+        initial_gain: deviation of what is given to neurons at the start of training.
+        decision: also read how likely each unit is the main one of a movement.
+        decision_tau_ms: time constant over which evidence for it is gathered, at the start of
+            training, ms.
     """
 
     grid: int = GRID
@@ -54,38 +67,62 @@ class SpikingConfiguration:
     slice_ns: int = SLICE_NS
     trace_ms: tuple[float, ...] = (20.0, 60.0, 180.0, 540.0)
     semi_saturation: float = renamed_field(0.1, 'half')
-    channels: tuple[int, ...] = (32, 64, 64, 96)
-    kernels: tuple[int, ...] = (5, 3, 3, 3)
-    strides: tuple[int, ...] = (4, 2, 1, 2)
-    tau_ms: tuple[float, ...] = (20.0, 20.0, 20.0, 20.0)
+    channels: tuple[int, ...] = (24, 48, 48, 96, 96, 96)
+    kernels: tuple[int, ...] = (5, 3, 3, 3, 3, 3)
+    strides: tuple[int, ...] = (2, 2, 1, 2, 1, 2)
+    tau_ms: tuple[float, ...] = (40.0, 40.0, 40.0, 40.0, 40.0, 40.0)
     surrogate_width: float = 1.0
     dropout: float = 0.2
-    integrators: int = 128
+    integrators: int = 192
     integrator_tau_ms: float = 40.0
+    neurons: Literal['lif', 'graded'] = added_field('lif', 'lif')
+    drive: Literal['rate', 'current'] = added_field('rate', 'current')
+    reset: Literal['subtract', 'zero'] = added_field('subtract', 'zero')
+    residual: bool = added_field(True, False)
+    signed_traces: bool = added_field(False, False)
+    initial_gain: float = added_field(0.5, 2.0)
+    decision: bool = added_field(True, False)
+    decision_tau_ms: float = added_field(100.0, 100.0)
 
     def __post_init__(self) -> None:
         if len({len(v) for v in (self.channels, self.kernels, self.strides, self.tau_ms)}) > 1:
             raise ValueError(
                 'channels, kernels, strides and tau_ms need one value per spiking layer'
             )
-        if min(*self.trace_ms, *self.tau_ms, self.integrator_tau_ms) * 1e6 < self.slice_ns:
+        shortest_ms = min(
+            *self.trace_ms, *self.tau_ms, self.integrator_tau_ms, self.decision_tau_ms
+        )
+        if shortest_ms * 1e6 < self.slice_ns:
             raise ValueError('a time constant shorter than a slice makes Euler steps unstable')
+        if self.residual and self.drive == 'current':
+            raise ValueError('layers add their input to a rate, not to a current')
 
     def decays(self) -> tuple[float, ...]:
         """Return the factor of each trace per slice."""
         return tuple(1 - self.slice_ns * 1e-6 / tau for tau in self.trace_ms)
+
+    def leak(self, layer: int) -> float:
+        """Return the share of its voltage that a spiking layer loses per slice."""
+        return self.slice_ns * 1e-6 / self.tau_ms[layer]
+
+    def adds_input(self, layer: int) -> bool:
+        """Return whether a layer adds its input."""
+        same = layer > 0 and self.channels[layer - 1] == self.channels[layer]
+        return self.residual and same and self.strides[layer] == 1
 
 
 class SpikingNetwork(nn.Module):
     """Leaky traces, convolutions with leaky integrate-and-fire neurons, leaky integrators.
 
     Each spiking layer is convolution, normalization, LIF ("box": without synaptic current).
+    What a layer that adds its input is given is a rate, and so is what it adds.
     In training, `forward` runs layer by layer over whole sequences, so the normalization
     pools its statistics over time and batch. `deployed` folds it away; `step` is the same
     network, one slice at a time.
 
     With `spiking` off the neurons have no state and return their firing rate under a constant
-    current in place of spikes. One slice, with its traces, is then enough to learn from.
+    current in place of spikes, and nothing is integrated. One slice, with its traces, is then
+    enough to learn from.
 
     Args:
         configuration: shape and time constants.
@@ -117,25 +154,32 @@ class SpikingNetwork(nn.Module):
             )
             if normalized:
                 norm = nn.BatchNorm2d(channels)
-                # Unit variance rarely reaches a threshold of 1 through the leak.
-                nn.init.constant_(norm.weight, 2.0)
+                nn.init.constant_(norm.weight, c.initial_gain)
                 self.norms.append(norm)
+            before, side = channels, (side - 1) // stride + 1
+            if c.neurons == 'graded':
+                continue
             parameters = LIFBoxParameters(
                 tau_mem_inv=torch.tensor(1e3 / tau_ms),
                 v_th=torch.tensor(1.0),
                 method='triangle',
                 alpha=c.surrogate_width,
+                reset_method=reset_subtract if c.reset == 'subtract' else reset_value,
             )
             self.cells.append(LIFBoxCell(parameters, dt=step_s))
-            before, side = channels, (side - 1) // stride + 1
             self._shapes.append((channels, side, side))
-        self.projection = nn.Linear(math.prod(self._shapes[-1]), c.integrators)
+        self.projection = nn.Linear(before * side**2, c.integrators)
         leak = torch.full((c.integrators,), c.slice_ns * 1e-6 / c.integrator_tau_ms)
         # The sigmoid keeps every learned time constant longer than a slice.
         self.leak_logit = nn.Parameter(torch.logit(leak))
         self.readout = nn.Linear(c.integrators, 2 * len(CODES))
         # Most units are absent most of the time.
         nn.init.constant_(self.readout.bias, -3.0)
+        if c.decision:
+            self.decision = nn.Linear(c.integrators, len(CODES), bias=False)
+            self.decision_bias = nn.Parameter(torch.full((len(CODES),), -2.0))
+            leak = torch.full((len(CODES),), c.slice_ns * 1e-6 / c.decision_tau_ms)
+            self.decision_leak_logit = nn.Parameter(torch.logit(leak))
 
     @property
     def normalized(self) -> bool:
@@ -146,7 +190,28 @@ class SpikingNetwork(nn.Module):
         """Return the state of a network at rest."""
         device = self.leak_logit.device
         shapes = [*self._shapes, (self.configuration.integrators,)]
+        if self.configuration.decision:
+            shapes.append((len(CODES),))
         return tuple(torch.zeros(batch, *shape, device=device) for shape in shapes)
+
+    @torch.no_grad()
+    def warm_state(self, encoded: Tensor, state: NetworkState) -> NetworkState:
+        """Return a state whose integrators and evidence have long seen the first slice.
+
+        Args:
+            encoded: float32 [T, B, C, h, w], from `encode`.
+            state: at the start; where its traces are empty, the network has seen nothing, and
+                stays at rest.
+        """
+        training, spiking = self.training, self.spiking
+        self.train(False)
+        self.spiking = False
+        _, after = self(encoded[:1], state)
+        self.train(training)
+        self.spiking = spiking
+        seen = state[0].flatten(1).any(1, keepdim=True)
+        layers = len(self.cells) + 1
+        return (*state[:layers], *(value * seen for value in after[layers:]))
 
     def encode(self, counts: Tensor, pixels_per_cell: Tensor | float) -> Tensor:
         """Turn counts into the network's input.
@@ -174,25 +239,34 @@ class SpikingNetwork(nn.Module):
             state: of the slice before.
 
         Returns:
-            Log-odds of the square roots of intensities, float32 [B, 18, 2] in the order of
-            `facs.CODES`, on the subject's left and right, and the new state.
+            Log-odds, float32 [B, 18, 2 or 3] in the order of `facs.CODES`: of the square roots of
+            the intensities on the subject's left and right and, with a decision, of the unit
+            being the main one of a movement; and the new state.
         """
-        traces, *voltages, integrated = state
         c = self.configuration
-        spikes, traces = update_traces(encoded, traces, c.decays(), c.semi_saturation)
+        traces, voltages, integrated, evidence = self._split(state)
+        values, traces = update_traces(
+            encoded, traces, c.decays(), c.semi_saturation, c.signed_traces
+        )
         after = [traces]
-        for i, (convolution, cell) in enumerate(zip(self.convolutions, self.cells, strict=True)):
-            current = convolution(spikes)
-            if self.normalized:
-                current = self.norms[i](current)
-            spikes, membrane = cell(current, LIFBoxFeedForwardState(v=voltages[i]))
+        for i, convolution in enumerate(self.convolutions):
+            driven = self._drive(i, convolution(values), values)
+            if c.neurons == 'graded':
+                values = self._rate(i, driven)
+                continue
+            current = self._current(i, driven)
+            values, membrane = self.cells[i](current, LIFBoxFeedForwardState(v=voltages[i]))
             after.append(membrane.v)
-        drive = self.projection(spikes.flatten(1))
+        drive = self.projection(values.flatten(1))
         value, integrator = li_box_feed_forward_step(
             drive, LIBoxState(v=integrated), self._leak(), self._step_s
         )
         after.append(integrator.v)
-        return self._read(value), tuple(after)
+        features = functional.relu(value)
+        if evidence is not None:
+            evidence = evidence + self._decision_leak() * (self.decision(features) - evidence)
+            after.append(evidence)
+        return self._read(features, evidence), tuple(after)
 
     def forward(
         self, encoded: Tensor, state: NetworkState, memoryless: bool = False
@@ -205,41 +279,53 @@ class SpikingNetwork(nn.Module):
             memoryless: reset the state before every slice, as a control of what memory is worth.
 
         Returns:
-            Log-odds of the square roots of intensities, float32 [T, B, 18, 2], and the new state.
+            As `step`, of each slice, float32 [T, B, 18, 2 or 3], and the new state.
         """
         if memoryless:
             return run_memoryless(self, encoded, state)
         c, steps = self.configuration, len(encoded)
-        traces, *voltages, integrated = state
-        spikes, traces = trace_sequence(encoded, traces, c.decays(), c.semi_saturation)
+        traces, voltages, integrated, evidence = self._split(state)
+        values, traces = trace_sequence(
+            encoded, traces, c.decays(), c.semi_saturation, c.signed_traces
+        )
         after = [traces]
         for i, convolution in enumerate(self.convolutions):
-            current = spikes.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-            current = convolution(current)
-            if self.normalized:
-                current = self.norms[i](current)
+            flat = values.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+            driven = self._drive(i, convolution(flat), flat)
+            if c.neurons == 'graded' or not self.spiking:
+                values = torch.unflatten(self._rate(i, driven), 0, (steps, -1))
+                after += voltages[i : i + 1]
+                continue
             # Channels last, as convolutions are fastest, and with one row per slice for the scan.
-            current = current.unflatten(0, (steps, -1)).permute(0, 1, 3, 4, 2)
-            voltage = voltages[i].permute(0, 2, 3, 1)
-            leak = c.slice_ns * 1e-6 / c.tau_ms[i]
-            if self.spiking:
-                spikes, voltage = lif_sequence(current, voltage, leak, c.surrogate_width)
-            else:
-                spikes = firing_rate(current, leak)
-            spikes = spikes.permute(0, 1, 4, 2, 3)
+            current = torch.unflatten(self._current(i, driven), 0, (steps, -1)).permute(
+                0, 1, 3, 4, 2
+            )
+            values, voltage = lif_sequence(
+                current,
+                voltages[i].permute(0, 2, 3, 1),
+                c.leak(i),
+                c.surrogate_width,
+                c.reset == 'subtract',
+            )
+            values = values.permute(0, 1, 4, 2, 3)
             after.append(voltage.permute(0, 3, 1, 2))
-        kept = functional.dropout(spikes.flatten(2), c.dropout, self.training)
+        kept = functional.dropout(values.flatten(2), c.dropout, self.training)
         drive = self.projection(kept)
-        if not self.spiking:
-            return self._read(drive), (*after, drive[-1])
-        parameters = self._leak()
-        integrator = LIBoxState(v=integrated)
-        values = []
-        for now in drive.unbind():
-            value, integrator = li_box_feed_forward_step(now, integrator, parameters, self._step_s)
-            values.append(value)
-        after.append(integrator.v)
-        return self._read(torch.stack(values)), tuple(after)
+        if self.spiking:
+            drive, integrated = _integrate(drive, integrated, torch.sigmoid(self.leak_logit))
+        else:
+            integrated = drive[-1]
+        after.append(integrated)
+        features = functional.relu(drive)
+        found = None
+        if evidence is not None:
+            found = self.decision(features)
+            if self.spiking:
+                found, evidence = _integrate(found, evidence, self._decision_leak())
+            else:
+                evidence = found[-1]
+            after.append(evidence)
+        return self._read(features, found), tuple(after)
 
     def deployed(self) -> SpikingNetwork:
         """Return the same network with its normalization folded into the convolutions."""
@@ -253,6 +339,29 @@ class SpikingNetwork(nn.Module):
         result.load_state_dict(own)
         return result.eval()
 
+    def _split(
+        self, state: NetworkState
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor, Tensor | None]:
+        """Return traces, voltages, integrators and evidence."""
+        evidence = state[-1] if self.configuration.decision else None
+        traces, *voltages, integrated = state if evidence is None else state[:-1]
+        return traces, tuple(voltages), integrated, evidence
+
+    def _drive(self, layer: int, convolved: Tensor, values: Tensor) -> Tensor:
+        """Normalize what a layer is given, and add its input where it does so."""
+        driven = self.norms[layer](convolved) if self.normalized else convolved
+        return driven + values if self.configuration.adds_input(layer) else driven
+
+    def _current(self, layer: int, driven: Tensor) -> Tensor:
+        c = self.configuration
+        return current_for_rate(driven, c.leak(layer)) if c.drive == 'rate' else driven
+
+    def _rate(self, layer: int, driven: Tensor) -> Tensor:
+        c = self.configuration
+        if c.drive == 'current':
+            return firing_rate(driven, c.leak(layer))
+        return limit_rate(driven) if self.training else driven.clamp(0, 1)
+
     @property
     def _step_s(self) -> float:
         return self.configuration.slice_ns * 1e-9
@@ -264,9 +373,30 @@ class SpikingNetwork(nn.Module):
             v_leak=torch.zeros((), device=self.leak_logit.device),
         )
 
-    def _read(self, integrated: Tensor) -> Tensor:
-        result: Tensor = self.readout(functional.relu(integrated))
-        return result.view(*result.shape[:-1], len(CODES), 2)
+    def _decision_leak(self) -> Tensor:
+        return torch.sigmoid(self.decision_leak_logit)
+
+    def _read(self, features: Tensor, evidence: Tensor | None) -> Tensor:
+        result: Tensor = self.readout(features)
+        result = result.view(*result.shape[:-1], len(CODES), 2)
+        if evidence is None:
+            return result
+        return torch.cat([result, (evidence + self.decision_bias)[..., None]], -1)
+
+
+def _integrate(drive: Tensor, integrated: Tensor, leak: Tensor) -> tuple[Tensor, Tensor]:
+    """Run leaky integrators over a sequence, and return all values and the last ones.
+
+    Args:
+        drive: float32 [T, ...].
+        integrated: float32 [...], at the start.
+        leak: share of the difference that is made up per slice.
+    """
+    values = []
+    for now in drive.unbind():
+        integrated = integrated + leak * (now - integrated)
+        values.append(integrated)
+    return torch.stack(values), integrated
 
 
 def run_memoryless(
@@ -289,13 +419,28 @@ def run_memoryless(
 def firing_rate(current: Tensor, leak: float) -> Tensor:
     """Return the approximate spikes per slice of a neuron of threshold 1 at constant current.
 
-    Exact below the threshold and where every slice has a spike; linear in between.
+    Exact below the threshold and where every slice has a spike; linear in between, which is
+    within 0.1 of a neuron whose spikes subtract the threshold, with a leak of 0.25.
 
     Args:
         current: float32 [...].
         leak: time step over the membrane's time constant, below 1.
     """
-    return ((current - 1) / (1 / leak - 1)).clamp(0, 1)
+    return limit_rate((current - 1) / (1 / leak - 1))
+
+
+def current_for_rate(rate: Tensor, leak: float) -> Tensor:
+    """Return the current at which `firing_rate` is a rate."""
+    return 1 + (1 / leak - 1) * rate
+
+
+def limit_rate(rate: Tensor) -> Tensor:
+    """Return rates limited to 0 to 1, with gradients from -1 to 2.
+
+    Without these, a neuron that never fires on a batch would learn nothing from it.
+    """
+    wide = rate.clamp(-1, 2)
+    return wide + (wide.clamp(0, 1) - wide).detach()
 
 
 def intensities(logits: Tensor) -> Tensor:

@@ -13,7 +13,11 @@ from torch import Tensor
 
 
 def update_traces(
-    encoded: Tensor, traces: Tensor, decays: Sequence[float], semi_saturation: float
+    encoded: Tensor,
+    traces: Tensor,
+    decays: Sequence[float],
+    semi_saturation: float,
+    signed: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Add one slice to the traces.
 
@@ -22,6 +26,8 @@ def update_traces(
         traces: float32 [B, N, K, h, w], of the first K channels; the others leave none.
         decays: N factors of the traces per slice.
         semi_saturation: trace that is compressed to one half of the largest value.
+        signed: take sum and difference of each pair of channels before they are compressed, so
+            that opposite events cancel as light that comes and goes does.
 
     Returns:
         The network's input, float32 [B, N * K + C - K, h, w]: the compressed traces, then the
@@ -32,14 +38,23 @@ def update_traces(
     # Not fused into one operation, which would round differently from the exported network.
     after = traces * decay + encoded[:, None, :traced]
     # A few events are not lost, and a flash of many does not dominate (Naka and Rushton, 1966).
-    compressed = (after / (after + semi_saturation)).flatten(1, 2)
+    if signed:
+        off, on = after[:, :, 0::2], after[:, :, 1::2]
+        both = torch.cat([on - off, on + off], 2)
+        compressed = (both / (both.abs() + semi_saturation)).flatten(1, 2)
+    else:
+        compressed = (after / (after + semi_saturation)).flatten(1, 2)
     if encoded.shape[1] == traced:
         return compressed, after
     return torch.cat([compressed, encoded[:, traced:]], 1), after
 
 
 def trace_sequence(
-    encoded: Tensor, traces: Tensor, decays: Sequence[float], semi_saturation: float
+    encoded: Tensor,
+    traces: Tensor,
+    decays: Sequence[float],
+    semi_saturation: float,
+    signed: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Add the slices of a sequence, one after the other.
 
@@ -48,13 +63,14 @@ def trace_sequence(
         traces: as of `update_traces`.
         decays: as of `update_traces`.
         semi_saturation: as of `update_traces`.
+        signed: as of `update_traces`.
 
     Returns:
         The network's input at each slice, float32 [T, B, ...], and the traces at the end.
     """
     inputs = []
     for slice_ in encoded.unbind():
-        compressed, traces = update_traces(slice_, traces, decays, semi_saturation)
+        compressed, traces = update_traces(slice_, traces, decays, semi_saturation, signed)
         inputs.append(compressed)
     # Concatenated, not stacked, which would lose the memory format.
     return torch.cat(inputs).view(len(inputs), *inputs[0].shape), traces

@@ -16,17 +16,19 @@ from microexpr_ros.facs import CODES, ExpressionKind
 from microexpr_ros.msg import ActionUnitArray, MicroExpression
 from microexpr_ros.perception import spotting
 from microexpr_ros.perception.classifier import ActionUnitClassifier, ActionUnitEstimate, Status
-from microexpr_ros.perception.spotting import Spotter
+from microexpr_ros.perception.face_reading import FaceReader
 from microexpr_ros.ros import hri, qos, topics
 from microexpr_ros.ros.conversions import pixels_to_image
 from microexpr_ros.ros.diagnostics import Diagnosis
 from microexpr_ros.ros.estimates import (
+    EstimateSerializer,
+    FaceEstimate,
     estimate_to_facs,
-    estimate_to_message,
     expression_to_message,
 )
 from microexpr_ros.ros.lifecycle import Answer, MicroexprNode, NodeParameters
 from microexpr_ros.ros.neutral import NeutralFace
+from microexpr_ros.ros.output import Output
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.slices import FaceSlice, SliceInput, subscribe_slices
@@ -64,10 +66,10 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         self._classifier = ActionUnitClassifier.load(Path(path) if path else None)
         self._classifier.warm_up()
         self._thresholds = self._classifier.presence.threshold.tolist()
-        self._spotter = Spotter(self._classifier.presence)
-        self._spotting = self._spotter.initial_state()
-        self._units = self.advertise(ActionUnitArray, topics.ACTION_UNITS, qos.RESULTS)
-        self._raw = self.advertise(ActionUnitArray, topics.ACTION_UNITS_RAW, qos.RESULTS)
+        self._reader = FaceReader(self._classifier)
+        self._units = Output(self, ActionUnitArray, topics.ACTION_UNITS, qos.RESULTS)
+        self._raw = Output(self, ActionUnitArray, topics.ACTION_UNITS_RAW, qos.RESULTS)
+        self._serializer = EstimateSerializer()
         self._expressions = self.advertise(MicroExpression, topics.MICRO_EXPRESSIONS, qos.RESULTS)
         slices = round(self.parameters.neutral_s * 1e9 / self._classifier.slice_ns)
         self._face = NeutralFace(self._classifier.presence, slices, self._wake_executor)
@@ -83,6 +85,8 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         # The last slice, and its estimates: relative to the neutral face, and raw.
         self._last: tuple[FaceSlice, ActionUnitEstimate, ActionUnitEstimate] | None = None
         self._input, self._is_stale = SliceInput(), False
+        for output in (self._units, self._raw):
+            self.on_teardown(output.end)
         self._found = dict.fromkeys(ExpressionKind, 0)
         self._begin_face()
         subscribe_slices(
@@ -100,7 +104,7 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
     def _on_clear_neutral(self) -> Answer:
         with self.subscription_thread.lock:
             # The intensity of a movement that is going on would jump.
-            self._restart_spotting()
+            self._publish_held(self._reader.restart_spotting())
             self._face.clear_neutral()
         return True, 'neutral face forgotten'
 
@@ -113,8 +117,7 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
             self.executor.wake()
 
     def _reset(self) -> None:
-        self._state = self._classifier.initial_state()
-        self._restart_spotting()
+        self._publish_held(self._reader.restart())
         self._face.deactivate_units()
 
     def _begin_face(self) -> None:
@@ -126,18 +129,11 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         if given.face_id != self._input.face:
             self._begin_face()
         aligned, _ = self._input.take(given)
-        raw, self._state = self._classifier.step(aligned.slice, self._state)
+        raw = self._reader.estimate(aligned.slice)
         estimate, changed = self._face.take(raw)
         if changed:
-            self._restart_spotting()
-        # Durations are those on the sensor's clock, whatever the rate of stamps is.
-        found, self._spotting = self._spotter.step(
-            aligned.slice.clock_end_ns,
-            estimate.intensity,
-            estimate.status,
-            self._spotting,
-            estimate.sides,
-        )
+            self._publish_held(self._reader.restart_spotting())
+        found = self._reader.spot(aligned.slice, estimate)
         self._publish(given, (estimate, raw), self._input.latency_ns(aligned))
         self._publish_expressions(given, found)
         self._publish_face(given, estimate)
@@ -150,15 +146,16 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
         estimates: Sequence[ActionUnitEstimate],
         latency_ns: int,
     ) -> None:
-        model = self._classifier.model
-        for publisher, estimate in zip((self._units, self._raw), estimates, strict=True):
-            # Building a message of 18 units takes longer than sending it.
-            if publisher.get_subscription_count():
-                publisher.publish(
-                    estimate_to_message(
-                        estimate, source.face_id, source.frame_id, model, latency_ns
-                    )
-                )
+        for output, estimate in zip((self._units, self._raw), estimates, strict=True):
+            serialize = partial(
+                self._serializer.serialize,
+                estimate,
+                source.face_id,
+                source.frame_id,
+                self._classifier.model,
+                latency_ns,
+            )
+            output.send(FaceEstimate(estimate, source.face_id, latency_ns), serialize)
 
     def _publish_expressions(
         self, source: FaceSlice, found: Sequence[spotting.MicroExpression]
@@ -179,10 +176,9 @@ class ActionUnitClassifierNode(MicroexprNode[ClassifierParameters]):
             image = partial(pixels_to_image, slice_.frame, slice_.frame_stamp_ns, source.frame_id)
             self._face_topics.publish(hri.CROPPED, image)
 
-    def _restart_spotting(self) -> None:
+    def _publish_held(self, held: Sequence[spotting.MicroExpression]) -> None:
         if self._last is not None:
-            self._publish_expressions(self._last[0], self._spotter.finish(self._spotting))
-        self._spotting = self._spotter.initial_state()
+            self._publish_expressions(self._last[0], held)
 
     def _on_silence(self) -> None:
         self._face.cancel_measurement('no slices come: does the synchronizer run?')

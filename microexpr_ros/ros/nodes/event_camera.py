@@ -1,4 +1,4 @@
-"""Node `event_camera`: an event camera, or a recording or simulation in its place."""
+"""Node `event_camera`: an event camera, or a recording, webcam or simulation in its place."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from collections.abc import Iterator
 from itertools import chain
 
 from event_camera_msgs.msg import EventPacket as EventPacketMessage
+from sensor_msgs.msg import CompressedImage, Image
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.cameras.camera import Batch, Camera, CameraLostError
 from microexpr_ros.events.cameras.connection import Connection
 from microexpr_ros.events.codecs import warm_up
-from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.packets import packetize
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.camera_info import CameraInfoPublisher
 from microexpr_ros.ros.cameras import EventCameraParameters, opener
-from microexpr_ros.ros.conversions import packet_to_message, to_time
+from microexpr_ros.ros.conversions import image_to_pixels, packet_to_message, to_ns, to_time
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Rate, Silence
-from microexpr_ros.ros.images import ImagePublisher
+from microexpr_ros.ros.images import ImagePublisher, ImageSubscription
 from microexpr_ros.ros.lifecycle import MicroexprNode
 from microexpr_ros.ros.process import run_node
+from microexpr_ros.ros.webcam import ReceivedFrame, ReceivedFrames, StampClock
 
 MAX_LAG_NS = 100_000_000
 """Data that is older than this when it is read misses its slice."""
@@ -38,7 +40,13 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
 
     def configure(self) -> None:
         """Prepare to open the camera, which may be plugged in later."""
-        self._open = opener(self.parameters)
+        # A topic of images in place of a device.
+        self._images = None
+        if self.parameters.driver == 'webcam' and self.parameters.topic:
+            self._images = ReceivedFrames()
+            self._open = opener(self.parameters, self._images)
+        else:
+            self._open = opener(self.parameters)
         self._packets_out = self.advertise(EventPacketMessage, topics.CAMERA_EVENTS, qos.EVENTS)
         self._frames_out = ImagePublisher(
             self, topics.CAMERA_IMAGE, qos.FRAMES, self.parameters.jpeg_quality
@@ -55,8 +63,20 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
         self._connection: Connection | None = None
         self._batch = Batch()
         self._silence = Silence(HANGS_AFTER_NS)
+        if self._images is not None:
+            self._subscribe_to_images(self.parameters.topic, self._images)
         self.start_thread(self._work)
         self.every(0.25, self._check_silence)
+
+    def _subscribe_to_images(self, topic: str, images: ReceivedFrames) -> None:
+        clock = StampClock()
+
+        def take(message: Image | CompressedImage, _: int) -> None:
+            stamp_ns = to_ns(message.header.stamp)
+            frame = Frame(clock.time_ns(stamp_ns), image_to_pixels(message))
+            images.put(ReceivedFrame(frame, stamp_ns, time.monotonic_ns()))
+
+        ImageSubscription(self, topic, take, qos.FRAMES, inputs=[self.watch(topic, 'images')])
 
     def _work(self) -> None:
         given = self.parameters
@@ -72,6 +92,8 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
             self.get_logger().info(
                 f'{camera.model} {camera.serial}: {camera.width} x {camera.height}'
             )
+            if camera.limits and connection.connects == 1:
+                self.get_logger().warning(camera.limits)
             for number, batches in enumerate(connection.streams()):
                 if number:
                     self._restarts += 1

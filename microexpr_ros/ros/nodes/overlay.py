@@ -11,7 +11,7 @@ from microexpr_ros.perception.drawing import Panel
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import image_to_pixels
 from microexpr_ros.ros.diagnostics import Diagnosis, Rate
-from microexpr_ros.ros.estimates import message_to_estimate
+from microexpr_ros.ros.estimates import FaceEstimate, message_to_estimate
 from microexpr_ros.ros.images import ImagePublisher, jpeg_quality_parameter
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
@@ -50,16 +50,23 @@ class OverlayNode(MicroexprNode[OverlayParameters]):
             (ActionUnitArray, topics.ACTION_UNITS, self._on_units, qos.RESULTS),
             (Image, topics.RECONSTRUCTION, self._on_image, qos.RESULTS),
             inputs=[self.watch(topics.ACTION_UNITS, 'estimates', is_optional=True)],
+            objects={
+                topics.ACTION_UNITS: self._on_estimate,
+                topics.RECONSTRUCTION: self._panel.show_reconstruction,
+            },
         )
         subscribe_slices(self, self._on_slice)
         self.every(1 / self.parameters.rate_hz, self._draw)
 
     def _on_slice(self, given: FaceSlice) -> None:
-        self._panel.show_slice(given.aligned.slice)
+        self._panel.show_slice(given.aligned.slice, given.aligned.landmarks)
         self._slice = given
 
     def _on_units(self, message: ActionUnitArray, _: int) -> None:
         self._panel.show_estimate(message_to_estimate(message))
+
+    def _on_estimate(self, given: FaceEstimate) -> None:
+        self._panel.show_estimate(given.estimate)
 
     def _on_image(self, message: Image, _: int) -> None:
         self._panel.show_reconstruction(image_to_pixels(message))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.ros.diagnostics import Diagnosis
+from microexpr_ros.ros.diagnostics import OK, Diagnosis
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter, read
 from microexpr_ros.ros.process import run_nodes
@@ -44,6 +44,9 @@ class PipelineNode(MicroexprNode[PipelineParameters]):
     name = 'pipeline'
     Parameters = PipelineParameters
 
+    hosted: Sequence[MicroexprNode[Any]] = ()
+    """The nodes that the process hosts, as they are made."""
+
     def configure(self) -> None:
         """Check the names."""
         self.choose_nodes()
@@ -66,8 +69,16 @@ class PipelineNode(MicroexprNode[PipelineParameters]):
         return sorted(names, key=list(NODES).index, reverse=True)
 
     def diagnose(self) -> Diagnosis:
-        """Return which nodes are hosted."""
-        return Diagnosis(values={'nodes': ', '.join(self.parameters.nodes)})
+        """Return which nodes are hosted, and what is wrong with any of them."""
+        found = [(node.get_name(), node.diagnosis) for node in self.hosted]
+        problems = [
+            f'{name}: {one.message}' for name, one in found if one is not None and one.level != OK
+        ]
+        return Diagnosis(
+            max((one.level for _, one in found if one is not None), default=OK),
+            '; '.join(problems) or 'running',
+            {'nodes': ', '.join(self.parameters.nodes)},
+        )
 
 
 def make_node(name: str, thread: SubscriptionThread) -> MicroexprNode[Any]:
@@ -86,8 +97,11 @@ def make_nodes(thread: SubscriptionThread) -> Iterator[MicroexprNode[Any]]:
     except MicroexprError as error:
         host.fail(error)
         raise
+    nodes: list[MicroexprNode[Any]] = []
+    host.hosted = nodes
     for name in names:
-        yield make_node(name, thread)
+        nodes.append(make_node(name, thread))
+        yield nodes[-1]
 
 
 def main() -> None:

@@ -192,6 +192,11 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
             f'the bag has ended: {self._published.total} messages, 99 % of them at '
             f'most {late_ms:g} ms late'
         )
+        if playback.pauses_skipped:
+            self.get_logger().warning(
+                f'{playback.pauses_skipped} pauses of over a day were skipped: the times before '
+                'them were zeroed when the bag was written, or a clock was set'
+            )
         for topic, number in self._topics_out.undelivered.items():
             self.get_logger().warning(f'{number} messages of {topic} had no subscriber')
         if self.parameters.clock_hz:
@@ -211,6 +216,7 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
             'undelivered': sum(self._topics_out.undelivered.values()),
             'damaged_places': len(self.playback.damage),
             'messages_damaged': self.playback.damage.messages,
+            'pauses_skipped': self.playback.pauses_skipped,
             **self.playback.lateness.summary(),
         }
 

@@ -49,7 +49,11 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         self._reconstructor.warm_up()
         self._period_ns = round(1e9 / self.parameters.rate_hz)
         self._publisher = ImagePublisher(
-            self, topics.RECONSTRUCTION, qos.RESULTS, self.parameters.jpeg_quality
+            self,
+            topics.RECONSTRUCTION,
+            qos.RESULTS,
+            self.parameters.jpeg_quality,
+            hands_over=True,
         )
         self._uncertainty = ImagePublisher(
             self, topics.UNCERTAINTY, qos.RESULTS, self.parameters.jpeg_quality
@@ -65,6 +69,7 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         self._due_ns = 0
         self._input, self._images = SliceInput(), Rate()
         self._skipped = self._diagnosed_skipped = 0
+        self.on_teardown(self._publisher.end)
         subscribe_slices(self, self._on_slice)
 
     def _on_remember(self) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -12,11 +13,13 @@ from microexpr_ros.atomic import explain_write_errors
 from microexpr_ros.bags.folder import BagFolder
 from microexpr_ros.bags.recorder import BagRecorder
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.redaction import NAMED, is_kept
 from microexpr_ros.ros.conversions import SECOND_NS
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Silence
 from microexpr_ros.ros.lifecycle import MicroexprNode
 from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.recording import RecorderParameters, TopicRecorder
+from microexpr_ros.ros.topics import RECORDED, REDACTED
 
 DISCOVERY_PERIOD_S = 0.25
 """How often to look for new topics; a new topic's messages are missed for so long at most."""
@@ -41,7 +44,20 @@ class RecorderNode(MicroexprNode[RecorderParameters]):
 
     def configure(self) -> None:
         """Check the names of the topics."""
-        self._topics = [self._resolve(name) for name in self.parameters.topics]
+        given = self.parameters
+        names = given.topics
+        if given.redact and names == RECORDED:
+            names = REDACTED
+        self._topics = [self._resolve(name) for name in names]
+        if given.redact:
+            self._refuse_pictures(self._topics)
+
+    def _refuse_pictures(self, topics: Sequence[str]) -> None:
+        refused = [topic for topic in topics if not is_kept(topic)]
+        if refused:
+            raise MicroexprError(
+                f'redact keeps {", ".join(NAMED)}, not {", ".join(refused)}: leave them out'
+            )
 
     def _resolve(self, topic: str) -> str:
         try:
@@ -64,7 +80,9 @@ class RecorderNode(MicroexprNode[RecorderParameters]):
             )
         self._written.add(path)
         self.recording = recording = BagRecorder(bag, given.max_cache_size)
-        self._recorder = TopicRecorder(self, recording, None if given.all else self._topics)
+        self._recorder = TopicRecorder(
+            self, recording, None if given.all else self._topics, given.redact
+        )
         self._logged_lost, self._silence = 0, Silence(SILENT_AFTER_NS)
         self._began_s = time.monotonic()
         self.on_teardown(lambda: self._end(recording))

@@ -16,7 +16,7 @@ from microexpr_ros.ros.images import ImagePublisher, jpeg_quality_parameter
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
-from microexpr_ros.ros.video import find_source
+from microexpr_ros.ros.video import find_source, quiet
 
 HANGS_AFTER_NS = 1_000_000_000
 """Silence after which an open camera is reported, at least."""
@@ -56,8 +56,7 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
 
     def configure(self) -> None:
         """Find out what the device is; a file must exist, a camera may be plugged in later."""
-        # OpenCV would log a missing camera at every attempt to open it; we log it ourselves.
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        quiet()
         given = self.parameters
         self._source = find_source(given.device)
         self._infos = CameraInfoPublisher(self, given.camera_info_url, qos.FRAMES)

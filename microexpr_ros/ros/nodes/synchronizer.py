@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 from event_camera_msgs.msg import EventPacket
-from hri_msgs.msg import NormalizedRegionOfInterest2D
+from hri_msgs.msg import FacialLandmarks, NormalizedRegionOfInterest2D
 from rclpy.clock import ROSClock
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.lifecycle import LifecyclePublisher
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from tf2_msgs.msg import TFMessage
 
+from microexpr_ros.alignment.head_pose import Calibration, estimate_pose
 from microexpr_ros.alignment.problems import HostOffset, find_problems
 from microexpr_ros.alignment.synchronizer import AlignedSlice, Synchronizer, SynchronizerOptions
+from microexpr_ros.alignment.thinning import Thinning, ThinningOptions
 from microexpr_ros.bags.event_packet import SequenceGaps
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs import Decoder, decoder, warm_up
@@ -23,18 +29,23 @@ from microexpr_ros.ros import hri, qos, topics
 from microexpr_ros.ros.conversions import face_id, image_to_pixels, to_ns
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, ProblemLog, Rate
 from microexpr_ros.ros.images import ImageSubscription
+from microexpr_ros.ros.inputs import SILENT_AFTER_NS
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.slices import SliceOutput
 
 DEFAULTS = SynchronizerOptions()
+DEFAULT_THINNING = ThinningOptions()
 
 NAN = float('nan')
 
 
 CHECK_NS = 200_000_000
 """How often stamps are compared with this machine's clock."""
+
+MIXED_NS = 2_000_000_000
+"""How long a second camera on the topic is reported after it was last noticed."""
 
 OVERTAKEN = 10
 """A packet whose number is at most this much smaller was overtaken on its way."""
@@ -51,7 +62,10 @@ class SynchronizerParameters(NodeParameters):
         maximum=100.0,
     )
     region: tuple[int, ...] = parameter(
-        (), 'fixed face region [x, y, width, height] in pixels; empty: follow', element=int
+        (),
+        'fixed face region [x, y, width, height] in pixels, a square with the eyes a third of it '
+        'below its top; empty: follow',
+        element=int,
     )
     homography: tuple[float, ...] = parameter(
         (), '3x3 by rows, event pixels to frame pixels; empty: same field of view', element=float
@@ -64,6 +78,13 @@ class SynchronizerParameters(NodeParameters):
     patience_ms: float = parameter(
         DEFAULTS.patience_ns / 1e6,
         'shortest wait of a silent slice for late packets, in ms; in a steady flow it is 400',
+        minimum=0.0,
+        maximum=1000.0,
+    )
+    thinning_ms: float = parameter(
+        DEFAULT_THINNING.limit_ns / 1e6,
+        'overload: packets that are processed this late, in ms, keep hardly any of their events, '
+        'those half as late all of them; 0: events are never thinned',
         minimum=0.0,
         maximum=1000.0,
     )
@@ -93,6 +114,9 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             patience_ns=round(given.patience_ms * 1e6),
         )
         self._output = SliceOutput(self)
+        self._transforms: LifecyclePublisher | None = None
+        if given.hri:
+            self._transforms = self.advertise(TFMessage, topics.TF, qos.RESULTS)
         self._compiling = warm_up()
 
     def activate(self) -> None:
@@ -102,13 +126,18 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._decoder: Decoder | None = None
         self._stream: tuple[str, int, int] | None = None
         self._frame_id = ''
+        self._heard_ns, self._steps_back = 0, deque[int](maxlen=3)
+        self._second, self._second_ns, self._refused = '', 0, 0
         self._gaps, self._lost, self._diagnosed, self._seq = SequenceGaps(), 0, 0, 0
+        self._thinning = Thinning(ThinningOptions(round(self.parameters.thinning_ms * 1e6)))
+        self._diagnosed_events = (0, 0)
         self._awaits_frame = True
         self._host_offset = HostOffset()
         self._problems = ProblemLog(self.get_logger())
         self._checked_ns = 0
-        kinds = {hri.ROI: NormalizedRegionOfInterest2D} if self.parameters.hri else {}
-        self._face_topics = hri.FaceTopics(self, kinds)
+        kinds = {hri.ROI: NormalizedRegionOfInterest2D, hri.LANDMARKS: FacialLandmarks}
+        self._face_topics = hri.FaceTopics(self, kinds if self.parameters.hri else {})
+        self._calibration: tuple[tuple[int, int], Calibration | None] | None = None
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
         self.on_teardown(self._output.end)
         self._packets_in = self.watch(topics.EVENTS, 'event packets')
@@ -119,6 +148,10 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             on_silence=self._on_silence,
             silence_ns=max(self._options.patience_ns, 1_000_000),
         )
+        if self.parameters.hri:
+            self.subscribe(
+                (CameraInfo, topics.EVENT_CAMERA_INFO, self._on_camera_info, qos.FRAMES)
+            )
         ImageSubscription(
             self, topics.RGB_IMAGE, self._on_image, qos.FRAMES, inputs=[self._frames_in]
         )
@@ -147,6 +180,10 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             self._synchronizer.push_frame(frame)
             self._frames.add()
 
+    def _on_camera_info(self, message: CameraInfo, _: int) -> None:
+        size = message.height, message.width
+        self._calibration = size, hri.message_to_calibration(message)
+
     def _is_one_device(self, frame_id: str) -> bool:
         """Return whether one camera takes frames and events: one node publishes both as one."""
         publishers = [
@@ -160,27 +197,70 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
 
     def _on_packet(self, message: EventPacket, published_ns: int) -> None:
         stream = (message.encoding, message.height, message.width)
+        if message.is_bigendian:
+            raise MicroexprError(
+                f'packets on {self._packets_in.topic} are of a big-endian computer, which are not '
+                'read: use a driver that writes little-endian events'
+            )
+        steady_ns = time.monotonic_ns()
         if stream != self._stream:
+            if steady_ns - self._heard_ns < SILENT_AFTER_NS:
+                self._refuse(stream, message.header.frame_id, steady_ns)
+                return
             self._open(stream, message.header.frame_id)
         elif message.seq < self._seq - OVERTAKEN:
             # A driver or a recording that starts again; its time must not seem to wrap.
             self._decoder = decoder(*stream)
+            self._steps_back.append(steady_ns)
+        self._heard_ns = steady_ns
         self._seq = message.seq
         self._lost += self._gaps.add(message.seq)
         assert self._decoder is not None
         assert self._synchronizer is not None
-        events, triggers = self._decoder.decode(message.events, message.time_base)
+        events, triggers = self._thinning.decode(
+            self._decoder,
+            message.events,
+            message.time_base,
+            self._packets_in.lag.excess_ns,
+            time.monotonic_ns(),
+        )
         self._packets.add()
         self._events.add(len(events))
         first_ns, stamp_ns = first_time_ns(events.t), to_ns(message.header.stamp)
         now_ns = self._now_ns()
         if not 0 <= now_ns - self._checked_ns < CHECK_NS:
             self._checked_ns = now_ns
-            self._host_offset.add(stamp_ns, self.get_clock().now().nanoseconds)
+            # What waits because this machine is too slow is not behind by its clock.
+            waited_ns = self._packets_in.lag.excess_ns
+            self._host_offset.add(stamp_ns, self.get_clock().now().nanoseconds - waited_ns)
         for aligned in self._synchronizer.push(
             events, first_ns, stamp_ns, published_ns, now_ns, triggers
         ):
             self._publish(aligned)
+
+    def _refuse(self, stream: tuple[str, int, int], frame_id: str, now_ns: int) -> None:
+        """Leave out a packet of another camera, while the first one sends."""
+        # Raises if it is malformed, which is another matter.
+        decoder(*stream)
+        self._second_ns, self._refused = now_ns, self._refused + 1
+        self._second = f'{stream[0]} {stream[2]} x {stream[1]} {frame_id!r}'
+
+    def _find_second_camera(self) -> dict[str, str]:
+        """Return a line if packets of two cameras come on the topic."""
+        now_ns, resolved = time.monotonic_ns(), self.resolve_topic_name(topics.EVENTS)
+        publishers = self.get_publishers_info_by_topic(topics.EVENTS)
+        names = sorted(f'{one.node_namespace.rstrip("/")}/{one.node_name}' for one in publishers)
+        remedy = f'remap one of the publishers ({", ".join(names)}) to a topic of its own'
+        if self._refused and now_ns - self._second_ns < MIXED_NS:
+            return {
+                'SECOND': f'packets of a second camera, {self._second}, come on {resolved}, and '
+                f'are left out: {remedy}'
+            }
+        steps = self._steps_back
+        is_mixed = len(steps) == steps.maxlen and now_ns - steps[0] < MIXED_NS
+        if is_mixed and len(publishers) > 1:
+            return {'SECOND': f'packets of two cameras alternate on {resolved}: {remedy}'}
+        return {}
 
     def _open(self, stream: tuple[str, int, int], frame_id: str) -> None:
         """Begin with a camera; another encoding or size is another camera."""
@@ -195,12 +275,31 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
     def _publish(self, aligned: AlignedSlice) -> None:
         self._slices.add()
         self._output.send(aligned, self._frame_id, self._lost)
-        end_ns, frame_id = aligned.slice.end_ns, self._frame_id
-        self._face_topics.follow(face_id(aligned), end_ns, frame_id)
-        region, stream = aligned.slice.region, self._stream
-        if region is not None and stream is not None:
-            roi = partial(hri.region_to_roi, region, stream[2], stream[1], end_ns, frame_id)
+        self._face_topics.follow(face_id(aligned), aligned.slice.end_ns, self._frame_id)
+        if self._stream is not None:
+            self._publish_face(aligned, *self._stream[1:])
+
+    def _publish_face(self, aligned: AlignedSlice, height: int, width: int) -> None:
+        """Publish where the face is, on a sensor of so many rows and columns."""
+        source = aligned.slice.end_ns, self._frame_id
+        region, landmarks = aligned.slice.region, aligned.landmarks
+        if region is not None:
+            roi = partial(hri.region_to_roi, region.bounds(), width, height, *source)
             self._face_topics.publish(hri.ROI, roi)
+        if landmarks is None:
+            return
+        points = partial(
+            hri.landmarks_to_message, landmarks, aligned.sigma, width, height, *source
+        )
+        self._face_topics.publish(hri.LANDMARKS, points)
+        size, calibration = self._calibration or ((0, 0), None)
+        if calibration is None or size != (height, width) or self._transforms is None:
+            return
+        if self._transforms.get_subscription_count():
+            pose = estimate_pose(landmarks, calibration)
+            if pose is not None:
+                transform = hri.pose_to_transform(pose, face_id(aligned), *source)
+                self._transforms.publish(TFMessage(transforms=[transform]))
 
     def diagnose(self) -> Diagnosis:
         """Return rates, losses and how well the clocks are tied."""
@@ -213,6 +312,14 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             self.resolve_topic_name(topics.EVENTS),
             self.resolve_topic_name(topics.RGB_IMAGE),
         )
+        problems |= self._find_second_camera()
+        share = self._share_thinned()
+        if share:
+            problems['OVERLOAD'] = (
+                f'overload: {share:.0%} of the events are thinned out, evenly, so that slices '
+                'stay in time: this machine cannot take them all; let the camera send fewer '
+                '(biases, roi), or give this process a core of its own'
+            )
         self._problems.update(problems)
         losses = {
             'lost_packets': self._lost,
@@ -223,6 +330,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             'clock_jumps': synchronizer.clock_jumps,
             'restarts': synchronizer.cutter.restarts,
             'frames_refused': synchronizer.frames.stamps.refused,
+            'packets_refused': self._refused,
         }
         fresh = sum(losses.values()) > self._diagnosed
         self._diagnosed = sum(losses.values())
@@ -238,12 +346,21 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
                 'frames_hz': round(self._frames.hz(), 1),
                 'packets': self._packets.total,
                 'events': self._events.total,
+                'events_thinned': self._thinning.thinned,
+                'thinned_percent': round(100 * share, 1),
                 'slices': self._slices.total,
                 **losses,
                 'frames_skipped': synchronizer.frames.skipped,
                 **self._clock_values(synchronizer),
             },
         )
+
+    def _share_thinned(self) -> float:
+        """Return the share of events that were thinned out since the last diagnosis."""
+        counted = self._thinning.kept, self._thinning.thinned
+        kept, thinned = np.subtract(counted, self._diagnosed_events)
+        self._diagnosed_events = counted
+        return float(thinned / max(kept + thinned, 1))
 
     def _clock_values(self, synchronizer: Synchronizer) -> dict[str, object]:
         """Return how the clocks are tied, as diagnostic values."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 
 from microexpr_ros.alignment.synchronizer import AlignedSlice
@@ -14,7 +16,11 @@ from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import image_to_pixels, message_to_aligned, to_ns
 from microexpr_ros.ros.diagnostics import HARDWARE_ID, Diagnosis, Rate
-from microexpr_ros.ros.estimates import message_to_estimate, message_to_expression
+from microexpr_ros.ros.estimates import (
+    FaceEstimate,
+    message_to_estimate,
+    message_to_expression,
+)
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
@@ -97,7 +103,11 @@ class ViewNode(MicroexprNode[ViewParameters]):
                 (MicroExpression, topics.MICRO_EXPRESSIONS, self._on_expression, qos.RESULTS),
                 (Image, topics.RECONSTRUCTION, self._on_image, qos.RESULTS),
                 (DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, qos.RESULTS),
-                objects={topics.ALIGNED_EVENTS: self._on_slice},
+                objects={
+                    topics.ALIGNED_EVENTS: self._on_slice,
+                    topics.ACTION_UNITS: self._on_estimate,
+                    topics.RECONSTRUCTION: self._on_reconstruction,
+                },
                 polled=True,
             )
         elif not watched and self._subscribed is not None:
@@ -111,14 +121,17 @@ class ViewNode(MicroexprNode[ViewParameters]):
         self._add_slice(given.aligned, given.face_id)
 
     def _add_slice(self, aligned: AlignedSlice, face_id: str) -> None:
-        # Slices of this process come on the thread of subscriptions, all else on the server's.
+        # What this process makes comes on the thread of subscriptions, messages on the server's.
         with self._lock:
             self._composer.add_slice(aligned, face_id)
 
     def _on_units(self, message: ActionUnitArray, _: int) -> None:
         estimate, latency_ns = message_to_estimate(message), to_ns(message.latency)
+        self._on_estimate(FaceEstimate(estimate, message.face_id, latency_ns))
+
+    def _on_estimate(self, given: FaceEstimate) -> None:
         with self._lock:
-            self._composer.add_estimate(estimate, message.face_id, latency_ns)
+            self._composer.add_estimate(given.estimate, given.face_id, given.latency_ns)
 
     def _on_expression(self, message: MicroExpression, _: int) -> None:
         with self._lock:
@@ -128,8 +141,11 @@ class ViewNode(MicroexprNode[ViewParameters]):
             self._composer.add_expression(expression, message.face_id, is_micro)
 
     def _on_image(self, message: Image, _: int) -> None:
+        self._on_reconstruction(image_to_pixels(message))
+
+    def _on_reconstruction(self, pixels: NDArray[np.uint8]) -> None:
         with self._lock:
-            self._composer.add_reconstruction(image_to_pixels(message))
+            self._composer.add_reconstruction(pixels)
 
     def _on_diagnostics(self, message: DiagnosticArray, _: int) -> None:
         for status in message.status:

@@ -3,7 +3,8 @@
 A recording shows the same person, light and motion as the clip of the same recipe and
 number, but the whole picture of the event sensor instead of the face region. Each is a folder
 `OUT/SPLIT/bags/clip-NNNNNN` with `bag`, a rosbag2 whose time is EPOCH_NS + the event sensor's,
-and `labels.npz`; docs/data.md describes both.
+and `labels.npz`; docs/data.md describes both. Stories, `OUT/SPLIT/stories/story-NNNNNN`, are
+recordings of ten seconds, of one person each, in which much happens.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from microexpr_ros.synthesis.dataset.checksums import (
 from microexpr_ros.synthesis.dataset.clip import TakeMetadata
 from microexpr_ros.synthesis.dataset.generate import refuse_mixture, refuse_shared_images
 from microexpr_ros.synthesis.dataset.recipe import Recipe, check_order
-from microexpr_ros.synthesis.dataset.splits import SPLITS
+from microexpr_ros.synthesis.dataset.splits import SPLITS, story_motion
 from microexpr_ros.synthesis.dataset.take import Take, sample_take
 from microexpr_ros.synthesis.dataset.truth_messages import (
     camera_info,
@@ -55,9 +56,14 @@ from microexpr_ros.synthesis.sensors.frame_camera import (
     sample_clock,
     take_frames,
 )
-from microexpr_ros.synthesis.world.labels import LANDMARKS, label
+from microexpr_ros.synthesis.world.labels import LANDMARKS, face_landmarks, label
 from microexpr_ros.synthesis.world.renderer import PinholeCamera
-from microexpr_ros.synthesis.world.scene import Scene, build_scene, full_camera
+from microexpr_ros.synthesis.world.scene import (
+    Scene,
+    build_scene,
+    full_camera,
+    sample_full_camera,
+)
 from microexpr_ros.topics import (
     EVENT_CAMERA,
     EVENT_CAMERA_INFO_TOPIC,
@@ -70,6 +76,12 @@ from microexpr_ros.topics import (
 EPOCH_NS: Final = 1_700_000_000_000_000_000
 """ROS time at sensor time 0."""
 
+
+BAGS: Final = 'bags'
+STORIES: Final = 'stories'
+"""Kinds of recordings: their folders in that of the split."""
+
+_NAMES: Final = {BAGS: 'clip', STORIES: 'story'}
 
 _INFO_NS: Final = 100_000_000
 _BLUR_PX: Final = 0.4
@@ -121,6 +133,7 @@ def generate_recordings(
     progress: Callable[[int, int], None] | None = None,
     share: Share | None = None,
     readout_ns: int = 0,
+    kind: str = BAGS,
 ) -> Path:
     """Make the recordings of a split that are not there yet.
 
@@ -132,6 +145,7 @@ def generate_recordings(
         progress: Called with the recordings that are there and all, both of the share.
         share: Make this part of them only; None for all.
         readout_ns: Of the frame camera's rolling shutter; 0 for a global one.
+        kind: BAGS or STORIES.
 
     Returns:
         The folder that holds them.
@@ -141,7 +155,7 @@ def generate_recordings(
     """
     check_order(recipe, clips, workers)
     readout_of(readout_ns * 1e-6)
-    folder = root / recipe.split / 'bags'
+    folder = root / recipe.split / kind
     folder.mkdir(parents=True, exist_ok=True)
     described = {**recipe.to_json(), 'readout_ns': readout_ns}
     refuse_shared_images(root, described)
@@ -154,9 +168,9 @@ def generate_recordings(
     share = share or Share()
     own = [number for number in range(clips) if share.has(number)]
     todo = {
-        number: partial(make_recording, path, recipe, number, readout_ns)
+        number: partial(make_recording, path, recipe, number, readout_ns, kind)
         for number in own
-        if not (path := folder / f'clip-{number:06d}').is_dir()
+        if not (path := recording_path(folder, number)).is_dir()
     }
     made = len(own) - len(todo)
 
@@ -175,6 +189,11 @@ def generate_recordings(
     return folder
 
 
+def recording_path(folder: Path, number: int) -> Path:
+    """Return the folder of a recording in that of all recordings of its split and kind."""
+    return folder / f'{_NAMES[folder.name]}-{number:06d}'
+
+
 def readout_of(rolling_shutter_ms: float) -> int:
     """Return the read-out of a rolling shutter, ns.
 
@@ -191,14 +210,20 @@ def readout_of(rolling_shutter_ms: float) -> int:
     return round(rolling_shutter_ms * 1e6)
 
 
-def check_recordings(root: Path, split: str) -> tuple[Path, int]:
+def check_recordings(root: Path, split: str, kind: str = BAGS) -> tuple[Path, int]:
     """Return where a split's recordings are and how many, after checking that none is damaged.
+
+    Args:
+        root: Folder of the data set.
+        split: Name of the split.
+        kind: BAGS or STORIES.
 
     Raises:
         MicroexprError: There are none, some are missing or damaged.
     """
-    folder = root / split / 'bags'
-    again = 'make it again with the `microexpr synth --bags` command that made it'
+    folder = root / split / kind
+    option = '--bags' if kind == BAGS else '--story'
+    again = f'make it again with the `microexpr synth {option}` command that made it'
     if not (folder / CHECKSUMS).is_file():
         raise MicroexprError(f'{folder} has no {CHECKSUMS}, so it is not complete: {again}')
     if names := damaged_files(folder):
@@ -208,18 +233,23 @@ def check_recordings(root: Path, split: str) -> tuple[Path, int]:
 
 def _publish(folder: Path, recipe: dict[str, Any], clips: int) -> None:
     """Write card and checksums as soon as all recordings are there, whoever made them."""
-    paths = [folder / f'clip-{number:06d}' for number in range(clips)]
+    paths = [recording_path(folder, number) for number in range(clips)]
     files = sorted(file for path in paths for file in path.rglob('*') if file.is_file())
     names = [str(file.relative_to(folder)) for file in files]
     if listed_files(folder) == names or not all(path.is_dir() for path in paths):
         return
-    metadata = [_read_metadata(path / 'labels.npz') for path in paths]
+    metadata = [read_metadata(path / 'labels.npz') for path in paths]
     sizes = ((recording.duration_ns * 1e-9, recording.events) for recording in metadata)
     card.write(folder, recipe, metadata, sizes)
     write_checksums(folder, names)
 
 
-def _read_metadata(path: Path) -> RecordingMetadata:
+def read_metadata(path: Path) -> RecordingMetadata:
+    """Read what a recording shows, from its labels.npz.
+
+    Raises:
+        MicroexprError: The file is damaged.
+    """
     try:
         with np.load(path, allow_pickle=False) as labels:
             return RecordingMetadata.from_json(json.loads(labels['metadata'].tobytes()))
@@ -229,7 +259,9 @@ def _read_metadata(path: Path) -> RecordingMetadata:
         ) from error
 
 
-def make_recording(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) -> None:
+def make_recording(
+    path: Path, recipe: Recipe, index: int, readout_ns: int = 0, kind: str = BAGS
+) -> None:
     """Make one recording; it appears as a whole or not at all.
 
     Args:
@@ -237,14 +269,17 @@ def make_recording(path: Path, recipe: Recipe, index: int, readout_ns: int = 0) 
         recipe: What decides the clips.
         index: Number of the clip in its split.
         readout_ns: Of the frame camera's rolling shutter; 0 for a global one.
+        kind: BAGS or STORIES.
     """
     # As many processes as cores each make one.
     cv2.setNumThreads(1)
-    take = sample_take(recipe, index)
+    is_story = kind == STORIES
+    take = sample_take(recipe, index, story_motion, 1) if is_story else sample_take(recipe, index)
     first_person = SPLITS[recipe.split].first_person
     rng = np.random.default_rng([recipe.seed, first_person, index, 3])
     parameters, region = take.sensor.parameters, take.scene
-    camera = full_camera(parameters.width, parameters.height)
+    size = parameters.width, parameters.height
+    camera = sample_full_camera(rng, *size) if is_story else full_camera(*size)
     scene = build_scene(rng, region.person, region.light, camera, region.turn, _BLUR_PX)
     # The samples of a large sensor do not fit into memory: only their events are kept.
     samples = film(scene, take.motion, parameters, rng, recipe.step_px)
@@ -309,6 +344,7 @@ def _label_arrays(
         'pose': labels.pose,
         'box': labels.box,
         'landmarks': labels.landmarks,
+        'face_landmarks': face_landmarks(scene, take.motion, labels.t_ns),
         'landmark_vertices': np.array(LANDMARKS),
         'codes': np.array(facs.CODES),
         'unit_code': np.array([one.code for one in activations], np.int64),

@@ -139,7 +139,11 @@ def refuse_shared_images(root: Path, recipe: dict[str, Any]) -> None:
     """
     own = set(recipe['photographs'].values())
     for split in SPLITS:
-        for path in (root / split / 'index.json', root / split / 'bags' / 'recipe.json'):
+        for path in (
+            root / split / 'index.json',
+            root / split / 'bags' / 'recipe.json',
+            root / split / 'stories' / 'recipe.json',
+        ):
             if split == recipe['split'] or not path.is_file():
                 continue
             content = json.loads(path.read_text())

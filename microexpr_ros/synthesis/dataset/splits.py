@@ -15,6 +15,7 @@ from microexpr_ros.synthesis.world.light import ROOM_LIGHTS, SHIFTED_LIGHTS, Lig
 from microexpr_ros.synthesis.world.motion import Motion
 from microexpr_ros.synthesis.world.motion_sampling import (
     CALM,
+    sample_busy_story,
     sample_calm,
     sample_clip,
     sample_shifted_clip,
@@ -22,6 +23,9 @@ from microexpr_ros.synthesis.world.motion_sampling import (
 
 CALM_NS: Final = 5_000_000_000
 """Length of a take without an expression."""
+
+STORY_NS: Final = 10_000_000_000
+"""Length of a story."""
 
 MotionSampler = Callable[[np.random.Generator, int], Motion]
 """Samples the motion of a take from random numbers and the take's number in its split."""
@@ -37,6 +41,11 @@ def _shifted_motion(rng: np.random.Generator, index: int) -> Motion:
 
 def _calm_motion(rng: np.random.Generator, index: int) -> Motion:
     return sample_calm(rng, CALM_NS, CALM[index % len(CALM)])
+
+
+def story_motion(rng: np.random.Generator, index: int) -> Motion:
+    """Sample what the persons of any split do in a story."""
+    return sample_busy_story(rng, STORY_NS)
 
 
 def _sample_duration(rng: np.random.Generator) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from microexpr_ros.synthesis.dataset.clip import TakeMetadata
 from microexpr_ros.synthesis.dataset.recipe import Recipe
-from microexpr_ros.synthesis.dataset.splits import SPLITS
+from microexpr_ros.synthesis.dataset.splits import SPLITS, MotionSampler
 from microexpr_ros.synthesis.person.person import make_person
 from microexpr_ros.synthesis.person.ranges import PERSONS
 from microexpr_ros.synthesis.sensors.models import REGION_SIDES_PX, EventSensor
@@ -60,11 +60,23 @@ class Take:
         )
 
 
-def sample_take(recipe: Recipe, index: int) -> Take:
-    """Sample what one clip or recording shows; up to a second, as building a person takes it."""
+def sample_take(
+    recipe: Recipe,
+    index: int,
+    sample_motion: MotionSampler | None = None,
+    takes_per_person: int = CLIPS_PER_PERSON,
+) -> Take:
+    """Sample what one clip or recording shows; up to a second, as building a person takes it.
+
+    Args:
+        recipe: What decides the takes.
+        index: Number of the take in its split.
+        sample_motion: What its person does; None for what the persons of the split do.
+        takes_per_person: Takes that follow each other and show one person.
+    """
     split = SPLITS[recipe.split]
     first = split.first_person
-    who = np.random.default_rng([recipe.seed, first, index // CLIPS_PER_PERSON, 1])
+    who = np.random.default_rng([recipe.seed, first, index // takes_per_person, 1])
     rng = np.random.default_rng([recipe.seed, first, index, 2])
     identity, skin_number = (first + int(n) for n in who.integers(PERSONS, size=2))
     photograph = None
@@ -76,5 +88,5 @@ def sample_take(recipe: Recipe, index: int) -> Take:
     sensor = split.sample_sensor(rng, recipe.sensor)
     light = split.lights.sample(rng, recipe.light)
     scene = sample_region_scene(rng, person, light, REGION_SIDES_PX[sensor.model])
-    motion = split.sample_motion(rng, index)
+    motion = (sample_motion or split.sample_motion)(rng, index)
     return Take(recipe, index, scene, motion, sensor, rng)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from microexpr_ros.synthesis.sensors.models import sample_sensor as sample_sensor
     from microexpr_ros.synthesis.sensors.streaming import StreamChunk as StreamChunk
     from microexpr_ros.synthesis.sensors.streaming import stream as stream
+    from microexpr_ros.synthesis.sensors.video_sensor import VideoSensor as VideoSensor
 
 _MODULES: Final = {
     'SENSORS': 'event_sensor',
@@ -52,6 +53,7 @@ _MODULES: Final = {
     'sample_sensor': 'models',
     'StreamChunk': 'streaming',
     'stream': 'streaming',
+    'VideoSensor': 'video_sensor',
 }
 
 __all__ = list(_MODULES)

@@ -203,7 +203,16 @@ def step(
         The events with stamps in the interval, in order of time (equal times in order of row
         and column), and the new state.
     """
-    logarithm = respond(radiance, parameters.knee_lux)
+    return step_response(parameters, state, respond(radiance, parameters.knee_lux), t_ns)
+
+
+def step_response(
+    parameters: SensorParameters,
+    state: SensorState,
+    logarithm: NDArray[np.float64],
+    t_ns: int,
+) -> tuple[Events, SensorState]:
+    """Do the same as `step`, with what `respond` returns for the new sample."""
     times, index, polarity = _step(
         state.filtered.reshape(-1),
         state.reference.reshape(-1),
@@ -225,7 +234,7 @@ def step(
         parameters.tick_ns,
         parameters.jitter_ns,
     )
-    width = radiance.shape[1]
+    width = logarithm.shape[1]
     if len(state.late):
         times = np.concatenate([state.late.t, times])
         before = state.late.y.astype(np.int32) * width + state.late.x
@@ -342,6 +351,14 @@ def _step(
             if y0 - reference[i] < on[i]:
                 continue
             reference[i] += leak[i] * span
+        # Without a low-pass, the interval is one straight line, and its ends decide.
+        if corner_hz == 0 and held[i] <= t0 and due[i] >= t1:
+            begin = x0 - reference[i]
+            end = x1 - reference[i] + leak[i] * span
+            if -off[i] < begin < on[i] and -off[i] < end < on[i]:
+                reference[i] -= leak[i] * span
+                filtered[i] = x1
+                continue
         tau = 0.0
         if corner_hz > 0:
             level = 0.5 * (x0 + x1) - log_corner

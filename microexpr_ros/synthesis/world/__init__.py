@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from microexpr_ros.synthesis.world.motion import Instant as Instant
     from microexpr_ros.synthesis.world.motion import Motion as Motion
     from microexpr_ros.synthesis.world.motion import UnitActivation as UnitActivation
+    from microexpr_ros.synthesis.world.motion_sampling import (
+        sample_busy_story as sample_busy_story,
+    )
     from microexpr_ros.synthesis.world.motion_sampling import sample_calm as sample_calm
     from microexpr_ros.synthesis.world.motion_sampling import sample_clip as sample_clip
     from microexpr_ros.synthesis.world.motion_sampling import (
@@ -54,6 +57,7 @@ _MODULES: Final = {
     'sample_calm': 'motion_sampling',
     'sample_clip': 'motion_sampling',
     'sample_shifted_clip': 'motion_sampling',
+    'sample_busy_story': 'motion_sampling',
     'sample_story': 'motion_sampling',
     'PinholeCamera': 'renderer',
     'STEP_PX': 'timing',

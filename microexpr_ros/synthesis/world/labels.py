@@ -68,6 +68,7 @@ class Movement:
         offset_ns: when all are back at rest.
         peak: intensity of the strongest unit, 0-1.
         kind: expression, blink or syllable of speech.
+        dominant: the strongest unit; 45 only where nothing but the lids moves.
     """
 
     codes: tuple[int, ...]
@@ -76,6 +77,7 @@ class Movement:
     offset_ns: int
     peak: float
     kind: facs.ExpressionKind
+    dominant: int
 
     @property
     def micro(self) -> bool:
@@ -182,4 +184,5 @@ def _together(activations: list[UnitActivation], talks: bool) -> Movement:
         max(activation.offset_ns for activation in activations),
         strongest.amplitude,
         kind,
+        max(activations, key=lambda one: (one.code != facs.BLINK, one.amplitude)).code,
     )

@@ -85,12 +85,12 @@ class Gaze:
 
 @dataclass(frozen=True, slots=True)
 class HeadTurn:
-    """The head turns about one axis, and back if the clip lasts.
+    """The head turns about one axis, or moves along it, and back if the clip lasts.
 
     Attributes:
-        axis: 0, 1 or 2: about x (nodding), y (shaking) or z (tilting).
+        axis: 0, 1 or 2: about x (nodding), y (shaking) or z (tilting); 3, 4 or 5: along x, y, z.
         onset_ns, apex_ns, release_ns, offset_ns: begin, full, begin of the return, end.
-        angle: at its height, rad.
+        angle: at its height, rad; dm along an axis.
     """
 
     axis: int

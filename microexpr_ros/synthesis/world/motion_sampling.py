@@ -77,6 +77,9 @@ FAINT: Final = (0.03, 0.05)
 STRONG: Final = (0.35, 0.5)
 """Amplitudes of expressions that are outside of those of `sample_clip`, 0.05 to 0.35."""
 
+_MOUTH: Final = (10, 17, 18, 20, 24, 25, 26)
+"""Units of the mouth, which nobody who talks shows as an expression."""
+
 CALM: Final = ('neutral', 'talk', 'blink', 'head')
 """Kinds of takes without an expression."""
 
@@ -112,7 +115,7 @@ def sample_clip(rng: np.random.Generator, duration_ns: int) -> Motion:
     if rng.random() < 0.15:
         distractors.append('gaze')
         gaze.append(_sample_look(rng, int(rng.uniform(0.05, 0.8) * duration_ns), 0.7))
-    if dominant not in (10, 17, 18, 20, 24, 25, 26) and rng.random() < 0.08:
+    if dominant not in _MOUTH and rng.random() < 0.08:
         distractors.append('talk')
         activations += _sample_talk(rng, duration_ns)
     sway = 0.0
@@ -134,7 +137,7 @@ def sample_clip(rng: np.random.Generator, duration_ns: int) -> Motion:
         tuple(gaze),
         _add_breath(rng, _sample_sway(rng, sway)),
         tuple(turns),
-        tuple(_sample_wave(rng, 0.004 * shake, 3, 12) for _ in range(2)),
+        tuple(sample_wave(rng, 0.004 * shake, 3, 12) for _ in range(2)),
         dominant,
         onset,
         apex,
@@ -180,6 +183,66 @@ def sample_story(rng: np.random.Generator, duration_ns: int) -> Motion:
     gaze += [_sample_look(rng, t, 0.5) for t in _sample_times(rng, duration_ns, 1, 3, 1.2, 4)]
     head = _add_breath(rng, _sample_sway(rng, 0.5))
     return Motion(duration_ns, tuple(activations), tuple(gaze), head, (), (REST,) * 2)
+
+
+def sample_busy_story(rng: np.random.Generator, duration_ns: int) -> Motion:
+    """Sample a long take with all that a face does, to score the whole pipeline on.
+
+    Expressions, two thirds of them micro-expressions, with rests of 0.3 to 1.3 s between them;
+    blinks, glances, sway and breath throughout; and, one after the other in a random order and
+    each between two expressions, nods (or shakes of the head), a turn, and in every second take a
+    second of speech.
+    """
+    talks = bool(rng.random() < 0.5)
+    others = ['nod', 'turn', *(['talk'] if talks else [])]
+    rng.shuffle(others)
+    shown = ['blink', 'gaze', 'sway']
+    activations: list[UnitActivation] = []
+    turns: list[HeadTurn] = []
+    t = int(rng.uniform(0.4e9, 0.9e9))
+    for place in range(duration_ns // 1_000_000_000):
+        if place % 2 and others:
+            kind = others.pop()
+            shown.append(kind)
+            if kind == 'talk':
+                spoken = _sample_talk(rng, 1_000_000_000)
+                activations += [delayed(syllable, t) for syllable in spoken]
+                t = max(syllable.offset_ns for syllable in activations)
+            else:
+                moved = (_sample_nod if kind == 'nod' else _sample_turn)(rng, t)
+                turns += moved
+                t = max(turn.offset_ns for turn in moved)
+        else:
+            micro = bool(rng.random() < 2 / 3)
+            room = int(0.75e9 if micro else 2.2e9)
+            part = _sample_expression(rng, room, micro)
+            while talks and part[0].code in _MOUTH:
+                part = _sample_expression(rng, room, micro)
+            if t + room > duration_ns:
+                break
+            activations += [delayed(activation, t) for activation in part]
+            t += room
+        t += int(rng.uniform(0.3e9, 1.3e9))
+    onsets = np.array([activation.onset_ns for activation in activations], np.int64)
+    blinks = [_sample_blink(rng, t, 1.0) for t in _sample_times(rng, duration_ns, 0.5, 2, 1.5, 4)]
+    # A blink that begins with an expression would be counted as a part of it.
+    activations += [
+        blink
+        for blink in blinks
+        if not len(onsets) or np.abs(onsets - blink.onset_ns).min() > 2 * TOGETHER_NS
+    ]
+    gaze = [_sample_look(rng, -10_000_000_000, 0.2)]
+    gaze += [_sample_look(rng, t, 0.6) for t in _sample_times(rng, duration_ns, 1, 3, 1.2, 4)]
+    head = _add_breath(rng, _sample_sway(rng, float(rng.uniform(0.15, 0.8))))
+    return Motion(
+        duration_ns,
+        tuple(activations),
+        tuple(gaze),
+        head,
+        tuple(turns),
+        (REST,) * 2,
+        distractors=tuple(shown),
+    )
 
 
 def sample_calm(rng: np.random.Generator, duration_ns: int, kind: str) -> Motion:
@@ -386,14 +449,13 @@ def _sample_times(
 
 def _sample_sway(rng: np.random.Generator, strength: float) -> tuple[Wave, ...]:
     # Postural sway: a few degrees and millimetres at up to one hertz.
-    turns = [_sample_wave(rng, 0.03 * strength, 0.15, 1.2) for _ in range(3)]
-    shifts = [_sample_wave(rng, 0.04 * strength, 0.15, 1.2) for _ in range(3)]
+    turns = [sample_wave(rng, 0.03 * strength, 0.15, 1.2) for _ in range(3)]
+    shifts = [sample_wave(rng, 0.04 * strength, 0.15, 1.2) for _ in range(3)]
     return (*turns, *shifts)
 
 
-def _sample_wave(
-    rng: np.random.Generator, amplitude: float, low_hz: float, high_hz: float
-) -> Wave:
+def sample_wave(rng: np.random.Generator, amplitude: float, low_hz: float, high_hz: float) -> Wave:
+    """Sample a wander of three sines that never exceeds an amplitude."""
     hz = rng.uniform(low_hz, high_hz, 3)
     # Slow waves are the large ones.
     share = rng.uniform(0.3, 1, 3) * low_hz / hz

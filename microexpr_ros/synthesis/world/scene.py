@@ -147,6 +147,14 @@ def full_camera(width: int, height: int) -> PinholeCamera:
     return PinholeCamera(width, height, focal_px, _DISTANCE, (width / 2, 0.56 * height))
 
 
+def sample_full_camera(rng: np.random.Generator, width: int, height: int) -> PinholeCamera:
+    """Sample a camera that sees a face somewhat off its middle, 45 to 64 % of its height."""
+    face_px = height * float(rng.uniform(0.45, 0.64))
+    column, row = rng.uniform((0.4, 0.52), (0.6, 0.58)) * (width, height)
+    focal_px = face_px / FACE_HEIGHT * _DISTANCE
+    return PinholeCamera(width, height, focal_px, _DISTANCE, (float(column), float(row)))
+
+
 def face_region(camera: PinholeCamera) -> tuple[int, int, int, int]:
     """Return (x, y, width, height) of the face in the picture of a `full_camera`, px."""
     column, row = camera.centre

@@ -12,6 +12,16 @@ export const toLength = (intensity) => Math.sqrt(Math.min(Math.max(intensity, 0)
 
 const clone = (id) => document.getElementById(id).content.firstElementChild.cloneNode(true);
 
+/** Circle points that are given as shares of the picture. */
+function drawLandmarks(context, landmarks) {
+  context.strokeStyle = 'rgb(120, 230, 140)';
+  for (const [column, row] of landmarks) {
+    context.beginPath();
+    context.arc(SIDE * column, SIDE * row, 2, 0, 2 * Math.PI);
+    context.stroke();
+  }
+}
+
 class UnitRow {
   constructor({ code, name }) {
     this.element = clone('unit');
@@ -67,8 +77,10 @@ export class FaceCard {
     const face = snapshot.faces[this.index];
     this.events.drawImage(pictures, 0, this.index * SIDE, SIDE, SIDE, 0, 0, SIDE, SIDE);
     this.reconstruction.drawImage(pictures, SIDE, this.index * SIDE, SIDE, SIDE, 0, 0, SIDE, SIDE);
+    drawLandmarks(this.events, face.landmarks ?? []);
+    const turned = face.roll_deg ? `, turned by ${face.roll_deg.toFixed(0)}°` : '';
     this.region.textContent = face.region
-      ? `${face.region[2]} × ${face.region[3]} at ${face.region[0]}, ${face.region[1]}`
+      ? `${face.region[2]} × ${face.region[3]} at ${face.region[0]}, ${face.region[1]}${turned}`
       : 'whole sensor';
     if (!face.left) return;
     const now = performance.now();

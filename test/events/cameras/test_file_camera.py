@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 from event_streams import events_at
+from machine import OtherLoad
 
 from microexpr_ros.events import Frame, Triggers
 from microexpr_ros.events.cameras import Connection, FileCamera
@@ -123,7 +124,23 @@ def test_a_recording_is_played_at_the_given_rate(recording):
     times = np.arange(0, 1000 * MS, MS // 4)
     camera = FileCamera(recording(times), rate=5.0, loop=False, interval_ns=2 * MS)
     connection = Connection(lambda: camera, threading.Event(), interval_ns=2 * MS)
-    began = time.monotonic()
+    others, began = OtherLoad(), time.monotonic()
     batches = [batch for _ in connection.cameras() for batch in connection.batches()]
-    assert 0.19 < time.monotonic() - began < 0.6
+    took_s = time.monotonic() - began
+    assert took_s > 0.19
+    # Where other programs took the processors, this measures them instead.
+    assert took_s < 0.6 or others.share() > 0.25
     np.testing.assert_array_equal(np.concatenate([b.events.t for b in batches]), times)
+
+
+@pytest.mark.parametrize('rate', [0.5, 1.0, 3.0])
+def test_stamps_go_forward_at_any_rate(recording, rate):
+    random = np.random.default_rng(0)
+    # Now and then nothing, so that batches begin and end anywhere in their interval.
+    times = np.sort(random.integers(0, 100 * MS, 200))
+    camera = FileCamera(recording(times), rate, loop=False, interval_ns=2 * MS)
+    batches = play(camera, 1000)
+    stamps = np.array([batch.host_ns(int(t)) for batch in batches for t in batch.events.t])
+    assert len(stamps) == len(times)
+    passed = stamps - stamps[0]
+    assert passed == pytest.approx((times - times[0]) / rate, abs=MS // 10)

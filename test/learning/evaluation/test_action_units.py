@@ -11,6 +11,7 @@ from microexpr_ros.learning.evaluation import report_to_json
 from microexpr_ros.learning.evaluation.action_units import Benchmark, evaluate_action_units
 from microexpr_ros.learning.evaluation.rounding import rounded
 from microexpr_ros.learning.evaluation.trained_baselines import IntensityEstimator
+from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
@@ -33,11 +34,11 @@ def classifier(threshold):
 
 
 def perfect(clips):
-    return [r.clip.intensity for r in clips]
+    return [Prediction(r.clip.intensity) for r in clips]
 
 
 def blind(clips):
-    return [np.zeros((r.slices, 18), np.float32) for r in clips]
+    return [Prediction(np.zeros((r.slices, 18), np.float32)) for r in clips]
 
 
 @pytest.fixture(scope='module')

@@ -23,7 +23,8 @@ def test_what_is_published_is_what_the_network_predicts(sparse_clips):
     presence = Presence.uncalibrated(0.00226)
     estimates = classify_clip(ActionUnitClassifier(network, presence), sparse_clips[1])
     (expected,) = predict(network, [sparse_clips[1]])
-    np.testing.assert_allclose(estimates.intensity, expected, atol=1e-5)
+    np.testing.assert_allclose(estimates.intensity, expected.intensity, atol=1e-5)
+    np.testing.assert_allclose(estimates.evidence, expected.evidence, atol=1e-5)
     np.testing.assert_array_equal(estimates.active, active_slices(estimates.intensity, presence))
     assert (estimates.status[:19] == Status.WARMING_UP).all()
     assert Status.WARMING_UP not in estimates.status[19:]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,12 +17,13 @@ from microexpr_ros.learning.evaluation.method_scores import (
     score_method,
     summarize_method,
 )
+from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.perception.presence import Presence
 
 
 @pytest.fixture
 def perfect(sparse_clips):
-    return [r.clip.intensity for r in sparse_clips]
+    return [Prediction(r.clip.intensity) for r in sparse_clips]
 
 
 @pytest.fixture
@@ -48,7 +51,7 @@ def test_perfect_intensities_get_full_marks(scored):
 
 
 def test_silence_gets_none(sparse_clips):
-    silent = [np.zeros((40, 18), np.float32)] * len(sparse_clips)
+    silent = [Prediction(np.zeros((40, 18), np.float32))] * len(sparse_clips)
     result = summarize_method(score_method(silent, sparse_clips, Presence.uncalibrated()))
     assert result.clip_accuracy.value == pytest.approx(1 / 3)
     assert result.uf1.value == result.spotting_f1.value == 0
@@ -69,6 +72,16 @@ def test_clip_scores_of_perfect_intensities(perfect, sparse_clips):
     scores = score_clips(perfect, sparse_clips, Presence.uncalibrated(0.2))
     assert scores.clip_accuracy == scores.clip_uar == scores.clip_auc == 1
     assert scores.clip_uf1 == pytest.approx(2 / 18)
+
+
+def test_evidence_decides_where_there_is_some(perfect, sparse_clips):
+    """Evidence for the next unit, whatever the intensities are."""
+    shifted = [Prediction(p.intensity, np.roll(p.intensity, 1, axis=1)) for p in perfect]
+    presence = replace(Presence.uncalibrated(0.2), decision=np.full(18, 0.2, np.float32))
+    scores = score_clips(shifted, sparse_clips, presence)
+    assert scores.clip_accuracy == pytest.approx(1 / 3)
+    assert scores.clip_uf1 == pytest.approx(2 / 18)
+    assert score_method(shifted, sparse_clips, presence).right.tolist() == [True, False, False] * 4
 
 
 def test_parts_of_the_score(scored, sparse_clips):
@@ -100,7 +113,8 @@ def test_conditions_share_out_the_clips(scored, sparse_clips):
 
 def test_without_expressions_nothing_is_spotted_late_or_named(sparse_clips):
     calm = sparse_clips[::3]
-    silent = score_method([np.zeros((40, 18), np.float32)] * 4, calm, Presence.uncalibrated())
+    nothing = [Prediction(np.zeros((40, 18), np.float32))] * 4
+    silent = score_method(nothing, calm, Presence.uncalibrated())
     counts, delays = count_spotting(silent), detection_delays(silent)
     assert (counts.right, counts.wrong, counts.missed) == (0, 0, 0)
     assert np.isnan([counts.precision, counts.recall, counts.names_dominant]).all()

@@ -14,6 +14,7 @@ from microexpr_ros.learning.evaluation.robustness import (
     score_with_lost_packets,
 )
 from microexpr_ros.learning.evaluation.trained_baselines import IntensityEstimator
+from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.perception.presence import Presence
 
 
@@ -67,7 +68,8 @@ def test_curves_go_down_with_what_is_lost(sparse_clips):
     # Finds the unit by its events alone, so it cannot when these are gone.
     def predict(clips):
         scale = [len(c.cells) / len(r.cells) for c, r in zip(clips, sparse_clips, strict=True)]
-        return [r.clip.intensity * s for r, s in zip(sparse_clips, scale, strict=True)]
+        pairs = zip(sparse_clips, scale, strict=True)
+        return [Prediction(r.clip.intensity * s) for r, s in pairs]
 
     estimator = IntensityEstimator('events', predict, Presence.uncalibrated(0.38))
     curve = score_with_lost_packets(estimator, sparse_clips)
@@ -79,7 +81,7 @@ def test_curves_go_down_with_what_is_lost(sparse_clips):
 def test_misalignment_shows_in_what_a_method_makes_of_frames(sparse_clips):
     def predict(clips):
         # Right as long as the first frame comes early.
-        return [r.clip.intensity * (r.clip.frame_slice[0] < 5) for r in clips]
+        return [Prediction(r.clip.intensity * (r.clip.frame_slice[0] < 5)) for r in clips]
 
     estimator = IntensityEstimator('fusion', predict, Presence.uncalibrated(0.1))
     curve = score_with_late_frames(estimator, sparse_clips)

@@ -111,7 +111,8 @@ def test_what_was_trained_is_read_back(sparse_clips, tmp_path, model, control):
     assert estimator.name == (model if control == 'none' else control)
     assert result['model'].startswith(f'{estimator.name}@')
     traces = estimator.predict(sparse_clips[:2])
-    assert [(t.shape, t.dtype) for t in traces] == [((40, 18), np.float32)] * 2
+    shapes = [(t.intensity.shape, t.intensity.dtype) for t in traces]
+    assert shapes == [((40, 18), np.float32)] * 2
     expected = make_action_units(sparse_clips, sparse_clips, run, resume=True)
     assert expected['validation'] == result['validation']
     assert ((estimator.presence.threshold > 0) & (estimator.presence.threshold < 1)).all()
@@ -128,7 +129,8 @@ def test_networks_keep_their_weights_and_thresholds(sparse_clips, tmp_path):
     for found, expected in zip(
         estimator.predict(sparse_clips[:3]), predict(network, sparse_clips[:3]), strict=True
     ):
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(found.intensity, expected.intensity)
+        np.testing.assert_array_equal(found.evidence, expected.evidence)
 
 
 def test_networks_for_the_nodes_are_no_baselines(tmp_path):

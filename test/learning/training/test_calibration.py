@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from microexpr_ros.facs import CODES
+from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.learning.training.calibration import (
     NONE,
     dominant,
@@ -118,9 +119,12 @@ def test_logistic_regression_without_positives_stays_finite():
 
 def test_presence_and_activity_from_clips(sparse_clips):
     traces = [np.clip(r.clip.intensity, 0.01, 0.99) for r in sparse_clips]
-    presence = fit_presence(traces, sparse_clips)
+    presence = fit_presence([Prediction(t) for t in traces], sparse_clips)
     peaks = np.stack([t.max(0) for t in traces])
     assert dominant(peaks, presence).tolist() == [r.label for r in sparse_clips]
+    assert presence.decision is None
+    decided = fit_presence([Prediction(0 * t + 0.01, t) for t in traces], sparse_clips)
+    assert dominant(peaks, decided).tolist() == [r.label for r in sparse_clips]
     limits = fit_activity(sparse_clips)
     assert 0 < limits.silent_hz < limits.moving_hz
 

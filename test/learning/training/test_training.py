@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
 from microexpr_ros.learning.data.clips import make_batch, make_sparse
+from microexpr_ros.learning.data.fresh import FreshConfiguration
 from microexpr_ros.learning.models.baselines import (
     always_positive,
     chance,
@@ -16,12 +18,14 @@ from microexpr_ros.learning.models.baselines import (
     newest_frame,
 )
 from microexpr_ros.learning.pipelines import make_action_units, make_reconstruction
+from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.learning.training import action_units as training
 from microexpr_ros.learning.training.action_units import (
     ActionUnitLoss,
     TrainingConfiguration,
     predict,
     sample_slice_ends,
+    sample_window_ends,
     score,
     train,
 )
@@ -131,7 +135,7 @@ def test_sampled_slices_hold_the_apex_the_rise_and_the_fall(make_clip, number):
 
 
 @pytest.mark.parametrize(
-    'changes', [{'rate_share': 1.0}, {'rate_share': -0.5}, {'burn_in': 14}, {'epochs': 0}]
+    'changes', [{'rate_share': 1.5}, {'rate_share': -0.5}, {'burn_in': 32}, {'epochs': 0}]
 )
 def test_trainings_that_make_no_sense_are_refused(changes):
     with pytest.raises(ValueError, match=str(next(iter(changes.values())))):
@@ -151,6 +155,77 @@ def test_training_learns_where_units_are(sparse_clips):
     scores = [entry['score'] for entry in trained.history[12:]]
     assert all('score' not in entry for entry in trained.history[:12])
     assert (trained.epoch, trained.score) == (13 + int(np.argmax(scores)), max(scores))
+
+
+def test_fresh_clips_come_beside_those_of_the_data_set_until_the_last_epochs(
+    sparse_clips, monkeypatch
+):
+    few, used = sparse_clips[:4], []
+
+    class Mixed:
+        def __init__(self, configuration, seed):
+            assert seed == 3
+
+        def __len__(self):
+            return 2
+
+        def use(self, number):
+            used.append(number)
+            return sparse_clips[4 + number]
+
+    monkeypatch.setattr(training, 'FreshClips', Mixed)
+    fresh = FreshConfiguration(scenes=Path('somewhere'), exact_epochs=2)
+    seen = []
+    steps = lambda progress: seen.append((progress.epoch, progress.steps))  # noqa: E731
+    train(few, few, short(epochs=4, batch=3, fresh=fresh), SMALL, report=steps)
+    assert sorted(used) == [0, 0, 1, 1]
+    assert {count for _, count in seen} == {2}
+
+
+def test_weights_are_averaged(sparse_clips):
+    few = sparse_clips[:6]
+    newest, averaged = (
+        train(few, few, short(epochs=1, rate_share=0.0, average=average), SMALL).network
+        for average in (0.0, 0.999)
+    )
+    # After one step of the optimizer: of the start 1 / 11, and the rest of the new weights.
+    torch.manual_seed(3)
+    start = training.build('events', SMALL).state_dict()
+    key = 'convolutions.0.weight'
+    new, mean = (network.state_dict()[key] for network in (newest, averaged))
+    torch.testing.assert_close(mean, start[key] / 11 + new * 10 / 11, rtol=1e-4, atol=1e-6)
+
+
+def test_spikes_must_be_trained(sparse_clips):
+    with pytest.raises(MicroexprError, match='leaves no epoch of 2 that trains with spikes'):
+        train(sparse_clips, sparse_clips, short(rate_share=1.0), SMALL)
+    graded = replace(SMALL, neurons='graded')
+    trained = train(sparse_clips[:3], sparse_clips, short(rate_share=1.0, scored=0.5), graded)
+    assert ['score' in entry for entry in trained.history] == [False, True]
+
+
+def test_windows_hold_the_apex_and_reach_the_fall_and_the_rest(make_clip):
+    sparse, rng = make_sparse(make_clip(1)), np.random.default_rng(0)
+    drawn = np.array([sample_window_ends(sparse, 2, 12, rng) for _ in range(300)])
+    # The apex is in slice 20.
+    assert (drawn[:, 0].min(), drawn[:, 0].max()) == (21, 31)
+    assert (drawn[:, 1].min(), drawn[:, 1].max()) == (12, 40)
+
+
+def test_evidence_is_trained_on_the_published_label():
+    sides = torch.zeros(4, 1, 18, 2)
+    sides[:, 0, 2], sides[:, 0, 17] = 0.2, 1.0
+    valid, label = torch.ones(4, 1, dtype=torch.bool), torch.tensor([2])
+    loss, blind = ActionUnitLoss(0.0, 1.0), ActionUnitLoss(0.0, 0.0)
+    right = torch.cat([logits(sides, 1e-3), torch.full((4, 1, 18, 1), -9.0)], 3)
+    right[2, 0, 2, 2] = 9.0
+    blink = right.clone()
+    blink[:, 0, 17, 2] = 12.0
+    found = [
+        (loss(x, sides, valid, label) - blind(x, sides, valid, label)).item()
+        for x in (right, blink)
+    ]
+    assert found == pytest.approx([0, 3], abs=0.1)
 
 
 def test_resumed_training_is_the_uninterrupted_one(sparse_clips, tmp_path):
@@ -204,8 +279,8 @@ def test_controls_change_what_a_network_with_memory_says(sparse_clips, control):
     with torch.no_grad():
         network(network.encode(density, 1.0), network.initial_state(3))
     plain, without = (predict(network.eval(), few, c) for c in ('none', control))
-    assert [t.shape for t in without] == [(40, 18)] * 3
-    assert not np.allclose(plain[0], without[0])
+    assert [t.intensity.shape for t in without] == [(40, 18)] * 3
+    assert not np.allclose(plain[0].intensity, without[0].intensity)
 
 
 @torch.no_grad()
@@ -220,8 +295,10 @@ def test_shuffled_slices_are_read_back_in_the_order_of_time(sparse_clips):
     density = torch.from_numpy(make_batch(few, SMALL.pool).density)
     network(network.encode(density, 1.0), network.initial_state(3))
     plain, back = (predict(network.eval(), few, c) for c in ('none', 'time-shuffled'))
-    assert np.ptp(plain[0], 0).any()
-    np.testing.assert_allclose(back, plain, rtol=1e-4)
+    assert np.ptp(plain[0].intensity, 0).any()
+    for one, other in zip(back, plain, strict=True):
+        np.testing.assert_allclose(one.intensity, other.intensity, rtol=1e-4)
+        np.testing.assert_allclose(one.evidence, other.evidence, rtol=1e-4)
 
 
 def test_resumed_reconstruction_is_the_uninterrupted_one(sparse_clips, tmp_path):
@@ -247,18 +324,21 @@ def test_prediction_does_not_depend_on_the_batch(sparse_clips, make_clip, monkey
     together = predict(network, clips)
     monkeypatch.setattr(training, 'PREDICTED_SLICES', 60)
     apart = predict(network, clips)
-    assert [len(t) for t in apart] == [40, 40, 33, 40]
+    assert [len(t.intensity) for t in apart] == [40, 40, 33, 40]
     for one, other in zip(together, apart, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
+        np.testing.assert_allclose(one.intensity, other.intensity, atol=1e-6)
+        np.testing.assert_allclose(one.evidence, other.evidence, atol=1e-6)
 
 
 def test_score_by_hand(sparse_clips):
     perfect = [r.clip.intensity for r in sparse_clips]
-    assert score(perfect, sparse_clips) == 1
     flat = [np.ones_like(t) for t in perfect]
-    assert score(flat, sparse_clips) == 0.5
     opposite = [np.broadcast_to(1 - t.max(0), t.shape) for t in perfect]
-    assert score(opposite, sparse_clips) == 0
+    for said, expected in ((perfect, 1), (flat, 0.5), (opposite, 0)):
+        assert score([Prediction(t) for t in said], sparse_clips) == expected
+    # Half of it is how well the dominant unit is told from others by what decides.
+    mixed = [Prediction(*pair) for pair in zip(perfect, opposite, strict=True)]
+    assert score(mixed, sparse_clips) == 0.5
 
 
 def test_action_units_from_clips_to_weights(sparse_clips, tmp_path):

@@ -16,8 +16,10 @@ from microexpr_ros.events.events import Events, Frame
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.jobs import Share
 from microexpr_ros.synthesis.dataset import bags as recording
+from microexpr_ros.synthesis.dataset import splits
 from microexpr_ros.synthesis.dataset.bags import (
     EPOCH_NS,
+    STORIES,
     RecordingMetadata,
     generate_recordings,
     make_recording,
@@ -254,3 +256,22 @@ def test_the_schema_names_every_array_and_topic(folder, truth):
     topics = {message.topic for message in bags.read_messages(folder / 'bag')}
     for name in {*truth, *topics, *json.loads(truth['metadata'].tobytes())}:
         assert f'`{name}`' in schema
+
+
+def test_a_story_is_a_recording_of_its_own_length_and_person(tmp_path, small, monkeypatch):
+    monkeypatch.setattr(splits, 'STORY_NS', 1_000_000_000)
+    folder = generate_recordings(tmp_path, RECIPE, 2, kind=STORIES)
+    assert folder == tmp_path / 'test' / 'stories'
+    found = [recording.read_metadata(folder / f'story-00000{n}' / 'labels.npz') for n in (0, 1)]
+    assert [metadata.duration_ns for metadata in found] == [1_000_000_000] * 2
+    assert found[0].identity != found[1].identity
+    assert recording.check_recordings(tmp_path, 'test', STORIES) == (folder, 2)
+    with np.load(folder / 'story-000000' / 'labels.npz', allow_pickle=False) as labels:
+        points, five = labels['landmarks'], labels['face_landmarks']
+    # Each of the five is among the 68, or between them.
+    assert five.shape == (1001, 5, 2)
+    assert (five >= points.min(axis=1, keepdims=True)).all()
+    assert (five <= points.max(axis=1, keepdims=True)).all()
+    (folder / 'story-000001' / 'labels.npz').write_bytes(b'')
+    with pytest.raises(MicroexprError, match='synth --story'):
+        recording.check_recordings(tmp_path, 'test', STORIES)

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microexpr_ros import facs
+from microexpr_ros.facs import ExpressionKind
 from microexpr_ros.synthesis.person.channels import CHANNELS, GAZE
+from microexpr_ros.synthesis.world.labels import movements
 from microexpr_ros.synthesis.world.motion import (
     Gaze,
     HeadTurn,
@@ -17,6 +19,7 @@ from microexpr_ros.synthesis.world.motion import (
 )
 from microexpr_ros.synthesis.world.motion_sampling import (
     CALM,
+    sample_busy_story,
     sample_calm,
     sample_clip,
     sample_shifted_clip,
@@ -111,6 +114,44 @@ def test_a_story_goes_on_to_its_end():
     active = motion.intensity(np.arange(0, 20 * SECOND, SECOND // 50)).max(axis=1) > 0.03
     assert 0.2 < active.mean() < 0.95
     assert active[-250:].any()
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_much_happens_in_a_busy_story(seed):
+    motion = sample_busy_story(np.random.default_rng(seed), 10 * SECOND)
+    talks = 'talk' in motion.distractors
+    found = movements(motion)
+    expressions = [one for one in found if one.kind is ExpressionKind.EXPRESSION]
+    assert 2 <= len(expressions) <= 8
+    assert any(one.kind is ExpressionKind.BLINK for one in found)
+    assert any(one.kind is ExpressionKind.SPEECH for one in found) == talks
+    assert bool(motion.turns) == bool({'nod', 'turn'} & {*motion.distractors})
+    assert len(motion.gaze) > 2
+    mouth = {10, 17, 18, 20, 24, 25, 26}
+    for one in expressions:
+        assert one.dominant in one.codes
+        assert not (talks and one.dominant in mouth)
+        assert 0 < one.onset_ns < one.offset_ns <= 10 * SECOND
+        # The head rests, but for its sway, while an expression is shown.
+        assert all(
+            t.offset_ns <= one.onset_ns or t.onset_ns >= one.offset_ns for t in motion.turns
+        )
+
+
+def test_some_stories_talk_nod_and_turn_and_their_expressions_are_mostly_micro():
+    stories = [sample_busy_story(np.random.default_rng(n), 10 * SECOND) for n in range(60)]
+    seen = Counter(name for story in stories for name in story.distractors)
+    assert all(seen[name] == 60 for name in ('blink', 'gaze', 'sway'))
+    assert seen['nod'] > 40
+    assert seen['turn'] > 40
+    assert 15 < seen['talk'] < 45
+    micro = [
+        one.micro
+        for story in stories
+        for one in movements(story)
+        if one.kind is ExpressionKind.EXPRESSION
+    ]
+    assert 0.5 < np.mean(micro) < 0.85
 
 
 def test_a_turn_of_the_head_adds_to_its_sway_and_comes_back():

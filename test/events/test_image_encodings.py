@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip('rclpy')
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.ros.encodings import ENCODINGS, compress, decode_pixels, decompress
+from microexpr_ros.events.image_encodings import ENCODINGS, compress, decode_pixels, decompress
 
 RANDOM = np.random.default_rng(0)
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)

@@ -1,0 +1,57 @@
+"""Faces on the sensor: what a tracker finds, and what a tracker is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_FACES: Final = 4
+"""Faces that a tracker follows at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """A face that is in view at the end of a slice.
+
+    Attributes:
+        number: of this appearance, from 0; a face that is lost and found again has another.
+        landmarks: float32 [5, 2], column and row in the order of `landmarks.LANDMARKS`, px of
+            the sensor, where pixel (x, y) reaches from x to x + 1; of the face without an
+            expression.
+        sigma: one sigma of the error of a landmark, as a share of the distance between the eyes.
+    """
+
+    number: int
+    landmarks: NDArray[np.float32]
+    sigma: float
+
+
+class FaceTracker(Protocol):
+    """Follows the faces that the events of the whole sensor show."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the counts that the tracker takes."""
+
+    def update(self, counts: NDArray[np.uint8], duration_s: float) -> Sequence[Face]:
+        """Take in the next slice; none may be left out, not even an empty one.
+
+        Args:
+            counts: uint8 [2, rows, columns] of `shape`, the whole sensor scaled to it, OFF then
+                ON; it is used again after the call.
+            duration_s: length of the slice.
+
+        Returns:
+            The faces in view, also those at rest, nearest first, at most MAX_FACES.
+        """
+
+    def reset(self) -> None:
+        """Forget all faces: another stream begins. Numbers of faces are not used again."""
+
+
+MakeTracker: TypeAlias = Callable[[int, int], FaceTracker]
+"""Makes the tracker of a sensor, from its rows and columns."""

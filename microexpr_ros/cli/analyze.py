@@ -1,0 +1,187 @@
+"""`microexpr analyze`: Action Units and movements of recordings, without ROS."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from microexpr_ros.cli import output
+from microexpr_ros.cli.commands import make_app
+from microexpr_ros.cli.output import JsonOption
+from microexpr_ros.cli.recording_options import SensorOption, TimeUnitOption
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.files import KNOWN_FORMATS, Recording, open_recording, parse_sensor
+from microexpr_ros.events.region import Region
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from microexpr_ros.alignment.synchronizer import SynchronizerOptions
+    from microexpr_ros.analysis.files import Wanted
+    from microexpr_ros.analysis.results import Analysis
+    from microexpr_ros.perception.classifier import ActionUnitClassifier
+
+app = make_app()
+
+
+@app.command('analyze')
+def analyze_recordings(
+    recordings: Annotated[list[Path], typer.Argument(help=f'{KNOWN_FORMATS}.')],
+    out: Annotated[
+        Path, typer.Option(help='Folder for the results; each recording gets a folder in it.')
+    ],
+    time_unit: TimeUnitOption = None,
+    sensor: SensorOption = None,
+    topic: Annotated[
+        str | None, typer.Option(help='Topic of events to read, if a bag has several.')
+    ] = None,
+    rgb_topic: Annotated[
+        str | None, typer.Option(help='Topic of images to read; by default the first of a bag.')
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(help='Fixed face region X,Y,WIDTH,HEIGHT in px; by default it is followed.'),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help='Weights file; by default the one of the package.')
+    ] = None,
+    parquet: Annotated[
+        bool, typer.Option('--parquet', help='Write the tables also as Parquet (needs pyarrow).')
+    ] = False,
+    video: Annotated[
+        bool,
+        typer.Option(
+            '--video', help='Write overlay.mp4, with a reconstructed image; much slower.'
+        ),
+    ] = False,
+    redact: Annotated[
+        bool,
+        typer.Option('--redact', help='Write no pictures: tables and summary alone.'),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option('--overwrite', help='Replace results that are already there.')
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read Action Units and movements from recordings, without ROS, as fast as the machine goes.
+
+    OUT/NAME/action_units.csv has the columns of OpenFace (AU01_r is 0 to 5), movements.csv the
+    expressions, blinks and speech, timeline.png both, and summary.json what was left out. The
+    same recording gives the same bytes every time. A recording that cannot be read is named and
+    skipped; the exit code is then 2.
+    """
+    if redact and video:
+        raise MicroexprError('--redact writes no pictures: leave out --video')
+    # The networks take a while to load.
+    from microexpr_ros.alignment.synchronizer import SynchronizerOptions
+    from microexpr_ros.analysis import files, tables
+    from microexpr_ros.perception.classifier import ActionUnitClassifier
+
+    if parquet:
+        tables.require_parquet()
+    options = SynchronizerOptions(region=None if region is None else parse_region(region))
+    folders = files.name_folders(out, recordings)
+    for folder in folders.values():
+        files.refuse_existing(folder, overwrite)
+    classifier = ActionUnitClassifier.load(weights)
+    wanted = files.Wanted(parquet, not redact, video)
+
+    def open_and_analyze(source: Path) -> Analysis:
+        recording = open_recording(
+            source,
+            time_unit=time_unit,
+            sensor=None if sensor is None else parse_sensor(sensor),
+            topic=topic,
+        )
+        with output.progress_bar(source.name) as bar:
+            return _analyze(
+                recording, folders[source], classifier, options, rgb_topic, wanted, bar.update
+            )
+
+    summaries: list[dict[str, Any]] = []
+    failed = 0
+    for source, folder in folders.items():
+        try:
+            analysis = open_and_analyze(source)
+        except MicroexprError as error:
+            failed += 1
+            output.print_error(error)
+            summaries.append({'recording': source.name, 'error': str(error)})
+            continue
+        summaries.append({**analysis.summarize(), 'folder': str(folder)})
+        if not as_json:
+            output.print_text(f'{folder}: {_summarize(analysis)}')
+            for place in analysis.damage:
+                output.note(place)
+    if as_json:
+        output.print_json({'recordings': summaries})
+    if failed:
+        raise typer.Exit(2)
+
+
+def parse_region(text: str) -> Region:
+    """Return the region that an option gives.
+
+    Raises:
+        MicroexprError: The text is not a region.
+
+    Example:
+        >>> parse_region('10,20,200,200')
+        Region(x=10, y=20, width=200, height=200)
+    """
+    try:
+        x, y, width, height = map(int, text.split(','))
+        return Region(x, y, width, height)
+    except ValueError:
+        raise MicroexprError(
+            f'--region {text!r} is not a region: give X,Y,WIDTH,HEIGHT, such as 200,100,320,320'
+        ) from None
+
+
+def _analyze(
+    recording: Recording,
+    folder: Path,
+    classifier: ActionUnitClassifier,
+    options: SynchronizerOptions,
+    rgb_topic: str | None,
+    wanted: Wanted,
+    on_progress: Callable[[float], object],
+) -> Analysis:
+    """Analyze a recording and write the results."""
+    from microexpr_ros.analysis import files
+    from microexpr_ros.analysis.results import analyze_recording
+
+    with files.replaced_results(folder) as hidden, ExitStack() as stack:
+        video = None
+        if wanted.video:
+            # Drawing needs OpenCV and the reconstruction.
+            from microexpr_ros.analysis.video import AnalysisVideo
+
+            video = AnalysisVideo(hidden / files.VIDEO)
+            stack.callback(video.close)
+        analysis = analyze_recording(
+            recording,
+            classifier,
+            options,
+            rgb_topic=rgb_topic,
+            on_progress=on_progress,
+            on_slice=video.add if video else None,
+        )
+        files.write_analysis(hidden, analysis, wanted)
+    return analysis
+
+
+def _summarize(analysis: Analysis) -> str:
+    found = analysis.summarize()
+    left_out = [f'{count} {reason}' for reason, count in found['left_out'].items()]
+    held = f'; {analysis.held} times out of order raised' if analysis.held else ''
+    return (
+        f'{found["seconds"]:.2f} s, {found["events"]} events, {found["frames"]} frames: '
+        f'{found["micro_expressions"]} micro-expressions, '
+        f'{found["expressions"] - found["micro_expressions"]} longer expressions, '
+        f'{found["blinks"]} blinks, {found["speech"]} of speech; left out: '
+        f'{", ".join(left_out) or "nothing"}{held}'
+    )

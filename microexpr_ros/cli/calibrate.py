@@ -1,0 +1,207 @@
+"""`microexpr calibrate`: measure what a set-up of two cameras needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from microexpr_ros import bags
+from microexpr_ros.alignment.clock import SensorClock
+from microexpr_ros.alignment.time_offset import (
+    RANGE_NS,
+    EventRate,
+    ExpectedEvents,
+    TimeOffset,
+    measure_offset,
+)
+from microexpr_ros.atomic import explain_write_errors
+from microexpr_ros.cli import output
+from microexpr_ros.cli.commands import make_app
+from microexpr_ros.cli.output import JsonOption
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.files import open_recording
+from microexpr_ros.events.files.packet_decoder import find_first
+
+if TYPE_CHECKING:
+    from microexpr_ros.events.files import Recording
+
+app = make_app(help='Measure how two cameras are tied together.', no_args_is_help=True)
+
+_NS: Final = 1_000_000_000
+_COMPRESSED_IMAGE: Final = 'sensor_msgs/msg/CompressedImage'
+_FIRST: Final = 300
+"""Messages of each camera from which the offset is guessed."""
+
+
+@app.callback()
+def calibrate() -> None:
+    """Measure how two cameras are tied together."""
+
+
+@app.command()
+def time(
+    bag: Annotated[Path, typer.Argument(help='rosbag2 with events and frames of one scene.')],
+    events_topic: Annotated[
+        str | None, typer.Option(help='Topic of event packets, if there are several.')
+    ] = None,
+    frames_topic: Annotated[
+        str | None, typer.Option(help='Topic of images, if there are several.')
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(help='Use this much of the bag, in s: clocks drift apart.', min=1.0)
+    ] = 120.0,
+    search: Annotated[
+        float, typer.Option('--range', help='Search this far to both sides, in s.', min=0.1)
+    ] = RANGE_NS / _NS,
+    picture: Annotated[
+        Path | None, typer.Option(help='PNG file for the agreement over the offset.')
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how far the stamps of frames are ahead of the events, from anything that moves.
+
+    Give the result to the synchronizer as frame_offset. The measurement is refused if nothing
+    moves, or if several offsets fit alike.
+    """
+    contents = bags.read_contents(bag)
+    images = _find_images(contents, frames_topic)
+    recording = open_recording(bag, topic=events_topic)
+    with output.progress_bar(bag.name) as bar:
+        rate = _read_events(recording, seconds, bar.update)
+        expected, guess_ns = _read_frames(bag, images, recording.topic, seconds)
+    found = measure_offset(rate, expected, guess_ns, round(search * _NS))
+    if picture is not None:
+        _draw(picture, found)
+    if as_json:
+        output.print_json(_to_json(found))
+    else:
+        output.print_text(_summarize(found))
+
+
+def _find_images(contents: bags.BagContents, given: str | None) -> bags.Topic:
+    kinds = (bags.IMAGE, _COMPRESSED_IMAGE)
+    found = [
+        topic
+        for topic in contents.topics
+        if topic.type in kinds and (given is None or topic.name == given)
+    ]
+    if len(found) == 1:
+        return found[0]
+    names = ', '.join(topic.name for topic in contents.topics if topic.type in kinds) or 'none'
+    wanted = 'one topic of images' if given is None else f'images on {given}'
+    raise MicroexprError(
+        f'{contents.path} has not {wanted}: it has {names}; name it with --frames-topic, or '
+        'record both cameras'
+    )
+
+
+def _read_events(recording: Recording, seconds: float, on_progress: Any) -> EventRate:
+    """Count the events in ROS time, which the synchronizer maps them to, too."""
+    clock, rate = SensorClock(), EventRate()
+    began_ns: int | None = None
+    for events, triggers in recording.chunks():
+        first_ns = find_first(events, triggers)
+        if first_ns is None:
+            continue
+        began_ns = first_ns if began_ns is None else began_ns
+        if first_ns - began_ns > seconds * _NS:
+            break
+        clock.update(first_ns, first_ns + recording.epoch_ns)
+        if len(events):
+            # The sensor's time differs from ROS time by an offset within so few events.
+            rate.add(events.t + (clock.to_ros(first_ns) - first_ns))
+        on_progress(recording.fraction)
+    if not clock.usable:
+        reason = 'missing' if clock.fault is None else clock.fault.value
+        raise MicroexprError(
+            f'the stamps of {recording.topic} say nothing about time ({reason}): record it with a '
+            'driver that stamps its packets'
+        )
+    return rate
+
+
+def _read_frames(
+    bag: Path, images: bags.Topic, events_topic: str, seconds: float
+) -> tuple[ExpectedEvents, int]:
+    """Return the events that the frames let expect, and a guess of the offset.
+
+    The guess rests on when the recorder received both: clocks may be hours apart.
+    """
+    expected = ExpectedEvents()
+    ahead: list[int] = []
+    began_ns: int | None = None
+    for received_ns, stamp_ns, grey in _frames(bag, images):
+        began_ns = received_ns if began_ns is None else began_ns
+        if received_ns - began_ns > seconds * _NS:
+            break
+        if len(ahead) < _FIRST:
+            ahead.append(stamp_ns - received_ns)
+        expected.add(stamp_ns, grey)
+    packets = islice(bags.read_packets(bag, events_topic), _FIRST)
+    behind = [packet.stamp_ns - received_ns for received_ns, packet in packets]
+    guess_ns = int(np.median(ahead)) - int(np.median(behind)) if ahead and behind else 0
+    return expected, guess_ns
+
+
+def _frames(bag: Path, images: bags.Topic) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    """Yield when each frame was received, its stamp and its grey pixels."""
+    # Only here: the help of this command needs neither ROS nor OpenCV.
+    import cv2
+    from rclpy.serialization import deserialize_message
+
+    from microexpr_ros.ros.conversions import image_to_pixels, message_type, to_ns
+
+    kind = message_type(images.type)
+    for recorded in bags.read_messages(bag, [images.name]):
+        message = deserialize_message(recorded.cdr, kind)
+        pixels = image_to_pixels(message)
+        grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+        yield recorded.time_ns, to_ns(message.header.stamp), np.asarray(grey, np.uint8)
+
+
+def _to_json(found: TimeOffset) -> dict[str, Any]:
+    return {
+        'frame_offset_s': round(found.offset_ns / 1e9, 6),
+        'sigma_ms': round(found.sigma_ns / 1e6, 3),
+        'correlation': round(found.correlation, 3),
+        'rival_correlation': round(found.rival, 3),
+        'peak_width_ms': found.width_ns / 1e6,
+        'frames': found.frames,
+        'seconds': round(found.duration_ns / 1e9, 3),
+    }
+
+
+def _summarize(found: TimeOffset) -> str:
+    offset_s = found.offset_ns / 1e9
+    where = 'ahead of' if offset_s >= 0 else 'behind'
+    return (
+        f'frames are {abs(offset_s) * 1e3:.1f} ms {where} the events, '
+        f'+- {found.sigma_ns / 1e6:.1f} ms (1 sigma)\n'
+        f'correlation {found.correlation:.2f}, elsewhere at most {found.rival:.2f}; the peak is '
+        f'{found.width_ns / 1e6:.0f} ms wide; {found.frames} frames, '
+        f'{found.duration_ns / 1e9:.1f} s\n'
+        f'give it to the synchronizer: --ros-args -p frame_offset:={offset_s:.4f}'
+    )
+
+
+def _draw(path: Path, found: TimeOffset) -> None:
+    # Only here: loading matplotlib takes a second.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.5), layout='constrained')
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.plot(found.offsets_ns / 1e9, found.correlations, color='#35618f', lw=0.9)
+    axes.axvline(found.offset_ns / 1e9, color='#f2a33a', lw=1)
+    axes.set_xlabel('stamps of frames ahead of the events, s')
+    axes.set_ylabel('correlation')
+    axes.set_title(f'{found.offset_ns / 1e6:.1f} ms +- {found.sigma_ns / 1e6:.1f} ms')
+    with explain_write_errors(path):
+        figure.savefig(path)

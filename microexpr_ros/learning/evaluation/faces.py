@@ -1,0 +1,299 @@
+"""How well a tracker finds faces in takes of the whole sensor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from microexpr_ros.alignment.face_alignment import align
+from microexpr_ros.alignment.face_region import FaceRegionTracker
+from microexpr_ros.alignment.faces import Face, FaceTracker
+from microexpr_ros.events.grid import SLICE_NS
+from microexpr_ros.events.region import AlignedRegion, Region
+from microexpr_ros.perception.faces import EventFaceTracker, FaceInference
+from microexpr_ros.synthesis.dataset.face_takes import (
+    FaceRecipe,
+    FaceTake,
+    generate_face_takes,
+    read_face_take,
+)
+
+MOVING: Final = 0.03
+"""Speed from which a face counts as moving, distances between the eyes per second."""
+
+TURNING: Final = 0.3
+"""Speed from which its head counts as turning, likewise."""
+
+_TAKE_NS: Final = 5_000_000_000
+_NOBODY_NS: Final = 10_000_000_000
+_SETTLE_S: Final = 1.0
+_WRONG_S: Final = 0.1
+_INNER: Final = (7, 8, 9, *range(17, 68))
+"""Points of iBUG 300-W from brows to chin."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceScores:
+    """Scores of a tracker, counted after a face's first second of movement.
+
+    Attributes:
+        takes: takes that were scored.
+        minutes: time for which a face was scored.
+        found: share of the time in which the face is known.
+        inner_inside: share of the time in which its region holds the whole inner face.
+        iou: mean intersection over union of the region and the true landmarks' one.
+        landmark_error: median error of the landmarks, in distances between the eyes.
+        landmark_error_95: 95 % of the time it is below this.
+        turning_error: its median while the head turns.
+        sigma_ratio: root mean square error over the sigma that the tracker states; 1 is right.
+        wrong_per_minute: faces where there are none, per minute of all takes.
+    """
+
+    takes: int
+    minutes: float
+    found: float
+    inner_inside: float
+    iou: float
+    landmark_error: float
+    landmark_error_95: float
+    turning_error: float
+    sigma_ratio: float
+    wrong_per_minute: float
+
+
+@dataclass(frozen=True, slots=True)
+class FaceReport:
+    """What `microexpr evaluate face` found.
+
+    Attributes:
+        model: name and hash of the weights.
+        split: whose persons, val or test.
+        tracker: on the split.
+        shift: on the split shift, in light and with sensors that training never saw.
+        nobody: on takes without a face, in which walls and things move.
+        activity_region: the region that follows the activity, on the split.
+        update_ms: time of a core that the tracker took for a slice, the mean of the split.
+    """
+
+    model: str
+    split: str
+    tracker: FaceScores
+    shift: FaceScores
+    nobody: FaceScores
+    activity_region: FaceScores
+    update_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    found: bool
+    inside: bool
+    iou: float
+    error: float
+    turning: bool
+    sigma: float
+
+
+def evaluate_faces(
+    data: Path,
+    inference: FaceInference,
+    split: str,
+    takes: int,
+    nobody: int,
+    progress: Callable[[str], None] = lambda text: None,
+) -> FaceReport:
+    """Score the tracker on whole sensors of a real size; takes that are missing are made.
+
+    Args:
+        data: folder of the takes.
+        inference: the networks.
+        split: val or test.
+        takes: how many of the split, and half as many of shift.
+        nobody: how many without a face.
+        progress: called with what is being done.
+    """
+    recipes = {
+        'split': (FaceRecipe(split, exact=True, duration_ns=_TAKE_NS), takes),
+        'shift': (FaceRecipe('shift', exact=True, duration_ns=_TAKE_NS), -(-takes // 2)),
+        'nobody': (FaceRecipe(split, faces=False, duration_ns=_NOBODY_NS), nobody),
+    }
+    found: dict[str, FaceScores] = {}
+    spent_s = slices = 0.0
+    for name, (recipe, number) in recipes.items():
+        progress(f'making {recipe.name}')
+        paths = generate_face_takes(data, recipe, number)
+        read = [read_face_take(path) for path in paths]
+        progress(f'scoring {recipe.name}')
+        started = time.thread_time()
+        found[name] = score_faces(read, partial(_make_tracker, inference))
+        if name == 'split':
+            spent_s = time.thread_time() - started
+            slices = sum(len(take.starts) - 1 for take in read)
+            found['region'] = score_region(read)
+    return FaceReport(
+        inference.model,
+        split,
+        found['split'],
+        found['shift'],
+        found['nobody'],
+        found['region'],
+        1e3 * spent_s / slices,
+    )
+
+
+def _make_tracker(inference: FaceInference, take: FaceTake) -> FaceTracker:
+    return EventFaceTracker(take.height, take.width, inference, pixels=take.pixels)
+
+
+def score_faces(
+    takes: Sequence[FaceTake],
+    make_tracker: Callable[[FaceTake], FaceTracker],
+    progress: Callable[[int, int], None] | None = None,
+) -> FaceScores:
+    """Score a tracker on exact takes."""
+    moments: list[_Moment] = []
+    wrong = 0
+    for number, take in enumerate(takes, start=1):
+        tracker = make_tracker(take)
+        shown = [tracker.update(counts, SLICE_NS / 1e9) for counts in _slices(take)]
+        wrong += _count_wrong(take, shown)
+        for face in range(len(take.landmarks)):
+            moments += _score_face(take, face, shown)
+        if progress is not None:
+            progress(number, len(takes))
+    return _summarize(takes, moments, wrong)
+
+
+def score_region(takes: Sequence[FaceTake]) -> FaceScores:
+    """Score the region that follows the activity, without landmarks, on the same takes."""
+    moments: list[_Moment] = []
+    for take in takes:
+        tracker = FaceRegionTracker(take.height, take.width)
+        rows, columns = (
+            np.arange(own) * cells // own
+            for own, cells in zip(take.shape, tracker.shape, strict=True)
+        )
+        regions: list[Region | None] = []
+        for counts in _slices(take):
+            coarse = np.zeros((2, *tracker.shape), np.int64)
+            np.add.at(coarse, (slice(None), rows[:, None], columns[None]), counts)
+            regions.append(
+                tracker.update(np.minimum(coarse, 255).astype(np.uint8), SLICE_NS / 1e9)
+            )
+        for face in range(len(take.landmarks)):
+            for at, turning in _counted(take, face):
+                region = regions[at]
+                if region is None:
+                    moments.append(_Moment(False, False, 0.0, np.nan, turning, np.nan))
+                    continue
+                corner, size = (region.x, region.y), (region.width, region.height)
+                shares = (take.points[face, at, _INNER] - corner) / size
+                true = _corners(align(take.landmarks[face, at]))
+                own = np.array(corner) + np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * size
+                moments.append(
+                    _Moment(True, _inside(shares), _iou(own, true), np.nan, turning, np.nan)
+                )
+    return _summarize(takes, moments, 0)
+
+
+def _slices(take: FaceTake) -> Iterator[NDArray[np.uint8]]:
+    for number in range(len(take.starts) - 1):
+        yield take.dense(number)
+
+
+def _counted(take: FaceTake, face: int) -> Iterator[tuple[int, bool]]:
+    """Yield the slices that count for a face, and whether its head turns in each."""
+    landmarks = take.landmarks[face].astype(np.float64)
+    eyes = np.linalg.norm(landmarks[:, 0] - landmarks[:, 1], axis=1)
+    step = np.linalg.norm(np.diff(landmarks, axis=0, prepend=landmarks[:1]), axis=2)
+    speed = step.mean(axis=1) / eyes / (SLICE_NS / 1e9)
+    moved_s = np.cumsum(speed > MOVING) * SLICE_NS / 1e9
+    size = np.array([take.width, take.height])
+    in_view = ((landmarks >= 0) & (landmarks < size)).all(axis=(1, 2))
+    for at in range(0, len(landmarks), 2):
+        if moved_s[at] >= _SETTLE_S and in_view[at]:
+            yield at, bool(speed[at] > TURNING)
+
+
+def _score_face(take: FaceTake, face: int, shown: Sequence[Sequence[Face]]) -> Iterator[_Moment]:
+    for at, turning in _counted(take, face):
+        true = take.landmarks[face, at].astype(np.float64)
+        near = [one for one in shown[at] if _same(one.landmarks, true)]
+        if not near:
+            yield _Moment(False, False, 0.0, np.inf, turning, np.nan)
+            continue
+        eyes = float(np.linalg.norm(true[0] - true[1]))
+        errors = [float(np.linalg.norm(one.landmarks - true, axis=1).mean()) for one in near]
+        best = int(np.argmin(errors))
+        region = align(near[best].landmarks)
+        inside = _inside(region.to_shares(take.points[face, at, _INNER]))
+        iou = _iou(_corners(region), _corners(align(true)))
+        # Of two axes; sigma is that of one.
+        yield _Moment(True, inside, iou, errors[best] / eyes, turning, near[best].sigma)
+
+
+def _count_wrong(take: FaceTake, shown: Sequence[Sequence[Face]]) -> int:
+    """Return how many faces were shown for a while where none is."""
+    alone: dict[int, int] = {}
+    for at, faces in enumerate(shown):
+        for face in faces:
+            if not any(_same(face.landmarks, true) for true in take.landmarks[:, at]):
+                alone[face.number] = alone.get(face.number, 0) + 1
+    return sum(slices * SLICE_NS / 1e9 >= _WRONG_S for slices in alone.values())
+
+
+def _same(found: NDArray[np.floating], true: NDArray[np.floating]) -> bool:
+    region = align(true)
+    away = found.mean(axis=0) - true.mean(axis=0)
+    return bool(np.hypot(*away) < 0.5 * region.side)
+
+
+def _inside(shares: NDArray[np.floating]) -> bool:
+    return bool(((shares >= 0) & (shares <= 1)).all())
+
+
+def _corners(region: AlignedRegion) -> NDArray[np.float64]:
+    return region.to_pixels(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
+
+
+def _iou(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
+    polygons = one.astype(np.float32), other.astype(np.float32)
+    both, _ = cv2.intersectConvexConvex(*polygons)
+    areas = sum(cv2.contourArea(polygon) for polygon in polygons)
+    return float(both / max(areas - both, 1e-9))
+
+
+def _summarize(takes: Sequence[FaceTake], moments: Sequence[_Moment], wrong: int) -> FaceScores:
+    minutes = sum(len(take.starts) - 1 for take in takes) * SLICE_NS / 60e9
+    if not moments:
+        return FaceScores(len(takes), 0.0, *(float('nan'),) * 7, wrong / max(minutes, 1e-9))
+    error = np.array([one.error for one in moments])
+    turning = np.array([one.turning for one in moments])
+    known = np.isfinite(error)
+    sigma = np.array([one.sigma for one in moments])[known]
+    spread = np.square(error[known]).mean() / 2 / max(np.square(sigma).mean(), 1e-12)
+    return FaceScores(
+        len(takes),
+        2 * len(moments) * SLICE_NS / 60e9,
+        float(np.mean([one.found for one in moments])),
+        float(np.mean([one.inside for one in moments])),
+        float(np.mean([one.iou for one in moments])),
+        _quantile(error, 0.5),
+        _quantile(error, 0.95),
+        _quantile(error[turning], 0.5),
+        float(np.sqrt(spread)) if known.any() else float('nan'),
+        wrong / max(minutes, 1e-9),
+    )
+
+
+def _quantile(error: NDArray[np.float64], share: float) -> float:
+    # A face that is not found has an infinite error; no interpolation, as infinities have none.
+    return float(np.quantile(error, share, method='lower')) if len(error) else float('nan')

@@ -1,0 +1,382 @@
+"""Scores of the whole chain: from the events of a sensor to Action Units and movements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from microexpr_ros.analysis.chain import AnalyzedSlice, read_faces
+from microexpr_ros.analysis.stream import SliceStream
+from microexpr_ros.events.files import open_recording
+from microexpr_ros.events.grid import SLICE_NS
+from microexpr_ros.events.region import AlignedRegion, Region
+from microexpr_ros.facs import CODES, PRESENT, ExpressionKind
+from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
+from microexpr_ros.learning import metrics
+from microexpr_ros.learning.evaluation.action_unit_report import Score
+from microexpr_ros.learning.evaluation.resampling import bootstrap, confidence_interval
+from microexpr_ros.learning.evaluation.spotting import match_spans
+from microexpr_ros.learning.evaluation.stories import (
+    BOX,
+    Story,
+    read_story,
+    true_region,
+    true_slices,
+)
+from microexpr_ros.learning.training.calibration import BACKGROUND, dominant
+from microexpr_ros.perception.classifier import ActionUnitClassifier
+from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.spotting import MicroExpression
+
+SETTLING_NS: Final = 1_000_000_000
+"""Where the face is counts from then on: until then a tracker may look for it."""
+
+INNER_FACE: Final = (*range(17, 68), 8)
+"""Of the 68 landmarks, those of brows, eyes, nose and mouth, and the chin."""
+
+_CORNERS: Final = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+
+
+@dataclass(frozen=True, slots=True)
+class FaceScores:
+    """How well the face is followed, from the first second on.
+
+    Attributes:
+        iou: mean intersection over union of the region and the true one; 0 without a region.
+        landmark_error: mean distance of the five landmarks from where the region has them, as a
+            share of the distance between the eyes, while there is a region.
+        inside: share of time with the whole inner face, brows to chin, inside the region.
+    """
+
+    iou: Score
+    landmark_error: Score
+    inside: Score
+
+
+@dataclass(frozen=True, slots=True)
+class ChainScores:
+    """What is found of what moves.
+
+    Attributes:
+        uf1: mean F1 of the units' presence over all slices.
+        spotting_f1: F1 of expressions that overlap a true one by half, whatever their units.
+        dominant_accuracy: share of the expressions whose strongest unit is named.
+        false_alarms: detections per minute during which none of their units moves.
+    """
+
+    uf1: Score
+    spotting_f1: Score
+    dominant_accuracy: Score
+    false_alarms: Score
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineReport:
+    """The chain on the stories of a split, beside the same network on the true faces.
+
+    Attributes:
+        split: name of the split.
+        model: name and hash of the network.
+        stories: how many.
+        persons: how many.
+        minutes: length of all stories together.
+        expressions: true expressions, blinks and speech not counted.
+        true_region: what the network gets of a known face: box or aligned.
+        face: how well the face is followed.
+        chain: the scores of the whole chain.
+        true_faces: those of the same network on the true faces.
+    """
+
+    split: str
+    model: str
+    stories: int
+    persons: int
+    minutes: float
+    expressions: int
+    true_region: str
+    face: FaceScores
+    chain: ChainScores
+    true_faces: ChainScores
+
+
+def evaluate_pipeline(
+    folders: Sequence[Path],
+    classifier: ActionUnitClassifier,
+    split: str,
+    kind: str = BOX,
+    on_progress: Callable[[int, int], object] = lambda *_: None,
+) -> PipelineReport:
+    """Score the chain on stories.
+
+    Args:
+        folders: of the stories.
+        classifier: reads the units.
+        split: name of their split.
+        kind: what the network gets of a known face, one of `stories.TRUE_REGIONS`.
+        on_progress: called with the stories that are done, and all.
+
+    Raises:
+        MicroexprError: a story is damaged.
+    """
+    identities: list[int] = []
+    faces: list[FaceOutcome] = []
+    chain: list[StoryOutcome] = []
+    known: list[StoryOutcome] = []
+    for number, folder in enumerate(folders):
+        on_progress(number, len(folders))
+        story = read_story(folder)
+        read = list(read_faces(SliceStream(open_recording(story.bag)), classifier))
+        true = true_slices(open_recording(story.bag), story, kind)
+        identities.append(story.identity)
+        faces.append(measure_face(story, read, kind))
+        chain.append(measure_story(story, read, classifier.presence))
+        known.append(measure_story(story, list(read_faces(true, classifier)), classifier.presence))
+    on_progress(len(folders), len(folders))
+    persons = np.array(identities, np.int64)
+    return PipelineReport(
+        split,
+        classifier.model,
+        len(folders),
+        len(np.unique(persons)),
+        sum(outcome.minutes for outcome in chain),
+        sum(outcome.named[1] for outcome in chain),
+        kind,
+        _summarize_faces(persons, faces),
+        _summarize_chain(persons, chain),
+        _summarize_chain(persons, known),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FaceOutcome:
+    """How well the face of a story is followed; sums over slices.
+
+    Attributes:
+        slices: from the first second on.
+        iou: sum of the intersections over union.
+        inside: slices with the inner face inside.
+        located: slices with a region.
+        error: sum of their landmark errors, shares of the distance between the eyes.
+    """
+
+    slices: int
+    iou: float
+    inside: int
+    located: int
+    error: float
+
+
+def measure_face(story: Story, read: Sequence[AnalyzedSlice], kind: str) -> FaceOutcome:
+    """Compare the regions of a story with its true face."""
+    slices = inside = located = 0
+    overlap = error = 0.0
+    for analyzed in read:
+        slice_ = analyzed.aligned.slice
+        middle_ns = slice_.clock_end_ns - slice_.duration_ns // 2
+        if middle_ns < SETTLING_NS:
+            continue
+        slices += 1
+        if slice_.region is None:
+            continue
+        located += 1
+        row = story.row(middle_ns)
+        corners = to_pixels(slice_.region, _CORNERS)
+        truth = true_region(story.landmarks[row], kind)
+        overlap += area_overlap(corners, truth.to_pixels(_CORNERS))
+        shares = _to_shares(slice_.region, story.points[row, list(INNER_FACE)])
+        inside += bool(((shares >= 0) & (shares <= 1)).all())
+        away = to_pixels(slice_.region, PLACES) - story.landmarks[row]
+        # The eyes of a turned head are nearer together: the true region's do not depend on it.
+        eyes_px = EYE_DISTANCE * truth.side
+        error += float(np.hypot(away[:, 0], away[:, 1]).mean()) / eyes_px
+    return FaceOutcome(slices, overlap, inside, located, error)
+
+
+def to_pixels(region: Any, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where points of a region are on the sensor, float64 [..., 2], px."""
+    if isinstance(region, Region):
+        return shares * (region.width, region.height) + (region.x, region.y)
+    assert isinstance(region, AlignedRegion), 'a region is upright or aligned'
+    return region.to_pixels(shares)
+
+
+def _to_shares(region: Any, points: NDArray[np.float32]) -> NDArray[np.float64]:
+    if isinstance(region, Region):
+        return np.asarray((points - (region.x, region.y)) / (region.width, region.height))
+    assert isinstance(region, AlignedRegion), 'a region is upright or aligned'
+    return region.to_shares(points)
+
+
+def area_overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return the intersection over union of two convex polygons, float64 [N, 2].
+
+    Example:
+        >>> square = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0]])
+        >>> round(area_overlap(square, square + (1.0, 0.0)), 4)
+        0.3333
+    """
+    one, other = a.astype(np.float32), b.astype(np.float32)
+    both, _ = cv2.intersectConvexConvex(one, other)
+    return float(both / (cv2.contourArea(one) + cv2.contourArea(other) - both))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoryOutcome:
+    """What was found in a story.
+
+    Attributes:
+        minutes: its length.
+        units: int64 [4, 18], as `metrics.confusion` of presence over the slices.
+        spotted: expressions that were found, wrong detections, missed expressions.
+        named: expressions whose strongest unit was named, and all.
+        alarms: detections during which none of their units moves.
+    """
+
+    minutes: float
+    units: NDArray[np.int64]
+    spotted: tuple[int, int, int]
+    named: tuple[int, int]
+    alarms: int
+
+
+def measure_story(story: Story, read: Sequence[AnalyzedSlice], presence: Presence) -> StoryOutcome:
+    """Compare what was found in a story with its truth."""
+    ends = np.array([one.aligned.slice.clock_end_ns for one in read], np.int64)
+    rows = np.array([story.row(end) for end in ends.tolist()], np.int64)
+    intensity = np.array([one.estimate.intensity for one in read], np.float32)
+    active = np.array([one.estimate.active for one in read], np.bool_)
+    true = [m for m in story.movements if m.kind is ExpressionKind.EXPRESSION]
+    named = 0
+    for movement in true:
+        during = (ends > movement.onset_ns) & (ends - SLICE_NS < movement.offset_ns)
+        if during.any():
+            [unit] = dominant(intensity[during].max(axis=0)[None], presence)
+            named += int(unit) == CODES.index(movement.dominant)
+    found = [movement.expression for one in read for movement in one.movements]
+    false = [is_false_alarm(story, detection) for detection in found]
+    counted = [
+        (detection.onset_ns, detection.offset_ns)
+        for detection, is_false in zip(found, false, strict=True)
+        if is_false or _is_expression(detection)
+    ]
+    right = len(match_spans(counted, [(m.onset_ns, m.offset_ns) for m in true]))
+    return StoryOutcome(
+        len(read) * SLICE_NS / 60e9,
+        metrics.confusion(story.intensity[rows] >= PRESENT, active),
+        (right, len(counted) - right, len(true) - right),
+        (named, len(true)),
+        sum(false),
+    )
+
+
+def is_false_alarm(story: Story, detection: MicroExpression) -> bool:
+    """Return whether none of a detection's units is really present at any time of its span."""
+    first, last = story.row(detection.onset_ns), story.row(detection.offset_ns)
+    units = [CODES.index(code) for code in detection.codes]
+    return not bool((story.intensity[first : last + 1, units] >= PRESENT).any())
+
+
+def _is_expression(detection: MicroExpression) -> bool:
+    is_blink = set(detection.codes) <= set(BACKGROUND)
+    return detection.kind is ExpressionKind.EXPRESSION and not is_blink
+
+
+_Rows: TypeAlias = NDArray[np.int64]
+
+
+def _score(persons: NDArray[np.int64], statistic: Callable[[_Rows], float]) -> Score:
+    every = np.arange(len(persons))
+    return Score(statistic(every), confidence_interval(bootstrap(persons, statistic)))
+
+
+def _ratio(above: ArrayLike, below: ArrayLike) -> Callable[[_Rows], float]:
+    """Return the ratio of two sums over stories; nan where the second is 0."""
+    tops, bottoms = np.array(above, np.float64), np.array(below, np.float64)
+
+    def ratio(rows: _Rows) -> float:
+        total = float(bottoms[rows].sum())
+        return float(tops[rows].sum()) / total if total else math.nan
+
+    return ratio
+
+
+def _summarize_faces(persons: NDArray[np.int64], faces: Sequence[FaceOutcome]) -> FaceScores:
+    slices = [face.slices for face in faces]
+    return FaceScores(
+        iou=_score(persons, _ratio([face.iou for face in faces], slices)),
+        landmark_error=_score(
+            persons, _ratio([face.error for face in faces], [face.located for face in faces])
+        ),
+        inside=_score(persons, _ratio([face.inside for face in faces], slices)),
+    )
+
+
+def _summarize_chain(persons: NDArray[np.int64], stories: Sequence[StoryOutcome]) -> ChainScores:
+    units = np.stack([story.units for story in stories])
+    right, wrong, missed = np.array([story.spotted for story in stories]).T
+
+    def uf1(rows: _Rows) -> float:
+        return metrics.mean_of_known(metrics.f1_of(units[rows].sum(0)))
+
+    return ChainScores(
+        uf1=_score(persons, uf1),
+        spotting_f1=_score(persons, _ratio(2 * right, 2 * right + wrong + missed)),
+        dominant_accuracy=_score(
+            persons,
+            _ratio([s.named[0] for s in stories], [s.named[1] for s in stories]),
+        ),
+        false_alarms=_score(
+            persons, _ratio([s.alarms for s in stories], [s.minutes for s in stories])
+        ),
+    )
+
+
+def format_pipeline(report: PipelineReport) -> str:
+    """Return the report as tables in Markdown."""
+    face = report.face
+    rows = [
+        f'{report.stories} stories of {report.persons} persons ({report.split}), '
+        f'{report.minutes:.1f} minutes, {report.expressions} expressions; {report.model}',
+        '',
+        '| the face, events only | |',
+        '|---|---|',
+        f'| IoU of the region | {_number(face.iou)} |',
+        f'| landmark error, of the distance between the eyes | {_percent(face.landmark_error)} |',
+        f'| inner face inside the region, share of time | {_percent(face.inside)} |',
+        '',
+        f'| | chain | true faces ({report.true_region}) |',
+        '|---|---|---|',
+    ]
+    scores: tuple[tuple[str, str, Callable[[Score], str]], ...] = (
+        ('UF1', 'uf1', _number),
+        ('spotting F1', 'spotting_f1', _number),
+        ('dominant unit per expression', 'dominant_accuracy', _percent),
+        ('false alarms per minute', 'false_alarms', _number),
+    )
+    for title, name, to_text in scores:
+        both = (getattr(one, name) for one in (report.chain, report.true_faces))
+        rows.append(f'| {title} | {" | ".join(map(to_text, both))} |')
+    return '\n'.join(rows)
+
+
+def _number(score: Score) -> str:
+    return _with_interval(score, lambda value: f'{value:.3f}')
+
+
+def _percent(score: Score) -> str:
+    return _with_interval(score, lambda value: f'{100 * value:.1f} %')
+
+
+def _with_interval(score: Score, to_text: Callable[[float], str]) -> str:
+    if math.isnan(score.value):
+        return 'not measured'
+    low, high = score.ci95
+    interval = '' if math.isnan(low) else f' ({to_text(low)} to {to_text(high)})'
+    return to_text(score.value) + interval

@@ -1,0 +1,127 @@
+"""Training of the networks of the face tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from microexpr_ros.learning.data.face_samples import FaceSamples, concatenate, sample_moments
+from microexpr_ros.learning.training import runner
+from microexpr_ros.learning.training.runner import Optimization, Report, Trained
+from microexpr_ros.perception.faces.network import FaceConfiguration, FaceNetworks
+from microexpr_ros.perception.settings import to_settings
+from microexpr_ros.synthesis.dataset.face_takes import FaceTake
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTraining(Optimization):
+    """How the networks are trained.
+
+    Attributes:
+        moments: moments of a take in an epoch.
+        crops: crops of each moment.
+    """
+
+    epochs: int = 6
+    batch: int = 4
+    learning_rate: float = 3e-3
+    warm_up: float = 0.15
+    moments: int = 10
+    crops: int = 5
+
+
+def train_faces(
+    training: Sequence[FaceTake],
+    validation: Sequence[FaceTake],
+    configuration: FaceTraining,
+    network: FaceConfiguration,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    report: Report | None = None,
+    start: Mapping[str, Tensor] | None = None,
+) -> Trained[FaceNetworks]:
+    """Train both networks side by side; the epoch is chosen by the loss on the validation takes.
+
+    Args:
+        training: takes to learn from.
+        validation: takes of other persons.
+        configuration: how to train.
+        network: what to train.
+        checkpoint: file written after every epoch.
+        resume: go on from the checkpoint.
+        report: called after every step and every epoch.
+        start: state to start from; None for random numbers.
+    """
+    c = configuration
+    runner.seed_torch(c)
+    networks = FaceNetworks(network)
+    if start is not None:
+        networks.load_state_dict(start)
+    rng = np.random.default_rng([c.seed, 1])
+    held_out = concatenate([sample_moments(take, rng, 4, 4, False) for take in validation])
+
+    def losses(
+        epoch: int, rng: np.random.Generator, order: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Tensor]:
+        for chosen in order:
+            samples = concatenate(
+                [sample_moments(training[n], rng, c.moments, c.crops) for n in chosen.tolist()]
+            )
+            yield sum(face_losses(networks, samples).values(), torch.zeros(()))
+
+    def score(trained: FaceNetworks) -> float:
+        with torch.inference_mode():
+            return -float(sum(face_losses(trained, held_out).values()))
+
+    identity = {'takes': len(training), 'network': to_settings(network)}
+    task = runner.TrainingTask(networks, len(training), losses, score, identity)
+    return runner.run_training(task, c, checkpoint, resume, report)
+
+
+def face_losses(networks: FaceNetworks, samples: FaceSamples) -> dict[str, Tensor]:
+    """Return the losses of both networks by name."""
+    found = networks.detector(torch.from_numpy(samples.pooled))
+    places = torch.from_numpy(samples.places)
+    refined = networks.refiner(torch.from_numpy(samples.crops))
+    is_face = torch.from_numpy(samples.is_face)
+    landmarks = torch.from_numpy(samples.landmarks)
+    known, face = is_face >= 0, is_face > 0
+    out = {
+        'places': _focal_loss(found[:, 0], places[:, 0]),
+        'is_face': functional.binary_cross_entropy_with_logits(refined[known, 15], is_face[known]),
+    }
+    weight = places[:, 5]
+    off = functional.smooth_l1_loss(found[:, 1:], places[:, 1:5], reduction='none', beta=0.2)
+    scale = torch.tensor([0.3, 0.3, 2.0, 1.0])[:, None, None]
+    out['boxes'] = (scale * off * weight[:, None]).sum() / weight.sum().clamp(min=1)
+    if face.any():
+        out['landmarks'] = landmark_loss(refined[face], landmarks[face])
+    return out
+
+
+def landmark_loss(refined: Tensor, landmarks: Tensor) -> Tensor:
+    """Return the mean negative logarithm of the likelihood of landmarks.
+
+    Distances of a landmark are taken to fall off exponentially, which forgives outliers; sigma
+    is the standard deviation along one axis.
+    """
+    away = refined[:, :10].reshape(-1, 5, 2) - landmarks
+    distance = (away.square().sum(dim=2) + 1e-6).sqrt()
+    log_sigma = refined[:, 10:15].clamp(-5, 2)
+    return (2 * log_sigma + 3**0.5 * distance * torch.exp(-log_sigma)).mean()
+
+
+def _focal_loss(logit: Tensor, target: Tensor) -> Tensor:
+    """Return the penalty-reduced focal loss of CornerNet (Law and Deng, ECCV 2018)."""
+    p = torch.sigmoid(logit)
+    hit = target == 1
+    found = (1 - p).square() * functional.logsigmoid(logit)
+    missed = (1 - target) ** 4 * p.square() * functional.logsigmoid(-logit)
+    return -(found[hit].sum() + missed[~hit].sum()) / max(len(logit), 1)

@@ -1,0 +1,110 @@
+"""The two networks of the face tracker: a detector, and a refiner of landmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from microexpr_ros.perception.faces.traces import CHANNELS, CROP, POOLED
+
+
+@dataclass(frozen=True, slots=True)
+class FaceConfiguration:
+    """Sizes of the networks.
+
+    Attributes:
+        detector: channels at a half, a quarter and an eighth of the pooled sensor.
+        refiner: channels at a half, a quarter, an eighth and a sixteenth of the crop.
+        hidden: units of the refiner behind its convolutions.
+    """
+
+    detector: tuple[int, ...] = (16, 32, 48)
+    refiner: tuple[int, ...] = (24, 48, 64, 80)
+    hidden: int = 96
+
+
+class FaceDetector(nn.Module):
+    """Where faces are, roughly.
+
+    Input: float32 [B, CHANNELS, POOLED, POOLED]. Output: float32 [B, 5, POOLED / 4, POOLED / 4]:
+    logit that a face's region has its centre here, its column and row from the middle of the
+    place in places, logarithm of its side over that of four places, roll in rad.
+    """
+
+    def __init__(self, c: FaceConfiguration) -> None:
+        super().__init__()
+        fine, middle, coarse = c.detector
+        self.down = nn.Sequential(_conv(CHANNELS, fine, 2), _conv(fine, middle, 2))
+        self.around = nn.Sequential(
+            _conv(middle, coarse, 2), _conv(coarse, coarse), _conv(coarse, coarse)
+        )
+        self.up = nn.Sequential(
+            nn.Conv2d(coarse, middle, 1), nn.Upsample(scale_factor=2, mode='nearest')
+        )
+        last = nn.Conv2d(middle, 5, 1)
+        # Most places have no face; learning begins with that.
+        nn.init.constant_(last.bias[:1], -4)
+        self.head = nn.Sequential(_conv(middle, middle), last)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Return the map of faces."""
+        near = self.down(pooled)
+        out: Tensor = self.head(near + self.up(self.around(near)))
+        return out
+
+    def inputs(self) -> tuple[Tensor, ...]:
+        """Return a sensor without events."""
+        return (torch.zeros(1, CHANNELS, POOLED, POOLED),)
+
+
+class FaceRefiner(nn.Module):
+    """Where the landmarks are in a crop.
+
+    Input: float32 [B, CHANNELS, CROP, CROP]. Output: float32 [B, 16]: column and row of the five
+    landmarks from `landmarks.PLACES` in the assumed region, in distances between its eyes;
+    logarithms of their errors (one sigma, the same unit); logit that it is a face.
+    """
+
+    def __init__(self, c: FaceConfiguration) -> None:
+        super().__init__()
+        a, b, d, e = c.refiner
+        self.first = nn.Sequential(_conv(CHANNELS, a, 2, 5), _conv(a, b, 2))
+        self.second = _conv(b, b)
+        self.third = _conv(b, d, 2)
+        self.fourth = _conv(d, d)
+        self.fifth = _conv(d, e, 2)
+        cells = (CROP // 16) ** 2
+        self.head = nn.Sequential(
+            nn.Flatten(), nn.Linear(e * cells, c.hidden), nn.ReLU(), nn.Linear(c.hidden, 16)
+        )
+
+    def forward(self, crop: Tensor) -> Tensor:
+        """Return landmarks, errors and logit."""
+        x = self.first(crop)
+        x = self.third(x + self.second(x))
+        out: Tensor = self.head(self.fifth(x + self.fourth(x)))
+        return out
+
+    def inputs(self) -> tuple[Tensor, ...]:
+        """Return a crop without events."""
+        return (torch.zeros(1, CHANNELS, CROP, CROP),)
+
+
+class FaceNetworks(nn.Module):
+    """Both networks, which are trained and kept together."""
+
+    def __init__(self, configuration: FaceConfiguration) -> None:
+        super().__init__()
+        self.configuration = configuration
+        self.detector = FaceDetector(configuration)
+        self.refiner = FaceRefiner(configuration)
+
+
+def _conv(before: int, after: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(),
+    )

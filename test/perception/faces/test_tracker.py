@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+
+from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.landmarks import PLACES
+from microexpr_ros.perception.faces import EventFaceOptions, EventFaceTracker, Refined
+
+SIDE = 40.0
+
+
+class Oracle:
+    """Knows where faces are: stands in for the networks."""
+
+    model = 'oracle@0'
+
+    def __init__(self, *centres, probability=0.99, sigma=0.03):
+        self.centres = [np.array(centre, float) for centre in centres]
+        self.probability = probability
+        self.sigma = sigma
+        self.refined = 0
+
+    def regions(self):
+        return [AlignedRegion(*centre, SIDE) for centre in self.centres]
+
+    def detect(self, traces, threshold, most):
+        return [(0.9, region) for region in self.regions()][:most]
+
+    def refine(self, traces, region):
+        self.refined += 1
+        away = [np.hypot(region.x - one.x, region.y - one.y) for one in self.regions()]
+        nearest = self.regions()[int(np.argmin(away))]
+        return Refined(nearest.to_pixels(PLACES), np.full(5, self.sigma), self.probability)
+
+
+def make(oracle, **options):
+    return EventFaceTracker(480, 640, oracle, EventFaceOptions(**options))
+
+
+def busy(tracker, *centres):
+    counts = np.zeros((2, *tracker.shape), np.uint8)
+    for x, y in centres:
+        counts[:, int(y) - 15 : int(y) + 15, int(x) - 15 : int(x) + 15] = 3
+    return counts
+
+
+def follow(tracker, counts, slices):
+    for _ in range(slices):
+        faces = tracker.update(counts, 0.01)
+    return faces
+
+
+def test_a_face_that_moves_is_found_where_it_is_in_pixels():
+    tracker = make(Oracle((60, 50)))
+    (face,) = follow(tracker, busy(tracker, (60, 50)), 60)
+    expected = AlignedRegion(240, 200, 4 * SIDE).to_pixels(PLACES)
+    np.testing.assert_allclose(face.landmarks, expected, atol=0.5)
+    assert face.landmarks.dtype == np.float32
+    assert face.number == 0
+    assert 0 < face.sigma < 0.1
+
+
+def test_nothing_is_found_where_nothing_moves():
+    tracker = make(oracle := Oracle((60, 50)))
+    assert follow(tracker, busy(tracker), 100) == []
+    assert oracle.refined == 0
+
+
+def test_a_face_at_rest_stays_and_is_not_measured():
+    tracker = make(oracle := Oracle((60, 50)))
+    (before,) = follow(tracker, busy(tracker, (60, 50)), 60)
+    measured = oracle.refined
+    (after,) = follow(tracker, busy(tracker), 3000)
+    np.testing.assert_array_equal(after.landmarks, before.landmarks)
+    assert oracle.refined == measured
+
+
+def test_a_face_that_moves_on_is_followed_at_once():
+    tracker = make(oracle := Oracle((60, 50)))
+    follow(tracker, busy(tracker, (60, 50)), 60)
+    oracle.centres[0] += (6, 0)
+    (face,) = follow(tracker, busy(tracker, (66, 50)), 8)
+    expected = AlignedRegion(264, 200, 4 * SIDE).to_pixels(PLACES)
+    np.testing.assert_allclose(face.landmarks, expected, atol=4 * SIDE * 0.02)
+
+
+def test_a_doubtful_measurement_moves_a_known_face_little():
+    tracker = make(oracle := Oracle((60, 50)))
+    (before,) = follow(tracker, busy(tracker, (60, 50)), 60)
+    oracle.centres[0] += (2, 0)
+    oracle.sigma = 2.0
+    (after,) = follow(tracker, busy(tracker, (60, 50)), 5)
+    assert np.abs(after.landmarks - before.landmarks).max() < 4
+
+
+def test_two_faces_have_numbers_of_their_own_and_the_nearer_comes_first():
+    tracker = make(Oracle((40, 50), (110, 60)))
+    faces = follow(tracker, busy(tracker, (40, 50), (110, 60)), 80)
+    assert sorted(face.number for face in faces) == [0, 1]
+
+
+def test_what_is_no_face_is_not_shown():
+    tracker = make(Oracle((60, 50), probability=0.5))
+    assert follow(tracker, busy(tracker, (60, 50)), 100) == []
+
+
+def test_a_face_whose_place_is_unknown_is_not_shown():
+    tracker = make(Oracle((60, 50), sigma=0.5))
+    assert follow(tracker, busy(tracker, (60, 50)), 100) == []
+
+
+def test_a_face_is_given_up_when_what_moves_there_is_none():
+    tracker = make(oracle := Oracle((60, 50)))
+    follow(tracker, busy(tracker, (60, 50)), 60)
+    oracle.probability = 0.01
+    assert follow(tracker, busy(tracker, (60, 50)), 120) == []
+
+
+def test_after_a_reset_the_face_is_another():
+    tracker = make(Oracle((60, 50)))
+    follow(tracker, busy(tracker, (60, 50)), 60)
+    tracker.reset()
+    assert follow(tracker, busy(tracker), 5) == []
+    (face,) = follow(tracker, busy(tracker, (60, 50)), 60)
+    assert face.number == 1
+
+
+@pytest.mark.parametrize('size', [(260, 346), (720, 1280), (1280, 720)])
+def test_cells_are_nearly_square(size):
+    rows, columns = EventFaceTracker(*size, Oracle((60, 50))).shape
+    assert max(rows, columns) == 160
+    assert rows / columns == pytest.approx(size[0] / size[1], rel=0.01)
