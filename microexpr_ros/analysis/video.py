@@ -76,11 +76,12 @@ class AnalysisVideo:
         if aligned.face != self._face:
             self._face, self._state = aligned.face, self._reconstructor.initial_state()
         self._state = self._reconstructor.observe(aligned.slice, self._state)
-        video.panel.show_slice(aligned.slice)
+        video.panel.show_slice(aligned.slice, aligned.landmarks)
         video.panel.show_estimate(analyzed.estimate)
         if video.is_due(aligned.slice.clock_end_ns):
             if aligned.slice.region is not None:
-                video.panel.show_reconstruction(self._reconstructor.reconstruct(self._state))
+                found = self._reconstructor.reconstruct(self._state)
+                video.panel.show_reconstruction(found.image)
             video.draw()
 
     def close(self) -> None:

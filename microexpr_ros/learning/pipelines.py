@@ -163,6 +163,8 @@ def make_reconstruction(
     report: Report | None = None,
 ) -> dict[str, Any]:
     """Train a reconstructor and write its weights; arguments as of `make_action_units`."""
+    training_clips = in_boxes(training_clips, 'aligned')
+    validation_clips = in_boxes(validation_clips, 'aligned')
     trained = reconstruction_training.train_reconstruction(
         training_clips,
         validation_clips,
