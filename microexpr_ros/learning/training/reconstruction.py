@@ -33,7 +33,12 @@ from microexpr_ros.perception.reconstruction.intervals import (
     age_group,
     fit_factor,
 )
-from microexpr_ros.perception.reconstruction.network import ConditionalVae, Gaussians, Picture
+from microexpr_ros.perception.reconstruction.network import (
+    ConditionalVae,
+    Gaussians,
+    Latents,
+    Picture,
+)
 from microexpr_ros.perception.reconstruction.reconstructor import make_pictures
 from microexpr_ros.perception.settings import to_settings
 
@@ -359,9 +364,7 @@ def train_reconstruction(
             examples = [sampler.sample(int(i) // c.targets, rng) for i in chosen]
             kl_share = min(1.0, (epoch + step / len(order)) / max(c.kl_epochs, 1e-9))
             batch = make_example_batch(examples, net.configuration)
-            with torch.autocast('cpu', torch.bfloat16, enabled=c.bfloat16):
-                loss = _loss(net, batch, c, c.kl_weight * kl_share, noise)
-            yield loss
+            yield _loss(net, batch, c, c.kl_weight * kl_share, noise)
 
     task = runner.TrainingTask(
         network=net,
@@ -400,17 +403,22 @@ def _loss(
     noise: torch.Generator,
 ) -> Tensor:
     condition, target, changed = batch
-    features, prior = net.encode(condition)
     if net.posterior is None:
         raise ValueError('a deployed network has no posterior to train')
-    posterior = net.posterior(target, features[-1])
+    # Only the network: differences of the losses cancel in eight bits.
+    with torch.autocast('cpu', torch.bfloat16, enabled=c.bfloat16):
+        features, prior = net.encode(condition)
+        posterior = net.posterior(target, features[-1])
+    prior, posterior = (Gaussians(*(v.float() for v in part)) for part in (prior, posterior))
     from_prior = torch.arange(len(target)) % 2 == 0
     drawn, expected = posterior.sample(noise), prior.means()
-    latents = type(drawn)(
+    latents = Latents(
         torch.where(from_prior.view(-1, 1, 1, 1), expected.local, drawn.local),
         torch.where(from_prior.view(-1, 1), expected.everywhere, drawn.everywhere),
     )
-    picture = net.decode(features, latents)
+    with torch.autocast('cpu', torch.bfloat16, enabled=c.bfloat16):
+        decoded = net.decode(features, latents)
+    picture = Picture(decoded.image.float(), decoded.scale.float())
     loss = _picture_loss(picture, target, changed, c)
     # Only what inference makes teaches the scale: from the posterior, errors are smaller.
     error = (picture.image - target).abs().detach()[from_prior]
