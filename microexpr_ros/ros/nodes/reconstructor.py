@@ -10,7 +10,6 @@ from pathlib import Path
 from sensor_msgs.msg import Image
 
 from microexpr_ros.alignment.faces_in_view import FacesInView
-from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception.reconstruction.reconstructor import (
     ReconstructionState,
     Reconstructor,
@@ -78,17 +77,15 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         subscribe_slices(self, self._on_slice)
 
     def _on_remember(self) -> Answer:
-        remembered, reasons = 0, ['there is no face']
         with self.subscription_thread.lock:
-            for face in filter(self._states.__contains__, self._in_view.faces):
-                try:
-                    self._states[face] = self._reconstructor.remember(self._states[face])
-                    remembered += 1
-                except MicroexprError as error:
-                    reasons.append(str(error))
-        if not remembered:
-            return False, reasons[-1]
-        return True, f'the newest frame is the reference of {remembered} faces until they are lost'
+            known = [face for face in self._in_view.faces if face in self._states]
+            seen = [face for face in known if self._states[face].frame is not None]
+            for face in seen:
+                self._states[face] = self._reconstructor.remember(self._states[face])
+        if not seen:
+            missing = 'frame to remember: start the RGB camera' if known else 'face'
+            return False, f'there is no {missing}'
+        return True, f'the newest frame is the reference of {len(seen)} faces until they are lost'
 
     def _on_slice(self, given: FaceSlice) -> None:
         aligned, face = self._input.take(given), given.face_id
