@@ -69,7 +69,7 @@ class FixedView:
         self._region: Region | AlignedRegion = region
         if region.width == region.height:
             half = region.width / 2
-            self._region = AlignedRegion(region.x + half, region.y + half, region.width)
+            self._region = AlignedRegion(region.x + half, region.y + half, float(region.width))
         self._grid, self._number = grid, 0
         self._open()
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from microexpr_ros.events.events import Frame
 
 MAX_FACES: Final = 4
 """Faces that a tracker follows at once."""
@@ -51,6 +53,19 @@ class FaceTracker(Protocol):
 
     def reset(self) -> None:
         """Forget all faces: another stream begins. Numbers of faces are not used again."""
+
+
+@runtime_checkable
+class TimedFaceTracker(FaceTracker, Protocol):
+    """A face tracker that also learns of faces otherwise, at times of their own."""
+
+    def see(self, end_ns: int, frame: Frame | None) -> None:
+        """Take in when the slice ends that is given to `update` next, and its frame.
+
+        Args:
+            end_ns: ROS time.
+            frame: the frame that became current in the slice, in the same time; None without one.
+        """
 
 
 MakeTracker: TypeAlias = Callable[[int, int], FaceTracker]

@@ -10,9 +10,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.alignment.camera_geometry import CameraGeometry
 from microexpr_ros.alignment.clock import SensorClock, StampLine
 from microexpr_ros.alignment.face_views import FaceView, FaceViews, FixedView, FollowedViews
-from microexpr_ros.alignment.faces import MakeTracker
+from microexpr_ros.alignment.faces import MakeTracker, TimedFaceTracker
 from microexpr_ros.alignment.frame_alignment import FrameAlignment, SyncSource
 from microexpr_ros.alignment.frames import crop
 from microexpr_ros.alignment.silence import Silence
@@ -34,8 +35,8 @@ class SynchronizerOptions:
         slice_ns: length of a slice.
         grid: rows and columns that the region is scaled to.
         region: the fixed face region, None to follow the face.
-        homography: row-major 3x3 from event pixels to frame pixels; empty if both cameras see
-            the same field of view.
+        geometry: which pixels of both cameras show the same; None if both see the same field of
+            view.
         frame_offset_ns: how far the stamps of frames are ahead of those of the events; None to
             measure it where it is constant.
         patience_ns: how long a silent slice stays open at least for packets that are still
@@ -46,17 +47,10 @@ class SynchronizerOptions:
     slice_ns: int = SLICE_NS
     grid: int = GRID
     region: Region | None = None
-    homography: tuple[float, ...] = ()
+    geometry: CameraGeometry | None = None
     frame_offset_ns: int | None = 0
     patience_ns: int = 20_000_000
     faces: int = 1
-
-    def __post_init__(self) -> None:
-        if len(self.homography) not in (0, 9):
-            raise MicroexprError(
-                f'homography has {len(self.homography)} numbers; give the 9 of a 3x3 matrix, '
-                'row by row, or none'
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +94,8 @@ class Synchronizer:
         make_tracker: makes what finds faces; not needed where the region is fixed.
 
     Raises:
-        MicroexprError: the fixed region does not touch the sensor.
+        MicroexprError: the fixed region does not touch the sensor, or the geometry is for another
+            sensor.
 
     Attributes:
         clock: maps the sensor's time to ROS time.
@@ -129,9 +124,9 @@ class Synchronizer:
                 f'outside the {width} x {height} sensor; set region to pixels of this sensor'
             )
         self._sensor = Region(0, 0, width, height)
-        self._homography: NDArray[np.float64] | None = None
-        if options.homography:
-            self._homography = np.array(options.homography).reshape(3, 3)
+        self._geometry = options.geometry
+        if self._geometry is not None:
+            self._geometry.check_sensor(height, width)
         self.clock = SensorClock()
         self.line = StampLine()
         self._silence = Silence(options.patience_ns)
@@ -142,6 +137,7 @@ class Synchronizer:
         self._jumps = 0
         self._newest_arrival_ns = 0
         self._views: FaceViews
+        self._timed_tracker: TimedFaceTracker | None = None
         if region is not None:
             self._views = FixedView(region, options.grid)
         elif make_tracker is None:
@@ -149,6 +145,8 @@ class Synchronizer:
         else:
             tracker = make_tracker(height, width)
             self._views = FollowedViews(self._sensor, tracker, options.grid, options.faces)
+            if isinstance(tracker, TimedFaceTracker):
+                self._timed_tracker = tracker
 
     @property
     def clock_jumps(self) -> int:
@@ -207,7 +205,12 @@ class Synchronizer:
 
         Args:
             frame: its time is its stamp, ROS time.
+
+        Raises:
+            MicroexprError: the geometry of the cameras is for frames of another size.
         """
+        if self._geometry is not None:
+            self._geometry.check_frame(*frame.pixels.shape[:2])
         usable = self.clock.usable
         newest_ns = self.clock.to_ros(self._newest_ns) if usable else self.line.last_ns
         self.frames.push(frame, newest_ns)
@@ -260,6 +263,8 @@ class Synchronizer:
         end_ns = self.line.stamp(ended_ns, duration_ns, self.clock)
         usable = self.clock.usable
         frame = self.frames.take(self.clock.to_ros(ended_ns) if usable else end_ns, self.clock)
+        if self._timed_tracker is not None:
+            self._timed_tracker.see(end_ns, frame)
         views = self._views.close(duration_ns / 1e9)
         newest_arrival_ns, self._newest_arrival_ns = self._newest_arrival_ns, 0
         for view in views or (None,):
@@ -285,7 +290,8 @@ class Synchronizer:
         pixels = None
         if frame is not None:
             sensor = self._sensor.height, self._sensor.width
-            pixels = crop(frame.pixels, view.region, sensor, grid, self._homography)
+            homography = self._geometry.homography if self._geometry else None
+            pixels = crop(frame.pixels, view.region, sensor, grid, homography)
         return Slice(
             end_ns,
             options.slice_ns,

@@ -70,7 +70,7 @@ def analyze_recordings(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read Action Units and movements from recordings, without ROS, as fast as the machine goes.
+    """Read Action Units and movements from recordings, as fast as the machine goes.
 
     OUT/NAME/action_units.csv has the columns of OpenFace (AU01_r is 0 to 5), movements.csv the
     expressions, blinks and speech, timeline.png both, and summary.json what was left out. The

@@ -12,7 +12,13 @@ import typer
 from numpy.typing import NDArray
 
 from microexpr_ros import bags
+from microexpr_ros.alignment.camera_geometry import write_geometry
 from microexpr_ros.alignment.clock import SensorClock
+from microexpr_ros.alignment.geometry_measurement import (
+    ChangeCollector,
+    MeasuredGeometry,
+    measure_geometry,
+)
 from microexpr_ros.alignment.time_offset import (
     RANGE_NS,
     EventRate,
@@ -29,12 +35,15 @@ from microexpr_ros.events.files import open_recording
 from microexpr_ros.events.files.packet_decoder import find_first
 
 if TYPE_CHECKING:
+    from microexpr_ros.events.events import Events
     from microexpr_ros.events.files import Recording
 
 app = make_app(help='Measure how two cameras are tied together.', no_args_is_help=True)
 
 _NS: Final = 1_000_000_000
 _COMPRESSED_IMAGE: Final = 'sensor_msgs/msg/CompressedImage'
+_ENLARGED: Final = 20
+_TO_SCALE: Final[dict[str, Any]] = {'angles': 'xy', 'scale_units': 'xy', 'scale': 1.0}
 _FIRST: Final = 300
 """Messages of each camera from which the offset is guessed."""
 
@@ -84,6 +93,66 @@ def time(
         output.print_text(_summarize(found))
 
 
+@app.command()
+def cameras(
+    bag: Annotated[Path, typer.Argument(help='rosbag2 with events and frames of one scene.')],
+    out: Annotated[Path, typer.Option(help='YAML file for the synchronizer.')] = Path(
+        'cameras.yaml'
+    ),
+    events_topic: Annotated[
+        str | None, typer.Option(help='Topic of event packets, if there are several.')
+    ] = None,
+    frames_topic: Annotated[
+        str | None, typer.Option(help='Topic of images, if there are several.')
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(help='Use this much of the bag, in s.', min=1.0, max=300.0)
+    ] = 60.0,
+    frame_offset: Annotated[
+        float | None,
+        typer.Option(help='How far stamps of frames are ahead, in s; left out: measured.'),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help='PNG file for what remains between both cameras.')
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure which pixels of both cameras show the same, from anything that moves.
+
+    Move a checkerboard, or your face, at the distance of the face, all over the picture. Give the
+    file to the synchronizer as geometry. A camera that has events and frames needs none.
+    """
+    if out.exists():
+        raise MicroexprError(f'{out} is already there: remove it or choose another name')
+    contents = bags.read_contents(bag)
+    images = _find_images(contents, frames_topic)
+    recording = open_recording(bag, topic=events_topic)
+    if frame_offset is None:
+        rate = _read_events(recording, seconds, lambda _: None)
+        expected, guess_ns = _read_frames(bag, images, recording.topic, seconds)
+        offset_ns = measure_offset(rate, expected, guess_ns).offset_ns
+    else:
+        offset_ns = round(frame_offset * _NS)
+    collector = ChangeCollector()
+    for _, stamp_ns, grey in _frames_until(bag, images, seconds):
+        collector.add_frame(stamp_ns - offset_ns, grey)
+    sensor = recording.height, recording.width
+    collector.choose(sensor)
+    recording = open_recording(bag, topic=events_topic)
+    with output.progress_bar(bag.name) as bar:
+        for times_ns, events in _events_in_ros_time(recording, seconds, bar.update):
+            collector.add_events(times_ns, events)
+    found = measure_geometry(collector.changes(), sensor, collector.frame or sensor)
+    result = _geometry_to_json(found, offset_ns)
+    write_geometry(out, found.geometry, result)
+    if picture is not None:
+        _draw_residuals(picture, found)
+    if as_json:
+        output.print_json({'file': str(out), **result})
+    else:
+        output.print_text(_summarize_geometry(found, out))
+
+
 def _find_images(contents: bags.BagContents, given: str | None) -> bags.Topic:
     kinds = (bags.IMAGE, _COMPRESSED_IMAGE)
     found = [
@@ -102,8 +171,17 @@ def _find_images(contents: bags.BagContents, given: str | None) -> bags.Topic:
 
 
 def _read_events(recording: Recording, seconds: float, on_progress: Any) -> EventRate:
-    """Count the events in ROS time, which the synchronizer maps them to, too."""
-    clock, rate = SensorClock(), EventRate()
+    rate = EventRate()
+    for times_ns, _ in _events_in_ros_time(recording, seconds, on_progress):
+        rate.add(times_ns)
+    return rate
+
+
+def _events_in_ros_time(
+    recording: Recording, seconds: float, on_progress: Any
+) -> Iterator[tuple[NDArray[np.int64], Events]]:
+    """Yield events and their ROS time, which the synchronizer maps them to, too."""
+    clock = SensorClock()
     began_ns: int | None = None
     for events, triggers in recording.chunks():
         first_ns = find_first(events, triggers)
@@ -115,7 +193,7 @@ def _read_events(recording: Recording, seconds: float, on_progress: Any) -> Even
         clock.update(first_ns, first_ns + recording.epoch_ns)
         if len(events):
             # The sensor's time differs from ROS time by an offset within so few events.
-            rate.add(events.t + (clock.to_ros(first_ns) - first_ns))
+            yield events.t + (clock.to_ros(first_ns) - first_ns), events
         on_progress(recording.fraction)
     if not clock.usable:
         reason = 'missing' if clock.fault is None else clock.fault.value
@@ -123,7 +201,6 @@ def _read_events(recording: Recording, seconds: float, on_progress: Any) -> Even
             f'the stamps of {recording.topic} say nothing about time ({reason}): record it with a '
             'driver that stamps its packets'
         )
-    return rate
 
 
 def _read_frames(
@@ -135,11 +212,7 @@ def _read_frames(
     """
     expected = ExpectedEvents()
     ahead: list[int] = []
-    began_ns: int | None = None
-    for received_ns, stamp_ns, grey in _frames(bag, images):
-        began_ns = received_ns if began_ns is None else began_ns
-        if received_ns - began_ns > seconds * _NS:
-            break
+    for received_ns, stamp_ns, grey in _frames_until(bag, images, seconds):
         if len(ahead) < _FIRST:
             ahead.append(stamp_ns - received_ns)
         expected.add(stamp_ns, grey)
@@ -147,6 +220,18 @@ def _read_frames(
     behind = [packet.stamp_ns - received_ns for received_ns, packet in packets]
     guess_ns = int(np.median(ahead)) - int(np.median(behind)) if ahead and behind else 0
     return expected, guess_ns
+
+
+def _frames_until(
+    bag: Path, images: bags.Topic, seconds: float
+) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    """Yield the frames of the first seconds, as `_frames`."""
+    began_ns: int | None = None
+    for received_ns, stamp_ns, grey in _frames(bag, images):
+        began_ns = received_ns if began_ns is None else began_ns
+        if received_ns - began_ns > seconds * _NS:
+            break
+        yield received_ns, stamp_ns, grey
 
 
 def _frames(bag: Path, images: bags.Topic) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
@@ -188,6 +273,57 @@ def _summarize(found: TimeOffset) -> str:
         f'{found.duration_ns / 1e9:.1f} s\n'
         f'give it to the synchronizer: --ros-args -p frame_offset:={offset_s:.4f}'
     )
+
+
+def _geometry_to_json(found: MeasuredGeometry, offset_ns: int) -> dict[str, Any]:
+    return {
+        'kind': found.kind,
+        'residual_px': round(found.residual_px, 3),
+        'correlation': round(found.correlation, 3),
+        'places': len(found.points),
+        'moments': found.changes,
+        'frame_offset_s': round(offset_ns / 1e9, 6),
+    }
+
+
+def _summarize_geometry(found: MeasuredGeometry, out: Path) -> str:
+    return (
+        f'{found.kind} from event pixels to frame pixels; {found.residual_px:.2f} px of the frame '
+        f'remain at {len(found.points)} places (root mean square)\n'
+        f'correlation {found.correlation:.2f} over {found.changes} moments\n'
+        f'give it to the synchronizer: --ros-args -p geometry:={out.resolve()}'
+    )
+
+
+def _draw_residuals(path: Path, found: MeasuredGeometry) -> None:
+    # Only here: loading matplotlib takes a second.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Polygon
+
+    assert found.geometry.sensor is not None
+    assert found.geometry.frame is not None
+    (rows, columns), (frame_rows, frame_columns) = found.geometry.sensor, found.geometry.frame
+    corners = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    outline = found.geometry.to_frame(corners * (columns, rows))
+    places = found.geometry.to_frame(found.points)
+    figure = Figure(figsize=(7, 5.5), layout='constrained')
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.add_patch(Polygon(corners * (frame_columns, frame_rows), fill=False, label='frame'))
+    axes.add_patch(Polygon(outline, fill=False, edgecolor='#35618f', lw=2, label='event sensor'))
+    axes.quiver(*places.T, *(_ENLARGED * found.residuals).T, color='#f2a33a', **_TO_SCALE)
+    axes.autoscale_view()
+    axes.set_aspect('equal')
+    axes.invert_yaxis()
+    axes.legend(loc='upper right')
+    axes.set_xlabel('column of the frame, px')
+    axes.set_ylabel('row of the frame, px')
+    axes.set_title(
+        f'{found.kind}, {found.residual_px:.2f} px remain (arrows: {_ENLARGED} times as long)'
+    )
+    with explain_write_errors(path):
+        figure.savefig(path)
 
 
 def _draw(path: Path, found: TimeOffset) -> None:

@@ -34,7 +34,18 @@ Split = Annotated[str, typer.Option(help='Split to score: test, or val while cho
 
 @app.command()
 def au(
-    data: Data,
+    path: Annotated[
+        Path | None, typer.Argument(help='Folder of the recordings, with --dataset.')
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help='Folder of the data set: splits train and --split.')
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help='Score on real faces instead: nefer, facemorphic, dvs-lip or fes, in PATH.'
+        ),
+    ] = None,
     weights: Weights = None,
     split: Split = 'test',
     baselines: Annotated[
@@ -47,13 +58,39 @@ def au(
     card: Annotated[
         Path | None, typer.Option(help='Markdown file for the tables of the model card.')
     ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help='With --dataset: score so many recordings, spread over all.', min=1),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            help='With --dataset: fixed face region X,Y,WIDTH,HEIGHT in px; by default it is '
+            'followed.'
+        ),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Score the Action Units by clip, by slice and as detected expressions.
 
     The splits calm (false alarms) and shift (other light, sensors and amplitudes) are used if
-    the data set has them. Scores that could not be measured are null in the JSON.
+    the data set has them. With --dataset, published recordings of real faces go through the whole
+    chain. Scores that could not be measured are null in the JSON.
     """
+    if dataset is not None:
+        if path is None:
+            raise MicroexprError(f'--dataset {dataset} needs the folder of its recordings: add it')
+        if data or baselines or report:
+            raise MicroexprError(
+                '--dataset goes with neither --data, --baselines nor --report: leave them out'
+            )
+        _evaluate_real_faces(dataset, path, weights, split, limit, region, card, json_)
+        return
+    if data is None or path is not None or limit is not None or region is not None:
+        raise MicroexprError(
+            'give --data FOLDER of a synthetic data set, or --dataset NAME PATH of real faces '
+            '(to which --limit and --region belong)'
+        )
     from microexpr_ros.learning.evaluation import (
         Benchmark,
         evaluate_action_units,
@@ -213,6 +250,46 @@ def pipeline(
         output.print_json(values)
     else:
         output.print_text(format_pipeline(found))
+
+
+def _evaluate_real_faces(
+    name: str,
+    path: Path,
+    weights: Path | None,
+    split: str,
+    limit: int | None,
+    region: str | None,
+    card: Path | None,
+    as_json: bool,
+) -> None:
+    from microexpr_ros.alignment.synchronizer import SynchronizerOptions
+    from microexpr_ros.cli.analyze import parse_region
+    from microexpr_ros.learning.datasets import DATASETS, read_dataset, spread
+    from microexpr_ros.learning.evaluation import json_values
+    from microexpr_ros.learning.evaluation.real_faces import (
+        evaluate_real_faces,
+        format_real_faces,
+    )
+    from microexpr_ros.perception.classifier import ActionUnitClassifier
+
+    if name not in DATASETS:
+        raise MicroexprError(f'--dataset {name!r} is unknown: choose {", ".join(DATASETS)}')
+    dataset = DATASETS[name]
+    options = SynchronizerOptions(region=None if region is None else parse_region(region))
+    recordings = read_dataset(dataset, path, split)
+    chosen = spread(recordings, limit or len(recordings))
+    classifier = ActionUnitClassifier.load(weights)
+    with output.progress_bar(name) as bar:
+        found = evaluate_real_faces(dataset, split, chosen, classifier, options, bar.update)
+    if found.unreadable:
+        output.note(f'{found.unreadable} recordings cannot be read: {found.reason}')
+    tables = format_real_faces(found)
+    if card is not None:
+        _write(card, tables + '\n')
+    if as_json:
+        output.print_json(json_values(found))
+    else:
+        output.print_text(tables)
 
 
 def _has(data: Path, split: str) -> bool:

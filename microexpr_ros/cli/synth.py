@@ -14,6 +14,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.jobs import Share
 from microexpr_ros.synthesis.dataset.recipe import Recipe, check_order
 from microexpr_ros.synthesis.dataset.splits import SPLITS
+from microexpr_ros.synthesis.sensors.sensor_file import SUFFIXES, read_sensor
 
 app = make_app()
 
@@ -25,7 +26,12 @@ def synth(
     out: Annotated[Path, typer.Option(help='Folder of the data set.')],
     clips: Annotated[int, typer.Option(help='Clips of the whole split.')] = 100,
     seed: Annotated[int, typer.Option(help='The same seed gives the same bytes.')] = _RECIPE.seed,
-    sensor: Annotated[str, typer.Option(help='davis346, vga, hd or random.')] = _RECIPE.sensor,
+    sensor: Annotated[
+        str,
+        typer.Option(
+            help='davis346, vga, hd, random, or a .yaml file of `microexpr measure sensor`.'
+        ),
+    ] = _RECIPE.sensor,
     light: Annotated[
         str,
         typer.Option(
@@ -129,7 +135,10 @@ def synth(
     if check:
         _check(out, split, kind, as_json)
         return
-    recipe = Recipe(split, seed, sensor, light, _photographs(skin_dir, split), step_px)
+    own = read_sensor(Path(sensor)) if Path(sensor).suffix in SUFFIXES else None
+    model = sensor if own is None else own.model
+    photographs = _photographs(skin_dir, split)
+    recipe = Recipe(split, seed, model, light, photographs, step_px, own)
     check_order(recipe, clips, workers)
     share = Share.parse(shard)
     if scenes is not None:

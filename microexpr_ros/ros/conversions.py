@@ -149,14 +149,16 @@ def aligned_to_message(aligned: AlignedSlice, frame_id: str, lost_packets: int) 
     if slice_.region is not None:
         message.roi = _region_to_roi(slice_.region.bounds())
     if isinstance(slice_.region, AlignedRegion):
-        message.region_x, message.region_y = slice_.region.x, slice_.region.y
-        message.region_side, message.region_roll = slice_.region.side, slice_.region.roll
+        # An int in a float field would not raise an error but abort the process.
+        region = slice_.region
+        message.region_x, message.region_y = float(region.x), float(region.y)
+        message.region_side, message.region_roll = float(region.side), float(region.roll)
     if aligned.landmarks is not None:
         message.landmarks.frombytes(aligned.landmarks.tobytes())
-        message.landmarks_sigma = aligned.sigma
+        message.landmarks_sigma = float(aligned.sigma)
     if slice_.motion is not None:
         for name in _SPEEDS:
-            setattr(message, f'head_{name}', getattr(slice_.motion, name))
+            setattr(message, f'head_{name}', float(getattr(slice_.motion, name)))
     if slice_.frame is not None:
         message.image = [pixels_to_image(slice_.frame, slice_.frame_stamp_ns, frame_id)]
     return message

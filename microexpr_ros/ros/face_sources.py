@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from microexpr_ros.alignment.faces import MakeTracker
+from microexpr_ros.alignment.camera_geometry import CameraGeometry
+from microexpr_ros.alignment.faces import FaceTracker, MakeTracker
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
-from microexpr_ros.perception.faces import EventFaceTracker, FaceInference
+from microexpr_ros.perception.faces import EventFaceTracker, FaceInference, landmarker
+from microexpr_ros.perception.faces.frame_tracker import FrameFaceTracker, FrameObserver
 
+_log = logging.getLogger(__name__)
+
+AUTO: Final = 'auto'
+RGB: Final = 'rgb'
 EVENTS: Final = 'events'
 FIXED: Final = 'fixed'
 
-FACE_SOURCES: Final = (EVENTS, FIXED)
+FACE_SOURCES: Final = (AUTO, RGB, EVENTS, FIXED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +30,31 @@ class FaceSource:
     """Where faces are known from.
 
     Attributes:
-        name: one of FACE_SOURCES.
+        name: one of FACE_SOURCES, never AUTO.
         description: the same for people.
         make_tracker: makes what finds the faces; None where the region is fixed.
+        close: ends what the source has started, when it is not needed any more.
     """
 
     name: str
     description: str
     make_tracker: MakeTracker | None
+    close: Callable[[], None] = lambda: None
 
 
-def load_face_source(name: str, region: Region | None) -> FaceSource:
+def load_face_source(
+    name: str,
+    region: Region | None,
+    geometry: CameraGeometry | None = None,
+    log: Callable[[str], object] = _log.warning,
+) -> FaceSource:
     """Return a source of faces that is ready, so that no slice waits for it.
 
     Args:
         name: one of FACE_SOURCES.
         region: the fixed region, which comes before any other source.
+        geometry: of the cameras; None if both see the same field of view.
+        log: called with a line for people when the source changes, or fails, while it is used.
 
     Raises:
         MicroexprError: a file or a parameter is missing.
@@ -49,7 +66,23 @@ def load_face_source(name: str, region: Region | None) -> FaceSource:
         raise MicroexprError(
             'face_source is fixed, but region is empty: give [x, y, width, height]'
         )
+    if name == RGB or (name == AUTO and landmarker.is_installed()):
+        return _load_rgb(geometry, log)
     return _load_events()
+
+
+def _load_rgb(geometry: CameraGeometry | None, log: Callable[[str], object]) -> FaceSource:
+    landmarker.require_installed()
+    events = _load_events()
+    assert events.make_tracker is not None
+    find_in_events, observer = events.make_tracker, FrameObserver(log=log)
+
+    def make_tracker(height: int, width: int) -> FaceTracker:
+        in_events = find_in_events(height, width)
+        return FrameFaceTracker(height, width, in_events, observer, geometry, log)
+
+    description = f'found in the frames by MediaPipe; without frames, {events.description}'
+    return FaceSource(RGB, description, make_tracker, observer.close)
 
 
 def _load_events() -> FaceSource:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_faces import ScriptedTracker, make_face
 
+from microexpr_ros.alignment.camera_geometry import CameraGeometry
 from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.alignment.frame_alignment import SyncSource
 from microexpr_ros.alignment.slices import follows
@@ -101,9 +102,48 @@ def test_a_region_beside_the_sensor_is_refused():
         Synchronizer(480, 640, SynchronizerOptions(region=Region(700, 0, 10, 10)))
 
 
-def test_a_homography_has_nine_numbers():
-    with pytest.raises(MicroexprError, match='9'):
-        SynchronizerOptions(homography=(1.0, 0.0))
+def test_a_geometry_of_other_cameras_is_refused():
+    geometry = CameraGeometry(np.eye(3), (480, 640), (720, 1280))
+    options = SynchronizerOptions(region=Region(0, 0, 64, 64), geometry=geometry)
+    with pytest.raises(MicroexprError, match='for event sensor of 640 x 480, not of 346 x 260'):
+        Synchronizer(260, 346, options)
+    synchronizer = Synchronizer(480, 640, options)
+    with pytest.raises(MicroexprError, match='for frames of 1280 x 720, not of 640 x 480'):
+        synchronizer.push_frame(Frame(0, np.zeros((480, 640), np.uint8)))
+    synchronizer.push_frame(Frame(0, np.zeros((720, 1280, 3), np.uint8)))
+
+
+class HearingTracker:
+    """Keeps what it gets with each slice."""
+
+    shape = 12, 16
+
+    def __init__(self):
+        self.seen = []
+
+    def see(self, end_ns, frame):
+        self.seen.append((end_ns, None if frame is None else frame.t))
+
+    def update(self, counts, duration_s):
+        assert self.seen
+        return ()
+
+    def reset(self):
+        pass
+
+
+def test_a_tracker_that_needs_them_gets_times_and_frames_before_each_update():
+    tracker = HearingTracker()
+    synchronizer = Synchronizer(480, 640, SynchronizerOptions(), lambda rows, columns: tracker)
+    slices = push(synchronizer, 3)
+    synchronizer.push_frame(Frame(OFFSET + 14 * MS, np.zeros((4, 4), np.uint8)))
+    slices += push(synchronizer, 32)
+    assert [one.slice.end_ns for one in slices] == [OFFSET + end * MS for end in (10, 20, 30)]
+    assert tracker.seen == [
+        (OFFSET + 10 * MS, None),
+        (OFFSET + 20 * MS, OFFSET + 14 * MS),
+        (OFFSET + 30 * MS, None),
+    ]
 
 
 def test_a_stream_that_begins_again_is_cut_again():

@@ -4,6 +4,7 @@ import re
 import pytest
 import torch
 from command_line import assert_one_clear_line, invoke
+from labelled_faces import REGION, write_dvs_lip
 
 from microexpr_ros.cli import evaluate
 from microexpr_ros.errors import MicroexprError
@@ -83,3 +84,31 @@ def test_missing_weights_name_the_file(data, tmp_path, kind):
 def test_missing_weights_end_the_process_with_one_clear_line(microexpr):
     options = ('--data', 'nowhere', '--weights', 'nowhere.safetensors')
     assert_one_clear_line(microexpr('evaluate', 'au', *options))
+
+
+def test_published_recordings_go_through_the_chain(untrained, tmp_path):
+    write_dvs_lip(tmp_path / 'lips')
+    card = tmp_path / 'card.md'
+    options = ('--dataset', 'dvs-lip', tmp_path / 'lips', '--weights', untrained, '--limit', '1')
+    result = invoke(evaluate.app, 'au', *options, '--region', REGION, '--card', card, '--json')
+    found = json.loads(result.stdout)
+    assert found['recordings'] == 1
+    assert found['model'] == weights.load(untrained, 'au').model
+    assert found['opened']['ci95'] == [None, None]
+    assert 'DVS-Lip' in card.read_text()
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ((), 'give --data FOLDER'),
+        (('--data', '.', '--limit', '3'), 'give --data FOLDER'),
+        (('--dataset', 'nefer'), 'needs the folder of its recordings'),
+        (('--dataset', 'casme', '.'), 'choose nefer, facemorphic, dvs-lip, fes'),
+        (('--dataset', 'nefer', '.', '--data', '.'), 'goes with neither --data'),
+        (('--dataset', 'nefer', 'missing'), 'does not exist: download it from'),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(MicroexprError, match=message):
+        invoke(evaluate.app, 'au', *options)

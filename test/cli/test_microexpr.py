@@ -12,12 +12,14 @@ from command_line import ROOT, assert_one_clear_line, invoke
 from microexpr_ros import __version__, cli
 from microexpr_ros.cli import app
 from microexpr_ros.cli import bench as bench_package
+from microexpr_ros.topics import EVENTS_TOPIC
 
 COMMANDS = (
     'demo', 'doctor', 'synth', 'train', 'evaluate', 'bench', 'convert', 'calibrate', 'inspect',
     'record', 'play',
     'calibrate time', 'train au', 'train reconstruction', 'train face',
-    'evaluate au', 'evaluate reconstruction', 'evaluate face', 'evaluate clock',
+    'evaluate au', 'evaluate reconstruction', 'evaluate face', 'evaluate clock', 'measure',
+    'measure sensor',
     'bench decode', 'bench replay', 'bench pipeline', 'bench simulate', 'bench models',
 )  # fmt: skip
 NEED_ROS = ('record', 'play', 'bench replay', 'bench pipeline')
@@ -66,7 +68,8 @@ def test_defaults_are_those_of_the_core():
 
     text = ' '.join(invoke(app, 'play', '-h').stdout.split())
     assert f'[default: {PlayerParameters().wait_for_subscribers_s}]' in text
-    assert '[default: /event_camera/events]' in invoke(app, 'convert', '-h').stdout
+    text = ' '.join(invoke(app, 'convert', '-h').stdout.split())
+    assert f'without it, {EVENTS_TOPIC} is written' in text
 
 
 def test_help_imports_nothing_heavy():

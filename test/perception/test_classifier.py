@@ -213,5 +213,8 @@ def test_shipped_weights_load_and_are_small():
     path = weights.shipped('au')
     assert path.stat().st_size < 5_000_000
     classifier = ActionUnitClassifier.load()
-    out, _ = run(classifier, [slice_at(k) for k in range(3)])
+    assert classifier.boxes == 'aligned'
+    shown = AlignedRegion(138.0, 148.0, 256.0)
+    out, _ = run(classifier, [slice_at(k, region=shown) for k in range(3)])
     assert np.isfinite(out[-1].intensity).all()
+    assert np.isfinite(out[-1].evidence).all()

@@ -11,7 +11,7 @@ import torch
 
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.export import write_export
@@ -136,7 +136,8 @@ def made_slices(count):
         near = sum(np.exp(-((rows - r) ** 2 + (columns - c) ** 2) / 200) for r, c in spots)
         rate = 0.01 + near * (k % 100 < 60)
         counts = generator.poisson(rate, (2, 128, 128)).astype(np.uint8)
-        yield Slice((k + 1) * STEP_NS, STEP_NS, Region(0, 0, 256, 256), counts, int(counts.sum()))
+        region = AlignedRegion(128, 128, 256)
+        yield Slice((k + 1) * STEP_NS, STEP_NS, region, counts, int(counts.sum()))
 
 
 def real_slices(count):

@@ -95,3 +95,10 @@ def test_the_same_weights_have_the_same_hash(tmp_path):
     for number in range(4):
         weights.save(tmp_path / f'{number}', 'au', 'one', settings, tensors)
     assert len({weights.load(tmp_path / f'{n}', 'au').hash for n in range(4)}) == 1
+
+
+def test_shipped_exports_hold_no_paths_of_a_machine():
+    exports = sorted(weights.shipped('au').parent.glob('*.onnx'))
+    assert len(exports) >= 4
+    for path in exports:
+        assert b'site-packages' not in path.read_bytes(), path.name

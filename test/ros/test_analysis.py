@@ -43,7 +43,7 @@ def test_the_nodes_publish_what_analyze_returns(world, tmp_path, seconds):
     world.add(
         ActionUnitClassifierNode, thread=thread, use_sim_time=True, stale_after_s=60.0
     ).start()
-    world.add(SynchronizerNode, thread=thread, use_sim_time=True).start()
+    world.add(SynchronizerNode, thread=thread, use_sim_time=True, face_source='events').start()
     messages = world.collect(ActionUnitArray, 'au_predictions', qos.RESULTS)
     expressions = world.collect(MicroExpression, 'micro_expressions', qos.RESULTS)
     feed = world.feed_packets()

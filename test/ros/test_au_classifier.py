@@ -10,7 +10,7 @@ from std_srvs.srv import Trigger
 from microexpr_ros.alignment.frame_alignment import SyncSource
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import AlignedSlice
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception import spotting
 from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
@@ -20,7 +20,7 @@ from microexpr_ros.ros.conversions import aligned_to_message, to_ns
 from microexpr_ros.ros.nodes.au_classifier import ActionUnitClassifierNode
 
 STEP_NS = 10_000_000
-REGION = Region(10, 20, 256, 256)
+REGION = AlignedRegion(138, 148, 256)
 FACE = np.zeros((128, 128))
 FACE[32:80, 48:80] = 0.05
 HEAD = np.full((128, 128), 0.2)

@@ -288,3 +288,15 @@ def test_an_image_without_pixels_is_refused():
 def test_estimates_of_other_units_are_refused():
     with pytest.raises(MicroexprError, match='units'):
         estimates.message_to_estimate(ActionUnitArray())
+
+
+def test_regions_of_whole_pixels_are_published_as_numbers():
+    """An int in a field of floats would abort the process, without an error."""
+    counts = np.zeros((2, 8, 8), np.uint8)
+    slice_ = Slice(20_000_000, 10_000_000, AlignedRegion(16, 16, 32, 0), counts, 0)
+    aligned = AlignedSlice(slice_, 0, SyncSource.NONE, 0.0, 0)
+    message = convert.aligned_to_message(aligned, 'camera', 0)
+    back = convert.message_to_aligned(
+        deserialize_message(serialize_message(message), AlignedEvents)
+    )
+    assert back.slice.region == AlignedRegion(16.0, 16.0, 32.0, 0.0)

@@ -12,7 +12,8 @@ pytest.importorskip('microexpr_ros.msg')
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.perception import weights
-from microexpr_ros.perception.faces import EventFaceTracker
+from microexpr_ros.perception.faces import EventFaceTracker, landmarker
+from microexpr_ros.perception.faces.frame_tracker import FrameFaceTracker
 from microexpr_ros.ros.face_sources import load_face_source
 from microexpr_ros.ros.nodes.synchronizer import SynchronizerNode
 
@@ -23,6 +24,24 @@ def test_faces_are_found_in_the_events_by_the_shipped_networks():
     assert isinstance(tracker, EventFaceTracker)
     assert tracker.model in source.description
     assert tracker.shape == (120, 160)
+
+
+@pytest.mark.parametrize(('installed', 'name'), [(True, 'rgb'), (False, 'events')])
+def test_auto_takes_frames_where_mediapipe_is_installed(monkeypatch, installed, name):
+    monkeypatch.setattr(landmarker, '_find_missing', lambda: [] if installed else ['mediapipe'])
+    source = load_face_source('auto', None)
+    assert source.name == name
+    assert ('MediaPipe' in source.description) == installed
+    tracker = source.make_tracker(480, 640)
+    assert isinstance(tracker, FrameFaceTracker) == installed
+    assert tracker.shape == (120, 160)
+    source.close()
+
+
+def test_frames_need_mediapipe_which_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'mediapipe', None)
+    with pytest.raises(MicroexprError, match=r'mediapipe.*requirements/peers\.txt'):
+        load_face_source('rgb', None)
 
 
 def test_a_region_that_is_given_comes_before_any_source():
@@ -46,7 +65,7 @@ def test_weights_that_are_missing_are_named_by_their_path(monkeypatch, tmp_path)
 @pytest.mark.parametrize(
     ('parameters', 'line'),
     [
-        ({}, 'faces: found in the events by '),
+        ({'face_source': 'events'}, 'faces: found in the events by '),
         ({'region': [10, 20, 64, 48]}, 'faces: in the fixed region 64 x 48 at (10, 20)'),
     ],
 )

@@ -26,7 +26,7 @@ from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
 from microexpr_ros.events.events import Triggers
 from microexpr_ros.events.packets import packetize
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.facs import CODES
 from microexpr_ros.ros import hri, qos
 from microexpr_ros.ros.conversions import aligned_to_message, packet_to_message, to_ns
@@ -107,7 +107,7 @@ class Slices:
 
     def _publish(self, face, has_frame):
         counts = self._random.poisson(0.1, (2, 128, 128)).astype(np.uint8)
-        region = None if face is None else Region(10, 20, 64, 64)
+        region = None if face is None else AlignedRegion(42, 52, 64)
         frame = np.full((64, 64), 7, np.uint8) if region and has_frame else None
         slice_ = Slice(
             self._end_ns, STEP_NS, region, counts, int(counts.sum()), frame, self._end_ns - 5

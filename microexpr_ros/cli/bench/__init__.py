@@ -10,7 +10,7 @@ from microexpr_ros.cli.commands import LazyGroup, make_app
 class _Benchmarks(LazyGroup):
     package: ClassVar = 'microexpr_ros.cli.bench'
     summaries: ClassVar = {
-        'decode': 'Measure decoding, encoding and counting of events.',
+        'decode': 'Measure decoding, encoding and counting of events, and reading files of them.',
         'replay': 'Measure a long recording from the file to decoded events.',
         'pipeline': 'Measure latency, rates, processor time and memory of the nodes.',
         'simulate': "Measure the event sensor's model and the making of clips.",

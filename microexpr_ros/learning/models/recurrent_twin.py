@@ -49,6 +49,9 @@ class RecurrentTwin(nn.Module):
         self.recurrence = nn.GRU(units, units)
         self.readout = nn.Linear(units, 2 * len(CODES))
         nn.init.constant_(self.readout.bias, -3.0)
+        if c.decision:
+            self.decision = nn.Linear(units, len(CODES))
+            nn.init.constant_(self.decision.bias, -2.0)
 
     def initial_state(self, batch: int = 1) -> NetworkState:
         """Return the state of a network at rest."""
@@ -71,13 +74,18 @@ class RecurrentTwin(nn.Module):
         flat = inputs.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         drive = functional.relu(self.projection(self.convolutions(flat).flatten(1)))
         values, last = self.recurrence(drive.view(steps, -1, drive.shape[-1]), before[None])
-        result: Tensor = self.readout(functional.relu(values))
-        return result.view(*result.shape[:-1], len(CODES), 2), (traces, last[0])
+        features = functional.relu(values)
+        result: Tensor = self.readout(features)
+        result = result.view(*result.shape[:-1], len(CODES), 2)
+        if c.decision:
+            # The recurrence gathers evidence already.
+            result = torch.cat([result, self.decision(features)[..., None]], -1)
+        return result, (traces, last[0])
 
 
 def _units(features: int, c: SpikingConfiguration) -> int:
-    # Of the spiking network: projection with bias and leak, readout.
-    # Of the twin with n units: projection and readout, and 6 n (n + 1) for the gates.
-    linear = features + 1 + 2 * len(CODES)
+    # Of the spiking network: projection with bias and leak, readout and decision.
+    # Of the twin with n units: projection, readout and decision, and 6 n (n + 1) for the gates.
+    linear = features + 1 + (3 if c.decision else 2) * len(CODES)
     spent = c.integrators * (linear + 1)
     return round((math.sqrt((linear + 6) ** 2 + 24 * spent) - linear - 6) / 12)

@@ -37,11 +37,7 @@ from microexpr_ros.learning.models.networks import (
     sees_events,
     sees_frames,
 )
-from microexpr_ros.learning.prediction import (
-    Prediction,
-    largest_decisive,
-    largest_intensities,
-)
+from microexpr_ros.learning.prediction import Prediction, largest_intensities
 from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Phase, Report, Trained
 from microexpr_ros.perception.boxes import Boxes
@@ -69,7 +65,8 @@ class TrainingConfiguration(Optimization):
     train with spikes on sequences.
 
     Attributes:
-        scored: share of the epochs, the last ones, that are scored on the validation split.
+        scored: share of the epochs, the last ones, that are scored on the validation split; those
+            with firing rates in place of spikes never are.
         rate_share: share of the epochs, the first ones, that train with firing rates.
         spike_learning_rate: peak of the schedule of the epochs that train with spikes.
         slices: slices sampled from each clip in an epoch with firing rates;
@@ -90,7 +87,7 @@ class TrainingConfiguration(Optimization):
     epochs: int = 45
     batch: int = 16
     average: float = 0.998
-    scored: float = 0.25
+    scored: float = 1.0
     rate_share: float = 8 / 9
     spike_learning_rate: float = 1e-3
     slices: int = renamed_field(6, 'moments')
@@ -275,20 +272,20 @@ def train(
 def score(predicted: Sequence[Prediction], clips: Sequence[SparseClip]) -> float:
     """Return the score of an epoch: mean AUC of all units and of the dominant one.
 
-    The first is of intensities, the second of what decides. It needs no thresholds, so it does
-    not depend on how they are fitted.
+    Both are of the largest intensities, so that methods that gather evidence and those that do
+    not can be compared. It needs no thresholds, so it does not depend on how they are fitted.
 
     Args:
         predicted: of each clip.
         clips: the clips.
     """
-    peaks, evidence = largest_intensities(predicted), largest_decisive(predicted)
+    peaks = largest_intensities(predicted)
     present = np.stack([r.peaks for r in clips]) >= facs.PRESENT
     units = np.arange(len(facs.CODES))
     dominant = np.array([r.label for r in clips])[:, None] == units
     areas = [
-        metrics.area_under_curve(truth[:, k], largest[:, k])
-        for truth, largest in ((present, peaks), (dominant, evidence))
+        metrics.area_under_curve(truth[:, k], peaks[:, k])
+        for truth in (present, dominant)
         for k in units
     ]
     return float(np.nanmean(areas))

@@ -47,7 +47,8 @@ class SpikingConfiguration:
         dropout: share of the last spikes that training drops.
         integrators: leaky integrators that the last spikes are projected on.
         integrator_tau_ms: their time constant at the start of training, ms: they smooth spikes
-            into rates.
+            into rates. The traces have gathered events already; what is slower than needed for
+            spikes hides short movements.
         neurons: 'lif' spike; 'graded' have no state and return the rate at which they would
             spike, which makes the analog network: what the same layers can do without spikes.
         drive: what convolutions give to neurons: the 'rate' at which they are to fire, which
@@ -70,11 +71,11 @@ class SpikingConfiguration:
     channels: tuple[int, ...] = (24, 48, 48, 96, 96, 96)
     kernels: tuple[int, ...] = (5, 3, 3, 3, 3, 3)
     strides: tuple[int, ...] = (2, 2, 1, 2, 1, 2)
-    tau_ms: tuple[float, ...] = (40.0, 40.0, 40.0, 40.0, 40.0, 40.0)
+    tau_ms: tuple[float, ...] = (20.0, 20.0, 20.0, 20.0, 20.0, 20.0)
     surrogate_width: float = 1.0
     dropout: float = 0.2
     integrators: int = 192
-    integrator_tau_ms: float = 40.0
+    integrator_tau_ms: float = 20.0
     neurons: Literal['lif', 'graded'] = added_field('lif', 'lif')
     drive: Literal['rate', 'current'] = added_field('rate', 'current')
     reset: Literal['subtract', 'zero'] = added_field('subtract', 'zero')
@@ -82,7 +83,7 @@ class SpikingConfiguration:
     signed_traces: bool = added_field(False, False)
     initial_gain: float = added_field(0.5, 2.0)
     decision: bool = added_field(True, False)
-    decision_tau_ms: float = added_field(100.0, 100.0)
+    decision_tau_ms: float = added_field(20.0, 20.0)
 
     def __post_init__(self) -> None:
         if len({len(v) for v in (self.channels, self.kernels, self.strides, self.tau_ms)}) > 1:
@@ -293,15 +294,13 @@ class SpikingNetwork(nn.Module):
             flat = values.flatten(0, 1).contiguous(memory_format=torch.channels_last)
             driven = self._drive(i, convolution(flat), flat)
             if c.neurons == 'graded' or not self.spiking:
-                values = torch.unflatten(self._rate(i, driven), 0, (steps, -1))
+                values = self._rate(i, driven).view(steps, -1, *driven.shape[1:])
                 after += voltages[i : i + 1]
                 continue
             # Channels last, as convolutions are fastest, and with one row per slice for the scan.
-            current = torch.unflatten(self._current(i, driven), 0, (steps, -1)).permute(
-                0, 1, 3, 4, 2
-            )
+            current = self._current(i, driven).view(steps, -1, *driven.shape[1:])
             values, voltage = lif_sequence(
-                current,
+                current.permute(0, 1, 3, 4, 2),
                 voltages[i].permute(0, 2, 3, 1),
                 c.leak(i),
                 c.surrogate_width,

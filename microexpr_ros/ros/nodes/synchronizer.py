@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from event_camera_msgs.msg import EventPacket
@@ -15,6 +17,7 @@ from rclpy.lifecycle import LifecyclePublisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
+from microexpr_ros.alignment.camera_geometry import CameraGeometry, read_geometry
 from microexpr_ros.alignment.faces import MAX_FACES
 from microexpr_ros.alignment.faces_in_view import FacesInView
 from microexpr_ros.alignment.head_pose import Calibration, estimate_pose
@@ -65,9 +68,11 @@ class SynchronizerParameters(NodeParameters):
         maximum=100.0,
     )
     face_source: str = parameter(
-        'events',
-        'where faces are known from; events: a network finds and follows them in the events; '
-        'fixed: the parameter region, which comes before any other source where it is given',
+        'auto',
+        'where faces are known from; rgb: MediaPipe finds them in the frames, and while no frames '
+        'come or they show no face, as events; events: a network finds and follows them in the '
+        'events; auto: rgb where MediaPipe is installed, else events; fixed: the parameter '
+        'region, which comes before any other source where it is given',
         choices=FACE_SOURCES,
     )
     faces: int = parameter(
@@ -84,7 +89,15 @@ class SynchronizerParameters(NodeParameters):
         element=int,
     )
     homography: tuple[float, ...] = parameter(
-        (), '3x3 by rows, event pixels to frame pixels; empty: same field of view', element=float
+        (),
+        '3x3 by rows, event pixels to frame pixels; empty: as geometry says, else the same field '
+        'of view',
+        element=float,
+    )
+    geometry: str = parameter(
+        '',
+        'YAML file of `microexpr calibrate cameras`: which pixels of both cameras show the same; '
+        'empty: as homography says',
     )
     frame_offset: str = parameter(
         '0',
@@ -122,15 +135,19 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             )
         if given.region and min(given.region[2:]) < 1:
             raise MicroexprError(f'region {list(given.region)} has no pixels')
+        geometry = read_cameras(given.geometry, given.homography)
         self._options = SynchronizerOptions(
             frame_offset_ns=parse_frame_offset(given.frame_offset),
             slice_ns=round(given.slice_ms * 1e6),
             region=Region(*given.region) if given.region else None,
-            homography=given.homography,
+            geometry=geometry,
             patience_ns=round(given.patience_ms * 1e6),
             faces=given.faces,
         )
-        self._face_source = load_face_source(given.face_source, self._options.region)
+        self._face_source = load_face_source(
+            given.face_source, self._options.region, geometry, self.get_logger().warning
+        )
+        self.on_teardown(self._face_source.close)
         self.get_logger().info(f'faces: {self._face_source.description}')
         self._output = SliceOutput(self)
         self._transforms: LifecyclePublisher | None = None
@@ -400,6 +417,19 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             'sync_source': frames.source.name,
             'sync_error_ms': round(error_ns / 1e6, 4),
         }
+
+
+def read_cameras(file: str, homography: Sequence[float]) -> CameraGeometry | None:
+    """Return the geometry that the parameters give; None: both cameras see the same field of view.
+
+    Raises:
+        MicroexprError: it is given twice, is none, or its file cannot be read.
+    """
+    if file and homography:
+        raise MicroexprError('geometry and homography both say how the cameras lie: give one')
+    if file:
+        return read_geometry(Path(file))
+    return CameraGeometry.from_numbers(homography) if homography else None
 
 
 def parse_frame_offset(text: str) -> int | None:

@@ -92,7 +92,7 @@ def _draw_tile(recipe: Recipe, number: int) -> NDArray[np.uint8]:
     split = SPLITS[recipe.split]
     rng = np.random.default_rng([recipe.seed, split.first_person, number, 0x9E])
     scene = _sample_scene(rng, recipe, split, number, _SIDE)
-    parameters = split.sample_sensor(rng, recipe.sensor).parameters
+    parameters = recipe.sample_sensor(rng).parameters
     samples = list(film(scene, single(code, _MICRO, _RISE_NS), parameters, rng))
     events = Events.concatenate([sample.events for sample in samples])
     white = frame_camera.auto_expose(samples[0].picture).white_lux
@@ -111,7 +111,7 @@ def _film_person(recipe: Recipe, number: int) -> list[NDArray[np.uint8]]:
     rng = np.random.default_rng([recipe.seed, split.first_person, number, 0x71])
     scene = _sample_scene(rng, recipe, split, number, _VIDEO_SIDE)
     motion = sample_story(rng, _VIDEO_NS)
-    parameters = split.sample_sensor(rng, recipe.sensor).parameters
+    parameters = recipe.sample_sensor(rng).parameters
     samples = list(film(scene, motion, parameters, rng))
     events = Events.concatenate([sample.events for sample in samples])
     camera = frame_camera.auto_expose(samples[0].picture)

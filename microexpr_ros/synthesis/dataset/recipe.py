@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.synthesis.dataset.splits import SPLITS
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
+from microexpr_ros.synthesis.sensors.models import EventSensor
 from microexpr_ros.synthesis.world.timing import STEP_PX
 
 GENERATOR: Final = '0.3'
@@ -33,6 +36,7 @@ class Recipe:
             are procedural.
         step_px: farthest that anything moves between two rendered samples, px, up to 1. At 1 a
             clip takes half the time that it takes at `STEP_PX`, and has slightly fewer events.
+        own_sensor: the sensor to film with, instead of those of `sensor`.
     """
 
     split: str = 'train'
@@ -41,6 +45,11 @@ class Recipe:
     light: str = 'random'
     photographs: tuple[Path, ...] = ()
     step_px: float = STEP_PX
+    own_sensor: EventSensor | None = None
+
+    def sample_sensor(self, rng: np.random.Generator) -> EventSensor:
+        """Return the event sensor of a take; its own sensor uses up no random numbers."""
+        return self.own_sensor or SPLITS[self.split].sample_sensor(rng, self.sensor)
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as JSON, with the version of the generator.
@@ -51,7 +60,11 @@ class Recipe:
             path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16]
             for path in self.photographs
         }
-        return {**asdict(self), 'generator': GENERATOR, 'photographs': photographs}
+        described = {**asdict(self), 'generator': GENERATOR, 'photographs': photographs}
+        # Without one, a recipe is described as it was before sensors could be given.
+        if self.own_sensor is None:
+            del described['own_sensor']
+        return described
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -63,6 +76,11 @@ def check_recipe(recipe: Recipe) -> None:
     _check_choice('split', recipe.split, tuple(SPLITS))
     split = SPLITS[recipe.split]
     _check_choice('sensor', recipe.sensor, (*SENSORS, 'random'))
+    if recipe.own_sensor is not None and split.biases:
+        raise MicroexprError(
+            f'--sensor {recipe.own_sensor.name} does not go with --split {recipe.split}, whose '
+            f'sensors have biases of their own: choose {", ".join(SENSORS)} or random'
+        )
     _check_choice('light', recipe.light, (*split.lights.names, 'random'))
     if not 0.1 <= recipe.step_px <= 1:
         raise MicroexprError(

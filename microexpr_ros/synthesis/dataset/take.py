@@ -85,7 +85,7 @@ def sample_take(
     person = make_person(identity, skin_number, photograph)
 
     # Each of these moves all later random numbers: their order is part of GENERATOR.
-    sensor = split.sample_sensor(rng, recipe.sensor)
+    sensor = recipe.sample_sensor(rng)
     light = split.lights.sample(rng, recipe.light)
     scene = sample_region_scene(rng, person, light, REGION_SIDES_PX[sensor.model])
     motion = (sample_motion or split.sample_motion)(rng, index)

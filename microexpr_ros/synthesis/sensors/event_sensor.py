@@ -278,6 +278,16 @@ def _respond(radiance: NDArray[np.float32], knee: float) -> NDArray[np.float64]:
     return out
 
 
+def noise_hz(parameters: SensorParameters, lux: float) -> float:
+    """Return the rate of noise events of a median pixel at a radiance, Hz.
+
+    Example:
+        >>> noise_hz(SensorParameters(shot_hz=0.1), 7.5)
+        0.2
+    """
+    return float(_noise_rate(parameters.shot_hz, float(np.log(lux)), parameters.corner_lux))
+
+
 @kernel
 def _uniform(random: NDArray[np.uint64], i: int) -> float:
     """Return a number in (0, 1) of pixel i's own xorshift generator."""

@@ -50,7 +50,12 @@ def test_numbers_and_lists_become_what_the_configuration_has(write):
     data: a
     out: b
     training: {learning_rate: 3e-3, clip_weight: 1, augmentation: {zoom: 0}}
-    network: {channels: [4, 5, 6, 7], tau_ms: [30, 100, 20, 20], half: 0.2}
+    network:
+      channels: [4, 5, 6, 7]
+      kernels: [5, 3, 3, 3]
+      strides: [4, 2, 1, 2]
+      tau_ms: [30, 100, 20, 20]
+      half: 0.2
     """
     run = read_run(ActionUnitRun, write(text), {})
     assert run.training.learning_rate == 0.003
@@ -94,7 +99,17 @@ def test_runs_of_the_package_can_be_read(path):
     run = read_run(kind, path, {})
     if kind is ActionUnitRun:
         control = run.training.control
-        assert path.stem == (run.model if control == 'none' else control)
+        model = 'analog' if run.network.neurons == 'graded' else run.model
+        assert path.stem == (model if control == 'none' else control)
+
+
+def test_a_folder_of_scenes_may_be_given_or_not(write):
+    text = 'data: a\nout: b\ntraining: {{fresh: {{scenes: {}}}}}'
+    for given, expected in (('null', None), ('c/d', Path('c/d'))):
+        run = read_run(ActionUnitRun, write(text.format(given)), {})
+        assert run.training.fresh.scenes == expected
+    with pytest.raises(MicroexprError, match=r'scenes in .* 5'):
+        read_run(ActionUnitRun, write(text.format(5)), {})
 
 
 def test_there_are_runs_of_the_package():

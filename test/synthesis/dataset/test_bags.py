@@ -195,7 +195,7 @@ def test_the_synchronizer_takes_the_bag(folder, truth):
 def test_recordings_are_made_once_and_shared_out(tmp_path, monkeypatch):
     made = []
 
-    def pretend(path, recipe, index, readout_ns):
+    def pretend(path, recipe, index, readout_ns, kind):
         made.append(index)
         path.mkdir()
         metadata = RecordingMetadata(

@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+
+from microexpr_ros.alignment.faces import Face, TimedFaceTracker
+from microexpr_ros.alignment.observed_faces import (
+    AHEAD_NS,
+    OLD_NS,
+    Observation,
+    ObservedFaceTracker,
+)
+from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.landmarks import PLACES
+
+MS = 1_000_000
+
+
+def place(x, y=200.0, side=100.0):
+    return AlignedRegion(x, y, side).to_pixels(PLACES)
+
+
+class EventFaces:
+    """A tracker that finds in the events what a test gives."""
+
+    shape = 12, 16
+
+    def __init__(self):
+        self.faces, self.slices, self.resets = [], 0, 0
+
+    def update(self, counts, duration_s):
+        self.slices += 1
+        return [Face(number, place(x).astype(np.float32), 0.05) for number, x in self.faces]
+
+    def reset(self):
+        self.resets += 1
+
+
+class Chain:
+    """Slices of 10 ms, one after the other."""
+
+    def __init__(self):
+        self.events, self.lines = EventFaces(), []
+        self.tracker = ObservedFaceTracker(self.events, self.lines.append)
+        self.now_ns = 0
+
+    def observe(self, *columns, age_ns=0, **kwargs):
+        faces = [place(x, **kwargs) for x in columns]
+        self.tracker.observe(Observation(self.now_ns - age_ns, faces, 0.01))
+
+    def step(self, slices=1):
+        for _ in range(slices):
+            self.now_ns += 10 * MS
+            self.tracker.see(self.now_ns, None)
+            faces = self.tracker.update(np.zeros((2, 12, 16), np.uint8), 0.01)
+        return {face.number: float(face.landmarks[:2, 0].mean()) for face in faces}
+
+
+@pytest.fixture
+def chain():
+    return Chain()
+
+
+def test_it_is_a_tracker_that_gets_times(chain):
+    assert isinstance(chain.tracker, TimedFaceTracker)
+    assert not isinstance(chain.events, TimedFaceTracker)
+
+
+def test_observed_faces_come_before_those_of_the_events(chain):
+    chain.events.faces = [(7, 300.0)]
+    assert chain.step() == {0: pytest.approx(300)}
+    assert chain.tracker.uses_events
+    chain.observe(305.0)
+    # The same face, so it keeps its number.
+    assert chain.step() == {0: pytest.approx(305)}
+    assert not chain.tracker.uses_events
+    assert chain.events.slices == 2
+
+
+def test_a_face_that_is_no_longer_observed_is_followed_in_the_events(chain):
+    chain.observe(300.0)
+    chain.events.faces = [(7, 310.0), (8, 600.0)]
+    assert chain.step(OLD_NS // (10 * MS)) == {0: pytest.approx(300)}
+    assert chain.step() == {0: pytest.approx(310), 1: pytest.approx(600)}
+    assert chain.tracker.uses_events
+    chain.events.faces = [(8, 600.0), (7, 400.0)]
+    assert chain.step() == {0: pytest.approx(400), 1: pytest.approx(600)}
+
+
+def test_that_the_events_take_over_is_logged_once(chain):
+    chain.step(100)
+    assert chain.lines == []
+    for _ in range(2):
+        chain.observe(300.0)
+        chain.step(100)
+    assert chain.lines == ['faces: none is observed any more, so they are followed in the events']
+
+
+def test_nobody_in_a_frame_does_not_end_what_the_events_show(chain):
+    chain.events.faces = [(7, 310.0)]
+    chain.observe()
+    assert chain.step() == {0: pytest.approx(310)}
+
+
+def test_a_face_moves_on_between_observations(chain):
+    for at in range(5):
+        # 2 px in each slice, known 30 ms late.
+        chain.observe(300.0 + 8 * at, age_ns=30 * MS)
+        found = chain.step(4)
+    # By now the face has moved for 30 ms + 40 ms since it was observed last.
+    assert found[0] == pytest.approx(332 + 14, abs=1.5)
+    # It stays where it is when nothing is observed for long.
+    stood = chain.step(15)
+    assert stood[0] == pytest.approx(332 + 2 * AHEAD_NS / (10 * MS), abs=3)
+    assert chain.step(10) == stood
+
+
+def test_faces_are_told_apart_by_where_they_are(chain):
+    chain.observe(300.0, 500.0)
+    assert chain.step() == {0: pytest.approx(300), 1: pytest.approx(500)}
+    chain.observe(504.0, 304.0)
+    found = chain.step()
+    assert found[0] == pytest.approx(305, abs=2)
+    assert found[1] == pytest.approx(505, abs=2)
+    # One that is not seen for a moment stays.
+    chain.observe(300.0)
+    assert set(chain.step()) == {0, 1}
+    chain.observe(900.0)
+    assert 2 in chain.step()
+
+
+def test_the_nearest_face_is_first(chain):
+    chain.tracker.observe(Observation(0, [place(100.0, side=50.0), place(400.0)], 0.01))
+    assert list(chain.step()) == [1, 0]
+
+
+def test_numbers_are_not_used_again_after_a_reset(chain):
+    chain.observe(300.0)
+    assert set(chain.step()) == {0}
+    chain.tracker.reset()
+    assert chain.events.resets == 1
+    assert chain.step() == {}
+    chain.observe(300.0)
+    assert set(chain.step()) == {1}
