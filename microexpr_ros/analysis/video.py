@@ -84,11 +84,12 @@ class AnalysisVideo:
         self._states[face] = state = self._reconstructor.observe(aligned.slice, state)
         if face != self._in_view.nearest:
             return
-        video.panel.show_slice(aligned.slice)
+        video.panel.show_slice(aligned.slice, aligned.landmarks)
         video.panel.show_estimate(analyzed.estimate)
         if video.is_due(aligned.slice.clock_end_ns):
             if aligned.slice.region is not None:
-                video.panel.show_reconstruction(self._reconstructor.reconstruct(state))
+                found = self._reconstructor.reconstruct(state)
+                video.panel.show_reconstruction(found.image)
             video.draw()
 
     def close(self) -> None:

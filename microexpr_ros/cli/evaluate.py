@@ -131,6 +131,7 @@ def reconstruction(
     data: Data, weights: Weights = None, split: Split = 'test', json_: JsonOption = False
 ) -> None:
     """Score the images, with and without a frame, beside the mean face and the newest frame."""
+    from microexpr_ros.learning.data.clips import in_boxes
     from microexpr_ros.learning.evaluation import evaluate_reconstruction, json_values
     from microexpr_ros.learning.models.baselines import mean_face
     from microexpr_ros.learning.report import format_reconstruction
@@ -138,8 +139,8 @@ def reconstruction(
     from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
     file = files.load(weights or files.shipped('reconstruction'), 'reconstruction')
-    recordings = read_split(data, split, images=True, targets=True)
-    mean = mean_face(read_split(data, 'train', images=True, targets=True))
+    recordings = in_boxes(read_split(data, split, images=True, targets=True), 'aligned')
+    mean = mean_face(in_boxes(read_split(data, 'train', images=True, targets=True), 'aligned'))
     with output.spinner('scoring'):
         found = evaluate_reconstruction(Reconstructor.from_weights(file), recordings, mean, split)
     if json_:

@@ -163,6 +163,8 @@ def make_reconstruction(
     report: Report | None = None,
 ) -> dict[str, Any]:
     """Train a reconstructor and write its weights; arguments as of `make_action_units`."""
+    training_clips = in_boxes(training_clips, 'aligned')
+    validation_clips = in_boxes(validation_clips, 'aligned')
     trained = reconstruction_training.train_reconstruction(
         training_clips,
         validation_clips,
@@ -174,8 +176,9 @@ def make_reconstruction(
     )
     deployed = trained.network.deployed()
     path = run.out / 'reconstruction.safetensors'
+    intervals = reconstruction_training.fit_intervals(deployed, validation_clips, run.training)
     values = {
-        **Reconstructor(deployed).to_settings(),
+        **Reconstructor(deployed, intervals=intervals).to_settings(),
         'training': training_settings(run.training, trained),
         'torch': torch.__version__,
     }

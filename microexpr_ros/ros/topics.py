@@ -23,6 +23,7 @@ ACTION_UNITS: Final = 'au_predictions'
 ACTION_UNITS_RAW: Final = 'au_predictions/raw'
 MICRO_EXPRESSIONS: Final = 'micro_expressions'
 RECONSTRUCTION: Final = 'reconstruction/image'
+UNCERTAINTY: Final = 'reconstruction/uncertainty'
 OVERLAY: Final = 'overlay/image'
 
 CAMERA_EVENTS: Final = '~/events'

@@ -56,15 +56,15 @@ def test_without_json_the_tables_are_shown(data, untrained):
 
 def test_images_are_shown_as_a_table(data, tmp_path):
     torch.manual_seed(0)
-    network = ConditionalVae(ReconstructionConfiguration(width=4, latent=2)).deployed()
+    network = ConditionalVae(ReconstructionConfiguration(fine=4, width=4, latent=2)).deployed()
     path = tmp_path / 'reconstruction.safetensors'
     tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
     weights.save(path, 'reconstruction', 'tiny', Reconstructor(network).to_settings(), tensors)
     options = ('reconstruction', '--data', data, '--weights', path, '--split', 'val')
     result = invoke(evaluate.app, *options)
     assert 'tiny@' in result.stdout
-    assert 'split val: 24 images' in result.stdout
-    assert '| mean face of training |' in result.stdout
+    assert 'split val: 6 clips' in result.stdout
+    assert '| events alone | mean face |' in result.stdout
 
 
 def test_a_page_that_cannot_be_written_is_named(data, untrained, tmp_path):

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -8,8 +9,17 @@ from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.perception import weights
-from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.configuration import (
+    PICTURES,
+    ReconstructionConfiguration,
+)
 from microexpr_ros.perception.reconstruction.inference import condition_of
+from microexpr_ros.perception.reconstruction.integration import integrate, to_log, to_picture
+from microexpr_ros.perception.reconstruction.intervals import (
+    COVERAGE,
+    IntervalFactors,
+    fit_factor,
+)
 from microexpr_ros.perception.reconstruction.network import ConditionalVae
 from microexpr_ros.perception.reconstruction.reconstructor import (
     Reconstructor,
@@ -19,7 +29,7 @@ from microexpr_ros.perception.reconstruction.reconstructor import (
 
 STEP_NS = 10_000_000
 REGION = Region(0, 0, 256, 256)
-TINY = ReconstructionConfiguration(width=4, latent=2)
+TINY = ReconstructionConfiguration(fine=4, width=4, latent=2, global_latent=3)
 
 
 @pytest.fixture(scope='module')
@@ -48,10 +58,13 @@ def condition_after(state):
 
 def test_image_form_and_repeatability(reconstructor):
     state = watch(reconstructor, [slice_at(k) for k in range(5)])
-    image = reconstructor.reconstruct(state)
-    assert image.shape == (128, 128)
-    assert image.dtype == np.uint8
-    np.testing.assert_array_equal(image, reconstructor.reconstruct(state))
+    found = reconstructor.reconstruct(state)
+    for picture in (found.image, found.interval):
+        assert picture.shape == (128, 128)
+        assert picture.dtype == np.uint8
+    again = reconstructor.reconstruct(state)
+    np.testing.assert_array_equal(found.image, again.image)
+    np.testing.assert_array_equal(found.interval, again.interval)
 
 
 def test_condition_by_hand(reconstructor):
@@ -70,7 +83,7 @@ def test_condition_by_hand(reconstructor):
     log = np.log1p(TINY.gain * 0.75)
     assert condition[4, 5, 7].item() == pytest.approx(-log)
     assert condition[3, 5, 7].item() == pytest.approx(np.log1p(TINY.gain * 0.25))
-    assert torch.count_nonzero(condition[-3:]) == 0
+    assert torch.count_nonzero(condition[-1 - PICTURES :]) == 0
 
 
 def test_frame_enters_and_gets_old(reconstructor):
@@ -78,24 +91,125 @@ def test_frame_enters_and_gets_old(reconstructor):
     slices = [slice_at(0), slice_at(1, frame), slice_at(2)]
     state = watch(reconstructor, slices)
     condition = condition_after(state)
-    np.testing.assert_allclose(condition[-2].numpy(), frame / 255, rtol=1e-6)
-    assert torch.all(condition[-1] == 1)
-    on_off = slices[2].counts.astype(np.float32)
-    np.testing.assert_allclose(state.since_frame, (on_off[1] - on_off[0]) / 4)
+    carried, newest, _, has_frame, age, _ = condition[-PICTURES:].numpy()
+    np.testing.assert_allclose(newest, frame / 255, rtol=1e-6)
+    np.testing.assert_array_equal(has_frame, 1)
+    np.testing.assert_allclose(age, 1 / TINY.frame_slices)
+    density = slices[2].counts / np.float32(4)
+    np.testing.assert_allclose(state.since_frame, density)
+    change = 0.2 * (density[1] - density[0])
+    np.testing.assert_allclose(condition[-1 - PICTURES], change, atol=1e-6)
+    np.testing.assert_allclose(carried, integrate(frame, change.astype(np.float32)), atol=1e-6)
     for number in range(3, 2 + TINY.frame_slices):
         state = reconstructor.observe(slice_at(number), state)
-    assert torch.count_nonzero(condition_after(state)[-3:]) == 0
+    condition = condition_after(state)
+    assert torch.count_nonzero(condition[-1 - PICTURES]) == 0
+    assert torch.count_nonzero(condition[-PICTURES:][[0, 1, 3, 4]]) == 0
+
+
+def portrait(seed=0, contrast=60):
+    rng = np.random.default_rng(seed)
+    smooth = cv2.GaussianBlur(rng.standard_normal((128, 128)), (0, 0), 4)
+    return np.clip(128 + contrast * smooth / smooth.std(), 30, 225).astype(np.uint8)
+
+
+def test_the_sharpest_good_frame_becomes_the_reference(reconstructor):
+    sharp = portrait()
+    blurred = cv2.GaussianBlur(sharp, (0, 0), 6)
+    dark = (sharp // 10).astype(np.uint8)
+    state = watch(reconstructor, [slice_at(0, dark)])
+    assert state.reference is None
+    for number, (frame, best) in enumerate(
+        [(blurred, blurred), (sharp, sharp), (blurred, sharp), (dark, sharp)], start=1
+    ):
+        state = reconstructor.observe(slice_at(number, frame), state)
+        np.testing.assert_array_equal(state.reference, best)
+    # It outlasts a gap in the slices, the events do not; another face begins without one.
+    after = reconstructor.observe(slice_at(9), state)
+    np.testing.assert_array_equal(after.reference, sharp)
+    assert after.frame is None
+    assert reconstructor.observe(slice_at(10, region=None), after).reference is None
+
+
+def test_what_is_to_be_remembered_is_not_replaced(reconstructor):
+    with pytest.raises(MicroexprError, match='no frame'):
+        reconstructor.remember(reconstructor.initial_state())
+    blurred = cv2.GaussianBlur(portrait(), (0, 0), 6)
+    state = reconstructor.remember(watch(reconstructor, [slice_at(0, blurred)]))
+    state = reconstructor.observe(slice_at(1, portrait()), state)
+    np.testing.assert_array_equal(state.reference, blurred)
+    condition = condition_after(state)[-PICTURES:]
+    np.testing.assert_allclose(condition[2].numpy(), blurred / 255, rtol=1e-6)
+    assert condition[5].all()
+
+
+def test_thresholds_are_learnt_from_frames(reconstructor):
+    """Frames that brighten by what 0.3 an event says teach a threshold of 0.3."""
+    first = portrait(contrast=30)
+    where = np.zeros((128, 128), bool)
+    where[30:90, 30:90] = True
+    state = watch(reconstructor, [slice_at(0, first, counts=np.zeros((2, 128, 128), np.uint8))])
+    frame = first
+    for number in range(1, 7):
+        counts = np.zeros((2, 128, 128), np.uint8)
+        counts[number % 2][where] = 4
+        change = np.where(where, 0.3 if number % 2 else -0.3, 0).astype(np.float32)
+        frame = np.rint(255 * to_picture(to_log(frame) + change)).astype(np.uint8)
+        state = reconstructor.observe(slice_at(number, frame, counts=counts), state)
+    assert state.thresholds.on == pytest.approx(0.3, abs=0.03)
+    assert state.thresholds.off == pytest.approx(0.3, abs=0.03)
+
+
+def test_integration_by_hand():
+    frame = np.full((32, 32), 100, np.uint8)
+    np.testing.assert_allclose(
+        integrate(frame, np.zeros((32, 32), np.float32)), 100 / 255, atol=1e-3
+    )
+    # Twice the light: linear 0.1274 becomes 0.2548, which sRGB encodes as 0.542.
+    doubled = integrate(frame, np.full((32, 32), np.log(2), np.float32))
+    np.testing.assert_allclose(doubled, 0.542, atol=3e-3)
+
+
+def test_intervals_hold_what_they_promise():
+    rng = np.random.default_rng(0)
+    scale = rng.uniform(0.01, 0.1, (4, 500)).astype(np.float32)
+    error = np.abs(2 * scale * rng.standard_normal(scale.shape)).astype(np.float32)
+    factor = fit_factor([error], [scale])
+    assert (error <= factor * scale).mean() == pytest.approx(COVERAGE, abs=1e-3)
+    factors = IntervalFactors((1.0, 2.0, 3.0, 4.0), 5.0, 6.0)
+    ages = {0: 1.0, 2: 1.0, 3: 2.0, 10: 3.0, 30: 4.0, 99: 4.0}
+    assert {age: factors.factor(age, True) for age in ages} == ages
+    assert (factors.factor(None, True), factors.factor(None, False)) == (5.0, 6.0)
 
 
 @torch.no_grad()
-def test_without_a_frame_its_channel_is_ignored():
+def test_what_is_missing_is_not_mixed_in():
     torch.manual_seed(0)
     network = ConditionalVae(TINY).eval()
     condition = torch.randn(1, TINY.channels, 128, 128)
-    condition[:, -2:] = 0
-    image = network(condition)
-    assert image.min() >= 0
-    assert image.max() <= 1
+    condition[:, -PICTURES:] = 0
+    features, prior = network.encode(condition)
+    plain = network.decode(features, prior.means()).image
+    for picture in range(3):
+        spoilt = condition.clone()
+        spoilt[:, -PICTURES + picture] = 100.0
+        # Only the mixture would see it: the features stay those of the condition without it.
+        other = network.decode([spoilt, *features[1:]], prior.means()).image
+        torch.testing.assert_close(other, plain, atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_samples_of_the_prior_differ_and_their_means_do_not():
+    torch.manual_seed(0)
+    network = ConditionalVae(TINY).eval()
+    features, prior = network.encode(torch.randn(1, TINY.channels, 128, 128))
+    one, other = (
+        network.decode(features, prior.sample(torch.Generator().manual_seed(k))).image
+        for k in range(2)
+    )
+    assert (one - other).abs().max() > 1e-4
+    same = network.decode(features, prior.means()).image
+    torch.testing.assert_close(network.decode(features, prior.means()).image, same)
 
 
 @torch.no_grad()
@@ -108,7 +222,8 @@ def test_deployed_is_the_same_network():
     network.eval()
     deployed = network.deployed()
     assert deployed.posterior is None
-    torch.testing.assert_close(deployed(condition), network(condition), rtol=1e-4, atol=1e-5)
+    for part, same in zip(deployed(condition), network(condition), strict=True):
+        torch.testing.assert_close(part, same, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('jump', [slice_at(3), slice_at(9)])
@@ -151,7 +266,10 @@ def test_weights_file_round_trip(reconstructor, tmp_path):
     torch.set_num_threads(threads)
     assert loaded.configuration == TINY
     state = watch(reconstructor, [slice_at(k) for k in range(5)])
-    np.testing.assert_array_equal(loaded.reconstruct(state), reconstructor.reconstruct(state))
+    assert loaded.intervals == reconstructor.intervals
+    np.testing.assert_array_equal(
+        loaded.reconstruct(state).image, reconstructor.reconstruct(state).image
+    )
 
 
 def test_shipped_weights_load_and_are_small():
@@ -160,4 +278,4 @@ def test_shipped_weights_load_and_are_small():
     threads = torch.get_num_threads()
     loaded = Reconstructor.load()
     torch.set_num_threads(threads)
-    assert loaded.reconstruct(loaded.initial_state()).shape == (128, 128)
+    assert loaded.reconstruct(loaded.initial_state()).image.shape == (128, 128)

@@ -58,7 +58,7 @@ def classifier():
 @pytest.fixture(scope='module')
 def reconstructor():
     torch.manual_seed(0)
-    configuration = ReconstructionConfiguration(grid=GRID, width=4, latent=2)
+    configuration = ReconstructionConfiguration(grid=GRID, fine=4, width=4, latent=2)
     return Reconstructor(ConditionalVae(configuration).eval().deployed())
 
 
@@ -102,7 +102,7 @@ def images(reconstructor, stream):
     state = reconstructor.initial_state()
     for slice_ in stream:
         state = reconstructor.observe(slice_, state)
-        yield reconstructor.reconstruct(state)
+        yield reconstructor.reconstruct(state).image
 
 
 def test_exported_step_is_the_network(exported, classifier):
@@ -206,7 +206,7 @@ state = reconstructor.initial_state()
 for k, counts in enumerate(np.load('counts.npy'), 1):
     slice_ = Slice(k * {STEP_NS}, {STEP_NS}, Region(0, 0, 256, 256), counts, 0)
     state = reconstructor.observe(slice_, state)
-np.save('image.npy', reconstructor.reconstruct(state))
+np.save('image.npy', reconstructor.reconstruct(state).image)
 assert 'torch' not in sys.modules
 """
     command = [sys.executable, '-c', script]

@@ -132,7 +132,10 @@ class Jitter:
             trace += noise.clip(min=0, out=noise)
 
     def warp_images(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return images moved like the events, uint8 [..., GRID, GRID]; edges are repeated."""
+        """Return images moved like the events, uint8 [..., GRID, GRID]; edges are repeated.
+
+        Between cells the grey levels are interpolated.
+        """
         moved = _CENTRES.copy()
         if self.mirror:
             moved[1] *= -1
@@ -143,8 +146,13 @@ class Jitter:
         for _ in range(3 if self.bend else 0):
             rows, columns = _cells(source)
             source = np.tensordot(inverse, moved - displacements[:, rows, columns], 1)
-        rows, columns = _cells(self._from_region(source))
-        return images.reshape(*images.shape[:-2], GRID * GRID).take(rows * GRID + columns, -1)
+        # Of the middle of a cell from the middle of the grid, to that of the first cell from 0.
+        rows, columns = (self._from_region(source) + (GRID / 2 - 0.5)).astype(np.float32)
+        warped = [
+            cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            for image in images.reshape(-1, GRID, GRID)
+        ]
+        return np.array(warped, np.uint8).reshape(images.shape)
 
     def _to_region(self) -> NDArray[np.float64]:
         """Return where the cells' centres are in the region; as `_CENTRES`."""

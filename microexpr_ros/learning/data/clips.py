@@ -356,8 +356,8 @@ def condition_events(
     frame_at: int | None,
     configuration: ReconstructionConfiguration,
     jitter: Jitter | None = None,
-) -> NDArray[np.float32]:
-    """Return the event channels of a condition, as the reconstructor would compute them.
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the events of a condition, as the reconstructor would sum them.
 
     Args:
         sparse: a clip.
@@ -367,11 +367,12 @@ def condition_events(
         jitter: an augmentation; None for none.
 
     Returns:
-        float32 [event_channels, grid, grid], not compressed.
+        Voxel grid and leaky integrals, float32 [event_channels - 1, grid, grid], and the sum
+        since the frame, float32 [2, grid, grid], OFF then ON; in events per sensor pixel.
     """
     c = configuration
     jitter = jitter or Jitter()
-    out = np.zeros((c.event_channels, c.grid, c.grid), np.float32)
+    out = np.zeros((c.event_channels + 1, c.grid, c.grid), np.float32)
     powers = c.decays()[:, None].astype(np.float64) ** np.arange(at + 1)
     _accumulate_condition(
         sparse.cells,
@@ -387,7 +388,7 @@ def condition_events(
         *_entry_probabilities(jitter),
         out,
     )
-    return out
+    return out[:-2], out[-2:]
 
 
 def _entry_probabilities(jitter: Jitter) -> tuple[float, float, float, np.uint64]:
@@ -490,4 +491,4 @@ def _accumulate_condition(  # type: ignore[no-untyped-def]
                 out[bins + k, row, column] += signed * powers[k, age]
             out[bins + leaky - 1, row, column] += events * powers[leaky - 1, age]
             if at - age > frame_at:
-                out[bins + leaky, row, column] += signed
+                out[bins + leaky + (1 if signed > 0 else 0), row, column] += events

@@ -1,50 +1,88 @@
-"""Scores of reconstructed images, beside images that need no network."""
+"""Scores of reconstructed pictures, by what they were made from, beside ways without a network."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.learning import metrics
-from microexpr_ros.learning.data.clips import SparseClip
+from microexpr_ros.learning.data.clips import SparseClip, dense_counts
 from microexpr_ros.learning.evaluation.rounding import rounded
-from microexpr_ros.learning.models import baselines
-from microexpr_ros.learning.training.reconstruction import ReconstructionExample, predict_images
+from microexpr_ros.learning.training.reconstruction import (
+    ExampleSampler,
+    ReconstructionExample,
+    ReconstructionTraining,
+    changed_since,
+    fit_thresholds,
+    predict_pictures,
+)
+from microexpr_ros.perception.reconstruction.integration import integrate, to_log, to_picture
+from microexpr_ros.perception.reconstruction.intervals import AGE_LIMITS
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
 WARM_UP_SLICES: Final = 20
 """Slices of a clip before its first image is scored."""
 
-MOVED_LEVELS: Final = 6
-"""Grey levels by which a pixel must differ from the clip's first target to count as moved."""
+CHANGED_PIXELS: Final = 64
+"""Fewest changed pixels of an image whose changed pixels are scored."""
 
-MOVED_PIXELS: Final = 64
-"""Fewest moved pixels of an image whose moving region is scored."""
+COMPLEMENTARY_HZ: Final = 1.0
+"""Cut-off of the complementary filter between events and frames."""
+
+Pictures = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class ImageScores:
-    """How much images look like their targets, mean over the images.
+class PictureScores:
+    """How much pictures look like their targets, mean over the pictures.
 
     Attributes:
-        psnr: peak signal-to-noise ratio, dB; infinite for equal images.
-        ssim: structural similarity, at most 1 for equal images.
-        psnr_moving: as `psnr`, of the moving region; nan if nothing moves in any image.
-        ssim_moving: as `ssim`, of the moving region.
-        change_correlation: correlation of the change since the face at rest, in the moving
-            region, -1 to 1.
+        psnr: peak signal-to-noise ratio, dB.
+        ssim: structural similarity (`metrics.ssim`), at most 1 for equal pictures.
+        psnr_changed: as `psnr`, of the pixels that changed since the frame; nan without a frame.
+        correlation: of the change since the frame, on these pixels, -1 to 1; nan likewise.
     """
 
     psnr: float
     ssim: float
-    psnr_moving: float
-    ssim_moving: float
-    change_correlation: float
+    psnr_changed: float
+    correlation: float
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Share of the true pixels that the intervals hold.
+
+    Attributes:
+        all: of all pixels.
+        changed: of those that changed since the frame; nan without one.
+    """
+
+    all: float
+    changed: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionReport:
+    """Pictures that were made from the same.
+
+    Attributes:
+        n: number of pictures.
+        methods: scores by method: `network`, and others that need no network.
+        coverage: of the network's intervals of 90 %.
+        by_light: scores of `network` and of the first other method by kind of light.
+    """
+
+    n: int
+    methods: Mapping[str, PictureScores]
+    coverage: Coverage
+    by_light: Mapping[str, Mapping[str, PictureScores]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +91,18 @@ class ReconstructionReport:
 
     Attributes:
         split: of the data set.
-        events_only: images of the network from events alone.
-        events_and_frame: images of the network from events and the newest frame.
-        mean_face: the mean face of the training clips, for all images.
-        copy_last_frame: the newest frame as it is.
-        n_images: images that were scored.
-        n_images_with_motion: those with a moving region.
+        by_frame_age: with a frame, by its age in ms, for example `33-100`.
+        with_reference: with a picture of the same person from another clip, and no frame.
+        events_only: from events alone.
         n_clips: clips of the split.
         n_identities: persons in them.
         weights: name and hash of the network.
     """
 
     split: str
-    events_only: ImageScores
-    events_and_frame: ImageScores
-    mean_face: ImageScores
-    copy_last_frame: ImageScores
-    n_images: int
-    n_images_with_motion: int
+    by_frame_age: Mapping[str, ConditionReport]
+    with_reference: ConditionReport
+    events_only: ConditionReport
     n_clips: int
     n_identities: int
     weights: str
@@ -81,43 +113,58 @@ def evaluate_reconstruction(
     recordings: Sequence[SparseClip],
     mean_face: NDArray[np.uint8],
     split: str = 'test',
-    targets: int = 4,
+    targets: int = 2,
+    seed: int = 0,
 ) -> ReconstructionReport:
-    """Score the images of a network, and images that need no network.
+    """Score the pictures of a network, and pictures that need no network.
 
-    All methods are scored on the same targets: of each clip, some that come after
-    `WARM_UP_SLICES` of events and a frame. The moving region is where a target differs from the
-    clip's first one by at least `MOVED_LEVELS`; images with fewer than `MOVED_PIXELS` of it do
-    not count there.
+    All methods are scored on the same targets: some of each clip, after `WARM_UP_SLICES` of
+    events. Frames are those of the simulated frame camera, with noise and blur; frames that came
+    after the one of the wanted age are withheld, also from the estimate of the thresholds.
 
     Args:
-        reconstructor: what to evaluate.
+        reconstructor: what to evaluate, with its network.
         recordings: clips that had no part in training.
         mean_face: uint8 [grid, grid], of `baselines.mean_face`.
         split: name of the split of the clips.
-        targets: from each clip.
+        targets: from each clip and for each condition.
+        seed: of the choice of references.
 
     Returns:
         The report, its numbers rounded to `rounding.DECIMALS`.
     """
-    with_frame = [example for r in recordings for example in _examples(reconstructor, r, targets)]
-    without = [ReconstructionExample(t.sparse, t.number, None) for t in with_frame]
-    truth = np.stack([t.sparse.clip.target[t.number] for t in with_frame])
-    first = np.stack([t.sparse.clip.target[0] for t in with_frame])
-    moved = np.abs(truth.astype(np.int16) - first) >= MOVED_LEVELS
-    # The similarity has no value where its window leaves the image.
-    border = metrics.SSIM_RADIUS
-    moved[:, :border] = moved[:, -border:] = moved[..., :border] = moved[..., -border:] = False
-    network = reconstructor.network
-    copied = np.stack([t.sparse.clip.frames[t.frame] for t in with_frame])
+    ages = list(pairwise((0, *AGE_LIMITS)))
+    by_age = {
+        f'{10 * low}-{10 * high}': [
+            example for r in recordings for example in _with_frame(r, low, high, targets)
+        ]
+        for low, high in ages
+    }
+    alone = [example for r in recordings for example in _without_frame(r, targets)]
+    sampler = ExampleSampler(recordings, reconstructor.configuration, ReconstructionTraining())
+    rng = np.random.default_rng(seed)
+    numbers = {id(r): n for n, r in enumerate(recordings)}
+    referred = [
+        replace(e, reference=sampler.sample_reference(numbers[id(e.sparse)], rng)) for e in alone
+    ]
+    referred = [example for example in referred if example.reference is not None]
+    face = mean_face.astype(np.float32) / np.float32(255)
+    carried: dict[str, Callable[[ReconstructionExample], Pictures]] = {
+        'direct integration': _integrate_directly,
+        'copy of the frame': _copy_frame,
+        'complementary filter': _filter_complementarily,
+    }
     report = ReconstructionReport(
         split=split,
-        events_only=score_images(truth, predict_images(network, without), first, moved),
-        events_and_frame=score_images(truth, predict_images(network, with_frame), first, moved),
-        mean_face=score_images(truth, np.broadcast_to(mean_face, truth.shape), first, moved),
-        copy_last_frame=score_images(truth, copied, first, moved),
-        n_images=len(truth),
-        n_images_with_motion=int((moved.sum((1, 2)) >= MOVED_PIXELS).sum()),
+        by_frame_age={
+            name: _score_condition(reconstructor, examples, carried)
+            for name, examples in by_age.items()
+            if examples
+        },
+        with_reference=_score_condition(
+            reconstructor, referred, {'copy of the reference': _copy_reference}
+        ),
+        events_only=_score_condition(reconstructor, alone, {'mean face': lambda _: face}),
         n_clips=len(recordings),
         n_identities=len({r.clip.identity for r in recordings}),
         weights=reconstructor.model,
@@ -125,50 +172,152 @@ def evaluate_reconstruction(
     return rounded(report)
 
 
-def score_images(
-    truth: NDArray[np.uint8],
-    image: NDArray[np.uint8],
-    first: NDArray[np.uint8],
-    moved: NDArray[np.bool_],
-) -> ImageScores:
-    """Score images, whole and on the moving region.
+def score_pictures(
+    examples: Sequence[ReconstructionExample], pictures: Sequence[Pictures]
+) -> PictureScores:
+    """Score pictures, whole and where the face changed since the frame.
 
     Args:
-        truth: uint8 [N, H, W].
-        image: uint8 [N, H, W].
-        first: uint8 [N, H, W], the face at rest, for the correlation of the change.
-        moved: bool [N, H, W], the moving region.
+        examples: what was to be made.
+        pictures: float32 [grid, grid] each, 0 to 1.
     """
-    triples = list(zip(truth, image, strict=True))
-    moving = [k for k in range(len(truth)) if moved[k].sum() >= MOVED_PIXELS]
-    change = [
-        metrics.correlation(
-            truth[k][moved[k]].astype(np.float64) - first[k][moved[k]],
-            image[k][moved[k]].astype(np.float64) - first[k][moved[k]],
-        )
-        for k in moving
-    ]
-    return ImageScores(
-        psnr=float(np.mean([metrics.psnr(t, i) for t, i in triples])),
-        ssim=float(np.mean([metrics.ssim(t, i) for t, i in triples])),
-        psnr_moving=_mean([metrics.psnr(truth[k], image[k], moved[k]) for k in moving]),
-        ssim_moving=_mean([metrics.ssim(truth[k], image[k], moved[k]) for k in moving]),
-        change_correlation=_mean(change),
+    rows = [_score_one(e, p) for e, p in zip(examples, pictures, strict=True)]
+    return PictureScores(
+        *(metrics.mean_of_known(np.array(column)) for column in zip(*rows, strict=True))
     )
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else math.nan
+def _score_one(example: ReconstructionExample, picture: Pictures) -> tuple[float, ...]:
+    clip = example.sparse.clip
+    truth = clip.target[example.number]
+    image = np.asarray(np.rint(picture.clip(0, 1) * 255), np.uint8)
+    changed, correlation = math.nan, math.nan
+    where = changed_since(example)
+    if where.sum() >= CHANGED_PIXELS and example.frame is not None:
+        changed = metrics.psnr(truth, image, where)
+        nearest = int(np.abs(clip.target_slice - clip.frame_slice[example.frame]).argmin())
+        before = clip.target[nearest][where].astype(np.float64)
+        correlation = metrics.correlation(truth[where] - before, image[where] - before)
+    # Equal pictures have no finite ratio: 60 dB is an error of less than half a grey level.
+    psnr = min(metrics.psnr(truth, image), 60.0)
+    return psnr, metrics.ssim(truth, image), changed, correlation
 
 
-def _examples(
-    reconstructor: Reconstructor, recording: SparseClip, targets: int
+def _score_condition(
+    reconstructor: Reconstructor,
+    examples: Sequence[ReconstructionExample],
+    others: Mapping[str, Callable[[ReconstructionExample], Pictures]],
+) -> ConditionReport:
+    images, scales = predict_pictures(reconstructor.network, examples)
+    made: dict[str, list[Pictures]] = {'network': list(images)}
+    for name, method in others.items():
+        made[name] = [method(example) for example in examples]
+    lights = sorted({e.sparse.clip.light for e in examples})
+    compared = list(made)[:2]
+    by_light = {}
+    for light in lights:
+        chosen = [k for k, e in enumerate(examples) if e.sparse.clip.light == light]
+        by_light[light] = {
+            name: score_pictures([examples[k] for k in chosen], [made[name][k] for k in chosen])
+            for name in compared
+        }
+    return ConditionReport(
+        n=len(examples),
+        methods={name: score_pictures(examples, pictures) for name, pictures in made.items()},
+        coverage=_measure_coverage(reconstructor, examples, images, scales),
+        by_light=by_light,
+    )
+
+
+def _measure_coverage(
+    reconstructor: Reconstructor,
+    examples: Sequence[ReconstructionExample],
+    images: Pictures,
+    scales: Pictures,
+) -> Coverage:
+    everywhere, changed = [], []
+    for example, image, scale in zip(examples, images, scales, strict=True):
+        truth = example.sparse.clip.target[example.number] / np.float32(255)
+        factor = reconstructor.intervals.factor(example.age, example.reference is not None)
+        held = np.abs(image - truth) <= factor * scale
+        everywhere.append(float(held.mean()))
+        where = changed_since(example)
+        if where.sum() >= CHANGED_PIXELS:
+            changed.append(float(held[where].mean()))
+    return Coverage(float(np.mean(everywhere)), float(np.mean(changed)) if changed else math.nan)
+
+
+def _with_frame(
+    recording: SparseClip, low: int, high: int, targets: int
 ) -> list[ReconstructionExample]:
-    clip, oldest = recording.clip, reconstructor.configuration.frame_slices
+    """Return examples of a clip whose frame is at least `low` and less than `high` slices old."""
+    clip = recording.clip
     examples = []
     for number, at in enumerate(clip.target_slice.tolist()):
-        frame = baselines.newest_frame(recording, at)
-        if at >= WARM_UP_SLICES and frame is not None and at - clip.frame_slice[frame] < oldest:
+        ages = at - clip.frame_slice
+        fitting = np.flatnonzero((ages >= low) & (ages < high))
+        if at >= WARM_UP_SLICES and len(fitting):
+            # Of several, that in the middle: neither age is the rule at the borders of a group.
+            frame = int(fitting[len(fitting) // 2])
             examples.append(ReconstructionExample(recording, number, frame))
-    chosen = np.unique(np.linspace(0, len(examples) - 1, targets).round().astype(int))
+    chosen = _spread(examples, targets)
+    return [replace(e, thresholds=fit_thresholds(recording, e.frame or 0)) for e in chosen]
+
+
+def _without_frame(recording: SparseClip, targets: int) -> list[ReconstructionExample]:
+    examples = [
+        ReconstructionExample(recording, number, None)
+        for number, at in enumerate(recording.clip.target_slice.tolist())
+        if at >= WARM_UP_SLICES
+    ]
+    return _spread(examples, targets)
+
+
+def _spread(examples: list[ReconstructionExample], count: int) -> list[ReconstructionExample]:
+    chosen = np.unique(np.linspace(0, len(examples) - 1, count).round().astype(int))
     return [examples[k] for k in chosen] if examples else []
+
+
+def _copy_frame(example: ReconstructionExample) -> Pictures:
+    return np.asarray(example.sparse.clip.frames[example.frame] / np.float32(255), np.float32)
+
+
+def _copy_reference(example: ReconstructionExample) -> Pictures:
+    assert example.reference is not None
+    return np.asarray(example.reference.picture() / np.float32(255), np.float32)
+
+
+def _integrate_directly(example: ReconstructionExample) -> Pictures:
+    clip, frame = example.sparse.clip, example.frame
+    at = int(clip.target_slice[example.number])
+    density = _sum_density(example.sparse, int(clip.frame_slice[frame]) + 1, at + 1)
+    return integrate(clip.frames[frame], example.thresholds.log_change(density))
+
+
+def _filter_complementarily(example: ReconstructionExample) -> Pictures:
+    """Integrate events and let the picture creep to the newest frame.
+
+    Continuous-time intensity estimation of Scheerlinck et al. (ACCV 2018), in steps of a slice.
+    """
+    clip, last = example.sparse.clip, example.frame or 0
+    at = int(clip.target_slice[example.number])
+    keep = np.float32(math.exp(-2 * math.pi * COMPLEMENTARY_HZ * 0.01))
+    first = int(clip.frame_slice[0])
+    newest = state = to_log(clip.frames[0])
+    frame = 0
+    for slice_ in range(first + 1, at + 1):
+        density = _sum_density(example.sparse, slice_, slice_ + 1)
+        state = state + example.thresholds.log_change(density)
+        if frame < last and clip.frame_slice[frame + 1] == slice_:
+            frame += 1
+            newest = to_log(clip.frames[frame])
+        state = newest + keep * (state - newest)
+    return to_picture(state)
+
+
+def _sum_density(sparse: SparseClip, first: int, last: int) -> NDArray[np.float32]:
+    """Return the events of slices, float32 [2, grid, grid], per sensor pixel, OFF then ON."""
+    counts = np.zeros((2, *sparse.clip.target.shape[1:]), np.float32)
+    for number in range(first, last):
+        counts += dense_counts(sparse, number)
+    return np.asarray(counts / np.float32(sparse.clip.pixels_per_cell), np.float32)

@@ -37,31 +37,43 @@ def format_action_units(report: ActionUnitReport) -> str:
 
 
 def format_reconstruction(report: ReconstructionReport) -> str:
-    """Return a report on reconstructed images as a table of Markdown."""
-    head = ('images', 'PSNR', 'SSIM', 'PSNR, moving', 'SSIM, moving', 'correlation of change')
-    rows = (
-        ('**from events**', report.events_only),
-        ('**from events and a frame**', report.events_and_frame),
-        ('mean face of training', report.mean_face),
-        ('copy of the newest frame', report.copy_last_frame),
-    )
+    """Return a report on reconstructed pictures as tables of Markdown."""
+    head = ('made from', 'method', 'PSNR', 'SSIM', 'PSNR, changed', 'correlation of change')
+    conditions = [
+        *((f'frame {age} ms old', row) for age, row in report.by_frame_age.items()),
+        ('a reference', report.with_reference),
+        ('events alone', report.events_only),
+    ]
     cells = [
         [
             name,
+            f'**{method}**' if method == 'network' else method,
             _decibels(scores.psnr),
             fraction(scores.ssim),
-            _decibels(scores.psnr_moving),
-            fraction(scores.ssim_moving),
-            fraction(scores.change_correlation),
+            _decibels(scores.psnr_changed),
+            fraction(scores.correlation),
         ]
-        for name, scores in rows
+        for name, row in conditions
+        for method, scores in row.methods.items()
     ]
-    summary = (
-        f'{report.weights}, split {report.split}: {report.n_images} images '
-        f'({report.n_images_with_motion} with motion) of {report.n_clips} clips of '
-        f'{report.n_identities} persons.'
-    )
-    return f'{summary}\n\n{_table(head, cells)}\n'
+    coverage = [
+        [name, str(row.n), percent(row.coverage.all), percent(row.coverage.changed)]
+        for name, row in conditions
+    ]
+    lights = [
+        [name, light, method, _decibels(scores.psnr), _decibels(scores.psnr_changed)]
+        for name, row in conditions
+        for light, methods in row.by_light.items()
+        for method, scores in methods.items()
+    ]
+    parts = [
+        f'{report.weights}, split {report.split}: {report.n_clips} clips of '
+        f'{report.n_identities} persons.',
+        _table(head, cells),
+        _table(('made from', 'pictures', 'coverage of 90 %', 'of changed pixels'), coverage),
+        _table(('made from', 'light', 'method', 'PSNR', 'PSNR, changed'), lights),
+    ]
+    return '\n\n'.join(parts) + '\n'
 
 
 def _headline(report: ActionUnitReport) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -13,14 +14,36 @@ from torch import Tensor
 from torch.nn import functional
 
 from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
-from microexpr_ros.learning.data.clips import SparseClip, condition_events, fingerprint
+from microexpr_ros.learning.data.clips import (
+    SparseClip,
+    condition_events,
+    dense_counts,
+    fingerprint,
+)
 from microexpr_ros.learning.metrics import gaussian
 from microexpr_ros.learning.models.baselines import newest_frame
 from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Report, Trained
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
-from microexpr_ros.perception.reconstruction.network import ConditionalVae, compress
+from microexpr_ros.perception.reconstruction.inference import condition_of
+from microexpr_ros.perception.reconstruction.integration import ContrastThresholds
+from microexpr_ros.perception.reconstruction.intervals import (
+    AGE_LIMITS,
+    IntervalFactors,
+    age_group,
+    fit_factor,
+)
+from microexpr_ros.perception.reconstruction.network import (
+    ConditionalVae,
+    Gaussians,
+    Latents,
+    Picture,
+)
+from microexpr_ros.perception.reconstruction.reconstructor import make_pictures
 from microexpr_ros.perception.settings import to_settings
+
+CHANGED: Final = 0.02
+"""Change since the frame, as a share of the range, from which a pixel counts as changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,41 +52,67 @@ class ReconstructionTraining(Optimization):
 
     Attributes:
         targets: targets sampled from each clip in an epoch.
+        changed_weight: weight of the error of pixels that changed since the frame, over that of
+            the others.
         ssim_weight: weight of 1 - SSIM beside the mean absolute error.
-        kl_weight: weight of the divergence after `kl_epochs`.
+        scale_weight: weight of the likelihood of the errors, which teaches their scale.
+        kl_weight: weight of the divergence after `kl_epochs`, per image.
         kl_epochs: epochs in which the weight grows linearly from 0.
-        free_bits: divergence per latent value without a penalty, nats (Kingma et al., 2016).
         frame_chance: share of targets that are given a frame.
-        old_frame_chance: share of those whose frame is not the newest one.
-        augmentation: ranges of random changes.
+        reference_chance: share of targets that are given a reference, with or without a frame.
+        bfloat16: whether convolutions compute in bfloat16, which takes about half of the time on
+            processors that can (AVX-512 BF16, AMX), and much longer on others.
+        augmentation: ranges of random changes; a gain changes the thresholds with it, as the
+            change of light stays what it is.
     """
 
     batch: int = 16
     learning_rate: float = 2e-3
     warm_up: float = 0.1
     targets: int = 4
+    changed_weight: float = 8.0
     ssim_weight: float = 0.3
-    kl_weight: float = 1e-4
+    scale_weight: float = 0.02
+    kl_weight: float = 1e-3
     kl_epochs: int = 3
-    free_bits: float = 0.02
-    frame_chance: float = 0.5
-    old_frame_chance: float = 0.3
+    frame_chance: float = 0.55
+    reference_chance: float = 0.5
+    bfloat16: bool = False
     augmentation: Augmentation = field(
         default_factory=lambda: Augmentation(
-            shift=6,
-            zoom=0.0,
+            shift=3,
+            zoom=0.04,
             stretch=1.0,
-            turn=0.0,
+            turn=0.03,
             shear=0.0,
             bend=0.0,
             gain=1.5,
-            balance=1.0,
-            drop=0.3,
+            balance=1.2,
+            drop=0.0,
             flip=0.0,
             late=0.0,
             noise=0.0,
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A picture of the same person from another clip.
+
+    Attributes:
+        sparse: that clip.
+        frame: number of its frame.
+        jitter: an augmentation; mirrored as the example is.
+    """
+
+    sparse: SparseClip
+    frame: int
+    jitter: Jitter = field(default_factory=Jitter)
+
+    def picture(self) -> NDArray[np.uint8]:
+        """Return it, uint8 [grid, grid]."""
+        return self.jitter.warp_images(self.sparse.clip.frames[self.frame])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,58 +123,166 @@ class ReconstructionExample:
         sparse: its clip.
         number: of the target in the clip.
         frame: number of the frame to condition on, None for none.
+        thresholds: of the sensor, as far as the frames up to then tell.
+        reference: a picture of the same person, None for none.
         jitter: an augmentation.
     """
 
     sparse: SparseClip
     number: int
     frame: int | None
+    thresholds: ContrastThresholds = field(default_factory=ContrastThresholds)
+    reference: Reference | None = None
     jitter: Jitter = field(default_factory=Jitter)
+
+    @property
+    def age(self) -> int | None:
+        """Age of the frame in slices; None without one."""
+        if self.frame is None:
+            return None
+        clip = self.sparse.clip
+        return int(clip.target_slice[self.number]) - int(clip.frame_slice[self.frame])
+
+
+def fit_thresholds(sparse: SparseClip, frame: int) -> ContrastThresholds:
+    """Return the thresholds that the frames of a clip tell, up to one of them."""
+    found = ContrastThresholds()
+    clip = sparse.clip
+    for number in range(1, frame + 1):
+        first, last = int(clip.frame_slice[number - 1]), int(clip.frame_slice[number])
+        total = np.sum(
+            [dense_counts(sparse, n) for n in range(first + 1, last + 1)], axis=0, dtype=np.float32
+        )
+        density = np.asarray(total / np.float32(clip.pixels_per_cell), np.float32)
+        found = found.fit(clip.frames[number - 1], clip.frames[number], density)
+    return found
 
 
 def make_example_batch(
     examples: Sequence[ReconstructionExample], configuration: ReconstructionConfiguration
-) -> tuple[Tensor, Tensor]:
-    """Return conditions, float32 [B, channels, grid, grid], and targets, [B, 1, grid, grid]."""
-    c = configuration
-    condition = np.zeros((len(examples), c.channels, c.grid, c.grid), np.float32)
-    target = np.zeros((len(examples), 1, c.grid, c.grid), np.float32)
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a batch.
+
+    Returns:
+        Conditions, float32 [B, channels, grid, grid]; targets, float32 [B, 1, grid, grid]; and
+        bool [B, 1, grid, grid], the pixels that changed since the frame, all False without one.
+    """
+    c, count = configuration, len(examples)
+    events = np.zeros((count, c.event_channels, c.grid, c.grid), np.float32)
+    pictures, target, changed = [], [], []
     for b, example in enumerate(examples):
         clip, jitter = example.sparse.clip, example.jitter
         at = int(clip.target_slice[example.number])
-        frame_at = None
+        frame_at, frame = None, None
         if example.frame is not None:
             frame_at = int(clip.frame_slice[example.frame])
-            condition[b, -2] = jitter.warp_images(clip.frames[example.frame]) / np.float32(255)
-            condition[b, -1] = 1
-        condition[b, :-2] = condition_events(example.sparse, at, frame_at, c, jitter)
-        target[b, 0] = jitter.warp_images(clip.target[example.number]) / np.float32(255)
-    result = torch.from_numpy(condition)
-    result[:, :-2] = compress(result[:, :-2], c.gain)
-    return (
-        result.contiguous(memory_format=torch.channels_last),
-        torch.from_numpy(target),
-    )
+            frame = jitter.warp_images(clip.frames[example.frame])
+        events[b, :-1], since = condition_events(example.sparse, at, frame_at, c, jitter)
+        if frame is not None:
+            off, on = jitter.gains().tolist()
+            thresholds = replace(
+                example.thresholds,
+                on=example.thresholds.on / on,
+                off=example.thresholds.off / off,
+            )
+            events[b, -1] = thresholds.log_change(since)
+        reference = example.reference.picture() if example.reference else None
+        pictures.append(make_pictures(frame, example.age or 0, events[b, -1], reference, c))
+        target.append(jitter.warp_images(clip.target[example.number]))
+        changed.append(jitter.warp_images(changed_since(example).astype(np.uint8)))
+    condition = condition_of(torch.from_numpy(events), torch.from_numpy(np.stack(pictures)), c)
+    truth = torch.from_numpy(np.stack(target)[:, None]).float() / 255
+    moved = torch.from_numpy(np.stack(changed)[:, None]).bool()
+    return condition.contiguous(memory_format=torch.channels_last), truth, moved
 
 
-def sample_example(
-    sparse: SparseClip,
-    configuration: ReconstructionConfiguration,
-    training: ReconstructionTraining,
-    rng: np.random.Generator,
-) -> ReconstructionExample:
-    """Sample a target of a clip, a frame or none, and an augmentation."""
-    clip = sparse.clip
-    number = int(rng.integers(len(clip.target)))
-    at = int(clip.target_slice[number])
-    frame = newest_frame(sparse, at)
-    if rng.random() >= training.frame_chance:
+def changed_since(example: ReconstructionExample) -> NDArray[np.bool_]:
+    """Return which pixels truly changed since the frame, bool [grid, grid].
+
+    The truth at the time of the frame is the nearest target.
+    """
+    clip = example.sparse.clip
+    now = clip.target[example.number].astype(np.int16)
+    if example.frame is None:
+        return np.zeros(now.shape, np.bool_)
+    nearest = int(np.abs(clip.target_slice - clip.frame_slice[example.frame]).argmin())
+    return np.asarray(np.abs(now - clip.target[nearest]) > CHANGED * 255, np.bool_)
+
+
+class ExampleSampler:
+    """Samples examples; knows which clips show the same person, and each clip's thresholds.
+
+    Args:
+        clips: of a split.
+        configuration: of the network.
+        training: how often which condition is sampled.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[SparseClip],
+        configuration: ReconstructionConfiguration,
+        training: ReconstructionTraining,
+    ) -> None:
+        self._clips, self._configuration, self._training = clips, configuration, training
+        self._of_person: dict[tuple[int, str], list[int]] = {}
+        for number, sparse in enumerate(clips):
+            who = sparse.clip.identity, sparse.clip.skin
+            self._of_person.setdefault(who, []).append(number)
+        self._thresholds: dict[int, ContrastThresholds] = {}
+
+    def sample(self, number: int, rng: np.random.Generator) -> ReconstructionExample:
+        """Sample a target of a clip, what it is conditioned on, and an augmentation."""
+        t = self._training
+        sparse = self._clips[number]
+        clip = sparse.clip
+        target = int(rng.integers(len(clip.target)))
+        jitter = t.augmentation.sample(rng)
         frame = None
-    if frame is not None and rng.random() < training.old_frame_chance:
-        frame = int(rng.integers(max(0, frame - 4), frame + 1))
-    if frame is not None and at - int(clip.frame_slice[frame]) >= configuration.frame_slices:
-        frame = None
-    return ReconstructionExample(sparse, number, frame, training.augmentation.sample(rng))
+        if rng.random() < t.frame_chance:
+            frame = self._sample_frame(sparse, int(clip.target_slice[target]), rng)
+        thresholds = ContrastThresholds()
+        if frame is not None and rng.random() < 0.8:
+            thresholds = self._disturbed(number, rng)
+        reference = None
+        if rng.random() < t.reference_chance:
+            # While frames come, the reference is the best of them.
+            if frame is not None and rng.random() < 0.5:
+                reference = Reference(sparse, int(rng.integers(frame + 1)))
+            else:
+                reference = self.sample_reference(number, rng)
+            if reference is not None:
+                own = replace(t.augmentation.sample(rng), mirror=jitter.mirror)
+                reference = replace(reference, jitter=own)
+        return ReconstructionExample(sparse, target, frame, thresholds, reference, jitter)
+
+    def sample_reference(self, number: int, rng: np.random.Generator) -> Reference | None:
+        """Sample a frame of another clip of the same person; None if there is none."""
+        clip = self._clips[number].clip
+        others = [n for n in self._of_person[clip.identity, clip.skin] if n != number]
+        others = [n for n in others if len(self._clips[n].clip.frames)]
+        if not others:
+            return None
+        other = self._clips[others[int(rng.integers(len(others)))]]
+        return Reference(other, int(rng.integers(len(other.clip.frames))))
+
+    def _sample_frame(self, sparse: SparseClip, at: int, rng: np.random.Generator) -> int | None:
+        newest = newest_frame(sparse, at)
+        if newest is None:
+            return None
+        # Ages from one period of the camera to the whole clip, young ones more often.
+        back = int(np.floor(np.exp(rng.uniform(0, np.log(newest + 2))))) - 1
+        frame = newest - min(back, newest)
+        age = at - int(sparse.clip.frame_slice[frame])
+        return frame if age < self._configuration.frame_slices else None
+
+    def _disturbed(self, number: int, rng: np.random.Generator) -> ContrastThresholds:
+        if number not in self._thresholds:
+            sparse = self._clips[number]
+            self._thresholds[number] = fit_thresholds(sparse, len(sparse.clip.frames) - 1)
+        found = self._thresholds[number]
+        both, ratio = np.exp(rng.normal(0, 0.1, 2)).tolist()
+        return replace(found, on=found.on * both * ratio**0.5, off=found.off * both / ratio**0.5)
 
 
 def structural_similarity(truth: Tensor, image: Tensor) -> Tensor:
@@ -152,15 +309,19 @@ def structural_similarity(truth: Tensor, image: Tensor) -> Tensor:
     ).mean()
 
 
-def divergence(posterior: tuple[Tensor, Tensor], prior: tuple[Tensor, Tensor]) -> Tensor:
-    """Return the divergence of the posterior from the prior, nats per latent value.
+def divergence(posterior: Gaussians, prior: Gaussians) -> Tensor:
+    """Return the divergence of the posterior from the prior, nats per image, float32 [B]."""
 
-    Args:
-        posterior: mean and log variance, each [B, latent, h, w].
-        prior: likewise.
-    """
-    (mean_q, log_q), (mean_p, log_p) = posterior, prior
-    return 0.5 * (log_p - log_q + (log_q.exp() + (mean_q - mean_p) ** 2) / log_p.exp() - 1)
+    def one(mean_q: Tensor, log_q: Tensor, mean_p: Tensor, log_p: Tensor) -> Tensor:
+        nats = log_p - log_q + (log_q.exp() + (mean_q - mean_p) ** 2) / log_p.exp() - 1
+        return 0.5 * nats.flatten(1).sum(1)
+
+    return one(posterior.mean, posterior.log_variance, prior.mean, prior.log_variance) + one(
+        posterior.global_mean,
+        posterior.global_log_variance,
+        prior.global_mean,
+        prior.global_log_variance,
+    )
 
 
 def train_reconstruction(
@@ -172,7 +333,7 @@ def train_reconstruction(
     resume: bool = False,
     report: Report | None = None,
 ) -> Trained[ConditionalVae]:
-    """Train on images with and without a frame.
+    """Train on images with and without a frame and a reference.
 
     Half of each batch is decoded from a sample of the posterior, half from the prior's mean, which
     is what inference uses.
@@ -192,19 +353,18 @@ def train_reconstruction(
     c = configuration or ReconstructionTraining()
     runner.seed_torch(c)
     net = ConditionalVae(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fixed = validation_examples(validation, net.configuration)
+    sampler = ExampleSampler(training, net.configuration, c)
+    fixed = validation_examples(validation, net.configuration, c)
 
     def losses(
         epoch: int, rng: np.random.Generator, order: Sequence[NDArray[np.int64]]
     ) -> Iterator[Tensor]:
         noise = torch.Generator().manual_seed(c.seed * 1000 + epoch)
         for step, chosen in enumerate(order):
-            examples = [
-                sample_example(training[i // c.targets], net.configuration, c, rng) for i in chosen
-            ]
-            condition, target = make_example_batch(examples, net.configuration)
+            examples = [sampler.sample(int(i) // c.targets, rng) for i in chosen]
             kl_share = min(1.0, (epoch + step / len(order)) / max(c.kl_epochs, 1e-9))
-            yield _loss(net, condition, target, c, c.kl_weight * kl_share, noise)
+            batch = make_example_batch(examples, net.configuration)
+            yield _loss(net, batch, c, c.kl_weight * kl_share, noise)
 
     task = runner.TrainingTask(
         network=net,
@@ -217,41 +377,64 @@ def train_reconstruction(
 
 
 def validation_examples(
-    clips: Sequence[SparseClip], configuration: ReconstructionConfiguration, limit: int = 200
+    clips: Sequence[SparseClip],
+    configuration: ReconstructionConfiguration,
+    training: ReconstructionTraining,
+    limit: int = 240,
 ) -> list[ReconstructionExample]:
-    """Return a fixed set of examples, half of them with the newest frame."""
-    examples = []
-    for i, sparse in enumerate(clips[:limit]):
-        clip = sparse.clip
-        number = len(clip.target) // 3 + i % max(len(clip.target) // 2, 1)
-        frame = newest_frame(sparse, int(clip.target_slice[number])) if i % 2 else None
-        if frame is not None:
-            age = int(clip.target_slice[number]) - int(clip.frame_slice[frame])
-            frame = frame if age < configuration.frame_slices else None
-        examples.append(ReconstructionExample(sparse, number, frame))
-    return examples
+    """Return a fixed set of examples in the shares of the training, without augmentation."""
+    sampler, rng = ExampleSampler(clips, configuration, training), np.random.default_rng(0)
+    examples = [sampler.sample(number, rng) for number in range(min(len(clips), limit))]
+    return [
+        replace(
+            example,
+            jitter=Jitter(),
+            reference=example.reference and replace(example.reference, jitter=Jitter()),
+        )
+        for example in examples
+    ]
 
 
 def _loss(
     net: ConditionalVae,
-    condition: Tensor,
-    target: Tensor,
+    batch: tuple[Tensor, Tensor, Tensor],
     c: ReconstructionTraining,
     kl_weight: float,
     noise: torch.Generator,
 ) -> Tensor:
-    features, mean_p, log_p = net.encode(condition)
+    condition, target, changed = batch
     if net.posterior is None:
         raise ValueError('a deployed network has no posterior to train')
-    mean_q, log_q = net.posterior(target, features[-1])
-    epsilon = torch.randn(mean_q.shape, generator=noise)
-    latent = mean_q + (0.5 * log_q).exp() * epsilon
-    from_prior = torch.arange(len(latent)).view(-1, 1, 1, 1) % 2 == 0
-    image = net.decode(features, torch.where(from_prior, mean_p, latent))
-    kl = divergence((mean_q, log_q), (mean_p, log_p)).mean(0)
-    painted = functional.l1_loss(image, target)
-    similar = structural_similarity(target, image)
-    return painted + c.ssim_weight * (1 - similar) + kl_weight * kl.clamp(min=c.free_bits).sum()
+    # Only the network: differences of the losses cancel in eight bits.
+    with torch.autocast('cpu', torch.bfloat16, enabled=c.bfloat16):
+        features, prior = net.encode(condition)
+        posterior = net.posterior(target, features[-1])
+    prior, posterior = (Gaussians(*(v.float() for v in part)) for part in (prior, posterior))
+    from_prior = torch.arange(len(target)) % 2 == 0
+    drawn, expected = posterior.sample(noise), prior.means()
+    latents = Latents(
+        torch.where(from_prior.view(-1, 1, 1, 1), expected.local, drawn.local),
+        torch.where(from_prior.view(-1, 1), expected.everywhere, drawn.everywhere),
+    )
+    with torch.autocast('cpu', torch.bfloat16, enabled=c.bfloat16):
+        decoded = net.decode(features, latents)
+    picture = Picture(decoded.image.float(), decoded.scale.float())
+    loss = _picture_loss(picture, target, changed, c)
+    # Only what inference makes teaches the scale: from the posterior, errors are smaller.
+    error = (picture.image - target).abs().detach()[from_prior]
+    scale = picture.scale[from_prior]
+    loss = loss + c.scale_weight * (error / scale + scale.log()).mean()
+    return loss + kl_weight * divergence(posterior, prior).mean()
+
+
+def _picture_loss(
+    picture: Picture, target: Tensor, changed: Tensor, c: ReconstructionTraining
+) -> Tensor:
+    error = (picture.image - target).abs()
+    weight = 1 + (c.changed_weight - 1) * changed
+    painted = (weight * error).sum() / weight.sum()
+    similar = structural_similarity(target, picture.image)
+    return painted + c.ssim_weight * (1 - similar)
 
 
 @torch.inference_mode()
@@ -261,21 +444,54 @@ def _validation_loss(
     total = 0.0
     for first in range(0, len(examples), c.batch):
         part = examples[first : first + c.batch]
-        condition, target = make_example_batch(part, net.configuration)
-        image = net(condition)
-        similar = structural_similarity(target, image)
-        loss = functional.l1_loss(image, target) + c.ssim_weight * (1 - similar)
-        total += float(loss) * len(part)
+        condition, target, changed = make_example_batch(part, net.configuration)
+        total += float(_picture_loss(net(condition), target, changed, c)) * len(part)
     return total / len(examples)
 
 
 @torch.inference_mode()
-def predict_images(
+def predict_pictures(
     network: ConditionalVae, examples: Sequence[ReconstructionExample], batch: int = 16
-) -> NDArray[np.uint8]:
-    """Return the images of the prior's mean, uint8 [N, grid, grid]."""
-    out = []
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the pictures of the most probable latents and the scales of their errors.
+
+    Returns:
+        float32 [N, grid, grid] each, 0 to 1.
+    """
+    images, scales = [], []
     for first in range(0, len(examples), batch):
-        condition, _ = make_example_batch(examples[first : first + batch], network.configuration)
-        out.append(torch.round(network(condition)[:, 0] * 255).to(torch.uint8).numpy())
-    return np.concatenate(out)
+        condition, _, _ = make_example_batch(
+            examples[first : first + batch], network.configuration
+        )
+        picture = network(condition)
+        images.append(picture.image[:, 0].clamp(0, 1).numpy())
+        scales.append(picture.scale[:, 0].numpy())
+    return np.concatenate(images), np.concatenate(scales)
+
+
+def fit_intervals(
+    network: ConditionalVae, clips: Sequence[SparseClip], training: ReconstructionTraining
+) -> IntervalFactors:
+    """Return the factors whose intervals hold the right share of the clips' pixels.
+
+    Args:
+        network: a deployed network.
+        clips: of the validation split.
+        training: whose shares of conditions the examples have.
+    """
+    examples = validation_examples(clips, network.configuration, training)
+    images, scales = predict_pictures(network, examples)
+    truth = np.stack([e.sparse.clip.target[e.number] for e in examples]) / np.float32(255)
+    errors = np.abs(images - truth)
+    groups: dict[int | str, list[int]] = {}
+    for k, example in enumerate(examples):
+        kind: int | str = 'events' if example.reference is None else 'reference'
+        groups.setdefault(kind if example.age is None else age_group(example.age), []).append(k)
+
+    def factor(kind: int | str) -> float:
+        chosen = groups.get(kind, range(len(examples)))
+        return fit_factor([errors[k] for k in chosen], [scales[k] for k in chosen])
+
+    return IntervalFactors(
+        tuple(factor(k) for k in range(len(AGE_LIMITS))), factor('reference'), factor('events')
+    )

@@ -21,10 +21,12 @@ class ReconstructionConfiguration:
         slices_per_bin: slices that one bin sums.
         tau_ms: time constants of the leaky integrals of signed events, ms.
         activity_tau_ms: time constant of the leaky integral of all events, ms.
-        frame_slices: age in slices from which a frame is no longer used.
+        frame_slices: age in slices from which a frame is no longer carried to now.
         gain: events per sensor pixel e enter as sign(e) log(1 + gain |e|).
-        width: channels of the finest layer; coarser ones have 2, 4 and 4 times as many.
-        latent: channels of the latent variable, which is 1/16 of the grid wide and high.
+        fine: channels on the full grid.
+        width: channels of half the grid; coarser ones have 2, 4 and 4 times as many.
+        latent: channels of the local latent variable, which is 1/16 of the grid wide and high.
+        global_latent: values of the global latent variable.
     """
 
     grid: int = GRID
@@ -33,10 +35,12 @@ class ReconstructionConfiguration:
     slices_per_bin: int = 3
     tau_ms: tuple[float, ...] = (50.0, 200.0, 800.0)
     activity_tau_ms: float = 800.0
-    frame_slices: int = 20
+    frame_slices: int = 100
     gain: float = 5.0
+    fine: int = 8
     width: int = 16
-    latent: int = 8
+    latent: int = 4
+    global_latent: int = 8
 
     @property
     def slices(self) -> int:
@@ -45,15 +49,20 @@ class ReconstructionConfiguration:
 
     @property
     def event_channels(self) -> int:
-        """Channels of events: voxel grid, leaky integrals, activity, sum since the frame."""
+        """Channels of events: voxel grid, leaky integrals, activity, change since the frame."""
         return self.bins + len(self.tau_ms) + 2
 
     @property
     def channels(self) -> int:
-        """Channels of the condition: the events', the frame, and whether there is a frame."""
-        return self.event_channels + 2
+        """Channels of the condition: the events' and the pictures'."""
+        return self.event_channels + PICTURES
 
     def decays(self) -> NDArray[np.float32]:
         """Return the factor per slice of each leaky integral, the activity's last."""
         tau_ms = np.array([*self.tau_ms, self.activity_tau_ms])
         return np.exp(-self.slice_ns * 1e-6 / tau_ms).astype(np.float32)
+
+
+PICTURES = 6
+"""Channels of pictures in a condition: the frame carried to now, the frame, the reference, and
+where there is a frame, its age from 0 to 1, and where there is a reference."""

@@ -1,25 +1,89 @@
-"""The conditional variational autoencoder that paints a face from its events."""
+"""The conditional variational autoencoder that makes the present picture of a face."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from microexpr_ros.perception.folding import fold_batch_norm
-from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.configuration import (
+    PICTURES,
+    ReconstructionConfiguration,
+)
 
-_FINE: Final = 4
+SOURCES: Final = 4
+"""What a pixel is mixed from: the painted picture, the frame carried to now, the frame itself, and
+the reference."""
+
+_REACH: Final = 0.25
+"""Largest correction of the mixture, of the whole range."""
+
+_MIN_SCALE: Final = 1 / 512
+
+
+class Gaussians(NamedTuple):
+    """Distribution of the latent variables.
+
+    Attributes:
+        mean: float32 [B, latent, h, w], of the local ones.
+        log_variance: likewise.
+        global_mean: float32 [B, global_latent].
+        global_log_variance: likewise.
+    """
+
+    mean: Tensor
+    log_variance: Tensor
+    global_mean: Tensor
+    global_log_variance: Tensor
+
+    def sample(self, generator: torch.Generator | None = None) -> Latents:
+        """Sample the latent variables."""
+        local = torch.randn(self.mean.shape, generator=generator)
+        everywhere = torch.randn(self.global_mean.shape, generator=generator)
+        return Latents(
+            self.mean + (0.5 * self.log_variance).exp() * local,
+            self.global_mean + (0.5 * self.global_log_variance).exp() * everywhere,
+        )
+
+    def means(self) -> Latents:
+        """Return the most probable latent variables."""
+        return Latents(self.mean, self.global_mean)
+
+
+class Latents(NamedTuple):
+    """Values of the latent variables.
+
+    Attributes:
+        local: float32 [B, latent, h, w].
+        everywhere: float32 [B, global_latent].
+    """
+
+    local: Tensor
+    everywhere: Tensor
+
+
+class Picture(NamedTuple):
+    """A picture and how sure of it the network is.
+
+    Attributes:
+        image: float32 [B, 1, grid, grid], gamma-encoded, 0 to 1.
+        scale: float32 [B, 1, grid, grid], scale of the Laplace distribution of its error.
+    """
+
+    image: Tensor
+    scale: Tensor
 
 
 class ConditionalVae(nn.Module):
     """A conditional variational autoencoder (Sohn et al., 2015) of grey images.
 
-    The decoder paints an image, and a gate per pixel by which the frame, if there is one, is
-    copied instead. Skip connections come from the condition alone, so the latent variable
-    carries only what the condition does not determine.
+    The decoder paints an image, weighs it for each pixel against the pictures of the condition,
+    and corrects the mixture. Skip connections come from the condition alone, so the latent
+    variables carry only what the condition does not determine: the local ones shapes, the global
+    ones light and skin.
 
     Args:
         configuration: shape of the network.
@@ -32,58 +96,68 @@ class ConditionalVae(nn.Module):
         super().__init__()
         self.configuration = c = configuration or ReconstructionConfiguration()
         w = c.width
+        self.fine = _Block(c.channels, c.fine, 1, deployed)
         self.condition = nn.ModuleList(
             _Block(before, after, 2, deployed)
-            for before, after in ((c.channels, w), (w, 2 * w), (2 * w, 4 * w), (4 * w, 4 * w))
+            for before, after in ((c.fine, w), (w, 2 * w), (2 * w, 4 * w), (4 * w, 4 * w))
         )
-        self.prior = nn.Conv2d(4 * w, 2 * c.latent, 1)
+        self.prior = _Head(4 * w, c)
         self.posterior = None if deployed else _Posterior(c)
         self.enter = _Block(4 * w + c.latent, 4 * w, 1, deployed)
         self.decoder = nn.ModuleList(
             _Block(before, after, 1, deployed)
-            for before, after in ((8 * w, 4 * w), (6 * w, 2 * w), (3 * w, w))
+            for before, after in ((8 * w, 3 * w), (5 * w, 3 * w // 2), (5 * w // 2, w))
         )
-        # Features on the full grid would double the cost: the last upsampling rearranges
-        # channels, and only a linear filter runs on the full grid.
-        self.fine = nn.Sequential(nn.Conv2d(w, 4 * _FINE, 3, padding=1), nn.PixelShuffle(2))
-        self.paint = nn.Conv2d(_FINE + c.channels, 2, 3, padding=1)
-        # A frame is nearly right already: training begins with copying it.
+        # The global latent variables scale and shift what the decoder begins with.
+        self.modulate = nn.Linear(c.global_latent, 8 * w)
+        # Features on the full grid would double the cost: the last upsampling rearranges channels.
+        self.unfold = nn.Sequential(nn.Conv2d(w, 4 * c.fine, 3, padding=1), nn.PixelShuffle(2))
+        self.mix = _Block(2 * c.fine, c.fine, 1, deployed)
+        self.paint = nn.Conv2d(c.fine, SOURCES + 3, 3, padding=1)
         with torch.no_grad():
-            self.paint.get_parameter('bias')[1] = 3.0
+            # Training begins with the frame carried to now, without correction.
+            self.paint.get_parameter('bias')[2] = 3.0
 
-    def encode(self, condition: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
-        """Return the condition's features, finest first, and the prior's mean and log variance.
+    def encode(self, condition: Tensor) -> tuple[list[Tensor], Gaussians]:
+        """Return the condition and its features, finest first, and the prior.
 
         Args:
             condition: float32 [B, channels, grid, grid], as of `inference.condition_of`.
         """
-        features = [condition]
+        features = [condition, self.fine(condition)]
         for block in self.condition:
             features.append(block(features[-1]))
-        mean, log_variance = self.prior(features[-1]).chunk(2, 1)
-        return features, mean, log_variance.clamp(-8, 8)
+        return features, self.prior(features[-1])
 
-    def decode(self, features: list[Tensor], latent: Tensor) -> Tensor:
-        """Return images, float32 [B, 1, grid, grid], 0 to 1.
+    def decode(self, features: list[Tensor], latents: Latents) -> Picture:
+        """Return pictures.
 
         Args:
             features: of `encode`.
-            latent: float32 [B, latent, grid / 16, grid / 16].
+            latents: sampled, or the most probable ones.
         """
-        x = self.enter(torch.cat([features[-1], latent], 1))
-        for block, skip in zip(self.decoder, features[-2:0:-1], strict=True):
+        x = self.enter(torch.cat([features[-1], latents.local], 1))
+        scale, shift = self.modulate(latents.everywhere)[..., None, None].chunk(2, 1)
+        x = x * (1 + scale) + shift
+        for block, skip in zip(self.decoder, features[-2:1:-1], strict=True):
             x = functional.interpolate(x, scale_factor=2.0, mode='nearest')
             x = block(torch.cat([x, skip], 1))
-        x = self.paint(torch.cat([self.fine(x), features[0]], 1))
-        painted, gate = torch.sigmoid(x).chunk(2, 1)
-        frame, mask = features[0][:, -2:].chunk(2, 1)
-        copied = gate * mask
-        return painted * (1 - copied) + frame * copied
+        x = self.paint(self.mix(torch.cat([self.unfold(x), features[1]], 1)))
+        pictures = features[0][:, -PICTURES:]
+        carried, frame, reference, has_frame, _, has_reference = pictures.chunk(PICTURES, 1)
+        missing = -20 * (
+            1 - torch.cat([torch.ones_like(has_frame), has_frame, has_frame, has_reference], 1)
+        )
+        weights = torch.softmax(x[:, 1 : 1 + SOURCES] + missing, 1)
+        sources = torch.cat([torch.sigmoid(x[:, :1]), carried, frame, reference], 1)
+        mixed = (weights * sources).sum(1, keepdim=True)
+        image = mixed + _REACH * torch.tanh(x[:, -2:-1])
+        return Picture(image, functional.softplus(x[:, -1:] - 3) + _MIN_SCALE)
 
-    def forward(self, condition: Tensor) -> Tensor:
-        """Return the images of the prior's mean, float32 [B, 1, grid, grid], 0 to 1."""
-        features, mean, _ = self.encode(condition)
-        return self.decode(features, mean)
+    def forward(self, condition: Tensor) -> Picture:
+        """Return the pictures of the most probable latent variables."""
+        features, prior = self.encode(condition)
+        return self.decode(features, prior.means())
 
     def deployed(self) -> ConditionalVae:
         """Return the same network for inference: no posterior, normalization folded."""
@@ -120,8 +194,25 @@ class _Block(nn.Module):
         )
 
 
+class _Head(nn.Module):
+    """Distribution of the latent variables from features of 1/16 of the grid."""
+
+    def __init__(self, channels: int, configuration: ReconstructionConfiguration) -> None:
+        super().__init__()
+        self.local = nn.Conv2d(channels, 2 * configuration.latent, 1)
+        self.everywhere = nn.Linear(channels, 2 * configuration.global_latent)
+
+    def forward(self, features: Tensor) -> Gaussians:
+        mean, log_variance = self.local(features).chunk(2, 1)
+        everywhere = self.everywhere(features.mean((2, 3)))
+        global_mean, global_log_variance = everywhere.chunk(2, 1)
+        return Gaussians(
+            mean, log_variance.clamp(-8, 8), global_mean, global_log_variance.clamp(-8, 8)
+        )
+
+
 class _Posterior(nn.Module):
-    """Distribution of the latent variable given the image and the condition's features."""
+    """Distribution of the latent variables given the image and the condition's features."""
 
     def __init__(self, configuration: ReconstructionConfiguration) -> None:
         super().__init__()
@@ -132,12 +223,11 @@ class _Posterior(nn.Module):
                 for before, after in ((1, w // 2), (w // 2, w), (w, 2 * w), (2 * w, 2 * w))
             )
         )
-        self.head = nn.Conv2d(6 * w, 2 * configuration.latent, 1)
+        self.head = _Head(6 * w, configuration)
 
-    def forward(self, target: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.head(torch.cat([self.image(target), features], 1))
-        mean, log_variance = x.chunk(2, 1)
-        return mean, log_variance.clamp(-8, 8)
+    def forward(self, target: Tensor, features: Tensor) -> Gaussians:
+        distribution: Gaussians = self.head(torch.cat([self.image(target), features], 1))
+        return distribution
 
 
 def compress(events: Tensor, gain: float) -> Tensor:

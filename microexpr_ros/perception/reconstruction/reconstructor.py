@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,13 @@ from numpy.typing import NDArray
 from microexpr_ros.alignment.slices import Slice, blank_slice, follows
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception import weights
-from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.configuration import (
+    PICTURES,
+    ReconstructionConfiguration,
+)
+from microexpr_ros.perception.reconstruction.integration import ContrastThresholds, integrate
+from microexpr_ros.perception.reconstruction.intervals import IntervalFactors
+from microexpr_ros.perception.reconstruction.reference import frame_quality
 from microexpr_ros.perception.runtime import Runtime, load_export
 from microexpr_ros.perception.settings import to_settings
 
@@ -24,15 +31,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReconstructionState:
-    """What is remembered of one face; events are signed, per sensor pixel.
+    """What is remembered of one face; events are counted per sensor pixel.
 
     Attributes:
-        recent: float32 [grid, grid] of the last slices, oldest first.
-        leaky: float32 [len(tau_ms) + 1, grid, grid], leaky integrals; the last is of all
-            events, whatever their sign.
-        since_frame: float32 [grid, grid], sum of the slices after the frame's.
+        recent: float32 [grid, grid] of the last slices, ON less OFF, oldest first.
+        leaky: float32 [len(tau_ms) + 1, grid, grid], leaky integrals of ON less OFF; the last is
+            of all events, whatever their sign.
+        since_frame: float32 [2, grid, grid], sum of the slices after the frame's, OFF then ON.
         frame: uint8 [grid, grid], the last frame, None if none is known.
         frame_age: slices since the frame became current.
+        thresholds: the event sensor's, measured from the frames so far.
+        reference: uint8 [grid, grid], a good picture of the same face from any time before,
+            None if none is known.
+        reference_quality: of `frame_quality`; infinite for one that was asked for.
         end_ns: end of the last slice on the clock that slices are counted by, None before the
             first.
     """
@@ -42,7 +53,24 @@ class ReconstructionState:
     since_frame: NDArray[np.float32]
     frame: NDArray[np.uint8] | None = None
     frame_age: int = 0
+    thresholds: ContrastThresholds = field(default_factory=ContrastThresholds)
+    reference: NDArray[np.uint8] | None = None
+    reference_quality: float = 0.0
     end_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reconstruction:
+    """A picture, and how sure of it the network is.
+
+    Attributes:
+        image: uint8 [grid, grid], gamma-encoded grey.
+        interval: uint8 [grid, grid], half the width of the interval that holds 90 % of what the
+            pixels really show, in grey levels.
+    """
+
+    image: NDArray[np.uint8]
+    interval: NDArray[np.uint8]
 
 
 class Reconstructor:
@@ -53,9 +81,12 @@ class Reconstructor:
         model: name and hash of the weights.
         runtime: the same network, exported; None to run the network itself.
         configuration: shape of the network, needed only without a network.
+        intervals: of the network's scales on the validation split; None for those of a network
+            that is always right about its error.
 
     Attributes:
         configuration: shape of the network and of its condition.
+        intervals: how wide the interval around a picture is.
         model: name and hash of the weights.
     """
 
@@ -65,6 +96,7 @@ class Reconstructor:
         model: str = 'untrained',
         runtime: Runtime | None = None,
         configuration: ReconstructionConfiguration | None = None,
+        intervals: IntervalFactors | None = None,
     ) -> None:
         self._network = network
         self._runtime = runtime or _torch_runtime(network)
@@ -73,6 +105,7 @@ class Reconstructor:
         if configuration is None:
             raise ValueError('an export without its network needs its configuration')
         self.configuration = configuration
+        self.intervals = intervals or IntervalFactors()
         self._decays = self.configuration.decays()[:, None, None]
         self.model = model
 
@@ -93,7 +126,8 @@ class Reconstructor:
         file = weights.load(path, 'reconstruction', with_tensors=False)
         runtime = load_export(path, file.hash)
         if runtime is not None:
-            return cls(None, file.model, runtime, file.configuration(ReconstructionConfiguration))
+            configuration = file.configuration(ReconstructionConfiguration)
+            return cls(None, file.model, runtime, configuration, _read_intervals(file))
         # Imported here: an export runs without torch.
         import torch
 
@@ -112,11 +146,14 @@ class Reconstructor:
 
         network = ConditionalVae(file.configuration(ReconstructionConfiguration), deployed=True)
         network.load_state_dict(dict(file.tensors))
-        return cls(network, file.model)
+        return cls(network, file.model, intervals=_read_intervals(file))
 
     def to_settings(self) -> dict[str, Any]:
         """Return everything but the tensors, as JSON values for `weights.save`."""
-        return {'configuration': to_settings(self.configuration)}
+        return {
+            'configuration': to_settings(self.configuration),
+            'intervals': to_settings(self.intervals),
+        }
 
     @property
     def slice_ns(self) -> int:
@@ -141,14 +178,15 @@ class Reconstructor:
         return ReconstructionState(
             (nothing,) * c.slices,
             np.zeros((len(c.tau_ms) + 1, c.grid, c.grid), np.float32),
-            nothing,
+            np.zeros((2, c.grid, c.grid), np.float32),
         )
 
     def observe(self, slice_: Slice, state: ReconstructionState) -> ReconstructionState:
         """Take in one slice; none may be left out.
 
-        The state is reset when no face region is known, and when the slice does not begin
-        where the last one ended.
+        The state is reset when no face region is known. When the slice does not begin where the
+        last one ended, only the reference and the thresholds are kept. The best frame so far
+        becomes the reference.
 
         Args:
             slice_: the next slice.
@@ -170,35 +208,77 @@ class Reconstructor:
         if slice_.region is None:
             return self.initial_state()
         if state.end_ns is not None and not follows(slice_, state.end_ns):
-            state = self.initial_state()
-        off, on = slice_.counts.astype(np.float32) / np.float32(slice_.pixels_per_cell)
+            state = replace(
+                self.initial_state(),
+                thresholds=state.thresholds,
+                reference=state.reference,
+                reference_quality=state.reference_quality,
+            )
+        density = slice_.counts.astype(np.float32) / np.float32(slice_.pixels_per_cell)
+        off, on = density
         signed = on - off
+        since_frame = state.since_frame + density
         leaky = state.leaky * self._decays
         leaky[:-1] += signed
         leaky[-1] += on + off
-        new = slice_.frame is not None
-        return ReconstructionState(
+        seen: dict[str, Any] = {'since_frame': since_frame, 'frame_age': state.frame_age + 1}
+        if slice_.frame is not None:
+            frame = grey(slice_.frame, c.grid)
+            seen = {
+                'since_frame': np.zeros_like(since_frame),
+                'frame': frame,
+                'frame_age': 0,
+            }
+            if state.frame is not None and state.frame_age < c.frame_slices:
+                seen['thresholds'] = state.thresholds.fit(state.frame, frame, since_frame)
+            quality = frame_quality(frame)
+            if quality > state.reference_quality:
+                seen |= {'reference': frame, 'reference_quality': quality}
+        return replace(
+            state,
             recent=(*state.recent[1:], signed),
             leaky=leaky,
-            since_frame=np.zeros_like(signed) if new else state.since_frame + signed,
-            frame=state.frame if slice_.frame is None else grey(slice_.frame, c.grid),
-            frame_age=0 if new else state.frame_age + 1,
             end_ns=slice_.clock_end_ns,
+            **seen,
         )
+
+    def remember(self, state: ReconstructionState) -> ReconstructionState:
+        """Return a state whose reference is the newest frame, until the face is lost.
+
+        Raises:
+            MicroexprError: there has been no frame.
+        """
+        if state.frame is None:
+            raise MicroexprError('there is no frame to remember: start the RGB camera')
+        return replace(state, reference=state.frame, reference_quality=math.inf)
 
     def warm_up(self) -> None:
         """Paint once from nothing, so that the first real image is not the slowest."""
         blank = blank_slice(self.configuration.grid, self.slice_ns)
         self.reconstruct(self.observe(blank, self.initial_state()))
 
-    def reconstruct(self, state: ReconstructionState) -> NDArray[np.uint8]:
-        """Return the image at the end of the last slice, uint8 [grid, grid], gamma-encoded grey.
+    def _interval_factor(self, state: ReconstructionState) -> float:
+        is_current = state.frame is not None and state.frame_age < self.configuration.frame_slices
+        age = state.frame_age if is_current else None
+        return self.intervals.factor(age, state.reference is not None)
 
-        The latent variable is the mean of the prior: the same state gives the same image.
+    def reconstruct(self, state: ReconstructionState) -> Reconstruction:
+        """Return the picture at the end of the last slice.
+
+        The latent variables are the most probable ones: the same state gives the same picture.
         """
-        events, picture = network_inputs(state, self.configuration)
-        (image,) = self._runtime(events[None], picture[None])
-        return np.asarray(np.rint(image[0, 0] * 255), np.uint8)
+        events, pictures = network_inputs(state, self.configuration)
+        image, scale = self._runtime(events[None], pictures[None])
+        half = scale[0, 0] * np.float32(self._interval_factor(state) * 255)
+        return Reconstruction(
+            np.asarray(np.rint(image[0, 0] * 255), np.uint8),
+            np.asarray(np.minimum(np.ceil(half), 255), np.uint8),
+        )
+
+
+def _read_intervals(file: weights.Weights) -> IntervalFactors:
+    values = dict(file.settings['intervals'])
+    return IntervalFactors(**{**values, 'frame': tuple(values['frame'])})
 
 
 def _torch_runtime(network: ConditionalVae | None) -> TorchRuntime:
@@ -217,19 +297,50 @@ def network_inputs(
     """Return what the network is conditioned on, before its events are compressed.
 
     Returns:
-        Events per sensor pixel, float32 [channels - 2, grid, grid]: the voxel grid, the leaky
-        integrals, the sum since the frame. And float32 [2, grid, grid]: the frame, 0 to 1, and
-        a mask, 1 where there is a frame; without one, the frame and the sum since it are 0.
+        float32 [event_channels, grid, grid]: voxel grid and leaky integrals in events per sensor
+        pixel, and the change of log light since the frame, 0 without one. And float32
+        [PICTURES, grid, grid]: of `make_pictures`.
     """
     c = configuration
     voxels = np.stack(state.recent).reshape(c.bins, c.slices_per_bin, c.grid, c.grid).sum(1)
     frame = state.frame if state.frame_age < c.frame_slices else None
-    since_frame = np.zeros_like(state.since_frame) if frame is None else state.since_frame
-    picture = np.zeros((2, c.grid, c.grid), np.float32)
+    change = np.zeros((c.grid, c.grid), np.float32)
     if frame is not None:
-        picture[0] = frame.astype(np.float32) / np.float32(255)
-        picture[1] = 1.0
-    return np.concatenate([voxels, state.leaky, since_frame[None]]), picture
+        change = state.thresholds.log_change(state.since_frame)
+    pictures = make_pictures(frame, state.frame_age, change, state.reference, c)
+    return np.concatenate([voxels, state.leaky, change[None]]), pictures
+
+
+def make_pictures(
+    frame: NDArray[np.uint8] | None,
+    age: int,
+    log_change: NDArray[np.float32],
+    reference: NDArray[np.uint8] | None,
+    configuration: ReconstructionConfiguration,
+) -> NDArray[np.float32]:
+    """Return the pictures of a condition, float32 [PICTURES, grid, grid], 0 where there are none.
+
+    The frame carried to now, the frame, the reference, each 0 to 1; then 1 where there is a
+    frame, its age as a share of `frame_slices`, and 1 where there is a reference.
+
+    Args:
+        frame: uint8 [grid, grid], None for none.
+        age: of the frame, slices.
+        log_change: float32 [grid, grid], of log light since the frame.
+        reference: uint8 [grid, grid], None for none.
+        configuration: of the network.
+    """
+    c = configuration
+    pictures = np.zeros((PICTURES, c.grid, c.grid), np.float32)
+    if frame is not None:
+        pictures[0] = integrate(frame, log_change)
+        pictures[1] = frame.astype(np.float32) / np.float32(255)
+        pictures[3] = 1.0
+        pictures[4] = age / c.frame_slices
+    if reference is not None:
+        pictures[2] = reference.astype(np.float32) / np.float32(255)
+        pictures[5] = 1.0
+    return pictures
 
 
 LUMA: Final = (0.299, 0.587, 0.114)

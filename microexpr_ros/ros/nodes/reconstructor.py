@@ -10,6 +10,7 @@ from pathlib import Path
 from sensor_msgs.msg import Image
 
 from microexpr_ros.alignment.faces_in_view import FacesInView
+from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception.reconstruction.reconstructor import (
     ReconstructionState,
     Reconstructor,
@@ -18,7 +19,7 @@ from microexpr_ros.ros import hri, qos, topics
 from microexpr_ros.ros.conversions import pixels_to_image
 from microexpr_ros.ros.diagnostics import Diagnosis, Rate
 from microexpr_ros.ros.images import ImagePublisher, jpeg_quality_parameter
-from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
+from microexpr_ros.ros.lifecycle import Answer, MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.slices import FaceSlice, SliceInput, subscribe_slices
@@ -58,6 +59,10 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
             self.parameters.jpeg_quality,
             hands_over=True,
         )
+        self._uncertainty = ImagePublisher(
+            self, topics.UNCERTAINTY, qos.RESULTS, self.parameters.jpeg_quality
+        )
+        self.service('~/remember', self._on_remember)
 
     def activate(self) -> None:
         """Begin without a face."""
@@ -71,6 +76,19 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         self._skipped = self._diagnosed_skipped = 0
         self.on_teardown(self._publisher.end)
         subscribe_slices(self, self._on_slice)
+
+    def _on_remember(self) -> Answer:
+        remembered, reasons = 0, ['there is no face']
+        with self.subscription_thread.lock:
+            for face in filter(self._states.__contains__, self._in_view.faces):
+                try:
+                    self._states[face] = self._reconstructor.remember(self._states[face])
+                    remembered += 1
+                except MicroexprError as error:
+                    reasons.append(str(error))
+        if not remembered:
+            return False, reasons[-1]
+        return True, f'the newest frame is the reference of {remembered} faces until they are lost'
 
     def _on_slice(self, given: FaceSlice) -> None:
         aligned, face = self._input.take(given), given.face_id
@@ -103,11 +121,12 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
 
     def _publish(self, source: FaceSlice, is_nearest: bool) -> None:
         """Publish the image of a face: on its own topic, and of the nearest as the image."""
-        pixels = self._reconstructor.reconstruct(self._states[source.face_id])
+        found = self._reconstructor.reconstruct(self._states[source.face_id])
         stamp_ns = source.aligned.slice.end_ns
         if is_nearest:
-            self._publisher.publish(pixels, stamp_ns, source.frame_id)
-        image = partial(pixels_to_image, pixels, stamp_ns, source.frame_id)
+            self._publisher.publish(found.image, stamp_ns, source.frame_id)
+            self._uncertainty.publish(found.interval, stamp_ns, source.frame_id)
+        image = partial(pixels_to_image, found.image, stamp_ns, source.frame_id)
         self._face_topics.publish(source.face_id, hri.ALIGNED, image)
 
     def diagnose(self) -> Diagnosis:

@@ -20,6 +20,7 @@ from microexpr_ros.learning.data.clips import (
 )
 from microexpr_ros.learning.training.reconstruction import (
     ReconstructionExample,
+    Reference,
     make_example_batch,
 )
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
@@ -28,7 +29,7 @@ from microexpr_ros.perception.reconstruction.network import ConditionalVae
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor, network_inputs
 from microexpr_ros.perception.spiking.network import SpikingNetwork
 
-TINY = ReconstructionConfiguration(width=4, latent=2)
+TINY = ReconstructionConfiguration(fine=4, width=4, latent=2, global_latent=3)
 
 
 def test_counts_come_back(make_clip):
@@ -156,7 +157,7 @@ def test_late_entries_of_a_condition_end_in_the_bin_that_is_theirs(make_clip):
     clip.counts[20, 1] = 1
     last_bin = TINY.bins - 1
     plain, late = (
-        condition_events(make_sparse(clip), 20, None, TINY, Jitter(late=late, seed=2))
+        condition_events(make_sparse(clip), 20, None, TINY, Jitter(late=late, seed=2))[0]
         for late in (0, 1)
     )
     share = late[last_bin].sum() / plain[last_bin].sum()
@@ -295,8 +296,11 @@ def test_condition_is_what_the_reconstructor_holds(make_clip, frame):
         counts = clip.counts[k]
         slice_ = Slice(end_ns, 10_000_000, Region(0, 0, 256, 256), counts, 0, picture)
         state = reconstructor.observe(slice_, state)
-    condition, target = make_example_batch(
-        [ReconstructionExample(make_sparse(clip), number, frame)], TINY
+    sparse = make_sparse(clip)
+    # The only frame is the best so far.
+    reference = None if frame is None else Reference(sparse, frame)
+    condition, target, _ = make_example_batch(
+        [ReconstructionExample(sparse, number, frame, reference=reference)], TINY
     )
     inputs = (torch.from_numpy(part)[None] for part in network_inputs(state, TINY))
     torch.testing.assert_close(condition, condition_of(*inputs, TINY), rtol=1e-4, atol=1e-5)
@@ -306,8 +310,9 @@ def test_condition_is_what_the_reconstructor_holds(make_clip, frame):
 def test_condition_without_events_is_empty(make_clip):
     clip = make_clip(0)
     sparse = make_sparse(clip)
-    events = condition_events(sparse, 0, None, TINY, Jitter(keep=0.0))
+    events, since = condition_events(sparse, 0, None, TINY, Jitter(keep=0.0))
     assert not events.any()
+    assert not since.any()
 
 
 def test_loading_reads_the_split(data):

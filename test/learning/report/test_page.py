@@ -6,7 +6,12 @@ from html.parser import HTMLParser
 import pytest
 from small_reports import make_report
 
-from microexpr_ros.learning.evaluation.reconstruction import ImageScores, ReconstructionReport
+from microexpr_ros.learning.evaluation.reconstruction import (
+    ConditionReport,
+    Coverage,
+    PictureScores,
+    ReconstructionReport,
+)
 from microexpr_ros.learning.report import (
     format_action_units,
     format_reconstruction,
@@ -148,13 +153,20 @@ def test_the_worst_kind_of_calm_is_shown():
     assert re.search(r'false alarms/min, worst</span><b>3</b>', html)
 
 
-def test_images_are_a_table():
-    measured = ImageScores(24.5, 0.75, 20.25, 0.5, 0.875)
-    equal = ImageScores(math.inf, 1.0, math.nan, math.nan, math.nan)
-    report = ReconstructionReport(
-        'test', measured, measured, measured, equal, 24, 16, 12, 3, 'cvae-w4@1'
+def test_pictures_are_tables():
+    measured = PictureScores(24.5, 0.75, 20.25, 0.875)
+    whole = PictureScores(30.0, 0.9, math.nan, math.nan)
+    young = ConditionReport(
+        24,
+        {'network': measured, 'direct integration': whole},
+        Coverage(0.9, 0.875),
+        {'dim': {'network': measured}},
     )
-    summary, table = format_reconstruction(report).rstrip().split('\n\n')
-    assert 'cvae-w4@1, split test: 24 images (16 with motion) of 12 clips' in summary
-    assert '| **from events** | 24.50 dB | 0.750 | 20.25 dB | 0.500 | 0.875 |' in table
-    assert table.splitlines()[-1].count('–') == 3
+    alone = ConditionReport(12, {'network': whole}, Coverage(0.91, math.nan), {})
+    report = ReconstructionReport('test', {'0-30': young}, alone, alone, 12, 3, 'cvae-w4@1')
+    summary, scores, coverage, lights = format_reconstruction(report).rstrip().split('\n\n')
+    assert 'cvae-w4@1, split test: 12 clips of 3 persons' in summary
+    assert '| frame 0-30 ms old | **network** | 24.50 dB | 0.750 | 20.25 dB | 0.875 |' in scores
+    assert '| events alone | **network** | 30.00 dB | 0.900 | – | – |' in scores
+    assert '| frame 0-30 ms old | 24 | 90.0 % | 87.5 % |' in coverage
+    assert '| frame 0-30 ms old | dim | network | 24.50 dB | 20.25 dB |' in lights

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.learning.data.augmentation import Augmentation
+from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
 from microexpr_ros.learning.data.clips import make_batch, make_sparse
 from microexpr_ros.learning.data.fresh import FreshConfiguration
 from microexpr_ros.learning.models.baselines import (
@@ -31,12 +31,17 @@ from microexpr_ros.learning.training.action_units import (
 )
 from microexpr_ros.learning.training.configuration import ActionUnitRun, ReconstructionRun
 from microexpr_ros.learning.training.reconstruction import (
+    ExampleSampler,
+    ReconstructionExample,
     ReconstructionTraining,
     divergence,
+    make_example_batch,
     train_reconstruction,
 )
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.integration import ContrastThresholds
+from microexpr_ros.perception.reconstruction.network import Gaussians
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
 from microexpr_ros.perception.weights import load
@@ -49,7 +54,7 @@ SMALL = SpikingConfiguration(
     tau_ms=(20.0, 40.0),
     integrators=16,
 )
-TINY = ReconstructionConfiguration(width=4, latent=2)
+TINY = ReconstructionConfiguration(fine=4, width=4, latent=2, global_latent=3)
 
 
 class StopError(Exception):
@@ -354,16 +359,60 @@ def test_reconstruction_from_clips_to_weights(sparse_clips, tmp_path):
 
 
 def test_divergence_by_hand():
-    zero = torch.zeros(1, 1, 1, 1)
-    assert divergence((zero, zero), (zero, zero)).item() == 0
+    def gaussians(mean, log_variance):
+        """Return one local and no global latent value."""
+        nothing = torch.zeros(1, 0)
+        local = (torch.full((1, 1, 1, 1), value) for value in (mean, log_variance))
+        return Gaussians(*local, nothing, nothing)
+
+    standard = gaussians(0.0, 0.0)
+    assert divergence(standard, standard).item() == 0
     # Unit variances: half the squared distance of the means.
-    assert divergence((zero + 2, zero), (zero, zero)).item() == pytest.approx(2)
+    assert divergence(gaussians(2.0, 0.0), standard).item() == pytest.approx(2)
     normal = torch.distributions.Normal
     expected = torch.distributions.kl_divergence(normal(0.5, 2.0), normal(-1.0, 0.7))
-    moments = [
-        (torch.tensor(m), 2 * torch.log(torch.tensor(s))) for m, s in ((0.5, 2.0), (-1.0, 0.7))
+    both = gaussians(0.5, 2 * np.log(2.0)), gaussians(-1.0, 2 * np.log(0.7))
+    assert divergence(*both).item() == pytest.approx(expected.item())
+    # The global values count like the local ones.
+    swapped = [Gaussians(*part[2:], *(v.view(1, 1) for v in part[:2])) for part in both]
+    empty = [torch.zeros(1, 0, 1, 1)] * 2
+    moved = [Gaussians(*empty, *part[2:]) for part in swapped]
+    assert divergence(*moved).item() == pytest.approx(expected.item())
+
+
+def test_references_are_of_the_same_person_and_another_clip(sparse_clips):
+    sampler = ExampleSampler(sparse_clips, TINY, ReconstructionTraining())
+    rng = np.random.default_rng(0)
+    for number, sparse in enumerate(sparse_clips):
+        for _ in range(5):
+            reference = sampler.sample_reference(number, rng)
+            assert reference.sparse is not sparse
+            assert reference.sparse.clip.identity == sparse.clip.identity
+
+
+def test_a_reference_is_mirrored_with_its_example(sparse_clips):
+    training = ReconstructionTraining(reference_chance=1.0)
+    sampler = ExampleSampler(sparse_clips, TINY, training)
+    rng = np.random.default_rng(0)
+    mirrored = [
+        (example.jitter.mirror, example.reference.jitter.mirror)
+        for example in (sampler.sample(0, rng) for _ in range(20))
     ]
-    assert divergence(*moments).item() == pytest.approx(expected.item())
+    assert len(set(mirrored)) == 2
+    assert all(own == other for own, other in mirrored)
+
+
+def test_a_gain_of_the_events_leaves_the_change_of_light(sparse_clips):
+    sparse = sparse_clips[1]
+    example = ReconstructionExample(sparse, 6, 2, ContrastThresholds(0.3, 0.25))
+    plain, _, _ = make_example_batch([example], TINY)
+    louder, _, _ = make_example_batch(
+        [replace(example, jitter=Jitter(gain=1.4, balance=1.2))], TINY
+    )
+    change = slice(TINY.event_channels - 1, None)
+    assert plain[:, change].abs().max() > 0
+    torch.testing.assert_close(louder[:, change], plain[:, change], atol=1e-5, rtol=1e-4)
+    assert (louder[:, : change.start] - plain[:, : change.start]).abs().max() > 0.01
 
 
 def test_baselines_by_hand(sparse_clips):
