@@ -31,7 +31,7 @@ MS = 1_000_000
 
 
 def test_the_demo_leaves_video_timeline_table_and_report(microexpr, tmp_path):
-    total = write_face_bag(tmp_path / 'bag', topic='/my/events')
+    total = write_face_bag(tmp_path / 'bag', 2.0, topic='/my/events')
     others = OtherLoad()
     result = microexpr('demo', '--source', 'bag', '--out', 'out', '--headless', '--json')
     assert result.returncode == 0, result.stderr
