@@ -71,7 +71,8 @@ class Slice:
 def blank_slice(grid: int, duration_ns: int = SLICE_NS) -> Slice:
     """Return a slice of a face in which nothing happened."""
     counts = np.zeros((2, grid, grid), np.uint8)
-    return Slice(duration_ns, duration_ns, Region(0, 0, grid, grid), counts, 0)
+    region = AlignedRegion(grid / 2, grid / 2, grid)
+    return Slice(duration_ns, duration_ns, region, counts, 0)
 
 
 def follows(slice_: Slice, clock_end_ns: int) -> bool:
