@@ -214,6 +214,7 @@ def test_shipped_weights_load_and_are_small():
     assert path.stat().st_size < 5_000_000
     classifier = ActionUnitClassifier.load()
     assert classifier.boxes == 'aligned'
+    classifier.warm_up()
     shown = AlignedRegion(138.0, 148.0, 256.0)
     out, _ = run(classifier, [slice_at(k, region=shown) for k in range(3)])
     assert np.isfinite(out[-1].intensity).all()
