@@ -49,6 +49,8 @@ ARGUMENTS = {
     'view_host': ('', 'address to serve the page at; empty: that of the parameter file, else '
                   '127.0.0.1; 0.0.0.0: all, which needs view_token:='),
     'view_token': ('', 'what a viewer of the page must know, at least 8 characters'),
+    'use_sim_time': ('false', 'true: follow /clock, for a bag that `ros2 bag play --clock` plays; '
+                     'with bag:= it is followed anyway'),
     'params': (str(CONFIG / 'pipeline.yaml'), 'parameter file'),
     'namespace': ('', 'namespace of all nodes'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
@@ -60,7 +62,7 @@ WEBCAM = 'webcam'
 SAME_SENSOR = 'event_camera'
 """Value of `rgb` with which the event camera's frames replace those of an RGB camera."""
 
-FLAGS = ('composed', 'loop', 'redact', 'overlay', 'rviz', 'view')
+FLAGS = ('composed', 'loop', 'redact', 'overlay', 'rviz', 'view', 'use_sim_time')
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 EVENTS = 'event_camera/events'
 EVENT_FRAMES = 'event_camera/image_raw'
@@ -162,7 +164,9 @@ def choose_nodes(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
         nodes['view'] = {name: value for name, value in chosen.items() if value}
     # With a bag, the time is that of the recording. Only the synchronizer needs it: the other
     # nodes copy the stamps of the slices, and a subscription to /clock takes processor time.
-    nodes['synchronizer']['use_sim_time'] = bool(given['bag'])
+    nodes['synchronizer']['use_sim_time'] = bool(given['bag']) or given['use_sim_time']
+    if 'recorder' in nodes and given['use_sim_time']:
+        nodes['recorder']['use_sim_time'] = True
     return nodes
 
 

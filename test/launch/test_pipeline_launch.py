@@ -97,11 +97,13 @@ def test_every_argument_is_declared_with_its_meaning(pipeline):
         'rgb',
         'rgb_topic',
         'record',
+        'redact',
         'overlay',
         'rviz',
         'view',
         'view_host',
         'view_token',
+        'use_sim_time',
         'params',
         'namespace',
         'log_level',
@@ -248,6 +250,14 @@ def test_a_webcam_is_event_camera_and_frame_camera(start, composed, arguments, e
     for node in nodes:
         assert parameters(node)['event_camera'] == {'driver': 'webcam', **expected}
         assert node.remappings == [('synchronizer:rgb_camera/image_raw', 'event_camera/image_raw')]
+
+
+@FORMS
+def test_the_clock_of_a_bag_that_others_play_can_be_followed(start, composed):
+    for node in start(composed=composed, use_sim_time='true', record='/new'):
+        given = parameters(node)
+        assert given['synchronizer'] == {'use_sim_time': True}
+        assert given['recorder'] == {'output': '/new', 'use_sim_time': True}
 
 
 @FORMS
