@@ -72,6 +72,13 @@ _SHOWN_VALUES: Final = ('thresholds', 'lost_packets', 'late_events', 'missed_sli
 """Of what a node reports, that which the page shows."""
 
 
+UNSURE: Final = 96
+"""Half width of an interval, in grey levels, from which a reconstruction is faded most."""
+
+FADED: Final = np.float32(0.8)
+"""Share of the background in what is faded most."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeReport:
     """What a node of the pipeline says about itself.
@@ -132,6 +139,7 @@ class _Face:
         trace: float32 [2, height, width], events that fade, OFF then ON.
         events: events since the snapshot before.
         reconstruction: uint8 [height, width], None before the first.
+        interval: uint8 [height, width], half the width of its interval, None before the first.
         estimate: newest estimate, None before the first.
         latency_ns: of that estimate, 0 if unknown.
         strongest: float32 [18, 2], highest intensity of each side since the snapshot before.
@@ -142,6 +150,7 @@ class _Face:
     trace: NDArray[np.float32]
     events: int = 0
     reconstruction: NDArray[np.uint8] | None = None
+    interval: NDArray[np.uint8] | None = None
     estimate: ActionUnitEstimate | None = None
     latency_ns: int = 0
     strongest: NDArray[np.float32] | None = None
@@ -217,6 +226,17 @@ class SnapshotComposer:
         face = self._faces.get(self._nearest)
         if face is not None:
             face.reconstruction = pixels
+            self._changed = True
+
+    def add_interval(self, interval: NDArray[np.uint8]) -> None:
+        """Take in how sure the reconstruction of the nearest face is.
+
+        Args:
+            interval: uint8 [height, width], half the width of its interval in grey levels.
+        """
+        face = self._faces.get(self._nearest)
+        if face is not None:
+            face.interval = interval
             self._changed = True
 
     def add_expression(self, expression: MicroExpression, face_id: str, micro: bool) -> None:
@@ -315,8 +335,20 @@ def _draw_faces(faces: Collection[_Face]) -> NDArray[np.uint8]:
         if face.reconstruction is None:
             row[:, SIDE:] = BACKGROUND[::-1]
         else:
-            row[:, SIDE:] = cv2.cvtColor(_fit(face.reconstruction), cv2.COLOR_GRAY2BGR)
+            row[:, SIDE:] = _draw_reconstruction(face.reconstruction, face.interval)
     return pictures
+
+
+def _draw_reconstruction(
+    picture: NDArray[np.uint8], interval: NDArray[np.uint8] | None
+) -> NDArray[np.uint8]:
+    """Return a picture that fades into the background where it is unsure, in OpenCV's order."""
+    drawn = np.asarray(cv2.cvtColor(_fit(picture), cv2.COLOR_GRAY2BGR), np.uint8)
+    if interval is None:
+        return drawn
+    kept = np.float32(1) - FADED * np.minimum(_fit(interval) / UNSURE, 1).astype(np.float32)
+    background = np.array(BACKGROUND[::-1], np.float32)
+    return np.asarray(background + kept[..., None] * (drawn - background), np.uint8)
 
 
 def _draw_events(trace: NDArray[np.float32]) -> NDArray[np.uint8]:

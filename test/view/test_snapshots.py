@@ -194,3 +194,15 @@ def test_landmarks_are_in_shares_of_the_turned_region():
     np.testing.assert_allclose(face['landmarks'], PLACES, atol=6e-4)
     bounds = region.bounds()
     assert face['region'] == [bounds.x, bounds.y, bounds.width, bounds.height]
+
+
+def test_a_reconstruction_fades_where_it_is_unsure():
+    composer = SnapshotComposer()
+    composer.add_slice(make_slice(), 'face_0')
+    composer.add_reconstruction(np.full((128, 128), 200, np.uint8))
+    interval = np.zeros((128, 128), np.uint8)
+    interval[:, 64:] = 255
+    composer.add_interval(interval)
+    right = composer.compose().pictures[:, 128:]
+    np.testing.assert_allclose(right[:, 4:56], 200, atol=4)
+    assert right[:, 72:124].mean() < 80

@@ -59,7 +59,11 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
             hands_over=True,
         )
         self._uncertainty = ImagePublisher(
-            self, topics.UNCERTAINTY, qos.RESULTS, self.parameters.jpeg_quality
+            self,
+            topics.UNCERTAINTY,
+            qos.RESULTS,
+            self.parameters.jpeg_quality,
+            hands_over=True,
         )
         self.service('~/remember', self._on_remember)
 
@@ -74,6 +78,7 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         self._input, self._images = SliceInput(), Rate()
         self._skipped = self._diagnosed_skipped = 0
         self.on_teardown(self._publisher.end)
+        self.on_teardown(self._uncertainty.end)
         subscribe_slices(self, self._on_slice)
 
     def _on_remember(self) -> Answer:

@@ -102,11 +102,13 @@ class ViewNode(MicroexprNode[ViewParameters]):
                 (ActionUnitArray, topics.ACTION_UNITS, self._on_units, qos.RESULTS),
                 (MicroExpression, topics.MICRO_EXPRESSIONS, self._on_expression, qos.RESULTS),
                 (Image, topics.RECONSTRUCTION, self._on_image, qos.RESULTS),
+                (Image, topics.UNCERTAINTY, self._on_uncertainty, qos.RESULTS),
                 (DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, qos.RESULTS),
                 objects={
                     topics.ALIGNED_EVENTS: self._on_slice,
                     topics.ACTION_UNITS: self._on_estimate,
                     topics.RECONSTRUCTION: self._on_reconstruction,
+                    topics.UNCERTAINTY: self._on_interval,
                 },
                 polled=True,
             )
@@ -146,6 +148,13 @@ class ViewNode(MicroexprNode[ViewParameters]):
     def _on_reconstruction(self, pixels: NDArray[np.uint8]) -> None:
         with self._lock:
             self._composer.add_reconstruction(pixels)
+
+    def _on_uncertainty(self, message: Image, _: int) -> None:
+        self._on_interval(image_to_pixels(message))
+
+    def _on_interval(self, interval: NDArray[np.uint8]) -> None:
+        with self._lock:
+            self._composer.add_interval(interval)
 
     def _on_diagnostics(self, message: DiagnosticArray, _: int) -> None:
         for status in message.status:
