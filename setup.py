@@ -34,6 +34,10 @@ setup(
     },
     python_requires='>=3.10,<3.13',
     install_requires=requirements('run'),
-    extras_require={'cameras': requirements('cameras'), 'parquet': requirements('parquet')},
+    extras_require={
+        'cameras': requirements('cameras'),
+        'fleet': requirements('fleet') + requirements('parquet'),
+        'parquet': requirements('parquet'),
+    },
     entry_points={'console_scripts': ['microexpr = microexpr_ros.cli:main']},
 )
