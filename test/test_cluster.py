@@ -66,7 +66,9 @@ def test_the_loopback_needs_no_encryption(address):
     require_safe(address)
 
 
-@pytest.mark.parametrize('address', ['', 'head:8786', 'ws://head:1', 'tcp://', 'tls://head', 'x:/'])
+@pytest.mark.parametrize(
+    'address', ['', 'head:8786', 'ws://head:1', 'tcp://', 'tls://head', 'x:/']
+)
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(MicroexprError, match='not the address'):
         require_safe(address)

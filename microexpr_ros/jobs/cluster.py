@@ -7,6 +7,7 @@ or speaks TLS with certificates.
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -78,7 +79,7 @@ def local_cluster(workers: int, memory: str = 'auto') -> Iterator[Cluster]:
         limit = memory if memory == 'auto' else parse_bytes(memory)
     except ValueError:
         raise MicroexprError(f'{memory!r} is no amount of memory: give for example 4GB') from None
-    with LocalCluster(
+    started = LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
         processes=True,
@@ -87,9 +88,10 @@ def local_cluster(workers: int, memory: str = 'auto') -> Iterator[Cluster]:
         # Otherwise the page of each worker would be open to the network.
         worker_dashboard_address=f'{LOOPBACK}:0',
         memory_limit=limit,
-    ) as started:
-        with _client(started.scheduler_address) as cluster:
-            yield cluster
+        silence_logs=logging.CRITICAL,
+    )
+    with started, _client(started.scheduler_address) as cluster:
+        yield cluster
 
 
 @contextmanager
