@@ -28,6 +28,7 @@ setup(
     packages=find_packages(include=['microexpr_ros', 'microexpr_ros.*']),
     package_data={
         'microexpr_ros': ['py.typed'],
+        'microexpr_ros.fleet': ['templates/*'],
         'microexpr_ros.learning.report': ['templates/*'],
         'microexpr_ros.perception': ['weights/*'],
         'microexpr_ros.view': ['page/*'],

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -245,8 +246,7 @@ def _attempt(job: Job, work: Callable[[Path], Outcome]) -> Outcome:
 def _tried(work: Callable[[], Result], retries: int) -> Result:
     """Return a result; a store that does not answer is asked again, after longer and longer."""
     for attempt in range(retries):
-        try:
+        with suppress(OSError):
             return work()
-        except OSError:
-            time.sleep(_PAUSE_S * 2**attempt)
+        time.sleep(_PAUSE_S * 2**attempt)
     return work()
