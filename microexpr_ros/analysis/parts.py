@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -193,7 +193,7 @@ def join_parts(parts: Sequence[Part]) -> Analysis:
         for movement in part.analysis.movements:
             if not any(_are_one(movement, other) for other in movements[-_NEIGHBOURS:]):
                 movements.append(movement)
-    rows = {
+    rows: dict[str, Any] = {
         name: np.concatenate([getattr(part.analysis, name) for part in parts]) for name in _ROWS
     }
     return replace(parts[0].analysis, **rows, movements=tuple(movements))
