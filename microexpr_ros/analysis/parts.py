@@ -119,16 +119,17 @@ class PartStream(SliceStream):
     def _pieces(self) -> Iterator[tuple[Events, Triggers]]:
         """Iterate over the pieces of the part; the first part reads the recording to its end."""
         cutting = self._cutting
-        number = 0
+        number = at_ns = 0
         for piece in super()._pieces():
             at_ns = min(int(part.t[0]) for part in piece if len(part))
             if self._is_first:
                 if self._newest_ns is None:
                     self.begin_ns = at_ns // SLICE_NS * SLICE_NS
+                passed_ns = at_ns - self.begin_ns
+                last = (passed_ns + cutting.before_ns) // cutting.every_ns
                 # Minutes in which nothing happens are no parts.
-                since_ns = at_ns + cutting.before_ns - self.begin_ns
-                if since_ns // cutting.every_ns > number:
-                    number = since_ns // cutting.every_ns
+                for later in range(max(number + 1, passed_ns // cutting.every_ns), last + 1):
+                    number = later
                     self.starts.append(self._start(number))
             elif at_ns < self.begin_ns - cutting.before_ns:
                 continue
@@ -137,6 +138,8 @@ class PartStream(SliceStream):
                 self.is_over = True
                 if not self._is_first:
                     return
+        # The recording may end when the next part has just been prepared.
+        self.starts = [start for start in self.starts if start.begin_ns <= at_ns]
 
     def _start(self, number: int) -> Start:
         begin_ns = self.begin_ns + number * self._cutting.every_ns
