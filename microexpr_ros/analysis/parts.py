@@ -41,7 +41,7 @@ class Cutting:
 
     Attributes:
         every_ns: length of a part; a multiple of a slice.
-        before_ns: what the networks see before a part; they have been seen to remember 9 s.
+        before_ns: what the networks see before a part; on a real face they remembered 9 s.
         after_ns: what they see after it, so that a movement that ends with the part is known.
     """
 
