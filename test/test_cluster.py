@@ -86,3 +86,41 @@ def test_without_workers_or_memory_nothing_starts():
         pass
     with pytest.raises(MicroexprError, match='no amount of memory'), local_cluster(1, 'much'):
         pass
+
+
+@pytest.mark.slow
+def test_a_scheduler_with_tls_takes_tasks_of_those_who_have_its_certificates(tmp_path):
+    pytest.importorskip('cryptography', reason='comes with moto[server], requirements/dev.txt')
+    from certificates import write_certificates
+    from distributed import LocalCluster
+    from distributed.security import Security
+
+    own, other = tmp_path / 'own', tmp_path / 'other'
+    for folder in (own, other):
+        write_certificates(folder)
+    files = {'ca_file': 'ca.pem'}
+    for role in ('scheduler', 'worker', 'client'):
+        files |= {f'{role}_cert': 'cert.pem', f'{role}_key': 'key.pem'}
+    security = Security(
+        require_encryption=True,
+        **{f'tls_{key}': str(own / name) for key, name in files.items()},
+    )
+    with LocalCluster(
+        n_workers=1,
+        processes=False,
+        protocol='tls',
+        host='127.0.0.1',
+        dashboard_address=None,
+        worker_dashboard_address='127.0.0.1:0',
+        security=security,
+    ) as started:
+        assert started.scheduler_address.startswith('tls://')
+        with connect(started.scheduler_address, own) as connected:
+            results = {}
+            run({3: partial(pow, 3, 3)}, connected.executor, results.__setitem__)
+            assert results == {3: 27}
+        with (
+            pytest.raises(MicroexprError, match='does not answer'),
+            connect(started.scheduler_address, other),
+        ):
+            pass
