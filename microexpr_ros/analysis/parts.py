@@ -41,12 +41,12 @@ class Cutting:
 
     Attributes:
         every_ns: length of a part; a multiple of a slice.
-        before_ns: what the networks see before a part; on a real face they remembered 9 s.
+        before_ns: what the networks see before a part; of faces they have remembered up to 12 s.
         after_ns: what they see after it, so that a movement that ends with the part is known.
     """
 
     every_ns: int = 60 * _S
-    before_ns: int = 12 * _S
+    before_ns: int = 20 * _S
     after_ns: int = 2 * _S
 
 
