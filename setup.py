@@ -28,12 +28,17 @@ setup(
     packages=find_packages(include=['microexpr_ros', 'microexpr_ros.*']),
     package_data={
         'microexpr_ros': ['py.typed'],
+        'microexpr_ros.fleet': ['templates/*'],
         'microexpr_ros.learning.report': ['templates/*'],
         'microexpr_ros.perception': ['weights/*'],
         'microexpr_ros.view': ['page/*'],
     },
     python_requires='>=3.10,<3.13',
     install_requires=requirements('run'),
-    extras_require={'cameras': requirements('cameras'), 'parquet': requirements('parquet')},
+    extras_require={
+        'cameras': requirements('cameras'),
+        'fleet': requirements('fleet') + requirements('parquet'),
+        'parquet': requirements('parquet'),
+    },
     entry_points={'console_scripts': ['microexpr = microexpr_ros.cli:main']},
 )

@@ -1,4 +1,5 @@
 import operator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
 
@@ -36,3 +37,25 @@ def test_a_task_that_fails_ends_the_run(workers):
     tasks = {0: partial(operator.truediv, 1, 0), 1: partial(operator.truediv, 1, 1)}
     with pytest.raises(ZeroDivisionError):
         run(tasks, workers, lambda *_: None)
+
+
+@pytest.mark.parametrize('workers', [1, 2, ThreadPoolExecutor(2)], ids=['here', 'pool', 'given'])
+def test_failures_are_reported_where_that_is_asked_for(workers):
+    results, failures = {}, {}
+    tasks = {n: partial(operator.truediv, 6, n) for n in range(4)}
+    run(tasks, workers, results.__setitem__, failures.__setitem__)
+    assert results == {1: 6, 2: 3, 3: 2}
+    assert isinstance(failures.pop(0), ZeroDivisionError)
+    assert not failures
+
+
+@pytest.mark.parametrize('workers', [1, ThreadPoolExecutor(2)], ids=['here', 'given'])
+def test_a_result_may_lead_to_further_tasks(workers):
+    found = []
+
+    def report(key, result):
+        found.append((key, result))
+        return {key + 10: partial(operator.neg, result)} if key < 20 else None
+
+    run({1: partial(int, 7), 2: partial(int, 8)}, workers, report)
+    assert sorted(found) == [(1, 7), (2, 8), (11, -7), (12, -8), (21, 7), (22, 8)]

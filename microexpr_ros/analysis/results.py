@@ -203,6 +203,9 @@ class AnalysisRows:
         self._movements: list[TimedMovement] = []
         self._start_ns = 0
 
+    def __len__(self) -> int:
+        return len(self._clock_ns)
+
     def add(self, analyzed: AnalyzedSlice) -> None:
         """Take in the next slice."""
         slice_, estimate = analyzed.aligned.slice, analyzed.estimate

@@ -32,11 +32,13 @@ class SliceStream:
         make_tracker: makes what finds faces where the region is not fixed.
         rgb_topic: topic of a bag's images; None for the first in the bag, if it has any.
         on_progress: called with the fraction of the recording that is read.
+        synchronizer: cuts the slices; None for one that has seen nothing.
 
     Attributes:
         events: events so far.
         triggers: triggers so far.
         frames: frames so far that were given to the synchronizer.
+        is_over: whether no more slices are wanted, though the recording may be read on.
     """
 
     def __init__(
@@ -47,11 +49,16 @@ class SliceStream:
         make_tracker: MakeTracker = EventFaceTracker,
         rgb_topic: str | None = None,
         on_progress: Callable[[float], object] = lambda _: None,
+        synchronizer: Synchronizer | None = None,
     ) -> None:
         self.events = self.triggers = self.frames = 0
+        self.is_over = False
         self._frames_after = 0
+        self._newest_ns: int | None = None
         self._recording = recording
-        self._synchronizer = Synchronizer(recording.height, recording.width, options, make_tracker)
+        self._synchronizer = synchronizer or Synchronizer(
+            recording.height, recording.width, options, make_tracker
+        )
         self._on_progress = on_progress
         self._bag_frames = BagFrames(recording, rgb_topic)
 
@@ -68,14 +75,18 @@ class SliceStream:
             begins = [int(part.t[0]) for part in (events, triggers) if len(part)]
             ends = [int(part.t[-1]) for part in (events, triggers) if len(part)]
             epoch_ns = self._recording.epoch_ns
-            while frame is not None and frame.t <= epoch_ns + max(ends):
-                synchronizer.push_frame(frame)
-                self.frames += 1
+            seen_ns, self._newest_ns = self._newest_ns, epoch_ns + max(ends)
+            while frame is not None and frame.t <= self._newest_ns:
+                # A stream that begins amid a recording has a synchronizer that knows older ones.
+                if self.frames or seen_ns is None or frame.t > seen_ns:
+                    synchronizer.push_frame(frame)
+                    self.frames += 1
                 frame = next(frames, None)
             stamp_ns = epoch_ns + min(begins)
-            yield from synchronizer.push(events, min(begins), stamp_ns, triggers=triggers)
+            slices = synchronizer.push(events, min(begins), stamp_ns, triggers=triggers)
+            yield from (aligned for aligned in slices if not self.is_over)
         self._frames_after = sum(1 for _ in frames) + (frame is not None)
-        yield from synchronizer.flush()
+        yield from (aligned for aligned in synchronizer.flush() if not self.is_over)
 
     @property
     def losses(self) -> dict[str, int]:

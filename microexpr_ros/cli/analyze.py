@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from microexpr_ros.cli import output
+from microexpr_ros.cli import fleet, output
 from microexpr_ros.cli.commands import make_app
+from microexpr_ros.cli.engine import (
+    CertificatesOption,
+    Engine,
+    MemoryOption,
+    SchedulerOption,
+)
 from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.cli.recording_options import SensorOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.files import KNOWN_FORMATS, Recording, open_recording, parse_sensor
 from microexpr_ros.events.region import Region
+from microexpr_ros.fleet.store import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,10 +36,20 @@ app = make_app()
 
 @app.command('analyze')
 def analyze_recordings(
-    recordings: Annotated[list[Path], typer.Argument(help=f'{KNOWN_FORMATS}.')],
+    recordings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help=f'{KNOWN_FORMATS}. Also URLs (s3://, gs://, http://) and patterns, such as '
+            "'s3://fleet/**/*.mcap'."
+        ),
+    ] = None,
     out: Annotated[
-        Path, typer.Option(help='Folder for the results; each recording gets a folder in it.')
-    ],
+        str | None,
+        typer.Option(
+            help='Folder for the results; each recording gets a folder in it. Of a fleet a folder '
+            'or URL, in which each recording gets a Parquet.'
+        ),
+    ] = None,
     time_unit: TimeUnitOption = None,
     sensor: SensorOption = None,
     topic: Annotated[
@@ -50,7 +67,7 @@ def analyze_recordings(
         typer.Option(help='Faces to read at most; each has rows of its own.', min=1, max=4),
     ] = 1,
     weights: Annotated[
-        Path | None, typer.Option(help='Weights file; by default the one of the package.')
+        str | None, typer.Option(help='Weights file; by default the one of the package.')
     ] = None,
     parquet: Annotated[
         bool, typer.Option('--parquet', help='Write the tables also as Parquet (needs pyarrow).')
@@ -68,6 +85,19 @@ def analyze_recordings(
     overwrite: Annotated[
         bool, typer.Option('--overwrite', help='Replace results that are already there.')
     ] = False,
+    workers: Annotated[
+        int | None, typer.Option(help='Analyze a fleet by so many processes of this machine.')
+    ] = None,
+    scheduler: SchedulerOption = None,
+    certificates: CertificatesOption = None,
+    memory: MemoryOption = 'auto',
+    retries: Annotated[
+        int, typer.Option(min=0, help='How often a store of a fleet is asked again.')
+    ] = 2,
+    status: Annotated[
+        str | None,
+        typer.Option(help='Only print how far the fleet is whose results are in this folder.'),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read Action Units and movements from recordings, as fast as the machine goes.
@@ -76,9 +106,29 @@ def analyze_recordings(
     expressions, blinks and speech, timeline.png both, and summary.json what was left out. The
     same recording gives the same bytes every time. A recording that cannot be read is named and
     skipped; the exit code is then 2.
+
+    With --workers, --scheduler, a URL or a pattern the recordings are a fleet: what is done is
+    skipped, and OUT/summary.html shows all of it.
     """
+    if status is not None:
+        fleet.print_status(status, as_json)
+        return
+    if not recordings or out is None:
+        raise MicroexprError('nothing to analyze: give recordings and --out')
     if redact and video:
         raise MicroexprError('--redact writes no pictures: leave out --video')
+    fixed = None if region is None else parse_region(region)
+    size = None if sensor is None else parse_sensor(sensor)
+    if workers is not None or scheduler or any(map(is_address, (*recordings, out))):
+        if video or overwrite:
+            raise MicroexprError(
+                'a fleet writes neither videos nor over results: leave out --video and '
+                '--overwrite, or choose another --out'
+            )
+        reading = fleet.Reading(weights, time_unit, size, topic, rgb_topic, fixed, retries)
+        engine = Engine(1 if workers is None else workers, scheduler, certificates, memory)
+        fleet.analyze(recordings, out, reading, engine, as_json)
+        return
     # The networks take a while to load.
     from microexpr_ros.alignment.synchronizer import SynchronizerOptions
     from microexpr_ros.analysis import files, tables
@@ -86,20 +136,18 @@ def analyze_recordings(
 
     if parquet:
         tables.require_parquet()
-    options = SynchronizerOptions(
-        region=None if region is None else parse_region(region), faces=faces
-    )
-    folders = files.name_folders(out, recordings)
+    options = SynchronizerOptions(region=fixed, faces=faces)
+    folders = files.name_folders(Path(out), [Path(name) for name in recordings])
     for folder in folders.values():
         files.refuse_existing(folder, overwrite)
-    classifier = ActionUnitClassifier.load(weights)
+    classifier = ActionUnitClassifier.load(Path(weights) if weights else None)
     wanted = files.Wanted(parquet, not redact, video)
 
     def open_and_analyze(source: Path) -> Analysis:
         recording = open_recording(
             source,
             time_unit=time_unit,
-            sensor=None if sensor is None else parse_sensor(sensor),
+            sensor=size,
             topic=topic,
         )
         with output.progress_bar(source.name) as bar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -9,6 +10,7 @@ import typer
 
 from microexpr_ros.cli import output
 from microexpr_ros.cli.commands import make_app
+from microexpr_ros.cli.engine import CertificatesOption, Engine, SchedulerOption
 from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.jobs import Share
@@ -46,6 +48,8 @@ def synth(
         ),
     ] = _RECIPE.split,
     workers: Annotated[int, typer.Option(help='Processes; as many as cores is best.')] = 1,
+    scheduler: SchedulerOption = None,
+    certificates: CertificatesOption = None,
     shard: Annotated[
         str, typer.Option(help='Make only this part of all clips, for example 1/3, 2/3 or 3/3.')
     ] = '1/1',
@@ -141,14 +145,18 @@ def synth(
     recipe = Recipe(split, seed, model, light, photographs, step_px, own)
     check_order(recipe, clips, workers)
     share = Share.parse(shard)
-    if scenes is not None:
-        _measure(out, recipe, scenes, workers, as_json)
-    elif preview:
+    if preview:
         _preview(out, recipe, as_json)
-    elif kind:
-        _record(out, recipe, clips, workers, share, rolling_shutter_ms or 0.0, kind, as_json)
-    else:
-        _generate(out, recipe, clips, workers, share, as_json)
+        return
+    # Workers of a cluster may have another working directory.
+    out = out.absolute() if scheduler else out
+    with Engine(workers, scheduler, certificates).pool() as pool:
+        if scenes is not None:
+            _measure(out, recipe, scenes, pool, as_json)
+        elif kind:
+            _record(out, recipe, clips, pool, share, rolling_shutter_ms or 0.0, kind, as_json)
+        else:
+            _generate(out, recipe, clips, pool, share, as_json)
 
 
 def _photographs(folder: Path | None, split: str) -> tuple[Path, ...]:
@@ -179,7 +187,9 @@ def _check(out: Path, split: str, kind: str, as_json: bool) -> None:
         output.print_text(f'{folder} is whole and undamaged')
 
 
-def _measure(out: Path, recipe: Recipe, scenes: int, workers: int, as_json: bool) -> None:
+def _measure(
+    out: Path, recipe: Recipe, scenes: int, workers: int | Executor, as_json: bool
+) -> None:
     from microexpr_ros.synthesis.appearance.scenes import measure_scenes
 
     with output.progress_bar('scenes') as bar:
@@ -205,7 +215,7 @@ def _record(
     out: Path,
     recipe: Recipe,
     clips: int,
-    workers: int,
+    workers: int | Executor,
     share: Share,
     rolling_shutter_ms: float,
     kind: str,
@@ -226,7 +236,12 @@ def _record(
 
 
 def _generate(
-    out: Path, recipe: Recipe, clips: int, workers: int, share: Share, as_json: bool
+    out: Path,
+    recipe: Recipe,
+    clips: int,
+    workers: int | Executor,
+    share: Share,
+    as_json: bool,
 ) -> None:
     from microexpr_ros.synthesis.dataset.generate import generate_clips
 

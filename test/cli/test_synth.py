@@ -100,3 +100,9 @@ def test_the_preview_is_a_sheet_and_a_video(run, tmp_path):
 
 def test_an_unknown_split_ends_the_process_with_one_clear_line(microexpr):
     assert_one_clear_line(microexpr('synth', '--out', 'data', '--split', 'exam'))
+
+
+def test_clips_are_not_sent_to_another_machine_without_encryption(tmp_path):
+    pytest.importorskip('distributed', reason='Dask is an extra: requirements/fleet.txt')
+    with pytest.raises(MicroexprError, match='without encryption'):
+        invoke(synth.app, '--out', tmp_path, '--clips', 1, '--scheduler', 'tcp://head:8786')

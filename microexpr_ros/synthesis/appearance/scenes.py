@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,7 +56,7 @@ def measure_scenes(
     folder: Path,
     recipe: Recipe,
     scenes: int,
-    workers: int = 1,
+    workers: int | Executor = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Measure scenes, each of another person, or go on with a folder that has some.
@@ -64,7 +65,7 @@ def measure_scenes(
         folder: of the measured scenes; it is made.
         recipe: decides them. Those of the split train show persons of that split alone.
         scenes: how many the folder should have.
-        workers: processes.
+        workers: processes of this machine, or an executor whose workers share its disk.
         progress: called with the scenes that are there and all scenes.
 
     Returns:

@@ -14,6 +14,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -129,7 +130,7 @@ def generate_recordings(
     root: Path,
     recipe: Recipe,
     clips: int,
-    workers: int = 1,
+    workers: int | Executor = 1,
     progress: Callable[[int, int], None] | None = None,
     share: Share | None = None,
     readout_ns: int = 0,
@@ -141,7 +142,7 @@ def generate_recordings(
         root: Folder of the data set.
         recipe: What decides the clips.
         clips: How many recordings the split should have.
-        workers: Processes.
+        workers: Processes of this machine, or an executor whose workers share its disk.
         progress: Called with the recordings that are there and all, both of the share.
         share: Make this part of them only; None for all.
         readout_ns: Of the frame camera's rolling shutter; 0 for a global one.

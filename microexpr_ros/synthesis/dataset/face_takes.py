@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -122,7 +123,7 @@ def generate_face_takes(
     root: Path,
     recipe: FaceRecipe,
     takes: int,
-    workers: int = 1,
+    workers: int | Executor = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Make takes, or go on with those that are there, and return their files.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -69,7 +70,7 @@ def generate_clips(
     root: Path,
     recipe: Recipe,
     clips: int,
-    workers: int = 1,
+    workers: int | Executor = 1,
     progress: Callable[[int, int], None] | None = None,
     share: Share | None = None,
 ) -> Index:
@@ -79,7 +80,7 @@ def generate_clips(
         root: Folder of the data set; the split's folder is made in it.
         recipe: What decides the clips.
         clips: How many clips the split should have.
-        workers: Processes.
+        workers: Processes of this machine, or an executor whose workers share its disk.
         progress: Called with the clips that are there and all clips, both of the share.
         share: Make this part of the split only; None for all of it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -96,7 +97,7 @@ def check_recipe(recipe: Recipe) -> None:
         )
 
 
-def check_order(recipe: Recipe, clips: int, workers: int) -> None:
+def check_order(recipe: Recipe, clips: int, workers: int | Executor) -> None:
     """Check a recipe, how many clips of it are wanted, and by how many processes.
 
     Raises:
@@ -104,7 +105,7 @@ def check_order(recipe: Recipe, clips: int, workers: int) -> None:
     """
     check_recipe(recipe)
     for name, number in (('clips', clips), ('workers', workers)):
-        if number < 1:
+        if isinstance(number, int) and number < 1:
             raise MicroexprError(f'--{name} {number} is too small: give at least 1')
     if clips > MAX_CLIPS:
         raise MicroexprError(f'--clips {clips} is too many: a split has at most {MAX_CLIPS}')

@@ -1,0 +1,203 @@
+"""Fleets on this machine, on a cluster of two worker processes, and in a store of S3."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from fleet_recordings import SENSOR, write_recording
+
+from microexpr_ros.analysis.parts import Cutting
+from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.region import Region
+from microexpr_ros.fleet import tasks
+from microexpr_ros.fleet.fleet import analyze_fleet, read_status
+from microexpr_ros.fleet.store import Store, fetched, find_recordings
+from microexpr_ros.fleet.tasks import Settings
+from microexpr_ros.jobs.cluster import local_cluster
+from microexpr_ros.perception.classifier import ActionUnitClassifier
+
+REASON = 'an extra: requirements/fleet.txt and requirements/parquet.txt'
+for module in ('distributed', 'fsspec', 'pyarrow'):
+    pytest.importorskip(module, reason=REASON)
+
+SHORT = Cutting(every_ns=100_000_000, before_ns=50_000_000, after_ns=20_000_000)
+
+
+@pytest.fixture(scope='module')
+def settings():
+    model = ActionUnitClassifier.load().model
+    return Settings(model, sensor=SENSOR, time_unit='us', region=Region(0, 0, 48, 48))
+
+
+@pytest.fixture(scope='module')
+def s3():
+    """A store of S3 on the loopback; yields what makes the address of a bucket."""
+    server = pytest.importorskip('moto.server', reason='moto[server] is in requirements/dev.txt')
+    pytest.importorskip('s3fs', reason=REASON)
+    patch = pytest.MonkeyPatch()
+    started = server.ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)
+    started.start()
+    _, port = started.get_host_and_port()
+    patch.setenv('AWS_ENDPOINT_URL', f'http://127.0.0.1:{port}')
+    for name in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'):
+        patch.setenv(name, 'test')
+    patch.setenv('AWS_DEFAULT_REGION', 'us-east-1')
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    files = s3fs.S3FileSystem()
+    files.mkdir('fleet')
+    yield files
+    started.stop()
+    patch.undo()
+
+
+@pytest.fixture(scope='module')
+def cluster(s3):
+    with local_cluster(2) as started:
+        yield started
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    for number in range(4):
+        write_recording(tmp_path / f'{number}.npy', number)
+    return find_recordings([f'{tmp_path}/*.npy'])
+
+
+def contents(out):
+    return {path.name: path.read_bytes() for path in Path(out).glob('*.parquet')}
+
+
+def test_what_exists_is_skipped_and_what_changed_is_not(recordings, settings, tmp_path):
+    out = str(tmp_path / 'out')
+    seen = []
+    status = analyze_fleet(recordings, out, settings, progress=lambda *n: seen.append(n))
+    assert (status.done, status.failed, status.to_come) == (4, {}, 0)
+    assert seen == [(n, 4) for n in range(5)]
+    assert len(contents(out)) == 4
+    seen.clear()
+    analyze_fleet(recordings, out, settings, progress=lambda *n: seen.append(n))
+    assert seen == [(4, 4)]
+    write_recording(tmp_path / '0.npy', 9)
+    changed = find_recordings([f'{tmp_path}/*.npy'])
+    analyze_fleet(changed, out, settings)
+    assert len(contents(out)) == 5
+
+
+def test_a_result_is_named_by_content_and_network_not_by_the_recording(settings, tmp_path):
+    for name in ('one', 'two'):
+        write_recording(tmp_path / f'{name}.npy')
+    found = find_recordings([f'{tmp_path}/*.npy'])
+    out = str(tmp_path / 'out')
+    assert analyze_fleet(found, out, settings).done == 2
+    assert len(contents(out)) == 1
+    assert settings.key != replace(settings, model='another').key
+    assert settings.key == replace(settings, retries=7).key
+
+
+def test_parts_of_a_long_recording_become_one_result(settings, tmp_path):
+    write_recording(tmp_path / 'long.npy', seconds=0.45)
+    found = find_recordings([str(tmp_path / 'long.npy')])
+    for name, cutting in (('cut', SHORT), ('whole', Cutting())):
+        status = analyze_fleet(found, str(tmp_path / name), replace(settings, cutting=cutting))
+        assert status.done == 1
+    from pyarrow import parquet
+
+    cut, whole = (
+        parquet.read_table(next((tmp_path / name).glob('*.parquet'))) for name in ('cut', 'whole')
+    )
+    for column in ('frame', 'stamp_ns', 'face_id', 'face_width'):
+        assert cut[column].to_pylist() == whole[column].to_pylist()
+    assert not Store(str(tmp_path / 'cut')).names('parts')
+
+
+def test_a_network_that_a_worker_lacks_is_a_failure_with_its_reason(
+    recordings, settings, tmp_path
+):
+    out = str(tmp_path / 'out')
+    status = analyze_fleet(recordings[:1], out, replace(settings, model='other@0'))
+    [(address, reason)] = status.failed.items()
+    assert address == recordings[0].address
+    assert 'other@0' in reason
+    assert read_status(out) == status
+
+
+def test_a_store_that_does_not_answer_is_asked_again(recordings, settings, tmp_path, monkeypatch):
+    calls = []
+
+    def stutter(address):
+        calls.append(address)
+        if len(calls) < 3:
+            raise ConnectionError('no answer')
+        return fetched(address)
+
+    monkeypatch.setattr(tasks, 'fetched', stutter)
+    monkeypatch.setattr(tasks, '_PAUSE_S', 0.0)
+    assert analyze_fleet(recordings[:1], str(tmp_path / 'out'), settings).done == 1
+    calls.clear()
+    none = replace(settings, retries=1)
+    status = analyze_fleet(recordings[1:2], str(tmp_path / 'two'), none)
+    assert status.failed == {recordings[1].address: 'ConnectionError: no answer'}
+
+
+def test_what_names_no_recording_and_no_fleet_is_refused(tmp_path):
+    with pytest.raises(MicroexprError, match='names no recording'):
+        find_recordings([f'{tmp_path}/*.raw'])
+    with pytest.raises(MicroexprError, match=r'no fleet\.json'):
+        read_status(str(tmp_path))
+
+
+@pytest.mark.slow
+def test_here_and_on_a_cluster_the_bytes_are_the_same(recordings, settings, tmp_path, cluster):
+    short = replace(settings, cutting=SHORT)
+    analyze_fleet(recordings, str(tmp_path / 'here'), short)
+    analyze_fleet(recordings, str(tmp_path / 'pool'), short, workers=2)
+    analyze_fleet(recordings, str(tmp_path / 'cluster'), short, cluster.executor)
+    here, pool, clustered = (contents(tmp_path / name) for name in ('here', 'pool', 'cluster'))
+    assert len(here) == 4
+    assert here == pool == clustered
+
+
+@pytest.mark.slow
+def test_one_damaged_among_fifty_in_s3_with_a_worker_killed(settings, tmp_path, s3, cluster):
+    for number in range(50):
+        path = tmp_path / f'{number:02d}.npy'
+        write_recording(path, number)
+        s3.put(str(path), f'fleet/day/{number:02d}.npy')
+    s3.pipe_file('fleet/day/17.npy', b'not an array')
+    found = find_recordings(['s3://fleet/**/*.npy'])
+    killed = []
+
+    def kill_one(through, _):
+        if through >= 5 and not killed:
+            workers = cluster.client.run(os.getpid)
+            killed.append(next(iter(workers.values())))
+            os.kill(killed[0], signal.SIGKILL)
+
+    status = analyze_fleet(found, 's3://fleet/au', settings, cluster.executor, kill_one)
+    assert killed
+    assert (status.recordings, status.done) == (50, 49)
+    [(address, reason)] = status.failed.items()
+    assert address == 's3://fleet/day/17.npy'
+    assert address in reason
+    assert read_status('s3://fleet/au') == status
+    results = {name for name in Store('s3://fleet/au').names() if name.endswith('.parquet')}
+    assert len(results) == 49
+    alone = tmp_path / 'alone'
+    analyze_fleet(find_recordings([str(tmp_path / '00.npy')]), str(alone), settings)
+    [(name, content)] = contents(alone).items()
+    assert Store('s3://fleet/au').read(name) == content
+    listening = {
+        connection.laddr.ip
+        for process in (psutil.Process(), *psutil.Process().children(recursive=True))
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {'127.0.0.1'}
+    plan = json.loads(Store('s3://fleet/au').read('fleet.json'))
+    assert plan['model'] == settings.model
