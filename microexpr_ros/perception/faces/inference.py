@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,22 @@ class FaceInference:
     def __init__(self, detector: Runtime, refiner: Runtime, model: str) -> None:
         self._detector = detector
         self._refiner = refiner
+        self._read_from: tuple[Path | None] | None = None
         self.model = model
+
+    def __deepcopy__(self, _: dict[int, Any]) -> FaceInference:
+        """Return itself: it holds no state."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled as where it was read from, as the runtime cannot be.
+
+        Raises:
+            TypeError: it was not read from a file.
+        """
+        if self._read_from is None:
+            raise TypeError('networks that were not read from a file cannot be pickled')
+        return FaceInference.load, self._read_from
 
     @classmethod
     def load(cls, path: Path | None = None) -> FaceInference:
@@ -58,7 +73,7 @@ class FaceInference:
         Raises:
             MicroexprError: a file is missing, damaged, or made from other weights.
         """
-        path = path or weights.shipped('face')
+        given, path = path, path or weights.shipped('face')
         file = weights.load(path, 'face', with_tensors=False)
         networks = []
         for name in ('detector', 'refiner'):
@@ -75,7 +90,9 @@ class FaceInference:
                     'weights again'
                 )
             networks.append(network)
-        return cls(networks[0], networks[1], file.model)
+        found = cls(networks[0], networks[1], file.model)
+        found._read_from = (given,)
+        return found
 
     def warm_up(self) -> None:
         """Run everything once, so that the first slices need not wait for it."""

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -131,3 +134,18 @@ def test_cells_are_nearly_square(size):
     rows, columns = EventFaceTracker(*size, Oracle((60, 50))).shape
     assert max(rows, columns) == 160
     assert rows / columns == pytest.approx(size[0] / size[1], rel=0.01)
+
+
+def test_a_tracker_is_copied_and_pickled_with_what_it_remembers():
+    tracker = EventFaceTracker(480, 640)
+    rng = np.random.default_rng(0)
+    slices = rng.poisson(0.2, (6, 2, *tracker.shape)).astype(np.uint8)
+    for counts in slices[:3]:
+        tracker.update(counts, 0.01)
+    others = [copy.deepcopy(tracker), pickle.loads(pickle.dumps(tracker))]
+    for counts in slices[3:]:
+        for one in (tracker, *others):
+            one.update(counts, 0.01)
+    for other in others:
+        np.testing.assert_array_equal(other._traces.pooled(), tracker._traces.pooled())
+        assert other.model == tracker.model
