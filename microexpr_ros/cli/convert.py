@@ -99,6 +99,7 @@ def convert(
                 'sensor': sensor,
                 'encoding': encoding,
                 'topic': topic,
+                'target_topic': target_topic,
                 'image_topic': image_topic,
                 'packet_ns': round(packet_ms * _NS_PER_MS),
             }
@@ -140,7 +141,7 @@ def _require_defaults(given: dict[str, Any]) -> None:
     """Refuse options of which a redacted bag would take no notice."""
     known = signature(convert_recording).parameters
     for name, value in given.items():
-        if value != (known[name].default if name in known else None):
+        if value not in (None, known[name].default if name in known else None):
             option = '--' + name.replace('packet_ns', 'packet_ms').replace('_', '-')
             raise MicroexprError(f'--redact copies messages as they are: leave out {option}')
 

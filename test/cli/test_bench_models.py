@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import invoke
+from face_bags import write_face_bag
 from torch import nn
 
 from microexpr_ros.bags import BagWriter
@@ -24,19 +25,9 @@ def threads():
 
 @pytest.fixture(scope='module')
 def bag(tmp_path_factory):
-    """Return half a second of a spot that flickers in the middle of the sensor: a face to us."""
-    random = np.random.default_rng(0)
-    count = 100_000
-    events = Events(
-        np.sort(random.integers(0, 1_000_000, count)) * 1000,
-        random.normal(320, 40, count).clip(0, 639).astype(np.uint16),
-        random.normal(240, 50, count).clip(0, 479).astype(np.uint16),
-        random.integers(0, 2, count).astype(np.uint8),
-    )
+    """Return a bag in which a face is found."""
     path = tmp_path_factory.mktemp('bench') / 'bag'
-    with BagWriter(path) as writer:
-        for packet in packetize([(events, Triggers.empty())], 480, 640):
-            writer.write_packet('/event_camera/events', packet)
+    write_face_bag(path, 1.5)
     return path
 
 

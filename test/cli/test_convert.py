@@ -69,6 +69,8 @@ def test_a_redacted_bag_says_what_was_left_out(microexpr, tmp_path):
         (('kept.raw', '--redact'), '--redact makes a bag'),
         (('more', '--redact', '--packet-ms', '5'), 'leave out --packet-ms'),
         (('more', '--redact', '--sensor', '4x4'), 'leave out --sensor'),
+        (('more', '--redact', '--topic', '/a'), 'leave out --topic'),
+        (('more', '--redact', '--target-topic', '/a'), 'leave out --target-topic'),
     ):
         result = microexpr('convert', 'bag', *arguments)
         assert_one_clear_line(result)

@@ -66,7 +66,8 @@ def test_the_nodes_publish_what_analyze_returns(world, tmp_path, seconds):
         np.testing.assert_array_equal(estimate.active, found.active[row])
         assert message.face_id == ('' if found.face[row] < 0 else f'face_{found.face[row]}')
     published = [message_to_expression(message) for message in expressions]
-    assert bool(published) == (seconds == 3.0)
+    # The network that moves on purpose shows movements; the shipped one may.
+    assert published or seconds != 3.0
     kinds = [movement.expression.kind for movement in found.movements]
     assert [expression.kind for expression in published] == kinds
     for message, movement in zip(expressions, found.movements, strict=True):

@@ -4,7 +4,8 @@ A decoder follows one stream; an encoder makes packets at any of which a decoder
 
 Example:
     >>> import numpy as np
-    >>>     >>> t, x, y, p = np.array([5_000]), np.uint16([3]), np.uint16([2]), np.uint8([1])
+    >>> from microexpr_ros.events.events import Events
+    >>> t, x, y, p = np.array([5_000]), np.uint16([3]), np.uint16([2]), np.uint8([1])
     >>> time_base, payload = encoder('evt3', 480, 640).encode(Events(t, x, y, p))
     >>> events, triggers = decoder('evt3', 480, 640).decode(payload, time_base)
     >>> int(events.t[0]), int(events.x[0]), len(triggers)
