@@ -44,9 +44,10 @@ def fleet(
     ] = 0.3,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a fleet on this machine, and work out what would bound a thousand workers.
+    """Measure a fleet of recordings on one and on two workers.
 
-    Each worker has loaded its network before the clock starts, as in a long run.
+    From that follows what would bound a thousand workers. Each worker has loaded its network
+    before the clock starts, as in a long run.
     """
     require_cluster()
     require_store()
