@@ -21,6 +21,7 @@ from microexpr_ros.learning.training.reconstruction import (
     changed_since,
     fit_thresholds,
     predict_pictures,
+    target_at_frame,
 )
 from microexpr_ros.perception.reconstruction.integration import integrate, to_log, to_picture
 from microexpr_ros.perception.reconstruction.intervals import AGE_LIMITS
@@ -195,8 +196,7 @@ def _score_one(example: ReconstructionExample, picture: Pictures) -> tuple[float
     where = changed_since(example)
     if where.sum() >= CHANGED_PIXELS and example.frame is not None:
         changed = metrics.psnr(truth, image, where)
-        nearest = int(np.abs(clip.target_slice - clip.frame_slice[example.frame]).argmin())
-        before = clip.target[nearest][where].astype(np.float64)
+        before = target_at_frame(example.sparse, example.frame)[where].astype(np.float64)
         correlation = metrics.correlation(truth[where] - before, image[where] - before)
     # Equal pictures have no finite ratio: 60 dB is an error of less than half a grey level.
     psnr = min(metrics.psnr(truth, image), 60.0)

@@ -196,17 +196,20 @@ def make_example_batch(
     return condition.contiguous(memory_format=torch.channels_last), truth, moved
 
 
-def changed_since(example: ReconstructionExample) -> NDArray[np.bool_]:
-    """Return which pixels truly changed since the frame, bool [grid, grid].
+def target_at_frame(sparse: SparseClip, frame: int) -> NDArray[np.uint8]:
+    """Return what truly was to be seen when a frame was complete: the nearest target."""
+    clip = sparse.clip
+    nearest = int(np.abs(clip.target_slice - clip.frame_slice[frame]).argmin())
+    return np.asarray(clip.target[nearest], np.uint8)
 
-    The truth at the time of the frame is the nearest target.
-    """
-    clip = example.sparse.clip
-    now = clip.target[example.number].astype(np.int16)
+
+def changed_since(example: ReconstructionExample) -> NDArray[np.bool_]:
+    """Return which pixels truly changed since the frame, bool [grid, grid]."""
+    now = example.sparse.clip.target[example.number].astype(np.int16)
     if example.frame is None:
         return np.zeros(now.shape, np.bool_)
-    nearest = int(np.abs(clip.target_slice - clip.frame_slice[example.frame]).argmin())
-    return np.asarray(np.abs(now - clip.target[nearest]) > CHANGED * 255, np.bool_)
+    before = target_at_frame(example.sparse, example.frame)
+    return np.asarray(np.abs(now - before) > CHANGED * 255, np.bool_)
 
 
 class ExampleSampler:

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros import srgb
+
 BLUR_CELLS: Final = 0.8
 """Standard deviation by which changes are blurred before they are added to a frame: events of one
 edge lie on both sides of it by chance."""
@@ -109,23 +111,13 @@ def to_picture(log_light: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def encode(linear: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Encode linear light, 1 for white, by the sRGB curve (IEC 61966-2-1), float32, 0 to 1."""
+    """Encode linear light, 1 for white, as `srgb.encode` but to 1 in 4096, float32, 0 to 1."""
     x = np.clip(linear, 0, 1)
     # Through a table, as powers of 16,000 cells take half a millisecond.
     at = np.sqrt(x) * np.float32(len(_ENCODED) - 1)
     return np.asarray(_ENCODED[np.rint(at).astype(np.int32)], np.float32)
 
 
-def _decode(encoded: NDArray[np.float64]) -> NDArray[np.float64]:
-    low = encoded / 12.92
-    return np.where(encoded <= 0.04045, low, ((encoded + 0.055) / 1.055) ** 2.4)
-
-
-def _encode_exactly(linear: NDArray[np.float64]) -> NDArray[np.float64]:
-    high = 1.055 * linear ** (1 / 2.4) - 0.055
-    return np.where(linear <= 0.0031308, 12.92 * linear, high)
-
-
-_LINEAR: Final = _decode(np.arange(256) / 255).astype(np.float32)
+_LINEAR: Final = srgb.decode(np.arange(256) / 255).astype(np.float32)
 _LOG: Final = np.log(_LINEAR + np.float32(_BLACK)).astype(np.float32)
-_ENCODED: Final = _encode_exactly(np.linspace(0, 1, 4097) ** 2).astype(np.float32)
+_ENCODED: Final = srgb.encode(np.linspace(0, 1, 4097) ** 2).astype(np.float32)

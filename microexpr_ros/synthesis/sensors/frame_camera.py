@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros import srgb
 from microexpr_ros.synthesis.world.light import Light
 from microexpr_ros.synthesis.world.motion import Motion
 from microexpr_ros.synthesis.world.scene import Scene
@@ -191,9 +192,7 @@ def expose(
 
 def encode(linear: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Encode linear light, 1 for white, by the sRGB curve (IEC 61966-2-1) to uint8."""
-    x = np.clip(linear, 0, 1)
-    curve = np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
-    return np.asarray(curve * 255 + 0.5, np.uint8)
+    return np.asarray(srgb.encode(np.clip(linear, 0, 1)) * 255 + 0.5, np.uint8)
 
 
 def take_frames(

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros import srgb
 from microexpr_ros.events.events import Events, Frame
 from microexpr_ros.synthesis.sensors import event_sensor
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS, SensorState
@@ -48,13 +49,7 @@ _KNEE: Final = 30
 camera would be large changes of the logarithm."""
 
 
-def _decode_srgb() -> NDArray[np.float32]:
-    x = np.arange(256) / 255
-    linear = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
-    return np.asarray(linear * _WHITE_LUX, np.float32)
-
-
-RADIANCE: Final = _decode_srgb()
+RADIANCE: Final = (srgb.decode(np.arange(256) / 255) * _WHITE_LUX).astype(np.float32)
 """Radiance of each value of a pixel, float32 [256], lux."""
 
 PIXELS: Final = replace(
