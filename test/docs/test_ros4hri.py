@@ -2,20 +2,16 @@
 
 import os
 import re
-import subprocess
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from command_line import read_line
 
 pytest.importorskip('rclpy')
 pytest.importorskip('hri_msgs')
 
-import rclpy
 from hri_msgs.msg import FacialActionUnits, IdsList
+from subscribers import run_subscriber, send_until_it_prints, wait_for_subscription
 
 from microexpr_ros.ros import environment, qos
 
@@ -28,41 +24,16 @@ PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'ros4hri.md'
 def test_it_prints_who_smiles():
     [code] = re.findall(r'```python\n(.*?)```', PAGE.read_text(), re.DOTALL)
     number = (os.getpid() + 50) % 100 + 1
-    context = rclpy.Context()
-    context.init(domain_id=number)
-    node = rclpy.create_node('sender', context=context)
-    tracked = node.create_publisher(IdsList, '/humans/faces/tracked', qos.LATCHED)
-    facs = node.create_publisher(FacialActionUnits, '/humans/faces/face_3/facs', qos.RESULTS)
-    smile = FacialActionUnits()
-    smile.intensity[12], smile.confidence[12] = 0.25, 0.75
-    process = subprocess.Popen(
-        [sys.executable, '-u', '-c', code],
-        env=os.environ | {'ROS_DOMAIN_ID': str(number)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while not facs.get_subscription_count():
-            assert process.poll() is None, 'the subscriber ended'
-            assert time.monotonic() < deadline, 'nobody subscribed'
-            tracked.publish(IdsList(ids=['face_3']))
-            time.sleep(0.05)
-        with ThreadPoolExecutor() as executor:
-            line = executor.submit(read_line, process, process.stdout)
-            # Again and again: the subscriber may see the publisher later than it is seen.
-            while not line.done():
-                for message in (FacialActionUnits(), smile):
-                    facs.publish(message)
-                time.sleep(0.1)
-        assert line.result() == 'face_3 smiles: 0.25\n'
+    with run_subscriber(code, number) as (process, node):
+        tracked = node.create_publisher(IdsList, '/humans/faces/tracked', qos.LATCHED)
+        facs = node.create_publisher(FacialActionUnits, '/humans/faces/face_3/facs', qos.RESULTS)
+        smile = FacialActionUnits()
+        smile.intensity[12], smile.confidence[12] = 0.25, 0.75
+        wait_for_subscription(process, facs, lambda: tracked.publish(IdsList(ids=['face_3'])))
+        line = send_until_it_prints(process, facs, (FacialActionUnits(), smile))
+        assert line == 'face_3 smiles: 0.25\n'
         tracked.publish(IdsList(ids=[]))
         deadline = time.monotonic() + 60
         while facs.get_subscription_count():
             assert time.monotonic() < deadline, 'the face was not forgotten'
             time.sleep(0.05)
-    finally:
-        process.kill()
-        process.wait()
-        node.destroy_node()
-        context.try_shutdown()
