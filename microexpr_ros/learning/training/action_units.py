@@ -243,9 +243,10 @@ def train(
         for chosen in order:
             _set_spiking(net, not rates)
             batch = _sample_batch([clip_at(epoch, int(i)) for i in chosen], net, c, rates, rng)
-            logits = _logits(net, batch, c.control, warm=not rates)
+            with c.precision():
+                logits = _logits(net, batch, c.control, warm=not rates)
             yield loss_of(
-                logits,
+                logits.float(),
                 torch.from_numpy(batch.sides),
                 torch.from_numpy(batch.valid),
                 torch.from_numpy(batch.label[:: len(batch.label) // len(chosen)]),

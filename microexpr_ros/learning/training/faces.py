@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def train_faces(
             samples = concatenate(
                 [sample_moments(training[n], rng, c.moments, c.crops) for n in chosen.tolist()]
             )
-            yield sum(face_losses(networks, samples).values(), torch.zeros(()))
+            yield sum(face_losses(networks, samples, c.precision()).values(), torch.zeros(()))
 
     def score(trained: FaceNetworks) -> float:
         with torch.inference_mode():
@@ -85,11 +86,22 @@ def train_faces(
     return runner.run_training(task, c, checkpoint, resume, report)
 
 
-def face_losses(networks: FaceNetworks, samples: FaceSamples) -> dict[str, Tensor]:
-    """Return the losses of both networks by name."""
-    found = networks.detector(torch.from_numpy(samples.pooled))
+def face_losses(
+    networks: FaceNetworks,
+    samples: FaceSamples,
+    precision: AbstractContextManager[object] | None = None,
+) -> dict[str, Tensor]:
+    """Return the losses of both networks by name.
+
+    Args:
+        networks: to train.
+        samples: to learn from.
+        precision: context in which the networks, but not the losses, compute.
+    """
+    with precision or nullcontext():
+        found = networks.detector(torch.from_numpy(samples.pooled)).float()
+        refined = networks.refiner(torch.from_numpy(samples.crops)).float()
     places = torch.from_numpy(samples.places)
-    refined = networks.refiner(torch.from_numpy(samples.crops))
     is_face = torch.from_numpy(samples.is_face)
     landmarks = torch.from_numpy(samples.landmarks)
     known, face = is_face >= 0, is_face > 0

@@ -60,8 +60,6 @@ class ReconstructionTraining(Optimization):
         kl_epochs: epochs in which the weight grows linearly from 0.
         frame_chance: share of targets that are given a frame.
         reference_chance: share of targets that are given a reference, with or without a frame.
-        bfloat16: whether convolutions compute in bfloat16, which takes about half of the time on
-            processors that can (AVX-512 BF16, AMX), and much longer on others.
         augmentation: ranges of random changes; a gain changes the thresholds with it, as the
             change of light stays what it is.
     """
@@ -77,7 +75,6 @@ class ReconstructionTraining(Optimization):
     kl_epochs: int = 3
     frame_chance: float = 0.55
     reference_chance: float = 0.5
-    bfloat16: bool = False
     augmentation: Augmentation = field(
         default_factory=lambda: Augmentation(
             shift=3,
@@ -409,7 +406,7 @@ def _loss(
     if net.posterior is None:
         raise ValueError('a deployed network has no posterior to train')
     # Only the network: differences of the losses cancel in eight bits.
-    with torch.autocast('cpu', torch.bfloat16, enabled=c.bfloat16):
+    with c.precision():
         features, prior = net.encode(condition)
         posterior = net.posterior(target, features[-1])
     prior, posterior = (Gaussians(*(v.float() for v in part)) for part in (prior, posterior))
@@ -419,7 +416,7 @@ def _loss(
         torch.where(from_prior.view(-1, 1, 1, 1), expected.local, drawn.local),
         torch.where(from_prior.view(-1, 1), expected.everywhere, drawn.everywhere),
     )
-    with torch.autocast('cpu', torch.bfloat16, enabled=c.bfloat16):
+    with c.precision():
         decoded = net.decode(features, latents)
     picture = Picture(decoded.image.float(), decoded.scale.float())
     loss = _picture_loss(picture, target, changed, c)

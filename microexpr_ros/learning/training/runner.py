@@ -39,6 +39,9 @@ class Optimization:
         seed: of everything random.
         average: share of the older weights in the average of weights that is scored and kept
             (Polyak and Juditsky, 1992), per step; 0 keeps the newest weights.
+        bfloat16: whether convolutions compute in bfloat16, which takes 55 to 75 % of the time on
+            processors that can (AVX-512 BF16, AMX), and much longer on others. Losses and scores
+            are computed in float32.
     """
 
     epochs: int = 12
@@ -49,6 +52,7 @@ class Optimization:
     clip_norm: float = 1.0
     seed: int = 0
     average: float = 0.0
+    bfloat16: bool = False
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch) < 1:
@@ -62,6 +66,11 @@ class Optimization:
                 f'learning_rate {self.learning_rate} must be over 0, '
                 f'warm_up {self.warm_up} between 0 and 1'
             )
+
+
+    def precision(self) -> torch.autocast:
+        """Return the context in which a network, but not its loss, computes."""
+        return torch.autocast('cpu', torch.bfloat16, enabled=self.bfloat16)
 
 
 @dataclass(frozen=True, slots=True)
