@@ -45,6 +45,7 @@ class FaceReader:
             estimate.status,
             self._spotting,
             estimate.sides,
+            estimate.evidence,
         )
         return found
 

@@ -57,6 +57,8 @@ class SpottingConfiguration:
         longest_ns: a movement that lasts longer is reported before its end.
         trusted_share: least share of an expression's slices with the status OK: a moving head
             looks like moving units.
+        least_margin: an expression must have evidence for some unit this far over its limit, in
+            log-odds, as of `Presence.decide`; blinks and speech need none.
         alone: units that are never part of another expression, as blinks occur at any time.
         both_lids: least intensity of the weaker lid, as a share of the other's, in a blink.
         syllable_ns: shortest and longest opening of the mouth that is a syllable.
@@ -71,6 +73,7 @@ class SpottingConfiguration:
     shortest_ns: int = 150_000_000
     longest_ns: int = 4_000_000_000
     trusted_share: float = 0.5
+    least_margin: float = 0.0
     alone: tuple[int, ...] = (BLINK,)
     both_lids: float = 0.5
     syllable_ns: tuple[int, int] = (60_000_000, 400_000_000)
@@ -95,9 +98,13 @@ class _Movement:
 
 @dataclass(frozen=True, slots=True)
 class _Expression:
-    """Movements that overlap in time; `trusted` of its `slices` had the status OK."""
+    """Movements that overlap in time; `trusted` of its `slices` had the status OK.
+
+    `margin` is the largest one of any unit and slice, infinite where there is no evidence.
+    """
 
     movements: tuple[_Movement, ...]
+    margin: float
     slices: int = 0
     trusted: int = 0
 
@@ -184,6 +191,7 @@ class Spotter:
         status: Status,
         state: SpottingState,
         sides: NDArray[np.float32] | None = None,
+        evidence: NDArray[np.float32] | None = None,
     ) -> tuple[tuple[MicroExpression, ...], SpottingState]:
         """Advance by one slice.
 
@@ -195,6 +203,8 @@ class Spotter:
             status: of the estimate.
             state: of the slice before.
             sides: float32 [18, 2], intensity on the left and on the right; None: the same.
+            evidence: float32 [18], 0 to 1, that a unit is the main one of a movement; None if
+                there is none, and intensities decide.
 
         Returns:
             The expressions that ended with this slice, or are held back no longer, and the new
@@ -203,6 +213,7 @@ class Spotter:
         if status in (Status.NO_FACE, Status.WARMING_UP):
             return self.finish(state), self.initial_state()
         weaker = intensity if sides is None else sides.min(axis=1)
+        margin = np.inf if evidence is None else float(self.presence.decide(evidence).max())
         threshold = self.presence.threshold
         c = self.configuration
         at_rest = intensity < c.rest_share * threshold
@@ -212,6 +223,7 @@ class Spotter:
         going_on = tuple(
             _Expression(
                 tuple(self._follow(m, end_ns, intensity, weaker, at_rest) for m in e.movements),
+                max(e.margin, margin),
                 e.slices + 1,
                 e.trusted + (status is Status.OK),
             )
@@ -229,7 +241,7 @@ class Spotter:
                 movement = _Movement(
                     unit, onset_ns, end_ns, float(intensity[unit]), float(weaker[unit])
                 )
-                going_on = self._join(going_on, movement, status)
+                going_on = self._join(going_on, movement, margin, status)
 
         done = tuple(e for e in going_on if e.over or end_ns - e.onset_ns > c.longest_ns)
         for expression in done:
@@ -275,9 +287,12 @@ class Spotter:
     def _counts(self, expression: _Expression, finished: MicroExpression) -> bool:
         """Return whether an expression is more than noise, and not of a moving head."""
         c = self.configuration
+        named = set(finished.codes)
+        explained = named <= set(c.alone) or named <= SPEECH
         trusted = expression.trusted >= c.trusted_share * expression.slices
         long_enough = finished.offset_ns - finished.onset_ns >= c.shortest_ns
-        return trusted and long_enough and bool(finished.codes)
+        decided = explained or expression.margin >= c.least_margin
+        return trusted and long_enough and decided and bool(named)
 
     def _syllables(self, expression: _Expression) -> list[tuple[int, int]]:
         """Return onset and offset of each syllable, of the opening unit that has more of them."""
@@ -321,7 +336,11 @@ class Spotter:
         return movement
 
     def _join(
-        self, expressions: tuple[_Expression, ...], movement: _Movement, status: Status
+        self,
+        expressions: tuple[_Expression, ...],
+        movement: _Movement,
+        margin: float,
+        status: Status,
     ) -> tuple[_Expression, ...]:
         alone = [CODES.index(code) for code in self.configuration.alone]
         if movement.unit not in alone:
@@ -329,7 +348,7 @@ class Spotter:
                 if not expression.units.intersection(alone):
                     joined = replace(expression, movements=(*expression.movements, movement))
                     return (*expressions[:i], joined, *expressions[i + 1 :])
-        return (*expressions, _Expression((movement,), 1, int(status is Status.OK)))
+        return (*expressions, _Expression((movement,), margin, 1, int(status is Status.OK)))
 
     def _finished(self, expression: _Expression, end_ns: int) -> MicroExpression:
         strongest = max(expression.movements, key=lambda m: m.peak)

@@ -56,6 +56,42 @@ def test_one_movement_is_found_where_it_is():
     assert found.micro
 
 
+def spot_by_evidence(intensity, evidence, limit=0.5):
+    presence = replace(Presence.uncalibrated(0.3), decision=np.full(len(CODES), limit, np.float32))
+    spotter = Spotter(presence)
+    state, found = spotter.initial_state(), []
+    for k, (row, decisive) in enumerate(zip(intensity, evidence, strict=True)):
+        expressions, state = spotter.step(
+            (k + 1) * STEP_NS, row, Status.OK, state, evidence=decisive
+        )
+        found += expressions
+    return found + list(spotter.finish(state))
+
+
+@pytest.mark.parametrize(('peak', 'count'), [(0.6, 1), (0.4, 0)])
+def test_an_expression_needs_evidence(peak, count):
+    moving = traces(au12=bump(500, 700, 900, 0.8))
+    assert len(spot_by_evidence(moving, traces(au12=bump(450, 650, 850, peak)))) == count
+
+
+def test_the_evidence_may_be_for_a_unit_that_hardly_moves():
+    moving = traces(au12=bump(500, 700, 900, 0.8), au6=bump(500, 700, 900, 0.1))
+    (found,) = spot_by_evidence(moving, traces(au6=bump(500, 700, 900, 0.9)))
+    assert found.codes == (12,)
+
+
+def test_evidence_before_a_movement_does_not_count_for_it():
+    moving = traces(au12=bump(1200, 1400, 1600, 0.8))
+    assert spot_by_evidence(moving, traces(au12=bump(300, 500, 700, 0.9))) == []
+
+
+@pytest.mark.parametrize('code', [45, 25, 26])
+def test_blinks_and_speech_need_no_evidence(code):
+    moving = traces(**{f'au{code}': bump(500, 600, 750, 0.8)})
+    (found,) = spot_by_evidence(moving, np.zeros_like(moving))
+    assert found.codes == (code,)
+
+
 def test_long_movement_is_not_micro():
     (found,) = spot(traces(au12=bump(200, 700, 1400, 0.8)))
     assert found.offset_ns - found.onset_ns >= 500 * MS

@@ -44,7 +44,7 @@ def measure_false_alarms(
     alarms = []
     for recording in calm:
         estimates = classify_clip(classifier, recording)
-        detections = spot_clip(estimates.intensity, classifier.presence, estimates.status)
+        detections = spot_clip(estimates.prediction, classifier.presence, estimates.status)
         alarms.append(sum(is_false_alarm(recording, d) for d in detections))
     minutes = np.array([r.slices * SLICE_NS / 60e9 for r in calm])
     identities = np.array([r.clip.identity for r in calm], np.int64)

@@ -93,7 +93,7 @@ def score_method(
     truth = [r.clip.intensity >= PRESENT for r in recordings]
     given = statuses or [None] * len(predicted)
     found = [
-        spot_clip(prediction.intensity, presence, status)
+        spot_clip(prediction, presence, status)
         for prediction, status in zip(predicted, given, strict=True)
     ]
     every, estimated = np.concatenate(truth), np.concatenate([p.intensity for p in predicted])

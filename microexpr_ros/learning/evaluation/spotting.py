@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.facs import CODES, PRESENT
 from microexpr_ros.learning.data.clips import SparseClip
+from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.learning.training.calibration import BACKGROUND
 from microexpr_ros.perception.classifier import Status
 from microexpr_ros.perception.presence import Presence
@@ -30,7 +32,7 @@ Span: TypeAlias = tuple[int, int]
 
 
 def spot_clip(
-    intensity: NDArray[np.float32], presence: Presence, status: NDArray[np.int64] | None = None
+    prediction: Prediction, presence: Presence, status: NDArray[np.int64] | None = None
 ) -> tuple[MicroExpression, ...]:
     """Run the package's own spotter over a clip.
 
@@ -39,20 +41,26 @@ def spot_clip(
     blame for clips that are cut off.
 
     Args:
-        intensity: at the end of each slice, float32 [T, 18].
+        prediction: of the clip.
         presence: limits.
         status: int64 [T], of `Status`; None for a method without statuses: all slices count as OK.
     """
     spotter = Spotter(presence)
     state = spotter.initial_state()
+    intensity, evidence = prediction.intensity, prediction.evidence
     given = (
         [Status.OK] * len(intensity) if status is None else [Status(s) for s in status.tolist()]
     )
     trusted = [Status.OK if s is Status.WARMING_UP else s for s in given]
     found: tuple[MicroExpression, ...] = ()
-    slices = zip([*intensity, np.zeros_like(intensity[0])], [*trusted, Status.OK], strict=True)
-    for number, (values, now) in enumerate(slices, 1):
-        done, state = spotter.step(number * SLICE_NS, values, now, state)
+    slices = zip(
+        [*intensity, np.zeros_like(intensity[0])],
+        [*trusted, Status.OK],
+        [*evidence, np.zeros_like(evidence[0])] if evidence is not None else repeat(None),
+        strict=False,
+    )
+    for number, (values, now, decisive) in enumerate(slices, 1):
+        done, state = spotter.step(number * SLICE_NS, values, now, state, evidence=decisive)
         found += done
     return found + spotter.finish(state)
 

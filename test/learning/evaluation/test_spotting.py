@@ -14,6 +14,7 @@ from microexpr_ros.learning.evaluation.spotting import (
     names_dominant,
     spot_clip,
 )
+from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spotting import MicroExpression
 
@@ -125,11 +126,11 @@ def test_nothing_is_delayed_where_nothing_moves(calm):
 
 
 def test_the_spotter_finds_the_true_intensities(frown):
-    (found,) = spot_clip(frown.clip.intensity, Presence.uncalibrated(0.1))
+    (found,) = spot_clip(Prediction(frown.clip.intensity), Presence.uncalibrated(0.1))
     assert found.codes == (4,)
     assert count_detections(frown, [found]).tolist() == [1, 0, 0]
 
 
 def test_what_goes_on_at_the_end_of_a_clip_is_ended_there(frown):
-    (found,) = spot_clip(frown.clip.intensity[:22], Presence.uncalibrated(0.1))
+    (found,) = spot_clip(Prediction(frown.clip.intensity[:22]), Presence.uncalibrated(0.1))
     assert found.offset_ns == 230 * MS
