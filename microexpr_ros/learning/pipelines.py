@@ -19,6 +19,7 @@ from microexpr_ros.learning.training import action_units as training
 from microexpr_ros.learning.training import faces as face_training
 from microexpr_ros.learning.training import reconstruction as reconstruction_training
 from microexpr_ros.learning.training.calibration import fit_activity, fit_presence
+from microexpr_ros.learning.training.checkpoint import read_best
 from microexpr_ros.learning.training.configuration import (
     ActionUnitRun,
     FaceRun,
@@ -88,6 +89,7 @@ def make_action_units(
         resume,
         report,
         run.model,
+        read_best(run.start) if run.start else None,
     )
     network, deployed = trained.network, None
     if name == 'events' and isinstance(network, SpikingNetwork):

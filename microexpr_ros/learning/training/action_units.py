@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -62,12 +62,17 @@ class TrainingConfiguration(Optimization):
 
     The first epochs train on single slices, with the traces of the slices before them, and with
     firing rates in place of spikes. That takes a tenth of the time of the last epochs, which
-    train with spikes on sequences.
+    train with spikes on sequences. Epochs in between can train with random spikes on single
+    slices, which takes as little.
 
     Attributes:
         scored: share of the epochs, the last ones, that are scored on the validation split; those
-            with firing rates in place of spikes never are.
+            with firing rates or random spikes in place of spikes never are.
         rate_share: share of the epochs, the first ones, that train with firing rates.
+        stochastic_share: share of the epochs, those that follow, that train with random spikes.
+        fixed_convolutions: whether epochs with spikes leave convolutions and normalization as
+            they are, and train only what reads the last spikes. Nothing is propagated back
+            through the spiking layers then.
         spike_learning_rate: peak of the schedule of the epochs that train with spikes.
         slices: slices sampled from each clip in an epoch with firing rates;
             `moments` in files.
@@ -89,6 +94,8 @@ class TrainingConfiguration(Optimization):
     average: float = 0.998
     scored: float = 1.0
     rate_share: float = 8 / 9
+    stochastic_share: float = 0.0
+    fixed_convolutions: bool = False
     spike_learning_rate: float = 1e-3
     slices: int = renamed_field(6, 'moments')
     windows: int = 2
@@ -104,8 +111,11 @@ class TrainingConfiguration(Optimization):
     def __post_init__(self) -> None:
         # Slots make a new class, which `super` does not know.
         Optimization.__post_init__(self)
-        if not 0 <= self.rate_share <= 1:
-            raise ValueError(f'rate_share {self.rate_share} must be 0 to 1')
+        if min(shares := (self.rate_share, self.stochastic_share)) < 0 or sum(shares) > 1:
+            raise ValueError(
+                f'rate_share {self.rate_share} and stochastic_share {self.stochastic_share} must '
+                'be at least 0, and together at most 1'
+            )
         if not 0 <= self.burn_in < self.window:
             raise ValueError(f'burn_in {self.burn_in} leaves nothing of a window of {self.window}')
 
@@ -116,14 +126,23 @@ class TrainingConfiguration(Optimization):
         return min(round(self.rate_share * self.epochs), most)
 
     @property
+    def single_slice_epochs(self) -> int:
+        """Number of epochs that train on single slices: those with rates or random spikes."""
+        if self.rate_share == 1:
+            return self.epochs
+        share = self.rate_share + self.stochastic_share
+        return min(round(share * self.epochs), self.epochs - 1)
+
+    @property
     def phases(self) -> tuple[Phase, ...]:
-        """Firing rates, then spikes; spikes alone have the schedule of firing rates."""
-        rates = self.rate_epochs
-        if rates in (0, self.epochs):
+        """Firing rates, random spikes, then spikes; what comes first has `learning_rate`."""
+        rates, single = self.rate_epochs, self.single_slice_epochs
+        lengths = (rates, single - rates, self.epochs - single)
+        slow = self.spike_learning_rate
+        peaks = (self.learning_rate, slow if rates else self.learning_rate, slow)
+        if single == 0:
             return (Phase(self.epochs, self.learning_rate),)
-        return Phase(rates, self.learning_rate), Phase(
-            self.epochs - rates, self.spike_learning_rate
-        )
+        return tuple(Phase(n, peak) for n, peak in zip(lengths, peaks, strict=True) if n)
 
 
 class ActionUnitLoss(nn.Module):
@@ -196,6 +215,7 @@ def train(
     resume: bool = False,
     report: Report | None = None,
     model: Model = 'events',
+    start: Mapping[str, Tensor] | None = None,
 ) -> Trained[Network]:
     """Train with firing rates, then with spikes by backpropagation through time.
 
@@ -208,18 +228,23 @@ def train(
         resume: go on from the checkpoint.
         report: called after every step and every epoch.
         model: which of the networks that are compared.
+        start: state of a network to go on from, whose time constants are not taken over; None
+            to start from random numbers.
 
     Raises:
-        MicroexprError: `resume`, and the checkpoint is missing or of another configuration.
+        MicroexprError: `start` is of a network of another shape; `resume`, and the checkpoint is
+            missing or of another configuration.
     """
     c = configuration or TrainingConfiguration()
-    if c.rate_epochs == c.epochs and (network or SpikingConfiguration()).neurons == 'lif':
+    if c.single_slice_epochs == c.epochs and (network or SpikingConfiguration()).neurons == 'lif':
         raise MicroexprError(
             f'rate_share {c.rate_share} leaves no epoch of {c.epochs} that trains with spikes: '
             'lower it, or train graded neurons'
         )
     runner.seed_torch(c)
     net = build(model, network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if start is not None:
+        _take_over(net, start)
     loss_of = ActionUnitLoss(c.clip_weight, c.decision_weight)
     validation = in_boxes(validation, c.boxes)
     fresh = FreshClips(c.fresh, c.seed) if c.fresh.scenes else ()
@@ -227,7 +252,7 @@ def train(
     unscored = min(round((1 - c.scored) * c.epochs), c.epochs - 1)
     if net.configuration.neurons == 'lif':
         # What fires at rates is not what will be deployed.
-        unscored = max(unscored, c.rate_epochs)
+        unscored = max(unscored, c.single_slice_epochs)
 
     def clip_at(epoch: int, number: int) -> SparseClip:
         if number < len(training):
@@ -239,18 +264,22 @@ def train(
     def losses(
         epoch: int, rng: np.random.Generator, order: Sequence[NDArray[np.int64]]
     ) -> Iterator[Tensor]:
-        rates = epoch < c.rate_epochs
+        single = epoch < c.single_slice_epochs
         for chosen in order:
-            _set_spiking(net, not rates)
-            batch = _sample_batch([clip_at(epoch, int(i)) for i in chosen], net, c, rates, rng)
+            _set_firing(net, not single, epoch >= c.rate_epochs, c.fixed_convolutions)
+            batch = _sample_batch([clip_at(epoch, int(i)) for i in chosen], net, c, single, rng)
             with c.precision():
-                logits = _logits(net, batch, c.control, warm=not rates)
+                logits = _logits(net, batch, c.control, warm=not single)
             yield loss_of(
                 logits.float(),
                 torch.from_numpy(batch.sides),
                 torch.from_numpy(batch.valid),
                 torch.from_numpy(batch.label[:: len(batch.label) // len(chosen)]),
             )
+
+    def prepare() -> None:
+        if start is None:
+            _recalibrate_batch_norm(net, in_boxes(training[: c.batch], c.boxes))
 
     task = runner.TrainingTask(
         network=net,
@@ -263,7 +292,7 @@ def train(
             'network': to_settings(net.configuration),
             'clips': fingerprint(training),
         },
-        prepare=lambda: _recalibrate_batch_norm(net, in_boxes(training[: c.batch], c.boxes)),
+        prepare=prepare,
         unscored=unscored,
         phases=c.phases,
     )
@@ -292,9 +321,26 @@ def score(predicted: Sequence[Prediction], clips: Sequence[SparseClip]) -> float
     return float(np.nanmean(areas))
 
 
-def _set_spiking(network: Network, spiking: bool) -> None:
-    if isinstance(network, SpikingNetwork):
-        network.spiking = spiking
+def _set_firing(network: Network, spiking: bool, stochastic: bool, fixed: bool) -> None:
+    """Set what neurons give while training, and what of the network learns from spikes."""
+    if not isinstance(network, SpikingNetwork):
+        return
+    network.spiking, network.stochastic = spiking, stochastic
+    for part in (network.convolutions, network.norms):
+        part.requires_grad_(not (spiking and fixed))
+        part.train(not (spiking and fixed))
+
+
+def _take_over(network: Network, start: Mapping[str, Tensor]) -> None:
+    own = network.state_dict()
+    kept = {key: own[key] for key in own if key.endswith('leak_logit')}
+    try:
+        network.load_state_dict({**start, **kept})
+    except RuntimeError as error:
+        raise MicroexprError(
+            'the network to start from has another shape: give the configuration that it was '
+            f'trained with, but for its neurons ({" ".join(str(error).split())[:200]})'
+        ) from error
 
 
 @torch.no_grad()
@@ -315,11 +361,11 @@ def _sample_batch(
     clips: Sequence[SparseClip],
     network: Network,
     configuration: TrainingConfiguration,
-    rates: bool,
+    single: bool,
     rng: np.random.Generator,
 ) -> SequenceBatch:
     c = configuration
-    count, length = (c.slices, 1) if rates else (c.windows, c.window)
+    count, length = (c.slices, 1) if single else (c.windows, c.window)
     aligned = c.boxes == 'aligned'
     jitters = [
         c.augmentation.sample(rng, sparse.clip.landmarks[0] if aligned else None)
@@ -328,7 +374,7 @@ def _sample_batch(
     order = None
     if c.control == 'time-shuffled':
         order = [shuffled(clip.slices, int(rng.integers(2**31))) for clip in clips]
-    if rates:
+    if single:
         ends = [sample_slice_ends(clip, count, rng) for clip in clips]
     else:
         ends = [sample_window_ends(clip, count, length, rng) for clip in clips]
@@ -343,7 +389,7 @@ def _sample_batch(
         decays=decays(network),
         events=sees_events(network),
     )
-    if not rates:
+    if not single:
         begins_within = np.array([first > 0 for first, _ in windows], np.bool_)
         batch.valid[: c.burn_in, begins_within] = False
     return batch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -66,3 +67,20 @@ def read_checkpoint(
     for name, part in parts.items():
         part.load_state_dict(content['parts'][name])
     return content['history'], content['best']
+
+
+def read_best(path: Path) -> dict[str, Tensor]:
+    """Return the state of the best network of a finished training.
+
+    Raises:
+        MicroexprError: there is no such file, it is no checkpoint, or no epoch was scored yet.
+    """
+    if not path.is_file():
+        raise MicroexprError(f'no checkpoint at {path}: train the run that it is of first')
+    content = torch.load(path, weights_only=True) if zipfile.is_zipfile(path) else {}
+    if 'best' not in content:
+        raise MicroexprError(f'{path} is no checkpoint of a training')
+    best: dict[str, Tensor] = content['best']
+    if not best:
+        raise MicroexprError(f'{path} has no scored epoch yet: let that training finish first')
+    return best

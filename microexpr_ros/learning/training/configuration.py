@@ -38,6 +38,8 @@ class ActionUnitRun:
         training: how to train.
         network: what to train.
         persons: train on the first so many persons only, 0 for all; for a learning curve.
+        start: checkpoint of another run to go on from with a new schedule, such as the one with
+            graded neurons before the one with spikes; none to start from random numbers.
     """
 
     data: Path
@@ -46,6 +48,7 @@ class ActionUnitRun:
     training: TrainingConfiguration = field(default_factory=TrainingConfiguration)
     network: SpikingConfiguration = field(default_factory=SpikingConfiguration)
     persons: int = 0
+    start: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,8 @@ class SpikingNetwork(nn.Module):
 
     With `spiking` off the neurons have no state and return their firing rate under a constant
     current in place of spikes, and nothing is integrated. One slice, with its traces, is then
-    enough to learn from.
+    enough to learn from. With `stochastic` on as well, training gives the next layer not the rate
+    but a spike with that probability: it learns to read what is as uncertain as spikes.
 
     Args:
         configuration: shape and time constants.
@@ -141,7 +142,8 @@ class SpikingNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.configuration = c = configuration or SpikingConfiguration()
-        self.traced, self.direct, self.spiking = traced, direct, True
+        self.traced, self.direct = traced, direct
+        self.spiking, self.stochastic = True, False
         step_s, side = c.slice_ns * 1e-9, c.grid // c.pool
         self.convolutions = nn.ModuleList()
         self.norms = nn.ModuleList()
@@ -172,7 +174,7 @@ class SpikingNetwork(nn.Module):
         self.projection = nn.Linear(before * side**2, c.integrators)
         leak = torch.full((c.integrators,), c.slice_ns * 1e-6 / c.integrator_tau_ms)
         # The sigmoid keeps every learned time constant longer than a slice.
-        self.leak_logit = nn.Parameter(torch.logit(leak))
+        self.leak_logit = nn.Parameter(torch.logit(leak, eps=1e-3))
         self.readout = nn.Linear(c.integrators, 2 * len(CODES))
         # Most units are absent most of the time.
         nn.init.constant_(self.readout.bias, -3.0)
@@ -180,7 +182,7 @@ class SpikingNetwork(nn.Module):
             self.decision = nn.Linear(c.integrators, len(CODES), bias=False)
             self.decision_bias = nn.Parameter(torch.full((len(CODES),), -2.0))
             leak = torch.full((len(CODES),), c.slice_ns * 1e-6 / c.decision_tau_ms)
-            self.decision_leak_logit = nn.Parameter(torch.logit(leak))
+            self.decision_leak_logit = nn.Parameter(torch.logit(leak, eps=1e-3))
 
     @property
     def normalized(self) -> bool:
@@ -204,11 +206,13 @@ class SpikingNetwork(nn.Module):
             state: at the start; where its traces are empty, the network has seen nothing, and
                 stays at rest.
         """
-        training, spiking = self.training, self.spiking
+        spiking, modes = self.spiking, {part: part.training for part in self.modules()}
         self.train(False)
         self.spiking = False
         _, after = self(encoded[:1], state)
-        self.train(training)
+        # Not `train`, as parts of the network may be in another mode than the whole.
+        for part, mode in modes.items():
+            part.training = mode
         self.spiking = spiking
         seen = state[0].flatten(1).any(1, keepdim=True)
         layers = len(self.cells) + 1
@@ -298,7 +302,8 @@ class SpikingNetwork(nn.Module):
                 after += voltages[i : i + 1]
                 continue
             # Channels last, as convolutions are fastest, and with one row per slice for the scan.
-            current = self._current(i, driven).view(steps, -1, *driven.shape[1:])
+            # Eight bits, if convolutions compute in bfloat16, are too few to add up.
+            current = self._current(i, driven.float()).view(steps, -1, *driven.shape[1:])
             values, voltage = lif_sequence(
                 current.permute(0, 1, 3, 4, 2),
                 voltages[i].permute(0, 2, 3, 1),
@@ -359,7 +364,10 @@ class SpikingNetwork(nn.Module):
         c = self.configuration
         if c.drive == 'current':
             return firing_rate(driven, c.leak(layer))
-        return limit_rate(driven) if self.training else driven.clamp(0, 1)
+        if not self.training:
+            return driven.clamp(0, 1)
+        rate = limit_rate(driven)
+        return random_spikes(rate) if self.stochastic else rate
 
     @property
     def _step_s(self) -> float:
@@ -440,6 +448,11 @@ def limit_rate(rate: Tensor) -> Tensor:
     """
     wide = rate.clamp(-1, 2)
     return wide + (wide.clamp(0, 1) - wide).detach()
+
+
+def random_spikes(rate: Tensor) -> Tensor:
+    """Return spikes, each with its rate as the probability; gradients are those of the rate."""
+    return rate + (torch.bernoulli(rate.detach().clamp(0, 1)) - rate).detach()
 
 
 def intensities(logits: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from microexpr_ros.learning.training.action_units import (
     score,
     train,
 )
+from microexpr_ros.learning.training.checkpoint import read_best, write_checkpoint
 from microexpr_ros.learning.training.configuration import ActionUnitRun, ReconstructionRun
 from microexpr_ros.learning.training.reconstruction import (
     ExampleSampler,
@@ -43,7 +44,11 @@ from microexpr_ros.perception.reconstruction.configuration import Reconstruction
 from microexpr_ros.perception.reconstruction.integration import ContrastThresholds
 from microexpr_ros.perception.reconstruction.network import Gaussians
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
-from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.spiking.network import (
+    SpikingConfiguration,
+    SpikingNetwork,
+    random_spikes,
+)
 from microexpr_ros.perception.weights import load
 
 SMALL = SpikingConfiguration(
@@ -180,6 +185,91 @@ def test_fresh_clips_come_beside_those_of_the_data_set_until_the_last_epochs(
     train(few, few, short(epochs=4, batch=3, fresh=fresh), SMALL, report=steps)
     assert sorted(used) == [0, 0, 1, 1]
     assert {count for _, count in seen} == {2}
+
+
+def test_parts_of_a_training_follow_each_other():
+    c = TrainingConfiguration(epochs=20, rate_share=0.5, stochastic_share=0.3, learning_rate=4e-3)
+    assert (c.rate_epochs, c.single_slice_epochs) == (10, 16)
+    assert [(p.epochs, p.learning_rate) for p in c.phases] == [(10, 4e-3), (6, 1e-3), (4, 1e-3)]
+    # Whatever the shares, the last epoch has spikes, unless all have firing rates.
+    c = TrainingConfiguration(epochs=2, rate_share=0.0, stochastic_share=0.9, learning_rate=4e-3)
+    assert [(p.epochs, p.learning_rate) for p in c.phases] == [(1, 4e-3), (1, 1e-3)]
+
+
+def state_of(network):
+    return {key: value.clone() for key, value in network.state_dict().items()}
+
+
+def test_random_spikes_then_spikes_with_fixed_convolutions(sparse_clips, monkeypatch):
+    few, seen = sparse_clips[:4], []
+    forward = SpikingNetwork.forward
+
+    def watch(network, *arguments, **options):
+        if network.training:
+            state = network.state_dict()
+            fixed = [state[f'{name}.0.weight'].clone() for name in ('convolutions', 'norms')]
+            seen.append((network.spiking, network.stochastic, *fixed, state['projection.weight']))
+        return forward(network, *arguments, **options)
+
+    monkeypatch.setattr(SpikingNetwork, 'forward', watch)
+    c = short(
+        epochs=4,
+        batch=4,
+        rate_share=0.0,
+        stochastic_share=0.5,
+        average=0.0,
+        fixed_convolutions=True,
+    )
+    before = state_of(train(few, few, c, SMALL).network)
+    # The first one measures the normalization.
+    assert [part[:2] for part in seen[1:]] == [(False, True)] * 2 + [(True, True)] * 2
+    assert not torch.equal(seen[1][2], seen[2][2])
+    for position in (2, 3):
+        assert torch.equal(seen[3][position], seen[4][position])
+    assert torch.equal(before['convolutions.0.weight'], seen[3][2])
+
+
+def test_a_training_goes_on_from_another(sparse_clips):
+    few = sparse_clips[:4]
+    graded = replace(SMALL, neurons='graded')
+    first = train(few, few, short(epochs=1, rate_share=1.0), graded).network
+    slow = replace(SMALL, integrator_tau_ms=40.0)
+    c = short(epochs=1, rate_share=0.0, learning_rate=1e-9, fixed_convolutions=True)
+    second = train(few, few, c, slow, start=first.state_dict()).network
+    for key, value in first.state_dict().items():
+        if key.endswith('leak_logit'):
+            continue
+        torch.testing.assert_close(second.state_dict()[key], value, rtol=0, atol=1e-6)
+    tau_ms = 10 / torch.sigmoid(second.leak_logit).detach()
+    torch.testing.assert_close(tau_ms, torch.full_like(tau_ms, 40.0), rtol=1e-4, atol=0)
+
+
+def test_a_start_of_another_shape_is_refused(sparse_clips):
+    start = SpikingNetwork(replace(SMALL, integrators=7)).state_dict()
+    with pytest.raises(MicroexprError, match=r'another shape.*projection'):
+        train(sparse_clips[:4], sparse_clips[:4], short(epochs=1), SMALL, start=start)
+
+
+def test_a_start_must_be_a_finished_training(tmp_path):
+    with pytest.raises(MicroexprError, match=r'no checkpoint at .*none: train the run'):
+        read_best(tmp_path / 'none')
+    (path := tmp_path / 'text').write_text('text')
+    with pytest.raises(MicroexprError, match='is no checkpoint'):
+        read_best(path)
+    write_checkpoint(path, {}, {}, [{'loss': 1.0}], {})
+    with pytest.raises(MicroexprError, match='has no scored epoch yet'):
+        read_best(path)
+    write_checkpoint(path, {}, {}, [{'loss': 1.0}], {'weight': torch.ones(2)})
+    assert torch.equal(read_best(path)['weight'], torch.ones(2))
+
+
+def test_random_spikes_have_the_rate_as_mean_and_gradient():
+    rate = torch.tensor([0.0, 0.25, 0.75, 1.0]).repeat(4000, 1).requires_grad_()
+    spikes = random_spikes(rate)
+    assert set(spikes.unique().tolist()) == {0.0, 1.0}
+    torch.testing.assert_close(spikes.mean(0), rate[0], rtol=0, atol=0.03)
+    spikes.sum().backward()
+    assert torch.equal(rate.grad, torch.ones_like(rate))
 
 
 def test_weights_are_averaged(sparse_clips):
