@@ -58,7 +58,8 @@ class SpottingConfiguration:
         trusted_share: least share of an expression's slices with the status OK: a moving head
             looks like moving units.
         least_margin: an expression must have evidence for some unit this far over its limit, in
-            log-odds, as of `Presence.decide`; blinks and speech need none.
+            log-odds, as of `Presence.decide`; blinks need none, and nor does a mouth that
+            opens, with or without other units of speech.
         alone: units that are never part of another expression, as blinks occur at any time.
         both_lids: least intensity of the weaker lid, as a share of the other's, in a blink.
         syllable_ns: shortest and longest opening of the mouth that is a syllable.
@@ -288,7 +289,7 @@ class Spotter:
         """Return whether an expression is more than noise, and not of a moving head."""
         c = self.configuration
         named = set(finished.codes)
-        explained = named <= set(c.alone) or named <= SPEECH
+        explained = named <= set(c.alone) or bool(named & OPENING and named <= SPEECH)
         trusted = expression.trusted >= c.trusted_share * expression.slices
         long_enough = finished.offset_ns - finished.onset_ns >= c.shortest_ns
         decided = explained or expression.margin >= c.least_margin

@@ -85,11 +85,18 @@ def test_evidence_before_a_movement_does_not_count_for_it():
     assert spot_by_evidence(moving, traces(au12=bump(300, 500, 700, 0.9))) == []
 
 
-@pytest.mark.parametrize('code', [45, 25, 26])
-def test_blinks_and_speech_need_no_evidence(code):
-    moving = traces(**{f'au{code}': bump(500, 600, 750, 0.8)})
+@pytest.mark.parametrize('codes', [(45,), (25,), (26,), (17, 26)])
+def test_blinks_and_an_opening_mouth_need_no_evidence(codes):
+    moving = traces(**{f'au{code}': bump(500, 600, 750, 0.8) for code in codes})
     (found,) = spot_by_evidence(moving, np.zeros_like(moving))
-    assert found.codes == (code,)
+    assert found.codes == codes
+
+
+@pytest.mark.parametrize('codes', [(17,), (12, 26), (4, 45)])
+def test_what_looks_like_part_of_speech_or_a_blink_needs_evidence(codes):
+    moving = traces(**{f'au{code}': bump(500, 600, 750, 0.8) for code in codes})
+    found = spot_by_evidence(moving, np.zeros_like(moving))
+    assert [e.codes for e in found] == [(45,)] * (45 in codes)
 
 
 def test_long_movement_is_not_micro():
