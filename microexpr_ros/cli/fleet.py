@@ -57,7 +57,7 @@ def analyze(
     recordings: list[str], out: str, reading: Reading, engine: Engine, as_json: bool
 ) -> None:
     """Analyze a fleet and sum it up; the exit code is 2 if a recording failed."""
-    require_store()
+    require_store('pyarrow')
     from microexpr_ros.fleet.fleet import analyze_fleet
     from microexpr_ros.fleet.summary import write_summary
 

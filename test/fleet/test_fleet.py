@@ -17,12 +17,10 @@ from microexpr_ros.fleet import tasks
 from microexpr_ros.fleet.fleet import analyze_fleet, read_status
 from microexpr_ros.fleet.store import Store, fetched, find_recordings
 from microexpr_ros.fleet.tasks import Settings
-from microexpr_ros.jobs.cluster import local_cluster
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 
-REASON = 'an extra: requirements/fleet.txt and requirements/parquet.txt'
 for module in ('distributed', 'fsspec', 'pyarrow'):
-    pytest.importorskip(module, reason=REASON)
+    pytest.importorskip(module, reason='requirements/fleet.txt and requirements/parquet.txt')
 
 SHORT = Cutting(every_ns=100_000_000, before_ns=50_000_000, after_ns=20_000_000)
 
@@ -31,35 +29,6 @@ SHORT = Cutting(every_ns=100_000_000, before_ns=50_000_000, after_ns=20_000_000)
 def settings():
     model = ActionUnitClassifier.load().model
     return Settings(model, sensor=SENSOR, time_unit='us', region=Region(0, 0, 48, 48))
-
-
-@pytest.fixture(scope='module')
-def s3():
-    """A store of S3 on the loopback; yields what makes the address of a bucket."""
-    server = pytest.importorskip('moto.server', reason='moto[server] is in requirements/dev.txt')
-    pytest.importorskip('s3fs', reason=REASON)
-    patch = pytest.MonkeyPatch()
-    started = server.ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)
-    started.start()
-    _, port = started.get_host_and_port()
-    patch.setenv('AWS_ENDPOINT_URL', f'http://127.0.0.1:{port}')
-    for name in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'):
-        patch.setenv(name, 'test')
-    patch.setenv('AWS_DEFAULT_REGION', 'us-east-1')
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
-    files = s3fs.S3FileSystem()
-    files.mkdir('fleet')
-    yield files
-    started.stop()
-    patch.undo()
-
-
-@pytest.fixture(scope='module')
-def cluster(s3):
-    with local_cluster(2) as started:
-        yield started
 
 
 @pytest.fixture
