@@ -27,6 +27,7 @@ class Reading:
     topic: str | None
     rgb_topic: str | None
     region: Region | None
+    faces: int
     retries: int
 
     def settings(self) -> Settings:
@@ -49,6 +50,7 @@ class Reading:
             self.topic,
             self.rgb_topic,
             self.region,
+            faces=self.faces,
             retries=self.retries,
         )
 
