@@ -11,6 +11,7 @@ from microexpr_ros.bags import BagWriter
 from microexpr_ros.events.events import Triggers
 from microexpr_ros.events.files import Recording, arrays, dat, hdf5, open_recording, raw
 from microexpr_ros.events.packets import packetize
+from microexpr_ros.events.writers import hdf5 as hdf5_writer
 
 COUNT = 3000
 
@@ -39,6 +40,7 @@ def made(request, tmp_path, monkeypatch):
     monkeypatch.setattr(dat, '_BLOCK_BYTES', 1024)
     for module in (arrays, hdf5):
         monkeypatch.setattr(module, '_BLOCK_ROWS', 256)
+    monkeypatch.setattr(hdf5_writer, '_CHUNK_ROWS', 256)
     kind = FORMATS[request.param]
     path = tmp_path / f'events{kind.suffix}'
     kind.write(path, random_events(np.random.default_rng(0), COUNT, 300_000_000))
