@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -110,7 +110,7 @@ class Recording(ABC):
         self._held_by_decoder = 0
         self._pieces = 0
         self._place: Any = None
-        self._order = _TimeOrders.of(path)
+        self._order = _TimeOrders()
         self.fraction = 0.0
         self.other_topics: Counter[str] = Counter()
         self.unknown_topics: frozenset[str] = frozenset()
@@ -139,7 +139,7 @@ class Recording(ABC):
         """
         if start is None:
             self.held = self._held_by_decoder = self._pieces = 0
-            self._place, self._order = None, _TimeOrders.of(self.path)
+            self._place, self._order = None, _TimeOrders()
             pieces = self._read()
         else:
             # Copied: reading changes what the decoder knows.
@@ -148,8 +148,8 @@ class Recording(ABC):
         order = self._order
         for events, triggers in pieces:
             self._pieces += 1
-            events = replace(events, t=order.events.hold(events.t))
-            triggers = replace(triggers, t=order.triggers.hold(triggers.t))
+            events = replace(events, t=order.events.hold(events.t, self.path))
+            triggers = replace(triggers, t=order.triggers.hold(triggers.t, self.path))
             self._count_held()
             yield events, triggers
 
@@ -224,18 +224,6 @@ class Recording(ABC):
         raise NotImplementedError(f'{self.kind} has no places to begin at')
 
 
-@dataclass(slots=True, eq=False)
-class _TimeOrders:
-    """The orders of events and triggers."""
-
-    events: _TimeOrder
-    triggers: _TimeOrder
-
-    @classmethod
-    def of(cls, path: Path) -> _TimeOrders:
-        return cls(_TimeOrder(path), _TimeOrder(path))
-
-
 class _TimeOrder:
     """Gives times that are out of order the newest before them, and counts them.
 
@@ -243,14 +231,17 @@ class _TimeOrder:
         held: number of such times so far.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self) -> None:
         self.held = 0
-        self._path = path
         self._seen = 0
         self._newest_ns = _NEVER_NS
 
-    def hold(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+    def hold(self, times: NDArray[np.int64], path: Path) -> NDArray[np.int64]:
         """Return times none of which is less than an earlier one, also of earlier calls.
+
+        Args:
+            times: the next ones.
+            path: of the recording, for errors.
 
         Raises:
             MicroexprError: A time is too far back, or too many are out of order.
@@ -266,7 +257,7 @@ class _TimeOrder:
             if back_ns.max() > _MAX_BACK_NS or are_many(self.held, self._seen):
                 worst = int(back_ns.argmax())
                 raise MicroexprError(
-                    f'times in {self._path} decrease from {held[worst]} to {times[worst]} ns: '
+                    f'times in {path} decrease from {held[worst]} to {times[worst]} ns: '
                     'sort its events by time'
                 )
             times = held
@@ -281,6 +272,14 @@ class _TimeOrder:
         times = np.where((times - _MAX_BACK_NS > after) & (before <= after), before, times)
         before = np.concatenate(([first], times[:-1]))
         return np.where((times + _MAX_BACK_NS < before) & (before <= after), before, times)
+
+
+@dataclass(slots=True, eq=False)
+class _TimeOrders:
+    """The orders of events and triggers."""
+
+    events: _TimeOrder = field(default_factory=_TimeOrder)
+    triggers: _TimeOrder = field(default_factory=_TimeOrder)
 
 
 def are_many(count: int, total: int) -> bool:
