@@ -22,7 +22,8 @@ def s3():
     patch.setenv('AWS_DEFAULT_REGION', 'us-east-1')
     s3fs.S3FileSystem.clear_instance_cache()
     files = s3fs.S3FileSystem()
-    files.mkdir('fleet')
+    # The server's buckets are those of this process, also of the module before.
+    files.makedirs('fleet', exist_ok=True)
     yield files
     started.stop()
     patch.undo()

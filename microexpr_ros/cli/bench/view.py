@@ -25,6 +25,7 @@ from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.cli.recording_options import SensorOption, SourceOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import environment
+from microexpr_ros.view.server import SOCKET_PATH
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
@@ -133,22 +134,10 @@ def summarize_spans(without: Span, unwatched: Span, watched: Span) -> list[Row]:
 
 def _measure_page(source: Source, seconds: float) -> tuple[Span, Span, float]:
     """Return the span without a viewer, that with one, and the processor time of the start."""
-    # The server's library, which only this function needs.
-    from websockets.sync.client import connect
-    from websockets.typing import Origin
-
     port = _find_free_port()
 
-    def watch() -> ClientConnection:
-        address = f'127.0.0.1:{port}'
-        viewer = connect(
-            f'ws://{address}/snapshots', origin=Origin(f'http://{address}'), proxy=None
-        )
-        viewer.send('')
-        return viewer
-
     def is_shown() -> bool:
-        with suppress(OSError, TimeoutError), watch() as viewer:
+        with suppress(OSError, TimeoutError), watch(port) as viewer:
             # The page subscribes when somebody watches, and has to wait for the next slice.
             return bool(viewer.recv(timeout=_WARM_UP_S))
         return False
@@ -158,9 +147,9 @@ def _measure_page(source: Source, seconds: float) -> tuple[Span, Span, float]:
         start_cpu_s = _cpu_s(process)
         time.sleep(_WARM_UP_S)
         unwatched = _measure(process, partial(_sleep, seconds))
-        with watch() as viewer:
-            _draw(viewer, _WARM_UP_S)
-            watched = _measure(process, lambda: _draw(viewer, seconds))
+        with watch(port) as viewer:
+            draw(viewer, _WARM_UP_S)
+            watched = _measure(process, lambda: draw(viewer, seconds))
     return unwatched, watched, start_cpu_s
 
 
@@ -177,7 +166,21 @@ def _sleep(seconds: float) -> tuple[int, ...]:
     return ()
 
 
-def _draw(viewer: ClientConnection, seconds: float) -> tuple[int, ...]:
+def watch(port: int) -> ClientConnection:
+    """Return a viewer of the page that this machine serves at a port."""
+    # The server's library, which only a viewer needs here.
+    from websockets.sync.client import connect
+    from websockets.typing import Origin
+
+    address = f'127.0.0.1:{port}'
+    viewer = connect(
+        f'ws://{address}{SOCKET_PATH}', origin=Origin(f'http://{address}'), proxy=None
+    )
+    viewer.send('')
+    return viewer
+
+
+def draw(viewer: ClientConnection, seconds: float) -> tuple[int, ...]:
     """Acknowledge snapshots as a browser does; return their sizes."""
     sizes: list[int] = []
     until_s = time.monotonic() + seconds
