@@ -166,18 +166,18 @@ def _sleep(seconds: float) -> tuple[int, ...]:
     return ()
 
 
-def watch(port: int) -> ClientConnection:
-    """Return a viewer of the page that this machine serves at a port."""
+@contextmanager
+def watch(port: int) -> Iterator[ClientConnection]:
+    """Watch the page that this machine serves at a port."""
     # The server's library, which only a viewer needs here.
     from websockets.sync.client import connect
     from websockets.typing import Origin
 
     address = f'127.0.0.1:{port}'
-    viewer = connect(
-        f'ws://{address}{SOCKET_PATH}', origin=Origin(f'http://{address}'), proxy=None
-    )
-    viewer.send('')
-    return viewer
+    origin = Origin(f'http://{address}')
+    with connect(f'ws://{address}{SOCKET_PATH}', origin=origin, proxy=None) as viewer:
+        viewer.send('')
+        yield viewer
 
 
 def draw(viewer: ClientConnection, seconds: float) -> tuple[int, ...]:
