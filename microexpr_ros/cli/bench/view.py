@@ -25,7 +25,7 @@ from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.cli.recording_options import SensorOption, SourceOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import environment
-from microexpr_ros.view.server import SOCKET_PATH
+from microexpr_ros.view.server import SOCKET_PATH, ServerOptions
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
@@ -102,6 +102,8 @@ def view(
         with output.spinner('without the page'):
             without = _measure_without(found, seconds, start_cpu_s)
     rows = summarize_spans(without, unwatched, watched)
+    if rows[-1].snapshots_hz < ServerOptions().rate_hz / 2:
+        output.note('the machine is too busy to keep up: the page costs more than is shown')
     if as_json:
         output.print_json(
             {
