@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
 from microexpr_ros.bags import IMAGE, Message
+from microexpr_ros.bags.message_place import MessagePlace
 from microexpr_ros.bags.serialization import deserialize
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Frame
@@ -19,26 +21,44 @@ COMPRESSED_IMAGE: Final = 'sensor_msgs/msg/CompressedImage'
 _NS: Final = 1_000_000_000
 
 
-class BagFrames:
-    """The frames of one topic of a bag; those that cannot be read are counted.
-
-    Args:
-        recording: the bag.
-        topic: topic of images; None for the first in the bag.
+@dataclass(slots=True)
+class FramesRead:
+    """How far the frames of a bag were read.
 
     Attributes:
         topic: topic that is read; empty before the first image.
         frame_id: coordinate frame of the camera; empty before the first image.
         unreadable: images so far that were left out.
         reason: why the first of them was; empty if there is none.
+        is_found: whether there was an image.
+        place: counts the messages so far, also those that are no images.
     """
 
-    def __init__(self, recording: Recording, topic: str | None = None) -> None:
-        self.topic = topic or ''
-        self.frame_id = ''
-        self.unreadable = 0
-        self.reason = ''
+    topic: str = ''
+    frame_id: str = ''
+    unreadable: int = 0
+    reason: str = ''
+    is_found: bool = False
+    place: MessagePlace = field(default_factory=MessagePlace)
+
+
+class BagFrames:
+    """The frames of one topic of a bag; those that cannot be read are counted.
+
+    Args:
+        recording: the bag.
+        topic: topic of images; None for the first in the bag.
+        read: where to go on; None for the first image.
+
+    Attributes:
+        read: how far they were read.
+    """
+
+    def __init__(
+        self, recording: Recording, topic: str | None = None, read: FramesRead | None = None
+    ) -> None:
         self._recording = recording
+        self.read = read or FramesRead(topic or '')
 
     def __iter__(self) -> Iterator[Frame]:
         """Iterate over the frames in the order in which they were received; ROS times.
@@ -46,30 +66,31 @@ class BagFrames:
         Raises:
             MicroexprError: a topic was named that has no images.
         """
-        found = False
-        for message in self._recording.others():
+        read = self.read
+        for message in read.place.read_on(self._recording.others):
+            read.place.add(message.time_ns)
             if not isinstance(message, Message) or message.type not in (IMAGE, COMPRESSED_IMAGE):
                 continue
-            self.topic = self.topic or message.topic
-            if message.topic != self.topic:
+            read.topic = read.topic or message.topic
+            if message.topic != read.topic:
                 continue
-            found = True
+            read.is_found = True
             try:
                 frame = self._to_frame(message)
             except MicroexprError as error:
-                self.unreadable += 1
-                self.reason = self.reason or str(error)
+                read.unreadable += 1
+                read.reason = read.reason or str(error)
                 continue
             yield frame
-        if self.topic and not found:
+        if read.topic and not read.is_found:
             raise MicroexprError(
-                f'{self.topic} in {self._recording.path} has no images: give another topic, or '
+                f'{read.topic} in {self._recording.path} has no images: give another topic, or '
                 'none'
             )
 
     def _to_frame(self, message: Message) -> Frame:
         image = deserialize(message.cdr, message.type, message.topic)
-        self.frame_id = self.frame_id or image.header.frame_id
+        self.read.frame_id = self.read.frame_id or image.header.frame_id
         stamp = image.header.stamp
         return Frame(stamp.sec * _NS + stamp.nanosec, _to_pixels(image, message.type))
 

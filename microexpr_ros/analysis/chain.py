@@ -9,7 +9,7 @@ from microexpr_ros.alignment.faces_in_view import FacesInView
 from microexpr_ros.alignment.slice_stamps import SliceStamps
 from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.perception.classifier import ActionUnitClassifier, ActionUnitEstimate
-from microexpr_ros.perception.face_reading import FaceReader
+from microexpr_ros.perception.face_reading import FaceReader, FaceState
 from microexpr_ros.perception.spotting import MicroExpression
 
 
@@ -48,6 +48,76 @@ class AnalyzedSlice:
     movements: tuple[TimedMovement, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ChainState:
+    """What is remembered of all faces from slice to slice, for any other process to go on.
+
+    Attributes:
+        stamps: of the last slices.
+        in_view: which faces the slices show.
+        faces: what is remembered of each.
+        pending: the last slice, which may get movements of faces that are lost after it; None
+            before the first.
+    """
+
+    stamps: SliceStamps
+    in_view: FacesInView[int]
+    faces: Mapping[int, FaceState]
+    pending: AnalyzedSlice | None
+
+
+class Chain:
+    """Finds in each slice what the node `au_classifier` publishes of it.
+
+    Args:
+        classifier: reads the units.
+        state: where to go on; None for a stream that begins. It is used up.
+    """
+
+    def __init__(self, classifier: ActionUnitClassifier, state: ChainState | None = None) -> None:
+        self._classifier = classifier
+        self._stamps = state.stamps if state else SliceStamps()
+        self._in_view = state.in_view if state else FacesInView(-1)
+        self._pending = state.pending if state else None
+        known = state.faces if state else {}
+        self._readers = {face: FaceReader(classifier, one) for face, one in known.items()}
+
+    @property
+    def state(self) -> ChainState:
+        """What is remembered now."""
+        faces = {face: reader.state for face, reader in self._readers.items()}
+        return ChainState(self._stamps, self._in_view, faces, self._pending)
+
+    def take(self, aligned: AlignedSlice) -> AnalyzedSlice | None:
+        """Take in the next slice; return what was found in the one before it.
+
+        Raises:
+            MicroexprError: the slice has another length or grid than the network.
+        """
+        in_view, readers, stamps, before = (
+            self._in_view,
+            self._readers,
+            self._stamps,
+            self._pending,
+        )
+        lost = in_view.take(aligned.face, aligned.slice)
+        if before is not None:
+            before = _with_held(before, {face: readers.pop(face) for face in lost}, stamps)
+        if in_view.nearest == aligned.face:
+            stamps.add(aligned.slice.clock_end_ns, aligned.slice.end_ns)
+        reader = readers.get(aligned.face) or FaceReader(self._classifier)
+        readers[aligned.face] = reader
+        estimate = reader.estimate(aligned.slice)
+        found = reader.spot(aligned.slice, estimate)
+        self._pending = _with(AnalyzedSlice(aligned, estimate, ()), aligned.face, found, stamps)
+        return before
+
+    def finish(self) -> AnalyzedSlice | None:
+        """Return the last slice, with what was held back, when no more slices come."""
+        pending, self._pending = self._pending, None
+        return None if pending is None else _with_held(pending, self._readers, self._stamps)
+
+
 def read_faces(
     slices: Iterable[AlignedSlice], classifier: ActionUnitClassifier
 ) -> Iterator[AnalyzedSlice]:
@@ -62,22 +132,14 @@ def read_faces(
     Raises:
         MicroexprError: the slices have another length or grid than the network.
     """
-    stamps, in_view = SliceStamps(), FacesInView(-1)
-    readers: dict[int, FaceReader] = {}
-    pending: AnalyzedSlice | None = None
+    chain = Chain(classifier)
     for aligned in slices:
-        lost = in_view.take(aligned.face, aligned.slice)
-        if pending is not None:
-            yield _with_held(pending, {face: readers.pop(face) for face in lost}, stamps)
-        if in_view.nearest == aligned.face:
-            stamps.add(aligned.slice.clock_end_ns, aligned.slice.end_ns)
-        reader = readers.get(aligned.face) or FaceReader(classifier)
-        readers[aligned.face] = reader
-        estimate = reader.estimate(aligned.slice)
-        found = reader.spot(aligned.slice, estimate)
-        pending = _with(AnalyzedSlice(aligned, estimate, ()), aligned.face, found, stamps)
-    if pending is not None:
-        yield _with_held(pending, readers, stamps)
+        analyzed = chain.take(aligned)
+        if analyzed is not None:
+            yield analyzed
+    last = chain.finish()
+    if last is not None:
+        yield last
 
 
 def _with_held(

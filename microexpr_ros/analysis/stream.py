@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -13,11 +14,38 @@ from microexpr_ros.alignment.synchronizer import (
     Synchronizer,
     SynchronizerOptions,
 )
-from microexpr_ros.analysis.bag_frames import BagFrames
+from microexpr_ros.analysis.bag_frames import BagFrames, FramesRead
 from microexpr_ros.events.events import Events, Frame, Triggers
-from microexpr_ros.events.files import Recording
+from microexpr_ros.events.files import Position, Recording
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.perception.faces import EventFaceTracker
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamState:
+    """How far the slices of a recording were cut, for any other process to go on there.
+
+    Attributes:
+        begin_ns: begin of the first slice of all, on the sensor's clock.
+        synchronizer: has seen all that comes before.
+        position: of the first events and triggers that the synchronizer has not seen.
+        frame: frame that was read but not given to it; None if there is none.
+        own_frames: frames of the recording's own that were read.
+        bag_frames: how far those of a bag were read.
+        events: as of `SliceStream`.
+        triggers: as of `SliceStream`.
+        frames: as of `SliceStream`.
+    """
+
+    begin_ns: int
+    synchronizer: Synchronizer
+    position: Position
+    frame: Frame | None
+    own_frames: int
+    bag_frames: FramesRead
+    events: int
+    triggers: int
+    frames: int
 
 
 class SliceStream:
@@ -32,13 +60,15 @@ class SliceStream:
         make_tracker: makes what finds faces where the region is not fixed.
         rgb_topic: topic of a bag's images; None for the first in the bag, if it has any.
         on_progress: called with the fraction of the recording that is read.
-        synchronizer: cuts the slices; None for one that has seen nothing.
+        state: where to go on; None for the begin of the recording. It is used up.
+        until: given the times on the sensor's clock of the begin of the first slice of all and
+            of what comes next, says whether to stop before that.
 
     Attributes:
         events: events so far.
         triggers: triggers so far.
         frames: frames so far that were given to the synchronizer.
-        is_over: whether no more slices are wanted, though the recording may be read on.
+        stopped: where it stopped, if the recording goes on.
     """
 
     def __init__(
@@ -49,18 +79,27 @@ class SliceStream:
         make_tracker: MakeTracker = EventFaceTracker,
         rgb_topic: str | None = None,
         on_progress: Callable[[float], object] = lambda _: None,
-        synchronizer: Synchronizer | None = None,
+        state: StreamState | None = None,
+        until: Callable[[int, int], bool] = lambda *_: False,
     ) -> None:
         self.events = self.triggers = self.frames = 0
-        self.is_over = False
-        self._frames_after = 0
-        self._newest_ns: int | None = None
+        self.stopped: StreamState | None = None
+        self._frames_after = self._own_frames = 0
+        self._begin_ns: int | None = None
         self._recording = recording
-        self._synchronizer = synchronizer or Synchronizer(
-            recording.height, recording.width, options, make_tracker
-        )
         self._on_progress = on_progress
-        self._bag_frames = BagFrames(recording, rgb_topic)
+        self._state = state
+        self._until = until
+        if state is None:
+            self._synchronizer = Synchronizer(
+                recording.height, recording.width, options, make_tracker
+            )
+            self._bag_frames = BagFrames(recording, rgb_topic)
+            return
+        self.events, self.triggers, self.frames = state.events, state.triggers, state.frames
+        self._own_frames, self._begin_ns = state.own_frames, state.begin_ns
+        self._synchronizer = state.synchronizer
+        self._bag_frames = BagFrames(recording, rgb_topic, state.bag_frames)
 
     def __iter__(self) -> Iterator[AlignedSlice]:
         """Read the recording.
@@ -70,23 +109,25 @@ class SliceStream:
         """
         synchronizer = self._synchronizer
         frames = self._read_frames()
-        frame = next(frames, None)
-        for events, triggers in self._pieces():
-            begins = [int(part.t[0]) for part in (events, triggers) if len(part)]
-            ends = [int(part.t[-1]) for part in (events, triggers) if len(part)]
+        frame = self._state.frame if self._state else None
+        frame = frame or next(frames, None)
+        for events, triggers, rest in self._pieces():
+            begins_ns = min(int(part.t[0]) for part in (events, triggers) if len(part))
+            ends_ns = max(int(part.t[-1]) for part in (events, triggers) if len(part))
+            if self._begin_ns is None:
+                self._begin_ns = begins_ns // SLICE_NS * SLICE_NS
+            if self._until(self._begin_ns, begins_ns):
+                self.stopped = self._stop(self._begin_ns, rest, frame)
+                return
             epoch_ns = self._recording.epoch_ns
-            seen_ns, self._newest_ns = self._newest_ns, epoch_ns + max(ends)
-            while frame is not None and frame.t <= self._newest_ns:
-                # A stream that begins amid a recording has a synchronizer that knows older ones.
-                if self.frames or seen_ns is None or frame.t > seen_ns:
-                    synchronizer.push_frame(frame)
-                    self.frames += 1
+            while frame is not None and frame.t <= epoch_ns + ends_ns:
+                synchronizer.push_frame(frame)
+                self.frames += 1
                 frame = next(frames, None)
-            stamp_ns = epoch_ns + min(begins)
-            slices = synchronizer.push(events, min(begins), stamp_ns, triggers=triggers)
-            yield from (aligned for aligned in slices if not self.is_over)
+            stamp_ns = epoch_ns + begins_ns
+            yield from synchronizer.push(events, begins_ns, stamp_ns, triggers=triggers)
         self._frames_after = sum(1 for _ in frames) + (frame is not None)
-        yield from (aligned for aligned in synchronizer.flush() if not self.is_over)
+        yield from synchronizer.flush()
 
     @property
     def losses(self) -> dict[str, int]:
@@ -96,7 +137,7 @@ class SliceStream:
             **recording.losses,
             'messages_damaged': recording.damage.messages,
             'damaged_places': len(recording.damage),
-            'frames_unreadable': self._bag_frames.unreadable,
+            'frames_unreadable': self._bag_frames.read.unreadable,
             'frames_of_another_clock': synchronizer.frames.stamps.refused,
             'frames_after_the_events': self._frames_after,
             'frames_skipped': synchronizer.frames.skipped,
@@ -108,25 +149,31 @@ class SliceStream:
     @property
     def damage(self) -> tuple[str, ...]:
         """What is damaged, one line each."""
-        images = self._bag_frames
-        unreadable = (f'{images.topic}: {images.reason}',) if images.unreadable else ()
+        read = self._bag_frames.read
+        unreadable = (f'{read.topic}: {read.reason}',) if read.unreadable else ()
         return (*map(str, self._recording.damage), *unreadable)
 
     def _read_frames(self) -> Iterator[Frame]:
         """Iterate over the frames, with stamps on the clock of the packets' stamps."""
         recording, frames = self._recording, self._synchronizer.frames
-        for frame in recording.frames():
+        for frame in islice(recording.frames(), self._own_frames, None):
+            self._own_frames += 1
             # Formats with frames of their own are of cameras that take both.
             frames.is_one_device = True
             yield replace(frame, t=recording.epoch_ns + frame.t)
         if recording.other_messages:
             for frame in self._bag_frames:
-                frames.is_one_device = self._bag_frames.frame_id == recording.frame_id
+                frames.is_one_device = self._bag_frames.read.frame_id == recording.frame_id
                 yield frame
 
-    def _pieces(self) -> Iterator[tuple[Events, Triggers]]:
-        """Iterate over pieces of the recording that end with the slice, if not before."""
-        for events, triggers in self._recording.chunks():
+    def _pieces(self) -> Iterator[tuple[Events, Triggers, tuple[Events, Triggers]]]:
+        """Iterate over pieces of the recording that end with the slice, if not before.
+
+        Yields:
+            Events and triggers of a piece, and those that were read from this piece on.
+        """
+        position = None if self._state is None else self._state.position
+        for events, triggers in self._recording.chunks(position):
             self.events += len(events)
             self.triggers += len(triggers)
             i = j = 0
@@ -135,6 +182,22 @@ class SliceStream:
                 end_ns = (min(firsts) // SLICE_NS + 1) * SLICE_NS
                 next_i = int(np.searchsorted(events.t, end_ns))
                 next_j = int(np.searchsorted(triggers.t, end_ns))
-                yield events[i:next_i], triggers[j:next_j]
+                yield events[i:next_i], triggers[j:next_j], (events[i:], triggers[j:])
                 i, j = next_i, next_j
             self._on_progress(self._recording.fraction)
+
+    def _stop(
+        self, begin_ns: int, rest: tuple[Events, Triggers], frame: Frame | None
+    ) -> StreamState:
+        events, triggers = rest
+        return StreamState(
+            begin_ns,
+            self._synchronizer,
+            self._recording.position(rest),
+            frame,
+            self._own_frames,
+            self._bag_frames.read,
+            self.events - len(events),
+            self.triggers - len(triggers),
+            self.frames,
+        )

@@ -125,7 +125,7 @@ def analyze_recordings(
                 'a fleet writes neither videos nor over results: leave out --video and '
                 '--overwrite, or choose another --out'
             )
-        reading = fleet.Reading(weights, time_unit, size, topic, rgb_topic, fixed, retries)
+        reading = fleet.Reading(weights, time_unit, size, topic, rgb_topic, fixed, faces, retries)
         engine = Engine(1 if workers is None else workers, scheduler, certificates, memory)
         fleet.analyze(recordings, out, reading, engine, as_json)
         return

@@ -27,6 +27,7 @@ class Reading:
     topic: str | None
     rgb_topic: str | None
     region: Region | None
+    faces: int
     retries: int
 
     def settings(self) -> Settings:
@@ -49,6 +50,7 @@ class Reading:
             self.topic,
             self.rgb_topic,
             self.region,
+            faces=self.faces,
             retries=self.retries,
         )
 
@@ -57,7 +59,7 @@ def analyze(
     recordings: list[str], out: str, reading: Reading, engine: Engine, as_json: bool
 ) -> None:
     """Analyze a fleet and sum it up; the exit code is 2 if a recording failed."""
-    require_store()
+    require_store('pyarrow')
     from microexpr_ros.fleet.fleet import analyze_fleet
     from microexpr_ros.fleet.summary import write_summary
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -13,6 +13,7 @@ from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.engine import CertificatesOption, Engine, SchedulerOption
 from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.fleet.store import require_store
 from microexpr_ros.jobs import Share
 from microexpr_ros.synthesis.dataset.recipe import Recipe, check_order
 from microexpr_ros.synthesis.dataset.splits import SPLITS
@@ -25,7 +26,10 @@ _RECIPE: Final = Recipe()
 
 @app.command()
 def synth(
-    out: Annotated[Path, typer.Option(help='Folder of the data set.')],
+    out: Annotated[
+        str,
+        typer.Option(help='Folder of the data set; of clips also a URL, such as s3://lab/clips.'),
+    ],
     clips: Annotated[int, typer.Option(help='Clips of the whole split.')] = 100,
     seed: Annotated[int, typer.Option(help='The same seed gives the same bytes.')] = _RECIPE.seed,
     sensor: Annotated[
@@ -134,10 +138,21 @@ def synth(
             '--story, or leave it out'
         )
     kind = 'bags' if bags else 'stories' if story else ''
-    if out.exists() and not out.is_dir():
+    is_url = '://' in out
+    if is_url and (kind or preview or scenes is not None):
+        raise MicroexprError(
+            f'--out {out} takes clips alone: give a folder for --bags, --story, --scenes and '
+            '--preview'
+        )
+    engine = Engine(workers, scheduler, certificates)
+    if is_url and check:
+        _check_stored(out, split, engine, as_json)
+        return
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
         raise MicroexprError(f'--out {out} is a file: give a folder')
     if check:
-        _check(out, split, kind, as_json)
+        _check(folder, split, kind, as_json)
         return
     own = read_sensor(Path(sensor)) if Path(sensor).suffix in SUFFIXES else None
     model = sensor if own is None else own.model
@@ -146,17 +161,19 @@ def synth(
     check_order(recipe, clips, workers)
     share = Share.parse(shard)
     if preview:
-        _preview(out, recipe, as_json)
+        _preview(folder, recipe, as_json)
         return
     # Workers of a cluster may have another working directory.
-    out = out.absolute() if scheduler else out
-    with Engine(workers, scheduler, certificates).pool() as pool:
-        if scenes is not None:
-            _measure(out, recipe, scenes, pool, as_json)
+    folder = folder.absolute() if scheduler else folder
+    with engine.pool() as pool:
+        if is_url:
+            _generate_stored(out, recipe, clips, pool, share, as_json)
+        elif scenes is not None:
+            _measure(folder, recipe, scenes, pool, as_json)
         elif kind:
-            _record(out, recipe, clips, pool, share, rolling_shutter_ms or 0.0, kind, as_json)
+            _record(folder, recipe, clips, pool, share, rolling_shutter_ms or 0.0, kind, as_json)
         else:
-            _generate(out, recipe, clips, pool, share, as_json)
+            _generate(folder, recipe, clips, pool, share, as_json)
 
 
 def _photographs(folder: Path | None, split: str) -> tuple[Path, ...]:
@@ -185,6 +202,18 @@ def _check(out: Path, split: str, kind: str, as_json: bool) -> None:
         output.print_json(summary)
     else:
         output.print_text(f'{folder} is whole and undamaged')
+
+
+def _check_stored(out: str, split: str, engine: Engine, as_json: bool) -> None:
+    require_store()
+    from microexpr_ros.fleet.clips import check_stored_clips
+
+    with engine.pool() as pool:
+        found = check_stored_clips(out, split, pool)
+    if as_json:
+        output.print_json({'folder': found.address, 'clips': found.clips, 'recipe': found.recipe})
+    else:
+        output.print_text(f'{found.address} is whole and undamaged')
 
 
 def _measure(
@@ -247,15 +276,32 @@ def _generate(
 
     with output.progress_bar(recipe.split) as bar:
         index = generate_clips(out, recipe, clips, workers, bar.update, share)
+    _print(str(index.folder), len(index), clips, index.complete, index.recipe, as_json)
+
+
+def _generate_stored(
+    out: str,
+    recipe: Recipe,
+    clips: int,
+    workers: int | Executor,
+    share: Share,
+    as_json: bool,
+) -> None:
+    require_store()
+    from microexpr_ros.fleet.clips import generate_stored_clips
+
+    with output.progress_bar(recipe.split) as bar:
+        split = generate_stored_clips(out, recipe, clips, workers, bar.update, share)
+    _print(split.address, split.clips, clips, split.complete, split.recipe, as_json)
+
+
+def _print(
+    address: str, made: int, clips: int, complete: bool, recipe: dict[str, Any], as_json: bool
+) -> None:
     if as_json:
         output.print_json(
-            {
-                'folder': str(index.folder),
-                'clips': len(index),
-                'complete': index.complete,
-                'recipe': index.recipe,
-            }
+            {'folder': address, 'clips': made, 'complete': complete, 'recipe': recipe}
         )
     else:
-        rest = '' if index.complete else f' of {clips}; the other shards are still to come'
-        output.print_text(f'{len(index)} clips in {index.folder}{rest}')
+        rest = '' if complete else f' of {clips}; the other shards are still to come'
+        output.print_text(f'{made} clips in {address}{rest}')

@@ -15,25 +15,16 @@ from microexpr_ros.fleet.tasks import (
     DONE,
     FAILED,
     RECORDS,
-    Done,
-    Failed,
     Job,
     Long,
     Outcome,
-    PartDone,
     Settings,
-    analyze_later_part,
+    analyze_on,
     analyze_source,
-    join_later,
 )
 from microexpr_ros.jobs import run
 
 PLAN: Final = 'fleet.json'
-
-_Key = tuple[int, int]
-"""Index of a recording, and part of it; _JOIN for joining the parts."""
-
-_JOIN: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +72,10 @@ def analyze_fleet(
     store.write(PLAN, json.dumps(plan, indent=1).encode())
     there = store.names(RECORDS)
     todo = {
-        (n, 0): partial(analyze_source, job)
+        n: partial(analyze_source, job)
         for n, job in enumerate(jobs)
         if f'{job.id}{DONE}' not in there
     }
-    waiting: dict[int, set[int]] = {}
     through = len(jobs) - len(todo)
     progress(through, len(jobs))
 
@@ -94,46 +84,20 @@ def analyze_fleet(
         through += 1
         progress(through, len(jobs))
 
-    def report(key: _Key, outcome: Outcome) -> dict[_Key, Callable[[], Outcome]] | None:
-        index, number = key
-        if isinstance(outcome, Done):
-            count()
-        elif isinstance(outcome, Failed):
-            give_up(index)
-        elif isinstance(outcome, Long):
-            numbers = tuple(start.number for start in outcome.starts)
-            waiting[index] = set(numbers)
-            joins[index] = partial(join_later, jobs[index], outcome.result, numbers)
-            return {
-                (index, start.number): partial(
-                    analyze_later_part, jobs[index], outcome.result, start
-                )
-                for start in outcome.starts
-            }
-        elif isinstance(outcome, PartDone) and index in waiting:
-            waiting[index].discard(number)
-            if not waiting[index]:
-                del waiting[index]
-                return {(index, _JOIN): joins[index]}
+    def report(index: int, outcome: Outcome) -> dict[int, Callable[[], Outcome]] | None:
+        if isinstance(outcome, Long):
+            return {index: partial(analyze_on, jobs[index], outcome.result, outcome.next)}
+        count()
         return None
 
-    def give_up(index: int) -> None:
-        # A recording fails once, however many of its parts do.
-        if index not in given_up:
-            given_up.add(index)
-            waiting.pop(index, None)
-            count()
-
-    def fail(key: _Key, error: Exception) -> None:
+    def fail(index: int, error: Exception) -> None:
         if isinstance(error, CancelledError):
             raise MicroexprError(
                 'the scheduler is lost: run the same command again, what is done is kept'
             ) from error
-        jobs[key[0]].write_failed(' '.join(f'{type(error).__name__}: {error}'.split()))
-        give_up(key[0])
+        jobs[index].write_failed(' '.join(f'{type(error).__name__}: {error}'.split()))
+        count()
 
-    joins: dict[int, Callable[[], Outcome]] = {}
-    given_up: set[int] = set()
     run(todo, workers, report, fail)
     return read_status(out)
 

@@ -55,7 +55,7 @@ def read_metadata(file: Any) -> dict[str, Any]:
 
 
 def encode_part(part: Part) -> bytes:
-    """Return a part as .npz; its starts are left out."""
+    """Return a part as .npz; where the next one begins is left out."""
     analysis = part.analysis
     values = {
         key: value

@@ -87,13 +87,13 @@ class Store:
                 return
 
 
-def require_store() -> None:
-    """Check that what fleets need is installed.
+def require_store(*modules: str) -> None:
+    """Check that stores can be used, and that other modules are installed.
 
     Raises:
-        MicroexprError: It is not.
+        MicroexprError: One is not.
     """
-    for module in ('fsspec', 'pyarrow'):
+    for module in ('fsspec', *modules):
         if find_spec(module) is None:
             raise MicroexprError(
                 f'fleets need {module}, which is not installed: pip install -r '

@@ -7,13 +7,13 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, TypeVar
 
 from microexpr_ros.alignment.synchronizer import SynchronizerOptions
-from microexpr_ros.analysis.parts import Cutting, Start, analyze_part, join_parts
+from microexpr_ros.analysis.parts import PART_NS, Part, Start, analyze_part, join_parts
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.files import Recording, open_recording
 from microexpr_ros.events.region import Region
@@ -27,6 +27,10 @@ DONE: Final = '.done.json'
 FAILED: Final = '.failed.json'
 
 _PAUSE_S: Final = 0.5
+
+PARTS_OF_A_TASK: Final = 10
+"""Parts that one task analyzes: each task fetches and opens the recording, and is lost as a whole
+if its worker dies."""
 
 Result = TypeVar('Result')
 
@@ -43,7 +47,8 @@ class Settings:
         topic: as of `open_recording`.
         rgb_topic: topic of a bag's images; None for the first.
         region: fixed face region; None to follow the face.
-        cutting: where long recordings are cut.
+        part_ns: length of the parts of long recordings.
+        faces: faces to read at most.
         retries: how often a recording is tried again whose store does not answer.
     """
 
@@ -54,7 +59,8 @@ class Settings:
     topic: str | None = None
     rgb_topic: str | None = None
     region: Region | None = None
-    cutting: Cutting = field(default_factory=Cutting)
+    part_ns: int = PART_NS
+    faces: int = 1
     retries: int = 2
 
     @property
@@ -115,88 +121,65 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Long:
-    """The first part of a long recording is there; the others begin so.
+    """A long recording is analyzed up to a part, whose work is the next task.
 
     Attributes:
         result: name of the recording's result.
-        starts: of the other parts.
+        next: where the part begins.
     """
 
     result: str
-    starts: tuple[Start, ...]
+    next: Start
 
 
-@dataclass(frozen=True, slots=True)
-class PartDone:
-    """A part of a long recording is there."""
-
-
-Outcome = Done | Failed | Long | PartDone
+Outcome = Done | Failed | Long
 
 
 def analyze_source(job: Job) -> Outcome:
-    """Analyze a recording, or the first part of a long one, unless the result is there."""
+    """Analyze a recording, or the first parts of a long one, unless the result is there."""
 
     def work(path: Path) -> Outcome:
-        store, settings = Store(job.out), job.settings
-        stem = f'{hash_content(path)}-{settings.key}'
-        result = f'{stem}.parquet'
-        if result in store.names():
+        result = f'{hash_content(path)}-{job.settings.key}.parquet'
+        if result in Store(job.out).names():
             return job.write_done(result)
+        return _analyze_parts(job, path, result, None)
+
+    return _attempt(job, work)
+
+
+def analyze_on(job: Job, result: str, start: Start) -> Outcome:
+    """Analyze the parts of a long recording that follow."""
+    return _attempt(job, lambda path: _analyze_parts(job, path, result, start))
+
+
+def _analyze_parts(job: Job, path: Path, result: str, start: Start | None) -> Outcome:
+    """Analyze some parts of a recording, and write the result when the last of them is there."""
+    store, settings = Store(job.out), job.settings
+    options = SynchronizerOptions(region=settings.region, faces=settings.faces)
+    parts: list[Part] = []
+    while not parts or (start is not None and len(parts) < PARTS_OF_A_TASK):
         part = analyze_part(
             _open(path, settings),
             load_classifier(settings),
-            None,
-            SynchronizerOptions(region=settings.region),
+            start,
+            options,
             rgb_topic=settings.rgb_topic,
-            cutting=settings.cutting,
+            part_ns=settings.part_ns,
         )
-        analysis = part.analysis
+        analysis, start = part.analysis, part.next
         # Where the recording was copied to is of no use to anyone.
         damage = tuple(line.replace(str(path), path.name) for line in analysis.damage)
-        part = replace(part, analysis=replace(analysis, source='', damage=damage))
-        if part.starts:
-            store.write(_part_name(result, 0), encode_part(part))
-            return Long(result, part.starts)
-        store.write(result, encode_result(part.analysis))
-        return job.write_done(result)
-
-    return _attempt(job, work)
-
-
-def analyze_later_part(job: Job, result: str, start: Start) -> Outcome:
-    """Analyze a part of a long recording but the first, unless it is there."""
-
-    def work(path: Path) -> Outcome:
-        part = analyze_part(
-            _open(path, job.settings),
-            load_classifier(job.settings),
-            start,
-            SynchronizerOptions(region=job.settings.region),
-            rgb_topic=job.settings.rgb_topic,
-            cutting=job.settings.cutting,
-        )
-        Store(job.out).write(_part_name(result, start.number), encode_part(part))
-        return PartDone()
-
-    if _part_name(result, start.number).rpartition('/')[2] in Store(job.out).names(PARTS):
-        return PartDone()
-    return _attempt(job, work)
-
-
-def join_later(job: Job, result: str, numbers: tuple[int, ...]) -> Outcome:
-    """Write the result of a long recording whose parts are there."""
-
-    def work() -> Outcome:
-        store = Store(job.out)
-        names = [_part_name(result, number) for number in (0, *numbers)]
-        parts = [decode_part(store.read(name)) for name in names]
-        store.write(result, encode_result(join_parts(parts)))
-        for name in names:
-            store.remove(name)
-        return job.write_done(result)
-
-    return _tried(work, job.settings.retries)
+        parts.append(Part(part.number, replace(analysis, source='', damage=damage)))
+    if start is not None:
+        for part in parts:
+            store.write(_part_name(result, part.number), encode_part(part))
+        return Long(result, start)
+    names = [_part_name(result, number) for number in range(parts[0].number)]
+    before = [decode_part(store.read(name)) for name in names]
+    store.write(result, encode_result(join_parts([*before, *parts])))
+    for name in names:
+        store.remove(name)
+    return job.write_done(result)
 
 
 @lru_cache(maxsize=1)

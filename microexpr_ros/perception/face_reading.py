@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from microexpr_ros.alignment.slices import Slice
-from microexpr_ros.perception.classifier import ActionUnitClassifier, ActionUnitEstimate
-from microexpr_ros.perception.spotting import MicroExpression, Spotter
+from microexpr_ros.perception.classifier import (
+    ActionUnitClassifier,
+    ActionUnitEstimate,
+    ActionUnitState,
+)
+from microexpr_ros.perception.spotting import MicroExpression, Spotter, SpottingState
+
+
+@dataclass(frozen=True, slots=True)
+class FaceState:
+    """What classifier and spotter remember of one face."""
+
+    units: ActionUnitState
+    spotting: SpottingState
 
 
 class FaceReader:
@@ -14,13 +28,19 @@ class FaceReader:
 
     Args:
         classifier: steps the network.
+        state: of a face that was read before; None for a new one.
     """
 
-    def __init__(self, classifier: ActionUnitClassifier) -> None:
+    def __init__(self, classifier: ActionUnitClassifier, state: FaceState | None = None) -> None:
         self.classifier = classifier
         self._spotter = Spotter(classifier.presence)
-        self._state = classifier.initial_state()
-        self._spotting = self._spotter.initial_state()
+        self._state = state.units if state else classifier.initial_state()
+        self._spotting = state.spotting if state else self._spotter.initial_state()
+
+    @property
+    def state(self) -> FaceState:
+        """What is remembered now; later slices do not change it."""
+        return FaceState(self._state, self._spotting)
 
     def estimate(self, slice_: Slice) -> ActionUnitEstimate:
         """Return the units at the end of the next slice.

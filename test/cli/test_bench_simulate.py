@@ -8,7 +8,7 @@ from fake_clips import needs_face
 
 from microexpr_ros.cli.bench import simulate
 from microexpr_ros.synthesis.dataset import generate
-from microexpr_ros.synthesis.sensors import event_sensor
+from microexpr_ros.synthesis.sensors import event_sensor, video_sensor
 
 
 @pytest.fixture
@@ -21,6 +21,8 @@ def small(monkeypatch):
         counts = np.zeros((100, 2, 1, 1), np.uint8)
 
     monkeypatch.setattr(generate, 'make_clip', lambda *_: Made)
+    monkeypatch.setattr(video_sensor, 'WIDTH', 64)
+    monkeypatch.setattr(video_sensor, 'HEIGHT', 48)
     # Measured for real in the slow test below.
     monkeypatch.setattr(simulate, '_mixed_seconds', lambda: (1.5, 0.05))
 
@@ -42,6 +44,7 @@ def test_every_sensor_is_measured_with_and_without_noise():
     assert report['clip_seconds_per_core'] is None or report['clip_seconds_per_core'] >= 0
     mixed = report['basis_seconds'], report['mixed_clip_seconds_per_core']
     assert mixed == (1.5, 0.05)
+    assert report['webcam_cpu_percent'] > 0
     assert report['machine']['cores'] >= 1
 
 

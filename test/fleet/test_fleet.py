@@ -10,56 +10,25 @@ import psutil
 import pytest
 from fleet_recordings import SENSOR, write_recording
 
-from microexpr_ros.analysis.parts import Cutting
+from microexpr_ros.analysis.parts import PART_NS
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.fleet import tasks
 from microexpr_ros.fleet.fleet import analyze_fleet, read_status
 from microexpr_ros.fleet.store import Store, fetched, find_recordings
 from microexpr_ros.fleet.tasks import Settings
-from microexpr_ros.jobs.cluster import local_cluster
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 
-REASON = 'an extra: requirements/fleet.txt and requirements/parquet.txt'
 for module in ('distributed', 'fsspec', 'pyarrow'):
-    pytest.importorskip(module, reason=REASON)
+    pytest.importorskip(module, reason='requirements/fleet.txt and requirements/parquet.txt')
 
-SHORT = Cutting(every_ns=100_000_000, before_ns=50_000_000, after_ns=20_000_000)
+SHORT_NS = 100_000_000
 
 
 @pytest.fixture(scope='module')
 def settings():
     model = ActionUnitClassifier.load().model
     return Settings(model, sensor=SENSOR, time_unit='us', region=Region(0, 0, 48, 48))
-
-
-@pytest.fixture(scope='module')
-def s3():
-    """A store of S3 on the loopback; yields what makes the address of a bucket."""
-    server = pytest.importorskip('moto.server', reason='moto[server] is in requirements/dev.txt')
-    pytest.importorskip('s3fs', reason=REASON)
-    patch = pytest.MonkeyPatch()
-    started = server.ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)
-    started.start()
-    _, port = started.get_host_and_port()
-    patch.setenv('AWS_ENDPOINT_URL', f'http://127.0.0.1:{port}')
-    for name in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'):
-        patch.setenv(name, 'test')
-    patch.setenv('AWS_DEFAULT_REGION', 'us-east-1')
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
-    files = s3fs.S3FileSystem()
-    files.mkdir('fleet')
-    yield files
-    started.stop()
-    patch.undo()
-
-
-@pytest.fixture(scope='module')
-def cluster(s3):
-    with local_cluster(2) as started:
-        yield started
 
 
 @pytest.fixture
@@ -97,22 +66,19 @@ def test_a_result_is_named_by_content_and_network_not_by_the_recording(settings,
     assert analyze_fleet(found, out, settings).done == 2
     assert len(contents(out)) == 1
     assert settings.key != replace(settings, model='another').key
+    assert settings.key != replace(settings, faces=2).key
     assert settings.key == replace(settings, retries=7).key
 
 
-def test_parts_of_a_long_recording_become_one_result(settings, tmp_path):
+def test_parts_of_a_long_recording_become_the_result_of_the_whole(settings, tmp_path, monkeypatch):
     write_recording(tmp_path / 'long.npy', seconds=0.45)
     found = find_recordings([str(tmp_path / 'long.npy')])
-    for name, cutting in (('cut', SHORT), ('whole', Cutting())):
-        status = analyze_fleet(found, str(tmp_path / name), replace(settings, cutting=cutting))
+    monkeypatch.setattr(tasks, 'PARTS_OF_A_TASK', 2)
+    for name, part_ns in (('cut', SHORT_NS), ('whole', PART_NS)):
+        status = analyze_fleet(found, str(tmp_path / name), replace(settings, part_ns=part_ns))
         assert status.done == 1
-    from pyarrow import parquet
-
-    cut, whole = (
-        parquet.read_table(next((tmp_path / name).glob('*.parquet'))) for name in ('cut', 'whole')
-    )
-    for column in ('frame', 'stamp_ns', 'face_id', 'face_width'):
-        assert cut[column].to_pylist() == whole[column].to_pylist()
+    [cut], [whole] = (contents(tmp_path / name).values() for name in ('cut', 'whole'))
+    assert cut == whole
     assert not Store(str(tmp_path / 'cut')).names('parts')
 
 
@@ -154,7 +120,8 @@ def test_what_names_no_recording_and_no_fleet_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_here_and_on_a_cluster_the_bytes_are_the_same(recordings, settings, tmp_path, cluster):
-    short = replace(settings, cutting=SHORT)
+    # More parts than one task analyzes.
+    short = replace(settings, part_ns=15_000_000)
     analyze_fleet(recordings, str(tmp_path / 'here'), short)
     analyze_fleet(recordings, str(tmp_path / 'pool'), short, workers=2)
     analyze_fleet(recordings, str(tmp_path / 'cluster'), short, cluster.executor)

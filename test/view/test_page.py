@@ -209,6 +209,8 @@ def test_a_screen_reader_finds_names_and_values(page, live):
     assert 'AU 12 lip corner puller, left' in meters
     assert ('heading', 'microexpr live') in nodes
     assert ('heading', 'Movements found') in nodes
+    assert page.evaluate("""[...document.querySelectorAll('li')].every(
+      (one) => ['OL', 'UL'].includes(one.parentElement.tagName) && !one.parentElement.role)""")
     assert page.evaluate('document.documentElement.lang') == 'en'
     live_regions = page.evaluate(
         "[...document.querySelectorAll('[aria-live], [role=status]')].map((one) => one.id)"

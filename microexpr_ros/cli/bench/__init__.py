@@ -15,6 +15,7 @@ class _Benchmarks(LazyGroup):
         'pipeline': 'Measure latency, rates, processor time and memory of the nodes.',
         'simulate': "Measure the event sensor's model and the making of clips.",
         'models': 'Measure a step of every network in every runtime.',
+        'view': 'Measure what the live page costs, with nobody watching and with one viewer.',
         'fleet': 'Measure a fleet of recordings on one and on two workers.',
     }
 

@@ -20,12 +20,14 @@ from microexpr_ros.cli import output
 from microexpr_ros.cli.bench.machine import read_machine
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.output import JsonOption
+from microexpr_ros.events.events import Frame, Triggers
 from microexpr_ros.events.grid import GRID, SLICE_NS
+from microexpr_ros.events.packets import packetize
 from microexpr_ros.synthesis.appearance import count_events, measure_basis
 from microexpr_ros.synthesis.dataset import generate
 from microexpr_ros.synthesis.dataset.recipe import Recipe
 from microexpr_ros.synthesis.dataset.take import sample_take
-from microexpr_ros.synthesis.sensors import event_sensor
+from microexpr_ros.synthesis.sensors import event_sensor, video_sensor
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS, SensorParameters
 from microexpr_ros.synthesis.sensors.frame_camera import encode
 
@@ -37,6 +39,7 @@ _STEP_PX: Final = 0.4
 _FINER: Final = 8
 """Steps of the published model from one picture to the next: 0.5 ms each."""
 _WHITE_LUX: Final = 200.0
+_WEBCAM_HZ: Final = 30
 # As many as one person has, so that the time to make the person has its share.
 _CLIPS: Final = 6
 
@@ -68,7 +71,7 @@ def simulate(
     ] = 5,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the event sensor's model and the making of clips.
+    """Measure the event sensor's model, a webcam as an event camera, and the making of clips.
 
     The model sees a moving picture. It is measured beside the published model written in plain
     numpy and, if it is installed (pip install eventcv), eventcv, which takes pictures of 8 bits.
@@ -82,6 +85,8 @@ def simulate(
         for noise in (False, True):
             with output.spinner(f'{name}, noise {"on" if noise else "off"}'):
                 rows += _measure(name, parameters, noise, rounds)
+    with output.spinner('webcam'):
+        webcam_percent = measure_webcam(rounds)
     with output.spinner('clips'):
         clip_seconds = _clip_seconds()
         basis_seconds, mixed_seconds = _mixed_seconds()
@@ -89,6 +94,7 @@ def simulate(
         output.print_json(
             {
                 'rows': [asdict(row) for row in rows],
+                'webcam_cpu_percent': webcam_percent,
                 'clip_seconds_per_core': clip_seconds,
                 'basis_seconds': basis_seconds,
                 'mixed_clip_seconds_per_core': mixed_seconds,
@@ -98,12 +104,36 @@ def simulate(
         return
     output.print_table([_cells(row) for row in rows], text=('implementation', 'resolution'))
     output.print_text(
+        f'webcam, {video_sensor.WIDTH} x {video_sensor.HEIGHT} at {_WEBCAM_HZ} Hz, all of which '
+        f'moves: {webcam_percent:.0f} % of a core for events and packets'
+    )
+    output.print_text(
         'clips: not measured, their face model (anny) is not installed'
         if clip_seconds is None
         else f'one second of a clip, events and frames: {clip_seconds:.2f} s of one core; mixed '
         f'from a measured scene, events alone: {mixed_seconds:.3f} s, and {basis_seconds:.1f} s '
         'once per scene'
     )
+
+
+def measure_webcam(rounds: int) -> float:
+    """Return the processor time of a webcam's events and packets over real time, in percent."""
+    lux = _pictures(video_sensor.WIDTH, video_sensor.HEIGHT)
+    pictures = encode(np.asarray(lux / _WHITE_LUX, np.float32))
+    period_ns = 1_000_000_000 // _WEBCAM_HZ
+
+    def run() -> float:
+        sensor = video_sensor.VideoSensor()
+        begin = time.process_time()
+        for k, picture in enumerate(pictures):
+            events = sensor.see(Frame(k * period_ns, picture))
+            for _ in packetize([(events, Triggers.empty())], *picture.shape):
+                pass
+        return time.process_time() - begin
+
+    # The first one compiles and fills caches.
+    seconds = statistics.median([run() for _ in range(1 + rounds)][1:])
+    return round(100 * seconds * _WEBCAM_HZ / len(pictures), 1)
 
 
 def _cells(row: Row) -> dict[str, str]:

@@ -15,11 +15,12 @@ from microexpr_ros.events.files.columns import NS_OF_UNIT
 from microexpr_ros.events.files.dat import DatRecording
 from microexpr_ros.events.files.packets import open_rosbag2
 from microexpr_ros.events.files.raw import RawRecording
-from microexpr_ros.events.files.recording import Recording
+from microexpr_ros.events.files.recording import Position, Recording
 
 __all__ = [
     'KNOWN_FORMATS',
     'NS_OF_UNIT',
+    'Position',
     'Recording',
     'find_topics',
     'open_recording',

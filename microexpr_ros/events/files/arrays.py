@@ -45,13 +45,16 @@ class ArrayRecording(Recording):
         time_unit: str | None = None,
     ) -> None:
         with _open_table(path) as table:
-            first = next(table.blocks(), None)
+            first = next(table.blocks(0), None)
         self.time_unit = choose_unit(path, time_unit or table.time_unit, first)
         width, height = agree_on_sensor(path, table.sensor, sensor)
         kind = f'numpy {path.suffix}, times in {self.time_unit}'
         super().__init__(path, kind, height, width, table.epoch_ns)
 
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
+        return self._read_from(0)
+
+    def _read_from(self, place: int) -> Iterator[tuple[Events, Triggers]]:
         rules = ColumnRules(
             self.path,
             self.time_unit,
@@ -59,20 +62,21 @@ class ArrayRecording(Recording):
             self.width,
             f'give columns in the order {", ".join(_NAMES)}',
         )
-        done = 0
+        done = place
         with _open_table(self.path) as table:
-            for block in table.blocks():
+            for block in table.blocks(place):
                 done += len(block.t)
                 self.fraction = done / table.rows
+                self._place = done
                 yield rules.to_events(block), Triggers.empty()
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Four columns of a file that are read once, in blocks, and what the file says of them."""
+    """Four columns of a file, read once in blocks from a row on, and what it says of them."""
 
     rows: int
-    blocks: Callable[[], Iterator[Columns]]
+    blocks: Callable[[int], Iterator[Columns]]
     time_unit: str | None = None
     sensor: tuple[int, int] | None = None
     epoch_ns: int = 0
@@ -135,11 +139,15 @@ def _open_member(stack: ExitStack, archive: zipfile.ZipFile, name: str) -> IO[by
 
 @dataclass(frozen=True, slots=True)
 class _ArrayReader:
-    """An array that is read in order, _BLOCK_ROWS rows at a time."""
+    """An array that is read in order, _BLOCK_ROWS rows at a time.
+
+    `skip` leaves out rows before that; in an archive they are decompressed all the same.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     read: Callable[[], NDArray[Any]]
+    skip: Callable[[int], None]
 
 
 def _from_member(open_member: Callable[[], IO[bytes]]) -> _ArrayReader:
@@ -153,7 +161,10 @@ def _from_member(open_member: Callable[[], IO[bytes]]) -> _ArrayReader:
         data = file.read(_BLOCK_ROWS * width * dtype.itemsize)
         return np.frombuffer(data, dtype).reshape(-1, *shape[1:])
 
-    return _ArrayReader(shape, dtype, read)
+    def skip(rows: int) -> None:
+        _skip(file, rows, width * dtype.itemsize)
+
+    return _ArrayReader(shape, dtype, read, skip)
 
 
 def _from_columns(
@@ -164,18 +175,30 @@ def _from_columns(
     for i in range(shape[1]):
         file = open_member()
         _read_npy_header(file)
-        # In steps, because a seek in an archive reads all bytes on the way into memory.
-        for row in range(0, i * shape[0], _BLOCK_ROWS):
-            rows = min(_BLOCK_ROWS, i * shape[0] - row)
-            file.seek(rows * dtype.itemsize, os.SEEK_CUR)
+        _skip(file, i * shape[0], dtype.itemsize)
         files.append(file)
-    sizes = iter(min(_BLOCK_ROWS, shape[0] - row) for row in range(0, shape[0], _BLOCK_ROWS))
+    done = 0
 
     def read() -> NDArray[Any]:
-        size = next(sizes) * dtype.itemsize
+        nonlocal done
+        rows = min(_BLOCK_ROWS, shape[0] - done)
+        done += rows
+        size = rows * dtype.itemsize
         return np.stack([np.frombuffer(file.read(size), dtype) for file in files], 1)
 
-    return _ArrayReader(shape, dtype, read)
+    def skip(rows: int) -> None:
+        nonlocal done
+        done += rows
+        for file in files:
+            _skip(file, rows, dtype.itemsize)
+
+    return _ArrayReader(shape, dtype, read, skip)
+
+
+def _skip(file: IO[bytes], rows: int, row_bytes: int) -> None:
+    # In steps, because a seek in an archive reads all bytes on the way into memory.
+    for row in range(0, rows, _BLOCK_ROWS):
+        file.seek(min(_BLOCK_ROWS, rows - row) * row_bytes, os.SEEK_CUR)
 
 
 def _read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -195,11 +218,15 @@ def _table_of_columns(path: Path, readers: Mapping[str, _ArrayReader]) -> _Table
         raise MicroexprError(f'{path} has columns of different shapes {sorted(shapes)}: repair it')
     rows = next(iter(shapes))[0]
     unit = UNIT_OF_NAMES.get(tuple(readers))
-    return _Table(rows, lambda: _read_columns(path, readers, rows), unit)
+    return _Table(rows, partial(_read_columns, path, readers, rows), unit)
 
 
-def _read_columns(path: Path, readers: Mapping[str, _ArrayReader], rows: int) -> Iterator[Columns]:
-    for start in range(0, rows, _BLOCK_ROWS):
+def _read_columns(
+    path: Path, readers: Mapping[str, _ArrayReader], rows: int, first: int
+) -> Iterator[Columns]:
+    for reader in readers.values():
+        reader.skip(first)
+    for start in range(first, rows, _BLOCK_ROWS):
         with explain_read_errors(path):
             block = Columns(*(reader.read() for reader in readers.values()))
         _require_rows(path, block, min(_BLOCK_ROWS, rows - start))
@@ -217,12 +244,15 @@ def _table_of_one(path: Path, reader: _ArrayReader) -> _Table:
         )
     names = known[0] if known else None
     unit = None if names is None else UNIT_OF_NAMES.get(names)
-    return _Table(reader.shape[0], lambda: _read_rows(path, reader, names), unit)
+    return _Table(reader.shape[0], partial(_read_rows, path, reader, names), unit)
 
 
-def _read_rows(path: Path, reader: _ArrayReader, names: Sequence[str] | None) -> Iterator[Columns]:
+def _read_rows(
+    path: Path, reader: _ArrayReader, names: Sequence[str] | None, first: int
+) -> Iterator[Columns]:
     rows = reader.shape[0]
-    for start in range(0, rows, _BLOCK_ROWS):
+    reader.skip(first)
+    for start in range(first, rows, _BLOCK_ROWS):
         with explain_read_errors(path):
             part = reader.read()
         if names is not None:

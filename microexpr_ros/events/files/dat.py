@@ -62,14 +62,18 @@ class DatRecording(Recording):
         self.losses |= {_CUT_OFF: 0, _EMPTY: 0}
 
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
-        size = max(1, self.path.stat().st_size - self._start)
         self.losses |= {OUTSIDE_SENSOR: 0, _EMPTY: 0}
-        done = 0
-        last_us = np.zeros(1, np.int64)
+        return self._read_from((0, np.zeros(1, np.int64)))
+
+    def _read_from(
+        self, place: tuple[int, NDArray[np.int64]]
+    ) -> Iterator[tuple[Events, Triggers]]:
+        done, last_us = place
+        size = max(1, self.path.stat().st_size - self._start)
         with ExitStack() as stack:
             with explain_read_errors(self.path):
                 file = stack.enter_context(self.path.open('rb'))
-                file.seek(self._start)
+                file.seek(self._start + done)
             while True:
                 with explain_read_errors(self.path):
                     block = file.read(_BLOCK_BYTES)
@@ -87,6 +91,7 @@ class DatRecording(Recording):
                     )
                 done += len(block)
                 self.fraction = done / size
+                self._place = done, last_us
                 yield Events(t, x, y, p), Triggers.empty()
 
 

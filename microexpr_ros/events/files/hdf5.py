@@ -135,23 +135,34 @@ class Hdf5Recording(Recording):
         width, height = agree_on_sensor(path, stored, sensor or layout.sensor)
         super().__init__(path, f'HDF5 {layout.name}', height, width, epoch_us * 1000)
         self.losses |= {UNREADABLE: 0, _OTHER_CAMERA: others}
+        self._row = 0
 
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
         self.losses[UNREADABLE] = 0
+        return self._read_from((0, 0))
+
+    def _read_from(self, place: tuple[int, int]) -> Iterator[tuple[Events, Triggers]]:
+        row, trigger = place
         with _open(self.path) as file:
             with explain_read_errors(self.path):
                 layout = _find_layout(self.path, file)
-            events = self._read_events(file, layout)
-            yield from interleave(events, _read_triggers(self.path, file))
+            read = self._read_events(file, layout, row)
+            for events, triggers in interleave(read, _read_triggers(self.path, file, trigger)):
+                trigger += len(triggers)
+                self._place = self._row, trigger
+                yield events, triggers
 
-    def _read_events(self, file: Any, layout: _Layout) -> Iterator[Events]:
+    def _read_events(self, file: Any, layout: _Layout, first: int) -> Iterator[Events]:
         rules = ColumnRules(self.path, self.time_unit, self.height, self.width)
         rows = len(file[layout.datasets[0]])
-        done = 0
-        for block in _read_columns(file, layout, self.losses):
+        self._row = first
+        done = first - self.losses[UNREADABLE]
+        for block in _read_columns(file, layout, self.losses, first):
             done += len(block.t)
-            self.fraction = (done + self.losses[UNREADABLE]) / rows
+            self._row = done + self.losses[UNREADABLE]
+            self.fraction = self._row / rows
             yield rules.to_events(block)
+        self._row = rows
         self.fraction = 1.0
         if rows and not done:
             raise MicroexprError(
@@ -211,14 +222,18 @@ def _is_ecf(dataset: Any) -> bool:
     return _filters_of(dataset) == [ECF_FILTER] and set(_TXYP) <= set(dataset.dtype.names or ())
 
 
-def _read_columns(file: Any, layout: _Layout, losses: dict[str, int]) -> Iterator[Columns]:
-    """Iterate over the events, and count those that cannot be read."""
+def _read_columns(
+    file: Any, layout: _Layout, losses: dict[str, int], first: int = 0
+) -> Iterator[Columns]:
+    """Iterate over the events from a row on, and count those that cannot be read."""
     datasets = [file[name] for name in layout.datasets]
     if _is_ecf(datasets[0]):
-        yield from _read_ecf(datasets[0], losses)
+        yield from _read_ecf(datasets[0], losses, first)
         return
     rows = len(datasets[0])
-    waiting = [(start, min(start + _BLOCK_ROWS, rows)) for start in range(0, rows, _BLOCK_ROWS)]
+    waiting = [
+        (start, min(start + _BLOCK_ROWS, rows)) for start in range(first, rows, _BLOCK_ROWS)
+    ]
     waiting.reverse()
     while waiting:
         start, stop = waiting.pop()
@@ -237,10 +252,10 @@ def _read_columns(file: Any, layout: _Layout, losses: dict[str, int]) -> Iterato
         yield Columns(*parts)
 
 
-def _read_ecf(dataset: Any, losses: dict[str, int]) -> Iterator[Columns]:
+def _read_ecf(dataset: Any, losses: dict[str, int], first: int) -> Iterator[Columns]:
     """Iterate over the chunks of a dataset in Metavision's own compression."""
     rows, chunk_rows = len(dataset), dataset.chunks[0]
-    for start in range(0, rows, chunk_rows):
+    for start in range(first, rows, chunk_rows):
         count = min(chunk_rows, rows - start)
         parts = None
         with suppress(*READ_ERRORS):
@@ -256,14 +271,14 @@ def _read_ecf(dataset: Any, losses: dict[str, int]) -> Iterator[Columns]:
             yield Columns(*(part[:count] for part in parts))
 
 
-def _read_triggers(path: Path, file: Any) -> Iterator[Triggers]:
+def _read_triggers(path: Path, file: Any, first: int) -> Iterator[Triggers]:
     with explain_read_errors(path):
         if not _is_dataset(file, _TRIGGERS):
             return
         dataset = file[_TRIGGERS]
         _require_filters(path, dataset)
         rows = len(dataset)
-    for start in range(0, rows, _BLOCK_ROWS):
+    for start in range(first, rows, _BLOCK_ROWS):
         with explain_read_errors(path):
             part = dataset[start : start + _BLOCK_ROWS]
             t, channel, edge = part['t'].astype(np.int64) * 1000, part['id'], part['p'] > 0

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import merge
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from microexpr_ros import bags
 from microexpr_ros.bags import ForeignMessage, Message
 from microexpr_ros.bags.definitions import is_defined
 from microexpr_ros.bags.event_packet import EventPacket, SequenceGaps
+from microexpr_ros.bags.message_place import MessagePlace
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
 from microexpr_ros.events.events import Events, Triggers
@@ -32,6 +33,12 @@ _UNLISTED: Final = 'files_not_in_metadata'
 
 _VOTERS: Final = 9
 """First packets by most of which the camera is recognized: the first of all may be damaged."""
+
+
+ReadPackets: TypeAlias = Callable[[int | None], Iterator[tuple[int, EventPacket | None]]]
+"""Iterates over packets from a receive time on, or all: that time, and None for a damaged one."""
+
+ReadOthers: TypeAlias = Callable[[int | None], Iterator[Message | ForeignMessage]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,27 @@ class _Camera:
         return f'{self.encoding} {self.width} x {self.height} {self.frame_id!r}'
 
 
+@dataclass(slots=True, eq=False)
+class _PacketPlace:
+    """How far the packets were read.
+
+    Attributes:
+        decoder: knows those before.
+        read: where the next one is.
+        gaps: numbers that were missing.
+        others: packets of other cameras.
+        damaged: packets that were damaged.
+        stamp_ns: of the last packet; None before the first.
+    """
+
+    decoder: PacketDecoder
+    read: MessagePlace = field(default_factory=MessagePlace)
+    gaps: SequenceGaps = field(default_factory=SequenceGaps)
+    others: Counter[_Camera] = field(default_factory=Counter)
+    damaged: int = 0
+    stamp_ns: int | None = None
+
+
 class PacketRecording(Recording):
     """A topic of event packets in a bag.
 
@@ -66,10 +94,10 @@ class PacketRecording(Recording):
         path: Path,
         container: str,
         topic: str,
-        read: Callable[[], Iterator[EventPacket | None]],
+        read: ReadPackets,
         messages: int,
         sensor: tuple[int, int] | None = None,
-        read_others: Callable[[], Iterator[Message | ForeignMessage]] = lambda: iter(()),
+        read_others: ReadOthers = lambda _: iter(()),
     ) -> None:
         """Read the first packets.
 
@@ -77,10 +105,11 @@ class PacketRecording(Recording):
             path: The bag.
             container: Its format, for people.
             topic: Name of the topic.
-            read: Iterates over the packets of the topic from the first; None for a damaged one.
+            read: Iterates over the packets of the topic.
             messages: Number of packets.
             sensor: Columns and rows of the sensor, if the user gives them.
-            read_others: Iterates over the other messages of the bag that can be copied.
+            read_others: Iterates over the other messages of the bag that can be copied, from a
+                receive time on, or all of them.
 
         Raises:
             MicroexprError: There are no packets, they do not contain their sensor, the given
@@ -90,7 +119,7 @@ class PacketRecording(Recording):
         self._read_packets = read
         self._others = read_others
         self._messages = messages
-        first = list(islice((packet for packet in read() if packet is not None), _VOTERS))
+        first = list(islice((one for _, one in read(None) if one is not None), _VOTERS))
         if not first:
             if messages:
                 raise MicroexprError(
@@ -112,14 +141,14 @@ class PacketRecording(Recording):
         self.frame_id = camera.frame_id
         self.losses |= {_MISSING: 0, PACKETS_DAMAGED: 0, _OTHER_CAMERA: 0, RESTARTS: 0}
 
-    def others(self) -> Iterator[Message | ForeignMessage]:
+    def others(self, start_ns: int | None = None) -> Iterator[Message | ForeignMessage]:
         """Iterate over the other messages; see `Recording.others`."""
-        return self._others()
+        return self._others(start_ns)
 
     def _find_epoch(self, height: int, width: int) -> int:
         """Return the host time at sensor time 0, from the first packet with a time."""
         decoder = codecs.decoder(self._camera.encoding, height, width)
-        for packet in self._read_packets():
+        for _, packet in self._read_packets(None):
             if packet is not None and _Camera.of(packet) == self._camera:
                 first_ns = find_first(*decoder.decode(packet.events, packet.time_base))
                 if first_ns is not None:
@@ -128,15 +157,18 @@ class PacketRecording(Recording):
 
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
         decoder = PacketDecoder(self._camera.encoding, self.height, self.width)
-        gaps = SequenceGaps()
-        others: Counter[_Camera] = Counter()
-        damaged = 0
-        stamp_ns: int | None = None
-        for number, packet in enumerate(self._read_packets(), 1):
+        return self._read_from(_PacketPlace(decoder))
+
+    def _read_from(self, place: _PacketPlace) -> Iterator[tuple[Events, Triggers]]:
+        self._place = place
+        decoder, gaps, others = place.decoder, place.gaps, place.others
+        for time_ns, packet in place.read.read_on(self._read_packets):
+            place.read.add(time_ns)
+            number = place.read.messages
             self.fraction = number / max(number, self._messages)
             if packet is None:
-                damaged += 1
-                self.losses[PACKETS_DAMAGED] = damaged
+                place.damaged += 1
+                self.losses[PACKETS_DAMAGED] = place.damaged
                 continue
             camera = _Camera.of(packet)
             if camera != self._camera:
@@ -152,9 +184,9 @@ class PacketRecording(Recording):
             self.losses[_MISSING] = gaps.total
             first_ns = find_first(events, triggers)
             # A recording without stamps has the same one in all packets.
-            if first_ns is not None and stamp_ns not in (None, packet.stamp_ns):
+            if first_ns is not None and place.stamp_ns not in (None, packet.stamp_ns):
                 self.epoch_ns = packet.stamp_ns - first_ns
-            stamp_ns = packet.stamp_ns
+            place.stamp_ns = packet.stamp_ns
             yield events, triggers
         self.fraction = 1.0
 
@@ -194,13 +226,15 @@ def open_rosbag2(
     others = [t.name for t in bag.topics if t.name != name and is_defined(t.type)]
     damage = bags.Damage()
 
-    def read() -> Iterator[EventPacket | None]:
-        return map(_to_packet, bags.read_messages(path, [name], damage=damage))
+    def read(start_ns: int | None) -> Iterator[tuple[int, EventPacket | None]]:
+        for message in bags.read_messages(path, [name], start_ns, damage):
+            yield message.time_ns, _to_packet(message)
 
-    def read_others() -> Iterator[Message | ForeignMessage]:
-        known = bags.read_messages(path, others, damage=damage) if others else iter(())
+    def read_others(start_ns: int | None) -> Iterator[Message | ForeignMessage]:
+        known = bags.read_messages(path, others, start_ns, damage) if others else iter(())
         foreign = bags.read_foreign(path, damage) if bag.foreign else iter(())
-        return merge(known, foreign, key=attrgetter('time_ns'))
+        later = (one for one in foreign if start_ns is None or one.time_ns >= start_ns)
+        return merge(known, later, key=attrgetter('time_ns'))
 
     recording = PacketRecording(path, 'rosbag2', name, read, counts[name], sensor, read_others)
     recording.damage = damage

@@ -95,13 +95,15 @@ class RawRecording(Recording):
         return has_upper_half_first(np.frombuffer(block[: len(block) // 4 * 4], '<u4'))
 
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
-        decoder = self._decoder_type(self.height, self.width)
+        return self._read_from((0, self._decoder_type(self.height, self.width)))
+
+    def _read_from(self, place: tuple[int, Decoder]) -> Iterator[tuple[Events, Triggers]]:
+        done, decoder = place
         size = max(1, self.path.stat().st_size - self._start)
-        done = 0
         with ExitStack() as stack:
             with explain_read_errors(self.path):
                 file = stack.enter_context(self.path.open('rb'))
-                file.seek(self._start)
+                file.seek(self._start + done)
             while True:
                 with explain_read_errors(self.path):
                     block = file.read(_BLOCK_BYTES)
@@ -117,6 +119,7 @@ class RawRecording(Recording):
                 self.losses.update(losses_of(decoder))
                 self._held_by_decoder = decoder.held
                 self.fraction = done / size
+                self._place = done, decoder
                 yield chunk
 
 

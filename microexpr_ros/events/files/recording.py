@@ -8,14 +8,16 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.bags import Damage, ForeignMessage, Message
+from microexpr_ros.bags import Damage, DamagedPlace, ForeignMessage, Message
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs.codec import Decoder, find_step_back
 from microexpr_ros.events.events import Events, Frame, Triggers
@@ -46,6 +48,32 @@ READ_ERRORS: Final = (
     TypeError,  # of h5py, for a type of numbers that does not exist
 )
 """What libraries raise where a file is damaged."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Position:
+    """How far a recording was read, for any other process to go on there (`Recording.chunks`).
+
+    Attributes:
+        pieces: how many pieces of the file there were.
+        place: where the next one begins, and what its decoder knows; None for a format that has
+            to be read again from its begin.
+        order: how times were held so far.
+        losses: as of `Recording`.
+        held_by_decoder: events and triggers that the decoder has held.
+        epoch_ns: as of `Recording`.
+        damage: damaged places that were met.
+        rest: what comes before the place and is yielded again first.
+    """
+
+    pieces: int
+    place: Any
+    order: _TimeOrders
+    losses: dict[str, int]
+    held_by_decoder: int
+    epoch_ns: int
+    damage: tuple[DamagedPlace, ...]
+    rest: tuple[Events, Triggers]
 
 
 class Recording(ABC):
@@ -80,6 +108,9 @@ class Recording(ABC):
         self.losses = {OUTSIDE_SENSOR: 0, UNDATED: 0}
         self.held = 0
         self._held_by_decoder = 0
+        self._pieces = 0
+        self._place: Any = None
+        self._order = _TimeOrders()
         self.fraction = 0.0
         self.other_topics: Counter[str] = Counter()
         self.unknown_topics: frozenset[str] = frozenset()
@@ -91,24 +122,55 @@ class Recording(ABC):
         """Events left out so far: outside the sensor, without a time, or damaged."""
         return sum(self.losses.get(why, 0) for why in (OUTSIDE_SENSOR, UNDATED, UNREADABLE))
 
-    def chunks(self) -> Iterator[tuple[Events, Triggers]]:
-        """Iterate over the recording from its start, in pieces of a few MB.
+    def chunks(self, start: Position | None = None) -> Iterator[tuple[Events, Triggers]]:
+        """Iterate over the recording, in pieces of a few MB.
 
         Times do not decrease: an event or a trigger that is out of order gets the newest time
         before it, and counts in `held`. Out of order is also a single one that is far ahead.
+
+        Args:
+            start: where to begin; None for the begin of the recording. What is counted goes on
+                from there.
 
         Raises:
             MicroexprError: The recording is damaged, does not fit the sensor, or is out of order
                 by more than a second in several events that follow each other, or in more than a
                 tenth of all.
         """
-        self.held = self._held_by_decoder = 0
-        events_order, triggers_order = _TimeOrder(self.path), _TimeOrder(self.path)
-        for events, triggers in self._read():
-            events = replace(events, t=events_order.hold(events.t))
-            triggers = replace(triggers, t=triggers_order.hold(triggers.t))
-            self.held = events_order.held + triggers_order.held + self._held_by_decoder
+        if start is None:
+            self.held = self._held_by_decoder = self._pieces = 0
+            self._place, self._order = None, _TimeOrders()
+            pieces = self._read()
+        else:
+            # Copied: reading changes what the decoder knows.
+            pieces = self._read_on(deepcopy(start))
+            yield start.rest
+        order = self._order
+        for events, triggers in pieces:
+            self._pieces += 1
+            events = replace(events, t=order.events.hold(events.t, self.path))
+            triggers = replace(triggers, t=order.triggers.hold(triggers.t, self.path))
+            self._count_held()
             yield events, triggers
+
+    def position(self, rest: tuple[Events, Triggers]) -> Position:
+        """Return where `chunks` is now.
+
+        Args:
+            rest: what of the piece that was yielded last is to be yielded again.
+        """
+        return deepcopy(
+            Position(
+                self._pieces,
+                self._place,
+                self._order,
+                self.losses,
+                self._held_by_decoder,
+                self.epoch_ns,
+                tuple(self.damage),
+                rest,
+            )
+        )
 
     def frames(self) -> Iterator[Frame]:
         """Iterate over the sensor's frames from the first; most formats have none.
@@ -123,17 +185,43 @@ class Recording(ABC):
         """Number of messages besides the events', in a bag."""
         return self.other_topics.total()
 
-    def others(self) -> Iterator[Message | ForeignMessage]:
+    def others(self, start_ns: int | None = None) -> Iterator[Message | ForeignMessage]:
         """Iterate over the other messages of a bag that can be copied; other formats have none.
+
+        Args:
+            start_ns: receive time of those of ROS 2 to begin at; None for all.
 
         Raises:
             MicroexprError: The recording is damaged.
         """
         return iter(())
 
+    def _read_on(self, start: Position) -> Iterator[tuple[Events, Triggers]]:
+        """Iterate over the pieces behind a position."""
+        for damaged in start.damage:
+            self.damage.add(damaged)
+        self._pieces, self._place, self._order = start.pieces, start.place, start.order
+        self._held_by_decoder, self.epoch_ns = start.held_by_decoder, start.epoch_ns
+        self._count_held()
+        if start.place is None:
+            return islice(self._read(), start.pieces, None)
+        self.losses = start.losses
+        return self._read_from(start.place)
+
+    def _count_held(self) -> None:
+        order = self._order
+        self.held = order.events.held + order.triggers.held + self._held_by_decoder
+
     @abstractmethod
     def _read(self) -> Iterator[tuple[Events, Triggers]]:
-        """Iterate over the pieces of `chunks`, in the order of the file."""
+        """Iterate over the pieces of `chunks`, in the order of the file.
+
+        Formats in which reading can begin anywhere set `_place` before they yield a piece.
+        """
+
+    def _read_from(self, place: Any) -> Iterator[tuple[Events, Triggers]]:
+        """Iterate over the pieces behind that for which `_place` was set."""
+        raise NotImplementedError(f'{self.kind} has no places to begin at')
 
 
 class _TimeOrder:
@@ -143,14 +231,17 @@ class _TimeOrder:
         held: number of such times so far.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self) -> None:
         self.held = 0
-        self._path = path
         self._seen = 0
         self._newest_ns = _NEVER_NS
 
-    def hold(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+    def hold(self, times: NDArray[np.int64], path: Path) -> NDArray[np.int64]:
         """Return times none of which is less than an earlier one, also of earlier calls.
+
+        Args:
+            times: the next ones.
+            path: of the recording, for errors.
 
         Raises:
             MicroexprError: A time is too far back, or too many are out of order.
@@ -166,7 +257,7 @@ class _TimeOrder:
             if back_ns.max() > _MAX_BACK_NS or are_many(self.held, self._seen):
                 worst = int(back_ns.argmax())
                 raise MicroexprError(
-                    f'times in {self._path} decrease from {held[worst]} to {times[worst]} ns: '
+                    f'times in {path} decrease from {held[worst]} to {times[worst]} ns: '
                     'sort its events by time'
                 )
             times = held
@@ -181,6 +272,14 @@ class _TimeOrder:
         times = np.where((times - _MAX_BACK_NS > after) & (before <= after), before, times)
         before = np.concatenate(([first], times[:-1]))
         return np.where((times + _MAX_BACK_NS < before) & (before <= after), before, times)
+
+
+@dataclass(slots=True, eq=False)
+class _TimeOrders:
+    """The orders of events and triggers."""
+
+    events: _TimeOrder = field(default_factory=_TimeOrder)
+    triggers: _TimeOrder = field(default_factory=_TimeOrder)
 
 
 def are_many(count: int, total: int) -> bool:

@@ -6,6 +6,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -63,11 +64,14 @@ def open_ros1(
     damage = Damage()
     for place in bag.damage:
         damage.add(place)
+
+    def read_packets(first: int | None) -> Iterator[tuple[int, EventPacket | None]]:
+        # Numbers stand for times: packets before the first are read, but not decoded.
+        return islice(enumerate(_read(bag, name, damage, _to_packet)), first, None)
+
     recording: Recording
     if topics[name] in _PACKETS:
-        recording = PacketRecording(
-            path, 'ROS 1', name, lambda: _read(bag, name, damage, _to_packet), counts[name], sensor
-        )
+        recording = PacketRecording(path, 'ROS 1', name, read_packets, counts[name], sensor)
     else:
         recording = Ros1ArrayRecording(bag, name, damage, sensor)
     recording.damage = damage

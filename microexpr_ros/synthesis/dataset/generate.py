@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -40,6 +40,7 @@ from microexpr_ros.synthesis.dataset.checksums import (
 )
 from microexpr_ros.synthesis.dataset.clip import ARRAYS, Clip, ClipMetadata
 from microexpr_ros.synthesis.dataset.index import (
+    INDEX,
     VERSION,
     Index,
     IndexEntry,
@@ -63,7 +64,8 @@ TARGET_EVERY: Final = 4
 _EXPOSURE_MOMENTS: Final = 5
 """Moments of an exposure whose mean a frame shows."""
 
-_Shards = dict[Path, list[ClipMetadata]]
+Shards: TypeAlias = Mapping[str, list[ClipMetadata]]
+"""What the clips of each shard show, by its name."""
 
 
 def generate_clips(
@@ -94,28 +96,23 @@ def generate_clips(
     folder.mkdir(parents=True, exist_ok=True)
     described = recipe.to_json()
     refuse_shared_images(root, described)
-    if (folder / 'index.json').is_file():
+    if (folder / INDEX).is_file():
         refuse_mixture(folder, read_index(root, recipe.split).recipe, described)
     for name in damaged_files(folder):
         (folder / name).unlink(missing_ok=True)
-    jobs = {
-        folder / f'shard-{number:05d}.npz': range(
-            number * SHARD_CLIPS, min((number + 1) * SHARD_CLIPS, clips)
-        )
-        for number in range(-(-clips // SHARD_CLIPS))
-    }
+    jobs = plan_shards(clips)
     # The recipe stands on disk before the first shard, so that no later run mixes another in.
     found = _publish(folder, described, jobs)
-    own = {path: numbers for n, (path, numbers) in enumerate(jobs.items()) if share.has(n)}
+    own = {name: numbers for n, (name, numbers) in enumerate(jobs.items()) if share.has(n)}
     todo = {
-        path: partial(_make_shard, path, recipe, numbers)
-        for path, numbers in own.items()
-        if path not in found
+        name: partial(make_shard, folder / name, recipe, numbers)
+        for name, numbers in own.items()
+        if name not in found
     }
     total = sum(map(len, own.values()))
-    made = total - sum(len(own[path]) for path in todo)
+    made = total - sum(len(own[name]) for name in todo)
 
-    def report(path: Path, metadata: list[ClipMetadata]) -> None:
+    def report(name: str, metadata: list[ClipMetadata]) -> None:
         nonlocal made
         made += len(metadata)
         if progress is not None:
@@ -132,6 +129,16 @@ def generate_clips(
     return read_index(root, recipe.split)
 
 
+def plan_shards(clips: int) -> dict[str, range]:
+    """Return the names of the shards of a split, and the numbers of the clips in each."""
+    return {
+        f'shard-{number:05d}.npz': range(
+            number * SHARD_CLIPS, min((number + 1) * SHARD_CLIPS, clips)
+        )
+        for number in range(-(-clips // SHARD_CLIPS))
+    }
+
+
 def refuse_shared_images(root: Path, recipe: dict[str, Any]) -> None:
     """Check that no image of a recipe is worn in another split of the data set.
 
@@ -141,7 +148,7 @@ def refuse_shared_images(root: Path, recipe: dict[str, Any]) -> None:
     own = set(recipe['photographs'].values())
     for split in SPLITS:
         for path in (
-            root / split / 'index.json',
+            root / split / INDEX,
             root / split / 'bags' / 'recipe.json',
             root / split / 'stories' / 'recipe.json',
         ):
@@ -237,7 +244,8 @@ def _take_frames(
     return frames, (close_ns // SLICE_NS).astype(np.int32)
 
 
-def _make_shard(path: Path, recipe: Recipe, numbers: range) -> list[ClipMetadata]:
+def make_shard(path: Path, recipe: Recipe, numbers: range) -> list[ClipMetadata]:
+    """Make some clips and write them to a file; return what they show."""
     # As many processes as cores each make one.
     cv2.setNumThreads(1)
     clips = [make_clip(recipe, number) for number in numbers]
@@ -250,42 +258,63 @@ def _make_shard(path: Path, recipe: Recipe, numbers: range) -> list[ClipMetadata
     return metadata
 
 
-def _publish(folder: Path, recipe: dict[str, Any], jobs: dict[Path, range]) -> _Shards:
+def _publish(folder: Path, recipe: dict[str, Any], jobs: Mapping[str, range]) -> Shards:
     """Write what follows from the shards that are there, and return their metadata."""
-    found = _survey(jobs, recipe['seed'], {})
+    found = _survey(folder, jobs, recipe['seed'], {})
     while True:
-        _write_index(folder, recipe, found, complete=len(found) == len(jobs))
+        write_index(folder, recipe, found, complete=len(found) == len(jobs))
         # Another job may have added a shard and an index that this older one just replaced.
         # Every job surveys again after it wrote, so the last index has all shards.
-        now = _survey(jobs, recipe['seed'], found)
+        now = _survey(folder, jobs, recipe['seed'], found)
         if now.keys() == found.keys():
             break
         found = now
-    names = [path.name for path in found]
+    names = list(found)
     if len(found) == len(jobs) and listed_files(folder) != names:
         index = read_index(folder.parent, folder.name)
-        sizes = (
-            (len(clip.counts) * SLICE_NS * 1e-9, int(clip.counts.sum(dtype=np.int64)))
-            for clip in read_clips(index)
-        )
         first = [read_clip(index, number) for number in range(min(len(index), SHARD_CLIPS))]
-        card.write(folder, recipe, index.clips, sizes, [card.draw_clip(clip) for clip in first])
-        card.write_overview(folder.parent)
+        write_cards(folder, index, map(measure_size, read_clips(index)), first)
         write_checksums(folder, names)
     return found
 
 
-def _survey(jobs: dict[Path, range], seed: int, known: _Shards) -> _Shards:
+def measure_size(clip: Clip) -> tuple[float, int]:
+    """Return the length of a clip in seconds, and its events."""
+    return len(clip.counts) * SLICE_NS * 1e-9, int(clip.counts.sum(dtype=np.int64))
+
+
+def write_cards(
+    folder: Path, index: Index, sizes: Iterable[tuple[float, int]], first: Sequence[Clip]
+) -> None:
+    """Write the cards of a complete split and of its data set.
+
+    Args:
+        folder: of the split.
+        index: its clips.
+        sizes: of each, as `measure_size` returns them.
+        first: the clips of its first shard, which are drawn.
+    """
+    card.write(folder, index.recipe, index.clips, sizes, [card.draw_clip(clip) for clip in first])
+    card.write_overview(folder.parent)
+
+
+def _survey(folder: Path, jobs: Mapping[str, range], seed: int, known: Shards) -> Shards:
     """Return the metadata of the shards that hold the right clips, without reading known ones."""
     found = {}
-    for path, numbers in jobs.items():
-        metadata = known.get(path) or _read_metadata(path)
-        if [(clip.index, clip.seed) for clip in metadata] == [(n, seed) for n in numbers]:
-            found[path] = metadata
+    for name, numbers in jobs.items():
+        metadata = known.get(name) or read_metadata(folder / name)
+        if are_clips(metadata, seed, numbers):
+            found[name] = metadata
     return found
 
 
-def _read_metadata(path: Path) -> list[ClipMetadata]:
+def are_clips(metadata: Sequence[ClipMetadata], seed: int, numbers: range) -> bool:
+    """Return whether a shard holds the clips of these numbers."""
+    return [(clip.index, clip.seed) for clip in metadata] == [(n, seed) for n in numbers]
+
+
+def read_metadata(path: Path) -> list[ClipMetadata]:
+    """Return what the clips of a shard show; nothing if it is missing or cannot be read."""
     if not path.is_file():
         return []
     try:
@@ -297,8 +326,9 @@ def _read_metadata(path: Path) -> list[ClipMetadata]:
         return []
 
 
-def _write_index(folder: Path, recipe: dict[str, Any], found: _Shards, complete: bool) -> None:
-    entries = [IndexEntry(clip, path.name) for path in found for clip in found[path]]
+def write_index(folder: Path, recipe: dict[str, Any], found: Shards, complete: bool) -> None:
+    """Write what clips the split has."""
+    entries = [IndexEntry(clip, name) for name in found for clip in found[name]]
     clips = [entry.to_json() for entry in entries]
     content = {'version': VERSION, 'recipe': recipe, 'complete': complete, 'clips': clips}
-    write_json(folder / 'index.json', content)
+    write_json(folder / INDEX, content)

@@ -21,6 +21,9 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.synthesis.dataset.checksums import CHECKSUMS, damaged_files
 from microexpr_ros.synthesis.dataset.clip import ARRAYS, Clip, ClipMetadata
 
+INDEX: Final = 'index.json'
+"""File of a split with its recipe and its clips."""
+
 VERSION: Final = 3
 """Layout of the files; readers refuse others."""
 
@@ -95,7 +98,7 @@ def read_index(root: Path, split: str) -> Index:
     Raises:
         MicroexprError: There is no such split, or its files have another layout.
     """
-    path = root / split / 'index.json'
+    path = root / split / INDEX
     if not path.is_file():
         raise MicroexprError(
             f'{path} does not exist: make it with `microexpr synth --split {split} --out {root}`'

@@ -60,7 +60,8 @@ export function showNotices(nodes) {
   const lines = Object.entries(nodes)
     .filter(([, node]) => node.level > 0)
     .map(([name, node]) => `${name}: ${node.message}`);
-  const list = element('notices');
+  // The list is inside of what is read out: with a role of its own, it would be no list.
+  const list = element('notices').firstElementChild;
   if (list.dataset.lines === lines.join('\n')) return;
   list.dataset.lines = lines.join('\n');
   list.replaceChildren(
