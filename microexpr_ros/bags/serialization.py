@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -69,22 +70,56 @@ def deserialize_packet(cdr: bytes, where: str) -> EventPacket:
     Raises:
         MicroexprError: The bytes are not a packet.
     """
+    # A struct takes a tenth of the time of the generic code, and packets come 500 times a second.
     try:
-        message: Any = typestore().deserialize_cdr(cdr, EVENT_PACKET)
-    except Exception as error:
-        # Damaged bytes can fail anywhere in the library's generated code.
-        raise MicroexprError(f'the event packet in {where} is damaged: record it again') from error
+        order = '<' if cdr[1] == 1 else '>'
+        (frame_id_size,) = struct.unpack_from(f'{order}I', cdr, 12)
+        until_encoding = _until_encoding(order, frame_id_size)
+        *header, encoding_size = until_encoding.unpack_from(cdr)
+        rest = _rest(order, until_encoding.size, encoding_size)
+        encoding, is_bigendian, size = rest.unpack_from(cdr, until_encoding.size)
+        begin = until_encoding.size + rest.size
+        events = cdr[begin : begin + size]
+        frame_id, encoding = (text[:-1].decode() for text in (header[2], encoding))
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
+        raise _damaged(where) from error
+    # A message may be padded to a multiple of 4 bytes.
+    if len(events) != size or len(cdr) - begin - size > 3:
+        raise _damaged(where)
+    seconds, nanoseconds, _, height, width, seq, time_base = header
     return EventPacket(
-        stamp_ns=message.header.stamp.sec * _NS + message.header.stamp.nanosec,
-        frame_id=message.header.frame_id,
-        height=message.height,
-        width=message.width,
-        seq=message.seq,
-        time_base=message.time_base,
-        encoding=message.encoding,
-        is_bigendian=message.is_bigendian,
-        events=message.events.tobytes(),
+        stamp_ns=seconds * _NS + nanoseconds,
+        frame_id=frame_id,
+        height=height,
+        width=width,
+        seq=seq,
+        time_base=time_base,
+        encoding=encoding,
+        is_bigendian=is_bigendian,
+        events=events,
     )
+
+
+def _damaged(where: str) -> MicroexprError:
+    return MicroexprError(f'the event packet in {where} is damaged: record it again')
+
+
+@lru_cache(maxsize=16)
+def _until_encoding(order: str, frame_id_size: int) -> struct.Struct:
+    """Return the layout of a serialized packet up to the size of `encoding`.
+
+    Numbers are aligned to their size, counted from behind the 4 bytes of the encapsulation.
+    """
+    before_height = -frame_id_size % 4
+    before_seq = -(12 + frame_id_size + before_height + 8) % 8
+    return struct.Struct(f'{order}4xiI4x{frame_id_size}s{before_height}xII{before_seq}xQQI')
+
+
+@lru_cache(maxsize=16)
+def _rest(order: str, begin: int, encoding_size: int) -> struct.Struct:
+    """Return the layout from `encoding` to the size of `events`."""
+    before_size = -(begin + encoding_size + 1) % 4
+    return struct.Struct(f'{order}{encoding_size}s?{before_size}xI')
 
 
 def read_sequence_number(cdr: bytes) -> int:
