@@ -45,6 +45,30 @@ def deserialize(cdr: bytes, type_name: str, where: str) -> Any:
         raise MicroexprError(f'a message of {where} is damaged: record it again') from error
 
 
+@lru_cache(maxsize=64)
+def lay_out(order: str, begin: int, *fields: str) -> struct.Struct:
+    """Return the layout of fields of a message as CDR has them.
+
+    Each is aligned to the size of its numbers, counted from behind the 4 bytes of the
+    encapsulation with which the message begins.
+
+    Args:
+        order: of the bytes, as of `struct`.
+        begin: place in the message of the first field.
+        fields: format of each, as of `struct`; the length of a text is a field of its own.
+
+    Example:
+        >>> lay_out('<', 0, '4x', 'B', 'I', '3s', 'd').size
+        28
+    """
+    layout, at = order, begin
+    for field in fields:
+        padding = -(at - 4) % struct.calcsize(f'={field[-1]}')
+        layout += f'{padding}x{field}'
+        at += padding + struct.calcsize(f'={field}')
+    return struct.Struct(layout)
+
+
 def serialize_packet(packet: EventPacket) -> bytes:
     """Return the CDR of an event packet."""
     message = typestore().types[EVENT_PACKET](
@@ -73,20 +97,20 @@ def deserialize_packet(cdr: bytes, where: str) -> EventPacket:
     # A struct takes a tenth of the time of the generic code, and packets come 500 times a second.
     try:
         order = '<' if cdr[1] == 1 else '>'
-        (frame_id_size,) = struct.unpack_from(f'{order}I', cdr, 12)
-        until_encoding = _until_encoding(order, frame_id_size)
-        *header, encoding_size = until_encoding.unpack_from(cdr)
-        rest = _rest(order, until_encoding.size, encoding_size)
-        encoding, is_bigendian, size = rest.unpack_from(cdr, until_encoding.size)
-        begin = until_encoding.size + rest.size
+        (text_size,) = struct.unpack_from(f'{order}I', cdr, 12)
+        fields = lay_out(order, 0, '4x', 'i', 'I', 'I', f'{text_size}s', *'IIQQI')
+        *header, text_size = fields.unpack_from(cdr)
+        rest = lay_out(order, fields.size, f'{text_size}s', '?', 'I')
+        encoding, is_bigendian, size = rest.unpack_from(cdr, fields.size)
+        begin = fields.size + rest.size
         events = cdr[begin : begin + size]
-        frame_id, encoding = (text[:-1].decode() for text in (header[2], encoding))
+        seconds, nanoseconds, _, frame_id, height, width, seq, time_base = header
+        frame_id, encoding = (text[:-1].decode() for text in (frame_id, encoding))
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise _damaged(where) from error
     # A message may be padded to a multiple of 4 bytes.
     if len(events) != size or len(cdr) - begin - size > 3:
         raise _damaged(where)
-    seconds, nanoseconds, _, height, width, seq, time_base = header
     return EventPacket(
         stamp_ns=seconds * _NS + nanoseconds,
         frame_id=frame_id,
@@ -102,24 +126,6 @@ def deserialize_packet(cdr: bytes, where: str) -> EventPacket:
 
 def _damaged(where: str) -> MicroexprError:
     return MicroexprError(f'the event packet in {where} is damaged: record it again')
-
-
-@lru_cache(maxsize=16)
-def _until_encoding(order: str, frame_id_size: int) -> struct.Struct:
-    """Return the layout of a serialized packet up to the size of `encoding`.
-
-    Numbers are aligned to their size, counted from behind the 4 bytes of the encapsulation.
-    """
-    before_height = -frame_id_size % 4
-    before_seq = -(12 + frame_id_size + before_height + 8) % 8
-    return struct.Struct(f'{order}4xiI4x{frame_id_size}s{before_height}xII{before_seq}xQQI')
-
-
-@lru_cache(maxsize=16)
-def _rest(order: str, begin: int, encoding_size: int) -> struct.Struct:
-    """Return the layout from `encoding` to the size of `events`."""
-    before_size = -(begin + encoding_size + 1) % 4
-    return struct.Struct(f'{order}{encoding_size}s?{before_size}xI')
 
 
 def read_sequence_number(cdr: bytes) -> int:

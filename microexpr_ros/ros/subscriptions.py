@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -41,6 +42,10 @@ types are untyped."""
 MAX_IN_A_ROW = 20
 """Messages of one topic that are taken in a row, so that after a stall no other topic's queue
 overflows."""
+
+MOST_POSTED = 1000
+"""Objects that wait for the thread at most, as many as packets in a DDS queue; then the oldest are
+lost."""
 
 MAX_WAIT_NS = 200_000_000
 """Longest wait, after which a context that was shut down is noticed."""
@@ -140,7 +145,8 @@ class SubscriptionSet:
             Whether messages may be left over.
         """
         with self._lock:
-            return not self._destroyed and any([self._take(one) for one in topics])
+            left_over = [self._take(one) for one in topics]
+            return any(left_over)
 
     def destroy(self) -> None:
         """Destroy the subscriptions; none of their callbacks runs after this."""
@@ -171,12 +177,18 @@ class SubscriptionSet:
                 self.quiet_since_ns = time.monotonic_ns()
         return True
 
-    def take_object(self, topic: str, item: object) -> None:
-        """Run the callback for an object that was handed over."""
+    def take_object(self, topic: str, item: object, published_ns: int) -> None:
+        """Run the callback for an object that was handed over.
+
+        Args:
+            topic: full name of the topic.
+            item: the object.
+            published_ns: system time at which it was handed over.
+        """
         self.ignore_messages(topic)
         for one in self.topics:
             if one.name == topic and one.watching is not None:
-                one.watching.take(time.time_ns(), None)
+                one.watching.take(published_ns, None)
         try:
             self.objects[topic](item)
         except Exception as error:
@@ -216,6 +228,7 @@ class SubscriptionThread:
         self._sets: list[SubscriptionSet] = []
         self._polled: list[SubscriptionSet] = []
         self._handed_over: set[str] = set()
+        self._posted: deque[tuple[str, object, int]] = deque(maxlen=MOST_POSTED)
         # Counts what changes the messages that are waited for.
         self._changes = 0
         self._thread: threading.Thread | None = None
@@ -323,17 +336,51 @@ class SubscriptionThread:
             How many nodes took it; each also has a subscription, whose messages are ignored
             from now on until `end_handing_over`.
         """
+        return self._give(topic, item, time.time_ns())
+
+    def post(self, topic: str, item: object, published_ns: int) -> int:
+        """Give an object to all nodes of this process that take those of a topic, soon.
+
+        Any thread may call this; the callbacks run on this one. If `MOST_POSTED` objects wait,
+        the oldest is lost.
+
+        Args:
+            topic: full name of the topic.
+            item: what its messages would carry.
+            published_ns: system time.
+
+        Returns:
+            As of `hand_over`.
+        """
+        takers = self._find_takers(topic)
+        if not takers or self._wake is None:
+            return 0
+        self._posted.append((topic, item, published_ns))
+        self._wake.trigger()
+        return len(takers)
+
+    def _find_takers(self, topic: str) -> list[SubscriptionSet]:
+        return [one for one in (*self._sets, *self._polled) if topic in one.objects]
+
+    def _give(self, topic: str, item: object, published_ns: int) -> int:
         if topic not in self._handed_over:
             self._handed_over.add(topic)
             self._changes += 1
-        takers = [one for one in (*self._sets, *self._polled) if topic in one.objects]
+        takers = self._find_takers(topic)
         for one in takers:
-            one.take_object(topic, item)
+            one.take_object(topic, item, published_ns)
         return len(takers)
+
+    def _take_posted(self) -> None:
+        for _ in range(min(len(self._posted), MAX_IN_A_ROW)):
+            with self.lock:
+                self._give(*self._posted.popleft())
 
     def end_handing_over(self, topic: str) -> None:
         """Let messages of a topic be taken again."""
         with self.lock:
+            while self._posted:
+                self._give(*self._posted.popleft())
             self._handed_over.discard(topic)
             self._changes += 1
             for one in (*self._sets, *self._polled):
@@ -363,14 +410,12 @@ class SubscriptionThread:
                 changes = self._changes
                 # Messages of what is handed over must not wake the thread: nobody reads them.
                 awaited = [(one, one.find_awaited(self._handed_over)) for one in self._sets]
+            handles = [topic.subscription.handle for _, topics in awaited for topic in topics]
             with ExitStack() as held:
                 # While they are held, nobody can destroy the entities that are waited on.
                 try:
-                    for handle in (context.handle, wake.handle):
+                    for handle in (context.handle, wake.handle, *handles):
                         held.enter_context(handle)
-                    for _, topics in awaited:
-                        for topic in topics:
-                            held.enter_context(topic.subscription.handle)
                 except InvalidHandle:
                     continue  # Another thread has just unsubscribed.
                 self._take_until_changed(context, wake, awaited, changes)
@@ -406,7 +451,8 @@ class SubscriptionThread:
             for handle in handles:
                 wait_set.add_subscription(handle)
             wait_set.add_guard_condition(wake.handle)
-            wait_set.wait(max(check_ns - now_ns, 0))
+            wait_set.wait(0 if self._posted else max(check_ns - now_ns, 0))
+            self._take_posted()
             ready = set(wait_set.get_ready_entities('subscription'))
             is_free = self.lock.acquire(blocking=False)
             if is_free:

@@ -38,6 +38,7 @@ from microexpr_ros.ros.face_sources import FACE_SOURCES, load_face_source
 from microexpr_ros.ros.images import ImageSubscription
 from microexpr_ros.ros.inputs import SILENT_AFTER_NS
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
+from microexpr_ros.ros.output import PublishedPacket
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.slices import SliceOutput
@@ -183,6 +184,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self.subscribe(
             (EventPacketMessage, topics.EVENTS, self._on_packet, qos.EVENTS),
             inputs=[self._packets_in],
+            objects={topics.EVENTS: self._on_published_packet},
             # rclpy takes longer to make a message of a packet than the codec to decode it.
             raw=True,
             on_silence=self._on_silence,
@@ -235,7 +237,10 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         ]
         return frame_id == self._frame_id and bool(publishers[0] & publishers[1])
 
-    def _on_packet(self, cdr: bytes, published_ns: int, _: int) -> None:
+    def _on_published_packet(self, packet: PublishedPacket) -> None:
+        self._on_packet(packet.cdr, packet.published_ns)
+
+    def _on_packet(self, cdr: bytes, published_ns: int, _: int = 0) -> None:
         packet = deserialize_packet(cdr, self._packets_in.topic)
         stream = (packet.encoding, packet.height, packet.width)
         if packet.is_bigendian:
