@@ -446,7 +446,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         diagnosis = self.diagnose()
         values = {**diagnosis.values, 'malformed_messages': self.malformed}
         for one in list(self._subscription_sets):
-            for watching in one.inputs.values():
+            for watching in one.inputs:
                 values |= watching.values()
                 for problem in watching.problems():
                     diagnosis = diagnosis.with_problem(problem)

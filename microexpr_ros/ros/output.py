@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
+from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.qos import QoSProfile
 
 from microexpr_ros.ros.lifecycle import MicroexprNode
@@ -56,3 +59,61 @@ class Output:
     def end(self) -> None:
         """Send nothing more, so that other publishers of the topic are heard."""
         self._thread.end_handing_over(self._topic)
+
+
+CHECK_NS: Final = 500_000_000
+"""How often to look whether another node publishes on the topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPacket:
+    """An event packet on its way to another node of the process.
+
+    Attributes:
+        cdr: serialized EventPacket.
+        published_ns: system time at which it was sent.
+    """
+
+    cdr: bytes
+    published_ns: int
+
+
+class PacketOutput:
+    """Send event packets: to nodes of this process as they are, to others through ROS.
+
+    While another node publishes on the topic, too, all packets go through ROS, so that those of
+    both are heard.
+
+    Args:
+        node: node that sends.
+        publisher: its publisher of the topic.
+    """
+
+    def __init__(self, node: MicroexprNode[Any], publisher: LifecyclePublisher) -> None:
+        self._node, self._publisher = node, publisher
+        self._topic = str(publisher.topic_name)
+        self._thread = node.subscription_thread
+        self._checked_ns, self._is_alone = -CHECK_NS, True
+
+    def send(self, cdr: bytes) -> None:
+        """Send a serialized packet; any thread may call this."""
+        published_ns = time.time_ns()
+        inside = 0
+        if self._find_whether_alone():
+            packet = PublishedPacket(cdr, published_ns)
+            inside = self._thread.post(self._topic, packet, published_ns)
+        if not inside or self._publisher.get_subscription_count() > inside:
+            self._publisher.publish(cdr)
+
+    def end(self) -> None:
+        """Send nothing more as it is, so that other publishers of the topic are heard."""
+        self._thread.end_handing_over(self._topic)
+
+    def _find_whether_alone(self) -> bool:
+        now_ns = time.monotonic_ns()
+        if now_ns - self._checked_ns >= CHECK_NS:
+            self._checked_ns, was_alone = now_ns, self._is_alone
+            self._is_alone = self._node.count_publishers(self._topic) <= 1
+            if was_alone and not self._is_alone:
+                self.end()
+        return self._is_alone

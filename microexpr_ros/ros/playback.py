@@ -20,6 +20,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import SECOND_NS, message_type
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
+from microexpr_ros.ros.output import PacketOutput
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.recorded_qos import adapt_offer
 
@@ -163,20 +164,30 @@ class BagPublishers:
     ) -> None:
         self._node = node
         self._by_topic: dict[str, LifecyclePublisher] = {}
+        self._packets: dict[str, PacketOutput] = {}
         self.undelivered: Counter[str] = Counter()
         for topic in bag.topics:
             if topic.name in names:
                 profile = adapt_offer(topic.offered_qos, PROFILES.get(topic.type, qos.SLICES))
-                self._by_topic[topic.name] = node.advertise(
-                    message_type(topic.type), topic.name, profile
-                )
+                publisher = node.advertise(message_type(topic.type), topic.name, profile)
+                self._by_topic[topic.name] = publisher
+                if topic.type == bags.EVENT_PACKET:
+                    self._packets[topic.name] = PacketOutput(node, publisher)
 
     def publish(self, message: bags.Message) -> None:
         """Publish a message."""
         publisher = self._by_topic[message.topic]
-        publisher.publish(message.cdr)
+        if message.topic in self._packets:
+            self._packets[message.topic].send(message.cdr)
+        else:
+            publisher.publish(message.cdr)
         if not publisher.get_subscription_count():
             self.undelivered[publisher.topic_name] += 1
+
+    def end(self) -> None:
+        """Publish nothing more, as of `PacketOutput.end`."""
+        for output in self._packets.values():
+            output.end()
 
     @property
     def has_subscribers(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -69,6 +70,10 @@ def _spin(
             nodes.append(node)
             executor.add_node(node)
             node.start()
+        # Modules, types and networks live as long as the process: without this, the collector
+        # visits these hundreds of thousands of objects again and again.
+        gc.collect()
+        gc.freeze()
         executor.spin()
     except Exception:
         # An interrupt invalidates the context first and reaches Python later: until then, every

@@ -25,11 +25,12 @@ FRAMES: Final = QoSProfile(
 
 SLICES: Final = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
-    depth=200,
+    depth=1200,
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.VOLATILE,
 )
-"""Aligned slices: the networks keep state, so none may be missing."""
+"""Aligned slices: the networks keep state, so none may be missing. The queue holds those of the
+longest pause that is filled, 10 s, which come all at once, and 2 s more."""
 
 RESULTS: Final = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -42,6 +43,10 @@ MAX_IN_A_ROW = 20
 """Messages of one topic that are taken in a row, so that after a stall no other topic's queue
 overflows."""
 
+MOST_POSTED = 1000
+"""Objects that wait for the thread at most, as many as packets in a DDS queue; then the oldest are
+lost."""
+
 MAX_WAIT_NS = 200_000_000
 """Longest wait, after which a context that was shut down is noticed."""
 
@@ -61,14 +66,32 @@ class _OwnThread(CallbackGroup):
         """Do nothing: nothing was begun."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SubscribedTopic:
+    """One subscription of a set.
+
+    Attributes:
+        name: full name of the topic.
+        kind: message type.
+        callback: takes the messages.
+        subscription: of rclpy.
+        watching: what watches the messages, None if nothing does.
+    """
+
+    name: str
+    kind: type[Any]
+    callback: Callback
+    subscription: Subscription
+    watching: Input | None
+
+
 @dataclass(eq=False)
 class SubscriptionSet:
     """Subscriptions of one node that are made and destroyed together.
 
     Attributes:
         node: node that subscribes.
-        subscriptions: subscription, message type and callback of each topic.
-        inputs: what watches the messages, by subscription.
+        topics: what is subscribed to.
         objects: callbacks that take what a node of this process hands over, by the full name of
             the topic.
         on_error: called with an exception that a callback raised.
@@ -79,108 +102,111 @@ class SubscriptionSet:
     """
 
     node: Node
-    subscriptions: list[tuple[Subscription, type[Any], Callback]]
+    topics: Sequence[SubscribedTopic]
     on_error: Callable[[Exception], None]
     on_silence: Callable[[], None] | None
     silence_ns: int
-    inputs: Mapping[Subscription, Input] = field(default_factory=dict)
     objects: Mapping[str, ObjectCallback] = field(default_factory=dict)
     quiet_since_ns: int = field(default_factory=time.monotonic_ns)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _destroyed: bool = False
 
+    @property
+    def inputs(self) -> list[Input]:
+        """What watches the messages."""
+        return [one.watching for one in self.topics if one.watching is not None]
+
     def find_incompatible_publishers(self) -> list[str]:
         """Return a line for each publisher whose quality of service does not match ours."""
         problems = []
-        for subscription, _, _ in self.subscriptions:
-            for info in self.node.get_publishers_info_by_topic(subscription.topic_name):
-                verdict, reason = qos_check_compatible(info.qos_profile, subscription.qos_profile)
+        for one in self.topics:
+            for info in self.node.get_publishers_info_by_topic(one.name):
+                verdict, reason = qos_check_compatible(
+                    info.qos_profile, one.subscription.qos_profile
+                )
                 if verdict == QoSCompatibility.ERROR:
-                    problems.append(
-                        f'{subscription.topic_name} of {info.node_name}: {reason.rstrip(";")}'
-                    )
+                    problems.append(f'{one.name} of {info.node_name}: {reason.rstrip(";")}')
         return problems
 
-    def find_awaited(self, handed_over: Set[str]) -> list[Subscription]:
-        """Return the subscriptions whose messages are not ignored.
+    def find_awaited(self, handed_over: Set[str]) -> list[SubscribedTopic]:
+        """Return the topics whose messages are not ignored.
 
         Args:
             handed_over: full names of the topics that a node of this process hands over: their
                 messages are for others.
         """
         ignored = handed_over & self.objects.keys()
-        return [one for one, _, _ in self.subscriptions if one.topic_name not in ignored]
+        return [one for one in self.topics if one.name not in ignored]
 
-    def take(self, handed_over: Set[str]) -> bool:
-        """Run the callbacks of what has arrived, of each topic up to `MAX_IN_A_ROW`.
-
-        Args:
-            handed_over: as of `find_awaited`.
+    def take(self, topics: Sequence[SubscribedTopic]) -> bool:
+        """Run the callbacks of what has arrived on some topics, of each up to `MAX_IN_A_ROW`.
 
         Returns:
             Whether messages may be left over.
         """
         with self._lock:
-            return not self._destroyed and self._take(handed_over)
+            left_over = [self._take(one) for one in topics]
+            return any(left_over)
 
     def destroy(self) -> None:
         """Destroy the subscriptions; none of their callbacks runs after this."""
         with self._lock:
             self._destroyed = True
-            for subscription, _, _ in self.subscriptions:
-                self.node.destroy_subscription(subscription)
+            for one in self.topics:
+                self.node.destroy_subscription(one.subscription)
 
-    def _take(self, handed_over: Set[str]) -> bool:
-        left_over = False
-        ignored = handed_over & self.objects.keys()
-        for subscription, kind, callback in self.subscriptions:
-            if subscription.topic_name in ignored:
-                continue
-            watching = self.inputs.get(subscription)
-            for _ in range(MAX_IN_A_ROW):
-                taken = subscription.handle.take_message(kind, subscription.raw)
-                if taken is None:
-                    break
-                message, info = taken
-                times = [info['source_timestamp']]
-                if watching is not None:
-                    watching.take(times[0], info['publication_sequence_number'])
-                if subscription.raw:
-                    times.append(info['received_timestamp'])
-                try:
-                    callback(message, *times)
-                except Exception as error:
-                    self.on_error(error)
-                if subscription is self.subscriptions[0][0]:
-                    self.quiet_since_ns = time.monotonic_ns()
-            else:
-                left_over = True
-        return left_over
+    def _take(self, topic: SubscribedTopic) -> bool:
+        subscription, watching = topic.subscription, topic.watching
+        for _ in range(MAX_IN_A_ROW):
+            if self._destroyed:
+                return False
+            taken = subscription.handle.take_message(topic.kind, subscription.raw)
+            if taken is None:
+                return False
+            message, info = taken
+            times = [info['source_timestamp']]
+            if watching is not None:
+                watching.take(times[0], info['publication_sequence_number'])
+            if subscription.raw:
+                times.append(info['received_timestamp'])
+            try:
+                topic.callback(message, *times)
+            except Exception as error:
+                self.on_error(error)
+            if topic is self.topics[0]:
+                self.quiet_since_ns = time.monotonic_ns()
+        return True
 
-    def take_object(self, topic: str, item: object) -> None:
-        """Run the callback for an object that was handed over."""
+    def take_object(self, topic: str, item: object, published_ns: int) -> None:
+        """Run the callback for an object that was handed over.
+
+        Args:
+            topic: full name of the topic.
+            item: the object.
+            published_ns: system time at which it was handed over.
+        """
         self.ignore_messages(topic)
-        for subscription, watching in self.inputs.items():
-            if subscription.topic_name == topic:
-                watching.take(time.time_ns(), None)
+        for one in self.topics:
+            if one.name == topic and one.watching is not None:
+                one.watching.take(published_ns, None)
         try:
             self.objects[topic](item)
         except Exception as error:
             self.on_error(error)
-        if topic == self.subscriptions[0][0].topic_name:
+        if topic == self.topics[0].name:
             self.quiet_since_ns = time.monotonic_ns()
 
     def ignore_messages(self, topic: str) -> None:
         """Remove the messages of a topic that have arrived, as they are, without reading them."""
         with self._lock:
-            for subscription, kind, _ in self.subscriptions:
-                if subscription.topic_name == topic and not self._destroyed:
-                    while subscription.handle.take_message(kind, True) is not None:
+            for one in self.topics:
+                if one.name == topic and not self._destroyed:
+                    while one.subscription.handle.take_message(one.kind, True) is not None:
                         pass
 
     def notice_silence(self, now_ns: int) -> None:
         """Call `on_silence` if nothing has arrived for long enough; let inputs notice it, too."""
-        for watching in self.inputs.values():
+        for watching in self.inputs:
             watching.check(now_ns)
         if self.on_silence is not None and now_ns - self.quiet_since_ns >= self.silence_ns:
             self.quiet_since_ns = now_ns
@@ -202,6 +228,9 @@ class SubscriptionThread:
         self._sets: list[SubscriptionSet] = []
         self._polled: list[SubscriptionSet] = []
         self._handed_over: set[str] = set()
+        self._posted: deque[tuple[str, object, int]] = deque(maxlen=MOST_POSTED)
+        # Counts what changes the messages that are waited for.
+        self._changes = 0
         self._thread: threading.Thread | None = None
         self._wake: GuardCondition | None = None
         self._closing = False
@@ -239,9 +268,8 @@ class SubscriptionThread:
         Returns:
             The subscriptions, to be passed to `unsubscribe`.
         """
-        subscriptions = []
+        subscribed = []
         by_topic = {one.topic: one for one in inputs}
-        watched = {}
         for kind, topic, callback, qos in topics:
             # An event handler in the executor would wake it for every message, so there is
             # none; `find_incompatible_publishers` reports mismatched QoS instead.
@@ -254,19 +282,20 @@ class SubscriptionThread:
                 raw=raw,
                 event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
             )
-            subscriptions.append((subscription, kind, callback))
-            if topic in by_topic:
-                watched[subscription] = by_topic[topic]
+            subscribed.append(
+                SubscribedTopic(
+                    subscription.topic_name, kind, callback, subscription, by_topic.get(topic)
+                )
+            )
         taken = {node.resolve_topic_name(topic): take for topic, take in (objects or {}).items()}
-        made = SubscriptionSet(
-            node, subscriptions, on_error, on_silence, silence_ns, watched, taken
-        )
+        made = SubscriptionSet(node, subscribed, on_error, on_silence, silence_ns, taken)
         if polled:
             with self.lock:
                 self._polled.append(made)
             return made
         with self.lock:
             self._sets.append(made)
+            self._changes += 1
             if self._thread is None:
                 self._wake = GuardCondition(lambda: None, _OwnThread(), context=node.context)
                 self._thread = threading.Thread(
@@ -283,6 +312,7 @@ class SubscriptionThread:
             for sets in (self._sets, self._polled):
                 if subscription_set in sets:
                     sets.remove(subscription_set)
+            self._changes += 1
             subscription_set.destroy()
 
     def take(self, polled: SubscriptionSet) -> bool:
@@ -291,7 +321,7 @@ class SubscriptionThread:
         Returns:
             Whether messages may be left over.
         """
-        return polled.take(self._handed_over)
+        return polled.take(polled.find_awaited(self._handed_over))
 
     def hand_over(self, topic: str, item: object) -> int:
         """Give an object to all nodes of this process that take those of a topic, at once.
@@ -306,16 +336,53 @@ class SubscriptionThread:
             How many nodes took it; each also has a subscription, whose messages are ignored
             from now on until `end_handing_over`.
         """
-        self._handed_over.add(topic)
-        takers = [one for one in (*self._sets, *self._polled) if topic in one.objects]
-        for one in takers:
-            one.take_object(topic, item)
+        return self._give(topic, item, time.time_ns())
+
+    def post(self, topic: str, item: object, published_ns: int) -> int:
+        """Give an object to all nodes of this process that take those of a topic, soon.
+
+        Any thread may call this; the callbacks run on this one. If `MOST_POSTED` objects wait,
+        the oldest is lost.
+
+        Args:
+            topic: full name of the topic.
+            item: what its messages would carry.
+            published_ns: system time.
+
+        Returns:
+            As of `hand_over`.
+        """
+        takers = self._find_takers(topic)
+        if not takers or self._wake is None:
+            return 0
+        self._posted.append((topic, item, published_ns))
+        self._wake.trigger()
         return len(takers)
+
+    def _find_takers(self, topic: str) -> list[SubscriptionSet]:
+        return [one for one in (*self._sets, *self._polled) if topic in one.objects]
+
+    def _give(self, topic: str, item: object, published_ns: int) -> int:
+        if topic not in self._handed_over:
+            self._handed_over.add(topic)
+            self._changes += 1
+        takers = self._find_takers(topic)
+        for one in takers:
+            one.take_object(topic, item, published_ns)
+        return len(takers)
+
+    def _take_posted(self) -> None:
+        for _ in range(min(len(self._posted), MAX_IN_A_ROW)):
+            with self.lock:
+                self._give(*self._posted.popleft())
 
     def end_handing_over(self, topic: str) -> None:
         """Let messages of a topic be taken again."""
         with self.lock:
+            while self._posted:
+                self._give(*self._posted.popleft())
             self._handed_over.discard(topic)
+            self._changes += 1
             for one in (*self._sets, *self._polled):
                 if topic in one.objects:
                     one.ignore_messages(topic)
@@ -340,33 +407,77 @@ class SubscriptionThread:
     def _take_until_closed(self, context: Context, wake: GuardCondition) -> None:
         while context.ok() and not self._closing:
             with self.lock:
-                sets = list(self._sets)
+                changes = self._changes
                 # Messages of what is handed over must not wake the thread: nobody reads them.
-                awaited = [one for each in sets for one in each.find_awaited(self._handed_over)]
+                awaited = [(one, one.find_awaited(self._handed_over)) for one in self._sets]
+            handles = [topic.subscription.handle for _, topics in awaited for topic in topics]
             with ExitStack() as held:
                 # While they are held, nobody can destroy the entities that are waited on.
-                handles = [subscription.handle for subscription in awaited]
                 try:
                     for handle in (context.handle, wake.handle, *handles):
                         held.enter_context(handle)
                 except InvalidHandle:
                     continue  # Another thread has just unsubscribed.
-                wait_set = _rclpy.WaitSet(len(handles), 1, 0, 0, 0, 0, context.handle)
-                wait_set.clear_entities()
-                for handle in handles:
-                    wait_set.add_subscription(handle)
-                wait_set.add_guard_condition(wake.handle)
-                wait_set.wait(self._timeout_ns(sets))
-            now_ns = time.monotonic_ns()
-            for one in sets:
-                with self.lock:
-                    if one in self._sets and context.ok():
-                        one.take(self._handed_over)
-                        one.notice_silence(now_ns)
+                self._take_until_changed(context, wake, awaited, changes)
 
-    def _timeout_ns(self, sets: list[SubscriptionSet]) -> int:
-        now_ns = time.monotonic_ns()
+    def _take_until_changed(
+        self,
+        context: Context,
+        wake: GuardCondition,
+        awaited: Sequence[tuple[SubscriptionSet, Sequence[SubscribedTopic]]],
+        changes: int,
+    ) -> None:
+        """Take messages with one wait set: to make one takes as long as to take a message.
+
+        Args:
+            context: of the subscriptions.
+            wake: ends a wait.
+            awaited: the sets, and the topics of each that are waited for; they are held.
+            changes: return when there have been more changes than these.
+        """
+        sets = [one for one, _ in awaited]
+        handles = [topic.subscription.handle for _, topics in awaited for topic in topics]
+        pointers = [
+            [topic.subscription.handle.pointer for topic in topics] for _, topics in awaited
+        ]
+        wait_set = _rclpy.WaitSet(len(handles), 1, 0, 0, 0, 0, context.handle)
+        check_ns = 0
+        while context.ok() and not self._closing and changes == self._changes:
+            now_ns = time.monotonic_ns()
+            if now_ns >= check_ns:
+                self._notice_silence(sets, now_ns)
+                check_ns = self._find_deadline(sets, now_ns)
+            wait_set.clear_entities()
+            for handle in handles:
+                wait_set.add_subscription(handle)
+            wait_set.add_guard_condition(wake.handle)
+            wait_set.wait(0 if self._posted else max(check_ns - now_ns, 0))
+            self._take_posted()
+            ready = set(wait_set.get_ready_entities('subscription'))
+            is_free = self.lock.acquire(blocking=False)
+            if is_free:
+                self.lock.release()
+            for (one, topics), numbers in zip(awaited, pointers, strict=True):
+                with self.lock:
+                    # While another thread held the lock, more has come on any topic.
+                    arrived = [
+                        topic
+                        for topic, number in zip(topics, numbers, strict=True)
+                        if number in ready or not is_free
+                    ]
+                    # What a callback has just begun to hand over must not be taken here, too.
+                    if arrived and changes == self._changes and context.ok():
+                        one.take(arrived)
+
+    def _notice_silence(self, sets: Sequence[SubscriptionSet], now_ns: int) -> None:
+        for one in sets:
+            with self.lock:
+                if one in self._sets:
+                    one.notice_silence(now_ns)
+
+    def _find_deadline(self, sets: Sequence[SubscriptionSet], now_ns: int) -> int:
+        """Return the steady time of the next look for silence."""
         deadlines = [
             one.quiet_since_ns + one.silence_ns for one in sets if one.on_silence is not None
         ]
-        return min([MAX_WAIT_NS, *(max(deadline - now_ns, 0) for deadline in deadlines)])
+        return min([now_ns + MAX_WAIT_NS, *deadlines])

@@ -14,6 +14,7 @@ from microexpr_ros.bags import BagWriter
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.packets import packetize
+from microexpr_ros.events.region import Region
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import (
     aligned_to_message,
@@ -334,6 +335,33 @@ def test_slices_give_reconstructed_images_and_an_overlay(world):
     assert (images[0].encoding, images[0].height, images[0].width) == ('mono8', 128, 128)
     assert images[0].header.frame_id == 'event_camera'
     assert pictures[0].encoding == 'rgb8'
+
+
+def test_images_are_made_only_while_somebody_subscribes(world):
+    node = world.add(ReconstructorNode)
+    node.start()
+    publisher = world.tester.create_publisher(AlignedEvents, 'aligned_events', qos.SLICES)
+    world.until(lambda: publisher.get_subscription_count() > 0)
+    sent = 0
+
+    def send():
+        nonlocal sent
+        sent += 1
+        counts = np.zeros((2, 128, 128), np.uint8)
+        slice_ = Slice(EPOCH + sent * 10 * MS, 10 * MS, Region(0, 0, 128, 128), counts, 0)
+        aligned = AlignedSlice(slice_, 0, SyncSource.NONE, 0.0, 0)
+        publisher.publish(aligned_to_message(aligned, 'event_camera', 0))
+        world.run(0.01)
+
+    def count(*names):
+        return [node.diagnose().values[name] for name in names]
+
+    world.until(lambda: send() or count('slices') >= [30])
+    # One that is late is skipped, and counted.
+    assert count('images', 'images_skipped') == [0, 0]
+    images = world.collect(Image, 'reconstruction/image', qos.RESULTS)
+    world.until(lambda: send() or images)
+    assert count('images') >= [1]
 
 
 def test_an_overlay_is_published_from_the_first_slice_on(world):

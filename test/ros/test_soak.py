@@ -98,6 +98,6 @@ def test_nothing_grows_and_nothing_is_lost(pipeline, world, capsys):
     assert descriptors[-1] <= descriptors[quarter]
     assert threads[-1] <= threads[quarter]
     assert report['missed_slices'] == 0
-    # Packets come by DDS, best effort; where other programs took the processors, some are lost.
+    # At most 1000 packets wait; where other programs took the processors, some are lost.
     if others.share() < 0.25:
         assert report['lost_packets'] == 0

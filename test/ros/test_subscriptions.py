@@ -4,7 +4,7 @@ import pytest
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 
-from microexpr_ros.ros.subscriptions import SubscriptionThread
+from microexpr_ros.ros.subscriptions import MOST_POSTED, SubscriptionThread
 
 DEEP = QoSProfile(depth=1000)
 
@@ -87,4 +87,41 @@ def test_polled_messages_wait_until_they_are_taken(world, thread):
     thread.unsubscribe(polled)
     assert world.tester.count_subscribers('text') == 0
     assert not thread.take(polled)
+    assert not errors
+
+
+def test_posted_objects_are_taken_in_order_instead_of_messages(world, thread):
+    taken, heard, errors = [], [], []
+    node = world.plain('node')
+    topic = (String, 'text', lambda message, _: heard.append(message.data), DEEP)
+    assert thread.post('/text', 0, 0) == 0
+    thread.subscribe(node, [topic], errors.append, objects={'text': taken.append})
+    publisher = world.tester.create_publisher(String, 'text', DEEP)
+    world.until(lambda: publisher.get_subscription_count() > 0)
+    assert thread.post('/other', 0, 0) == 0
+    for number in range(100):
+        assert thread.post('/text', number, 0) == 1
+        publisher.publish(String(data=str(number)))
+    world.until(lambda: len(taken) == 100)
+    world.run(0.3)
+    assert taken == list(range(100))
+    # A message may come before the first object.
+    before = len(heard)
+    assert before <= 20
+    thread.end_handing_over('/text')
+    publisher.publish(String(data='later'))
+    world.until(lambda: len(heard) > before)
+    assert heard[before:] == ['later']
+    assert not errors
+
+
+def test_the_oldest_of_too_many_posted_objects_are_lost(world, thread):
+    taken, errors = [], []
+    topic = (String, 'text', lambda message, _: None, DEEP)
+    thread.subscribe(world.plain('node'), [topic], errors.append, objects={'text': taken.append})
+    with thread.lock:  # Until all are posted, none can be taken.
+        for number in range(MOST_POSTED + 5):
+            thread.post('/text', number, 0)
+    world.until(lambda: taken and taken[-1] == MOST_POSTED + 4)
+    assert taken == list(range(5, MOST_POSTED + 5))
     assert not errors

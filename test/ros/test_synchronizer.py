@@ -22,6 +22,7 @@ from microexpr_ros.ros.conversions import packet_to_message, pixels_to_image, to
 from microexpr_ros.ros.diagnostics import OK, WARN, ProblemLog
 from microexpr_ros.ros.nodes.au_classifier import ActionUnitClassifierNode
 from microexpr_ros.ros.nodes.synchronizer import SynchronizerNode, parse_frame_offset
+from microexpr_ros.ros.subscriptions import SubscriptionThread
 
 MS = 1_000_000
 REGION = [64, 64, 128, 128]
@@ -90,6 +91,31 @@ def test_estimates_are_ok_after_the_warm_up_at_any_rate(world, rate):
     stamps = [to_ns(message.header.stamp) for message in rig.slices]
     assert (np.diff(stamps) > 0).all()
     assert classifier.diagnose().values['missed_slices'] == 0
+
+
+def test_a_pause_is_filled_at_once_without_a_slice_being_lost(world):
+    rig, thread, slices, errors = Rig(world), SubscriptionThread(), [], []
+    reader = world.plain('reader')
+    take = (AlignedEvents, 'aligned_events', lambda message, _: slices.append(message), qos.SLICES)
+    thread.subscribe(reader, [take], errors.append)
+    world.until(lambda: reader.count_subscribers('aligned_events') == 2)
+    world.run(0.2)
+    t = np.concatenate([np.arange(100), 9_900 + np.arange(100)]) * MS
+    x = np.full(len(t), 100, np.uint16)
+    events = Events(t, x, x, np.ones(len(t), np.uint8))
+    now_ns = time.time_ns()
+    with thread.lock:  # A reader that is slower than the synchronizer by all there is.
+        rig.send(
+            packetize([(events, Triggers.empty())], 256, 256, packet_ns=10 * MS),
+            lambda t: now_ns + t,
+        )
+        world.until(lambda: rig.node.diagnose().values['slices'] >= 999)
+        world.run(0.5)
+    world.until(lambda: len(slices) >= 999)
+    thread.close()
+    stamps = [to_ns(message.header.stamp) for message in slices]
+    assert (np.diff(stamps) == 10 * MS).all()
+    assert not errors
 
 
 def test_a_camera_machine_that_is_behind_is_reported_once_and_while_it_lasts(world, log):

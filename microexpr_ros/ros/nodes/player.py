@@ -83,6 +83,7 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
         self._offer('resume', lambda: pacer.change(paused=False))
         self._offer('toggle_paused', pacer.toggle)
         self._offer('play_next', pacer.step)
+        self.on_teardown(self._topics_out.end)
         self.start_thread(lambda: self._play(playback))
         self.on_teardown(playback.stop)
 

@@ -40,7 +40,7 @@ class ReconstructorParameters(NodeParameters):
 
 
 class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
-    """Step through every slice; reconstruct images at the chosen rate if there is time."""
+    """Step through every slice; make images at the chosen rate if somebody looks at them."""
 
     name = 'reconstructor'
     Parameters = ReconstructorParameters
@@ -103,7 +103,7 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         if self._in_view.nearest == face:
             self._is_due = self._advance_due(aligned.slice.clock_end_ns)
         is_nearest = self._in_view.nearest == face
-        if not self._is_due or not (is_nearest or self._face_topics.is_heard(face, hri.ALIGNED)):
+        if not self._is_due or not self._is_seen(face, is_nearest):
             return
         if time.time_ns() - given.published_ns > MAX_AGE_NS:
             self._skipped += 1
@@ -111,6 +111,12 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         self._publish(given, is_nearest)
         self._images.add()
         self._input.latency_ns(aligned)
+
+    def _is_seen(self, face: str, is_nearest: bool) -> bool:
+        """Return whether anybody subscribes to the image of a face; else none is made of it."""
+        of_nearest = (self._publisher, self._uncertainty) if is_nearest else ()
+        is_seen = any(publisher.has_subscribers for publisher in of_nearest)
+        return is_seen or self._face_topics.is_heard(face, hri.ALIGNED)
 
     def _advance_due(self, clock_ns: int) -> bool:
         """Return whether images are due of the slices that end now."""

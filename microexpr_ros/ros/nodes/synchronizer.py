@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from event_camera_msgs.msg import EventPacket
+from event_camera_msgs.msg import EventPacket as EventPacketMessage
 from hri_msgs.msg import FacialLandmarks, NormalizedRegionOfInterest2D
 from rclpy.clock import ROSClock
 from rclpy.lifecycle import LifecyclePublisher
@@ -25,6 +25,7 @@ from microexpr_ros.alignment.problems import HostOffset, find_problems
 from microexpr_ros.alignment.synchronizer import AlignedSlice, Synchronizer, SynchronizerOptions
 from microexpr_ros.alignment.thinning import Thinning, ThinningOptions
 from microexpr_ros.bags.event_packet import SequenceGaps
+from microexpr_ros.bags.serialization import deserialize_packet
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs import Decoder, decoder, warm_up
 from microexpr_ros.events.codecs.codec import first_time_ns
@@ -37,6 +38,7 @@ from microexpr_ros.ros.face_sources import FACE_SOURCES, load_face_source
 from microexpr_ros.ros.images import ImageSubscription
 from microexpr_ros.ros.inputs import SILENT_AFTER_NS
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
+from microexpr_ros.ros.output import PublishedPacket
 from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.slices import SliceOutput
@@ -180,8 +182,11 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._packets_in = self.watch(topics.EVENTS, 'event packets')
         self._frames_in = self.watch(topics.RGB_IMAGE, 'frames', is_optional=True)
         self.subscribe(
-            (EventPacket, topics.EVENTS, self._on_packet, qos.EVENTS),
+            (EventPacketMessage, topics.EVENTS, self._on_packet, qos.EVENTS),
             inputs=[self._packets_in],
+            objects={topics.EVENTS: self._on_published_packet},
+            # rclpy takes longer to make a message of a packet than the codec to decode it.
+            raw=True,
             on_silence=self._on_silence,
             silence_ns=max(self._options.patience_ns, 1_000_000),
         )
@@ -232,9 +237,13 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         ]
         return frame_id == self._frame_id and bool(publishers[0] & publishers[1])
 
-    def _on_packet(self, message: EventPacket, published_ns: int) -> None:
-        stream = (message.encoding, message.height, message.width)
-        if message.is_bigendian:
+    def _on_published_packet(self, packet: PublishedPacket) -> None:
+        self._on_packet(packet.cdr, packet.published_ns)
+
+    def _on_packet(self, cdr: bytes, published_ns: int, _: int = 0) -> None:
+        packet = deserialize_packet(cdr, self._packets_in.topic)
+        stream = (packet.encoding, packet.height, packet.width)
+        if packet.is_bigendian:
             raise MicroexprError(
                 f'packets on {self._packets_in.topic} are of a big-endian computer, which are not '
                 'read: use a driver that writes little-endian events'
@@ -242,28 +251,28 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         steady_ns = time.monotonic_ns()
         if stream != self._stream:
             if steady_ns - self._heard_ns < SILENT_AFTER_NS:
-                self._refuse(stream, message.header.frame_id, steady_ns)
+                self._refuse(stream, packet.frame_id, steady_ns)
                 return
-            self._open(stream, message.header.frame_id)
-        elif message.seq < self._seq - OVERTAKEN:
+            self._open(stream, packet.frame_id)
+        elif packet.seq < self._seq - OVERTAKEN:
             # A driver or a recording that starts again; its time must not seem to wrap.
             self._decoder = decoder(*stream)
             self._steps_back.append(steady_ns)
         self._heard_ns = steady_ns
-        self._seq = message.seq
-        self._lost += self._gaps.add(message.seq)
+        self._seq = packet.seq
+        self._lost += self._gaps.add(packet.seq)
         assert self._decoder is not None
         assert self._synchronizer is not None
         events, triggers = self._thinning.decode(
             self._decoder,
-            message.events,
-            message.time_base,
+            packet.events,
+            packet.time_base,
             self._packets_in.lag.excess_ns,
             time.monotonic_ns(),
         )
         self._packets.add()
         self._events.add(len(events))
-        first_ns, stamp_ns = first_time_ns(events.t), to_ns(message.header.stamp)
+        first_ns, stamp_ns = first_time_ns(events.t), packet.stamp_ns
         now_ns = self._now_ns()
         if not 0 <= now_ns - self._checked_ns < CHECK_NS:
             self._checked_ns = now_ns
