@@ -214,7 +214,7 @@ def _analyze(
             # Drawing needs OpenCV and the reconstruction.
             from microexpr_ros.analysis.video import AnalysisVideo
 
-            video = AnalysisVideo(hidden / files.VIDEO)
+            video = AnalysisVideo(hidden / files.VIDEO, classifier.presence.threshold)
             stack.callback(video.close)
         analysis = analyze_recording(
             recording,
