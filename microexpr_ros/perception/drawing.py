@@ -199,7 +199,7 @@ def draw_units(
 
     Args:
         estimate: the intensities; None before the first.
-        peaks: float32 [18], marked in the bars; None: no marks.
+        peaks: float32 [18], marked in the bars where they are over the threshold; None: no marks.
         thresholds: float32 [18], marked over the bars' whole height; None: no marks.
     """
     picture = _blank()
@@ -223,7 +223,8 @@ def draw_units(
             if end > left:
                 corners = (left, top_row), (end, top_row + 5)
                 cv2.rectangle(picture, *corners, ACTIVE if active else RESTING, -1)
-        if peaks is not None and peaks[row] > 0:
+        least = 0.0 if thresholds is None else float(thresholds[row])
+        if peaks is not None and peaks[row] > least:
             x = left + round((right - left) * min(float(peaks[row]), 1.0))
             cv2.line(picture, (x, y + 6), (x, y + 13), PEAK, 2)
         if thresholds is not None:

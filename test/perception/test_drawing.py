@@ -218,6 +218,8 @@ def test_a_peak_is_held_for_a_second_and_thresholds_are_marked():
     panel.show_estimate(estimate_of({0: 0.1}, end_ns=ends[110]))
     assert marks(panel, PEAK).max() < 40
     panel.show_thresholds(np.full(len(facs.CODES), 0.5, np.float32))
+    # A peak that does not reach its threshold says nothing.
+    assert not len(marks(panel, PEAK))
     [limit] = marks(panel, LIMIT)
     assert limit == pytest.approx(6 + (SIDE - 16 - 196) / 2, abs=1)
 
