@@ -12,15 +12,13 @@ from microexpr_ros.alignment.camera_geometry import CameraGeometry
 from microexpr_ros.alignment.faces import FaceTracker, MakeTracker
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
-from microexpr_ros.perception.faces import EventFaceTracker, FaceInference, landmarker
+from microexpr_ros.perception.faces import EventFaceTracker, FaceInference
 from microexpr_ros.perception.faces.frame_tracker import FrameFaceTracker, FrameObserver
+from microexpr_ros.perception.faces.sources import AUTO, EVENTS, RGB, uses_frames
 from microexpr_ros.ros.hri import TRACKED
 
 _log = logging.getLogger(__name__)
 
-AUTO: Final = 'auto'
-RGB: Final = 'rgb'
-EVENTS: Final = 'events'
 HRI: Final = 'hri'
 FIXED: Final = 'fixed'
 
@@ -71,13 +69,12 @@ def load_face_source(
         )
     if name == HRI:
         return FaceSource(HRI, f'those of another detector, on {TRACKED}', None)
-    if name == RGB or (name == AUTO and landmarker.is_installed()):
+    if uses_frames(name):
         return _load_rgb(geometry, log)
     return _load_events()
 
 
 def _load_rgb(geometry: CameraGeometry | None, log: Callable[[str], object]) -> FaceSource:
-    landmarker.require_installed()
     events = _load_events()
     assert events.make_tracker is not None
     find_in_events, observer = events.make_tracker, FrameObserver(log=log)

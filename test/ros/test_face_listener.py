@@ -23,6 +23,7 @@ from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.landmarks import PLACES
 from microexpr_ros.ros import hri, qos
 from microexpr_ros.ros.conversions import packet_to_message, to_ns, to_time
+from microexpr_ros.ros.diagnostics import WARN
 from microexpr_ros.ros.nodes.au_classifier import ActionUnitClassifierNode
 from microexpr_ros.ros.nodes.synchronizer import SynchronizerNode
 from microexpr_ros.ros.subscriptions import SubscriptionThread
@@ -237,24 +238,28 @@ def test_a_detector_that_vanishes_is_reported_and_waited_for(world, detector, lo
         by.list_faces('anna')
         by.show('anna', region, stream.now_ns - late_ns)
 
+    def is_well():
+        # On a busy machine something else may be wrong, too.
+        return stream.diagnosis and 'detector' not in stream.diagnosis
+
     stream.run_until(lambda: stream.shown == ['anna'], detect)
-    stream.run_until(lambda: stream.diagnosis == 'running', detect)
-    assert stream.node.diagnosis.values['faces_listed'] == 1
+    stream.run_until(is_well, detect)
+    stream.run_until(lambda: stream.node.diagnosis.values.get('faces_listed') == 1, detect)
     # It goes on listing the face, but does not say where it is.
     stream.run_until(lambda: 'is silent: it lists anna' in stream.diagnosis)
     stream.run_until(lambda: stream.shown == [''])
     stream.run_until(
-        lambda: 'stamps them 3.0 s behind the events' in stream.diagnosis,
+        lambda: 'behind the events, so they are not used' in stream.diagnosis,
         lambda: detect(late_ns=3 * 10**9),
     )
     world.executor.remove_node(detector.node)
     detector.node.destroy_node()
     stream.run_until(lambda: 'is gone, and is waited for' in stream.diagnosis)
-    assert stream.node.diagnosis.level == b'\x01'
-    assert 'is gone, and is waited for' in log
+    assert stream.node.diagnosis.level == WARN
+    world.until(lambda: 'is gone, and is waited for' in log)
     other = Detector(world, 'another_detector')
     stream.run_until(lambda: stream.shown == ['anna'], lambda: detect(other))
-    stream.run_until(lambda: stream.diagnosis == 'running', lambda: detect(other))
+    stream.run_until(is_well, lambda: detect(other))
 
 
 def test_a_detector_that_is_missing_is_named(world):
