@@ -155,8 +155,8 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._output = SliceOutput(self)
         self._transforms: LifecyclePublisher | None = None
         # Another detector says itself where its faces are.
-        self._is_hri_speaker = given.hri and self._face_source.name != HRI
-        if self._is_hri_speaker:
+        self._publishes_hri = given.hri and self._face_source.name != HRI
+        if self._publishes_hri:
             self._transforms = self.advertise(TFMessage, topics.TF, qos.RESULTS)
         self._compiling = warm_up()
 
@@ -177,7 +177,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._problems = ProblemLog(self.get_logger())
         self._checked_ns = 0
         kinds = {hri.ROI: NormalizedRegionOfInterest2D, hri.LANDMARKS: FacialLandmarks}
-        self._face_topics = hri.FaceTopics(self, kinds if self._is_hri_speaker else {})
+        self._face_topics = hri.FaceTopics(self, kinds if self._publishes_hri else {})
         self._in_view = FacesInView('')
         self._calibration: tuple[tuple[int, int], Calibration | None] | None = None
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
@@ -190,7 +190,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             on_silence=self._on_silence,
             silence_ns=max(self._options.patience_ns, 1_000_000),
         )
-        if self._is_hri_speaker:
+        if self._publishes_hri:
             self.subscribe(
                 (CameraInfo, topics.EVENT_CAMERA_INFO, self._on_camera_info, qos.FRAMES)
             )
