@@ -39,6 +39,8 @@ ARGUMENTS = {
             'is the event camera'),
     'rgb_topic': ('', 'topic of another driver, or of the bag, to read in place of '
                   'rgb_camera/image_raw; one that ends in /compressed holds compressed images'),
+    'face_source': ('', 'where faces are known from: auto, rgb, events, hri (another detector, on '
+                    '/humans/faces) or fixed; empty: as the parameter file says'),
     'record': ('', 'new folder for a rosbag2 of the inputs, the slices and the Action Units'),
     'redact': ('false', 'true: record no pictures of persons, but Action Units, movements and '
                'diagnostics'),
@@ -55,6 +57,7 @@ ARGUMENTS = {
     'namespace': ('', 'namespace of all nodes'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
 }  # fmt: skip
+FACE_SOURCES = ('auto', 'rgb', 'events', 'hri', 'fixed')
 DRIVERS = ('simulated', 'webcam', 'neuromorphic', 'inivation')
 WEBCAM = 'webcam'
 """Driver for which one RGB camera is event camera and frame camera at once."""
@@ -100,6 +103,10 @@ def read_arguments(context: LaunchContext) -> dict[str, Any]:
         raise RuntimeError(
             f'driver:={given["driver"]} is none of {", ".join(DRIVERS)}; '
             'for a recording give events:=PATH'
+        )
+    if given['face_source'] not in ('', *FACE_SOURCES):
+        raise RuntimeError(
+            f'face_source:={given["face_source"]} is none of {", ".join(FACE_SOURCES)}'
         )
     if not given['view'] and (given['view_host'] or given['view_token']):
         raise RuntimeError('view_host:= and view_token:= are for the live page; add view:=true')
@@ -150,6 +157,8 @@ def choose_nodes(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
     elif not is_webcam and given['rgb'] not in ('', SAME_SENSOR):
         nodes['rgb_camera'] = {'device': given['rgb']}
     nodes |= {'synchronizer': {}, 'au_classifier': {}, 'reconstructor': {}}
+    if given['face_source']:
+        nodes['synchronizer']['face_source'] = given['face_source']
     if given['overlay'] or given['rviz']:
         nodes['overlay'] = {}
     if given['record']:

@@ -16,7 +16,8 @@ LANDMARKS: Final = (
 """Centres of the subject's own right and left eye, base of the nose, corners of the mouth.
 
 Wherever the package holds landmarks, they are those of the face without an expression, moved by
-the head and the camera alone: a smile must not move the region in which it is seen."""
+the head and the camera alone: a smile must not move the region in which it is seen. Only those of
+another detector (`face_source: hri`) are as it gives them."""
 
 PLACES: Final = np.array(
     [[0.344, 0.344], [0.656, 0.344], [0.500, 0.579], [0.380, 0.699], [0.620, 0.699]]

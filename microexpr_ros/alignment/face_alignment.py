@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.landmarks import PLACES
+
+BOX: Final = 1.16
+"""Side of the region over the height of a box that reaches from the hairline to the chin. Of the
+boxes around MediaPipe's points of twelve synthetic persons: 1.16 (0.03), with the same centre."""
+
+BOX_SIGMA: Final = 0.12
+"""One sigma of the error of a landmark that a box gives, in distances between the eyes: centres of
+the boxes above are off by 4 % of the region's side."""
 
 
 def align(landmarks: NDArray[np.floating]) -> AlignedRegion:
@@ -37,3 +46,27 @@ def align(landmarks: NDArray[np.floating]) -> AlignedRegion:
     region = AlignedRegion(0.0, 0.0, side, roll)
     x, y = middle - region.to_pixels(place)
     return AlignedRegion(float(x), float(y), side, roll)
+
+
+def place_landmarks(corners: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return where the mean face has its landmarks in a box, float64 [5, 2], px.
+
+    The face is upright and looks into the camera, as a box says nothing else. The region that
+    `align` gives is then a square around the centre of the box, 1.16 times as high.
+
+    Args:
+        corners: float [2, 2], the upper left and the lower right corner of the box, px.
+
+    Raises:
+        ValueError: the box has no height, or is not finite.
+
+    Example:
+        >>> place_landmarks(np.array([[100.0, 50.0], [180.0, 150.0]]))[:2].round(1).tolist()
+        [[121.9, 81.9], [158.1, 81.9]]
+    """
+    left_top, right_bottom = np.asarray(corners, np.float64)
+    height = float(right_bottom[1] - left_top[1])
+    if not (height > 0 and np.isfinite(corners).all()):
+        raise ValueError(f'a box {corners.tolist()} has no height')
+    x, y = ((left_top + right_bottom) / 2).tolist()
+    return AlignedRegion(x, y, BOX * height).to_pixels(PLACES)

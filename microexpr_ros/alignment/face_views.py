@@ -29,7 +29,8 @@ class FaceView:
         events: events inside the region, not saturating.
         face: the face at the end of the slice; None if it is not in view then, or the region is
             fixed.
-        motion: of the head, None without a face.
+        motion: of the head, None without a face or its landmarks.
+        given_id: of the face (`Face.given_id`).
     """
 
     number: int
@@ -38,6 +39,7 @@ class FaceView:
     events: int = 0
     face: Face | None = None
     motion: HeadMotion | None = None
+    given_id: str = ''
 
     def add(self, events: Events) -> None:
         """Count the events of a part of the slice."""
@@ -126,12 +128,12 @@ class FollowedViews:
                 view.face = faces[view.number]
                 follower = self._followers[view.number]
                 follower.follow(view.face, duration_s)
-                view.motion = follower.motion
+                view.motion = follower.motion if view.face.has_landmarks else None
         self._followers = {
             number: self._followers.get(number) or RegionFollower(face)
             for number, face in faces.items()
         }
-        ended, self._views = self._views, self._open(faces)
+        ended, self._views = self._views, self._open(faces.values())
         return ended
 
     def _choose(self, found: Sequence[Face]) -> dict[int, Face]:
@@ -140,14 +142,15 @@ class FollowedViews:
         chosen = {face.number for face in newest_last[: self._most]}
         return {face.number: face for face in found if face.number in chosen}
 
-    def _open(self, numbers: Iterable[int]) -> Sequence[FaceView]:
+    def _open(self, faces: Iterable[Face]) -> Sequence[FaceView]:
         return [
             FaceView(
-                number,
-                self._followers[number].region,
+                face.number,
+                self._followers[face.number].region,
                 np.zeros((2, self._grid, self._grid), np.uint8),
+                given_id=face.given_id,
             )
-            for number in numbers
+            for face in faces
         ]
 
     def restart(self) -> None:

@@ -25,11 +25,16 @@ class Face:
             the sensor, where pixel (x, y) reaches from x to x + 1; of the face without an
             expression.
         sigma: one sigma of the error of a landmark, as a share of the distance between the eyes.
+        has_landmarks: whether they were found; otherwise only a box is known, and they are where
+            the mean face has them in it.
+        given_id: id by which whoever found the face calls it; empty without one.
     """
 
     number: int
     landmarks: NDArray[np.float32]
     sigma: float
+    has_landmarks: bool = True
+    given_id: str = ''
 
 
 class FaceTracker(Protocol):

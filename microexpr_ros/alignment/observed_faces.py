@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -34,11 +34,15 @@ class Observation:
         taken_ns: ROS time of the moment at which they were there.
         faces: float64 [5, 2] of each face, landmarks as of `Face`, px of the event sensor.
         sigma: one sigma of the error of a landmark, as a share of the distance between the eyes.
+        ids: of each face, by which it is known again; empty: by where it is.
+        has_landmarks: as of `Face`.
     """
 
     taken_ns: int
     faces: Sequence[NDArray[np.float64]]
     sigma: float
+    ids: Sequence[str] = ()
+    has_landmarks: bool = True
 
 
 class ObservedFaceTracker:
@@ -50,14 +54,16 @@ class ObservedFaceTracker:
 
     Args:
         events: finds faces in the events; it gets every slice, so that it knows them when it is
-            needed.
+            needed. None: faces that are not observed are not followed.
         log: called once with a line for people, when faces that were observed no longer are.
 
     Attributes:
         uses_events: whether the faces of the last slice are those of the events.
     """
 
-    def __init__(self, events: FaceTracker, log: Callable[[str], object] | None = None) -> None:
+    def __init__(
+        self, events: FaceTracker | None, log: Callable[[str], object] | None = None
+    ) -> None:
         self._events = events
         self._log = log
         # Filled by the thread of the observer, emptied by that of the slices.
@@ -65,18 +71,28 @@ class ObservedFaceTracker:
         self._courses: dict[int, _Course] = {}
         self._in_view: dict[int, NDArray[np.floating]] = {}
         self._numbers: dict[int, int] = {}
+        # Of the faces that were observed with an id.
+        self._ids: dict[int, str] = {}
         self._next_number = 0
         self._now_ns = 0
         self.uses_events = True
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns of the counts that the events' tracker takes."""
-        return self._events.shape
+        """Rows and columns of the counts that are given to the events' tracker."""
+        return (1, 1) if self._events is None else self._events.shape
 
     def observe(self, observation: Observation) -> None:
         """Take in where faces were; from any thread."""
         self._arrived.append(observation)
+
+    def keep(self, ids: Collection[str]) -> None:
+        """Forget the faces that were observed with other ids; on the thread of the slices."""
+        self._follow_arrived()
+        gone = [number for number, given_id in self._ids.items() if given_id not in ids]
+        for number in gone:
+            self._courses.pop(number, None)
+            del self._ids[number]
 
     def see(self, end_ns: int, frame: Frame | None) -> None:
         """Take in when the next slice ends, as `TimedFaceTracker.see`."""
@@ -84,9 +100,10 @@ class ObservedFaceTracker:
 
     def update(self, counts: NDArray[np.uint8], duration_s: float) -> Sequence[Face]:
         """Take in the next slice, as `FaceTracker.update`."""
-        in_events = self._events.update(counts, duration_s)
-        while self._arrived:
-            self._follow(self._arrived.popleft())
+        in_events: Sequence[Face] = ()
+        if self._events is not None:
+            in_events = self._events.update(counts, duration_s)
+        self._follow_arrived()
         self._courses = {
             number: course
             for number, course in self._courses.items()
@@ -101,36 +118,54 @@ class ObservedFaceTracker:
 
     def reset(self) -> None:
         """Forget all faces: another stream begins."""
-        self._events.reset()
+        if self._events is not None:
+            self._events.reset()
         self._arrived.clear()
-        self._courses, self._in_view, self._numbers = {}, {}, {}
+        self._courses, self._in_view, self._numbers, self._ids = {}, {}, {}, {}
 
     def _note_end(self) -> None:
         if self._log is not None:
             self._log('faces: none is observed any more, so they are followed in the events')
             self._log = None
 
+    def _follow_arrived(self) -> None:
+        while self._arrived:
+            self._follow(self._arrived.popleft())
+
     def _follow(self, observation: Observation) -> None:
         taken_ns = observation.taken_ns
         places = self._in_view | {
             number: course.at(taken_ns) for number, course in self._courses.items()
         }
-        for landmarks in observation.faces:
-            number = find_nearest(landmarks, places)
+        ids = observation.ids or [''] * len(observation.faces)
+        for landmarks, given_id in zip(observation.faces, ids, strict=True):
+            number = self._find_id(given_id) if given_id else find_nearest(landmarks, places)
             if number is None:
                 number = self._count()
+            if given_id:
+                self._ids[number] = given_id
             places.pop(number, None)
             course = self._courses.get(number)
-            if course is None:
-                self._courses[number] = _Course(taken_ns, landmarks, observation.sigma)
+            if course is None or course.has_landmarks != observation.has_landmarks:
+                # A box and landmarks differ by more than a face moves.
+                self._courses[number] = _Course(observation, landmarks)
             else:
                 course.update(taken_ns, landmarks, observation.sigma)
+
+    def _find_id(self, given_id: str) -> int | None:
+        return next((number for number, one in self._ids.items() if one == given_id), None)
 
     def _move_on(self) -> Sequence[Face]:
         """Return the observed faces where they should be by now."""
         self._numbers = {}
         faces = [
-            Face(number, course.at(self._now_ns).astype(np.float32), course.sigma)
+            Face(
+                number,
+                course.at(self._now_ns).astype(np.float32),
+                course.sigma,
+                course.has_landmarks,
+                self._ids.get(number, ''),
+            )
             for number, course in self._courses.items()
         ]
         return sorted(faces, key=lambda face: -_eye_distance(face.landmarks))[:MAX_FACES]
@@ -146,7 +181,14 @@ class ObservedFaceTracker:
                 kept[face.number] = number = self._count() if number is None else number
                 free.pop(number, None)
         self._numbers = kept
-        return [replace(face, number=kept[face.number]) for face in found]
+        return [
+            replace(
+                face,
+                number=kept[face.number],
+                given_id=self._ids.get(kept[face.number], face.given_id),
+            )
+            for face in found
+        ]
 
     def _count(self) -> int:
         self._next_number += 1
@@ -159,10 +201,12 @@ class _Course:
     Attributes:
         taken_ns: when it was observed last.
         sigma: of that observation.
+        has_landmarks: of all observations.
     """
 
-    def __init__(self, taken_ns: int, landmarks: NDArray[np.float64], sigma: float) -> None:
-        self.taken_ns, self.sigma = taken_ns, sigma
+    def __init__(self, first: Observation, landmarks: NDArray[np.float64]) -> None:
+        self.taken_ns, self.sigma = first.taken_ns, first.sigma
+        self.has_landmarks = first.has_landmarks
         self._landmarks = landmarks
         self._velocity = np.zeros_like(landmarks)
 

@@ -70,6 +70,7 @@ class AlignedSlice:
         landmarks: float32 [5, 2], those of the face (`Face.landmarks`) at the end of the slice,
             px of the sensor; None if they are not known, as in a fixed region.
         sigma: one sigma of their error, as a share of the distance between the eyes.
+        given_id: id that another detector gave to the face (`Face.given_id`); empty without one.
     """
 
     slice: Slice
@@ -79,6 +80,7 @@ class AlignedSlice:
     newest_arrival_ns: int
     landmarks: NDArray[np.float32] | None = None
     sigma: float = 0.0
+    given_id: str = ''
 
 
 class Synchronizer:
@@ -268,14 +270,17 @@ class Synchronizer:
         views = self._views.close(duration_ns / 1e9)
         newest_arrival_ns, self._newest_arrival_ns = self._newest_arrival_ns, 0
         for view in views or (None,):
+            face = None if view is None else view.face
+            found = face if face is not None and face.has_landmarks else None
             yield AlignedSlice(
                 slice=self._show(view, frame, end_ns, ended_ns),
                 face=-1 if view is None else view.number,
                 source=self.frames.source,
                 sync_error_ns=self.frames.error_ns(self.clock, self.line),
                 newest_arrival_ns=newest_arrival_ns,
-                landmarks=view.face.landmarks if view and view.face else None,
-                sigma=view.face.sigma if view and view.face else 0.0,
+                landmarks=None if found is None else found.landmarks,
+                sigma=0.0 if found is None else found.sigma,
+                given_id='' if view is None else view.given_id,
             )
 
     def _show(

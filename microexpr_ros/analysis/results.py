@@ -18,6 +18,7 @@ from microexpr_ros.events.files import Recording, open_recording
 from microexpr_ros.events.region import Region
 from microexpr_ros.facs import CODES, ExpressionKind
 from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
+from microexpr_ros.perception.faces.sources import AUTO, EVENTS, open_trackers
 
 _NS: Final = 1e9
 
@@ -134,6 +135,7 @@ def analyze(
     sensor: tuple[int, int] | None = None,
     weights: Path | str | None = None,
     options: SynchronizerOptions | None = None,
+    face_source: str = AUTO,
 ) -> Analysis:
     """Read Action Units and movements from a recording, without ROS and without waiting.
 
@@ -148,13 +150,17 @@ def analyze(
         sensor: columns and rows of the event sensor, where the file does not say them.
         weights: weights file of the network; None for the shipped one.
         options: how slices are cut, and where the face is, if it is not to be followed.
+        face_source: what faces are found in: rgb (the frames, by MediaPipe; while none shows a
+            face, as events), events, or auto (rgb where MediaPipe is installed, else events).
 
     Raises:
         MicroexprError: the recording cannot be read, or something must be given.
     """
     recording = open_recording(source, time_unit=time_unit, sensor=sensor, topic=topic)
     classifier = ActionUnitClassifier.load(Path(weights) if weights else None)
-    return analyze_recording(recording, classifier, options, rgb_topic=rgb_topic)
+    return analyze_recording(
+        recording, classifier, options, rgb_topic=rgb_topic, face_source=face_source
+    )
 
 
 def analyze_recording(
@@ -163,6 +169,7 @@ def analyze_recording(
     options: SynchronizerOptions | None = None,
     *,
     rgb_topic: str | None = None,
+    face_source: str = EVENTS,
     on_progress: Callable[[float], object] = lambda _: None,
     on_slice: Callable[[AnalyzedSlice], object] | None = None,
 ) -> Analysis:
@@ -173,18 +180,26 @@ def analyze_recording(
         classifier: reads the units.
         options: as of `analyze`.
         rgb_topic: as of `analyze`.
+        face_source: as of `analyze`; events is the default, as parts of recordings need it.
         on_progress: called with the fraction of the recording that is read.
         on_slice: called with each slice, in order.
 
     Raises:
         MicroexprError: the recording cannot be read.
     """
-    stream = SliceStream(recording, options, rgb_topic=rgb_topic, on_progress=on_progress)
     rows = AnalysisRows()
-    for analyzed in read_faces(stream, classifier):
-        rows.add(analyzed)
-        if on_slice is not None:
-            on_slice(analyzed)
+    with open_trackers(face_source, options.geometry if options else None) as make_tracker:
+        stream = SliceStream(
+            recording,
+            options,
+            make_tracker=make_tracker,
+            rgb_topic=rgb_topic,
+            on_progress=on_progress,
+        )
+        for analyzed in read_faces(stream, classifier):
+            rows.add(analyzed)
+            if on_slice is not None:
+                on_slice(analyzed)
     return rows.finish(recording, stream, classifier.model)
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Final
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from microexpr_ros.alignment.faces_in_view import FacesInView
 from microexpr_ros.analysis.chain import AnalyzedSlice
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.perception.drawing import SIDE, Panel
+from microexpr_ros.perception.drawing import HEIGHT, WIDTH, Panel
 from microexpr_ros.perception.reconstruction.reconstructor import (
     ReconstructionState,
     Reconstructor,
@@ -36,7 +38,7 @@ class PanelVideo:
     def __init__(self, path: Path) -> None:
         self.panel = Panel()
         self._due_ns: int | None = None
-        size = (3 * SIDE, SIDE)
+        size = (WIDTH, HEIGHT)
         self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), FPS, size)
         if not self._writer.isOpened():
             raise MicroexprError(f'OpenCV cannot write a video to {path}')
@@ -63,16 +65,18 @@ class AnalysisVideo:
 
     Args:
         path: new file.
+        thresholds: float32 [18], from which units are active.
 
     Raises:
         MicroexprError: OpenCV cannot write this video here.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, thresholds: NDArray[np.float32]) -> None:
         self._reconstructor = Reconstructor.load()
         self._states: dict[int, ReconstructionState] = {}
         self._in_view = FacesInView(-1)
         self._video = PanelVideo(path)
+        self._video.panel.show_thresholds(thresholds)
 
     def add(self, analyzed: AnalyzedSlice) -> None:
         """Take in the next slice; the nearest face is shown."""

@@ -62,6 +62,19 @@ def analyze_recordings(
         str | None,
         typer.Option(help='Fixed face region X,Y,WIDTH,HEIGHT in px; by default it is followed.'),
     ] = None,
+    face_source: Annotated[
+        str | None,
+        typer.Option(
+            help='What faces are found in: rgb (the frames, by MediaPipe), events, or auto, the '
+            'default: rgb where MediaPipe is installed. A fleet finds them in the events.'
+        ),
+    ] = None,
+    geometry: Annotated[
+        Path | None,
+        typer.Option(
+            help='File of `calibrate cameras`; by default both cameras see the same field of view.'
+        ),
+    ] = None,
     faces: Annotated[
         int,
         typer.Option(help='Faces to read at most; each has rows of its own.', min=1, max=4),
@@ -120,6 +133,10 @@ def analyze_recordings(
     fixed = None if region is None else parse_region(region)
     size = None if sensor is None else parse_sensor(sensor)
     if workers is not None or scheduler or any(map(is_address, (*recordings, out))):
+        if face_source is not None or geometry is not None:
+            raise MicroexprError(
+                'a fleet finds faces in the events: leave out --face-source and --geometry'
+            )
         if video or overwrite:
             raise MicroexprError(
                 'a fleet writes neither videos nor over results: leave out --video and '
@@ -130,13 +147,19 @@ def analyze_recordings(
         fleet.analyze(recordings, out, reading, engine, as_json)
         return
     # The networks take a while to load.
+    from microexpr_ros.alignment.camera_geometry import read_geometry
     from microexpr_ros.alignment.synchronizer import SynchronizerOptions
     from microexpr_ros.analysis import files, tables
     from microexpr_ros.perception.classifier import ActionUnitClassifier
+    from microexpr_ros.perception.faces.sources import AUTO, uses_frames
 
+    source_of_faces = face_source or AUTO
+    # Refused here rather than in every recording.
+    uses_frames(source_of_faces)
     if parquet:
         tables.require_parquet()
-    options = SynchronizerOptions(region=fixed, faces=faces)
+    cameras = None if geometry is None else read_geometry(geometry)
+    options = SynchronizerOptions(region=fixed, geometry=cameras, faces=faces)
     folders = files.name_folders(Path(out), [Path(name) for name in recordings])
     for folder in folders.values():
         files.refuse_existing(folder, overwrite)
@@ -152,7 +175,14 @@ def analyze_recordings(
         )
         with output.progress_bar(source.name) as bar:
             return _analyze(
-                recording, folders[source], classifier, options, rgb_topic, wanted, bar.update
+                recording,
+                folders[source],
+                classifier,
+                options,
+                rgb_topic,
+                source_of_faces,
+                wanted,
+                bar.update,
             )
 
     summaries: list[dict[str, Any]] = []
@@ -201,6 +231,7 @@ def _analyze(
     classifier: ActionUnitClassifier,
     options: SynchronizerOptions,
     rgb_topic: str | None,
+    face_source: str,
     wanted: Wanted,
     on_progress: Callable[[float], object],
 ) -> Analysis:
@@ -214,13 +245,14 @@ def _analyze(
             # Drawing needs OpenCV and the reconstruction.
             from microexpr_ros.analysis.video import AnalysisVideo
 
-            video = AnalysisVideo(hidden / files.VIDEO)
+            video = AnalysisVideo(hidden / files.VIDEO, classifier.presence.threshold)
             stack.callback(video.close)
         analysis = analyze_recording(
             recording,
             classifier,
             options,
             rgb_topic=rgb_topic,
+            face_source=face_source,
             on_progress=on_progress,
             on_slice=video.add if video else None,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import zlib
 from dataclasses import fields
 from typing import Any, Final
 
@@ -125,7 +126,7 @@ def _with_cv_bridge(message: Image) -> NDArray[np.uint8]:
 
 def face_id(aligned: AlignedSlice) -> str:
     """Return the id of a slice's face, empty if it shows none."""
-    return '' if aligned.face < 0 else f'face_{aligned.face}'
+    return '' if aligned.face < 0 else aligned.given_id or f'face_{aligned.face}'
 
 
 def aligned_to_message(aligned: AlignedSlice, frame_id: str, lost_packets: int) -> AlignedEvents:
@@ -211,7 +212,7 @@ def message_to_aligned(message: AlignedEvents) -> AlignedSlice:
             f'{message.sync_source}; the sender is malformed'
         )
     counts = np.frombuffer(message.counts, np.uint8).reshape(2, message.height, message.width)
-    face = message.face_id.rpartition('_')[2]
+    face, given_id = _message_to_face(message.face_id)
     return AlignedSlice(
         slice=Slice(
             end_ns=to_ns(message.header.stamp),
@@ -223,13 +224,23 @@ def message_to_aligned(message: AlignedEvents) -> AlignedSlice:
             frame_stamp_ns=to_ns(message.image[0].header.stamp) if message.image else 0,
             motion=_message_to_motion(message),
         ),
-        face=int(face) if face.isdecimal() else -1,
+        face=face,
         source=SyncSource(message.sync_source),
         sync_error_ns=message.sync_error_ms * 1e6,
         newest_arrival_ns=to_ns(message.newest_arrival),
         landmarks=_message_to_landmarks(message),
         sigma=message.landmarks_sigma,
+        given_id=given_id,
     )
+
+
+def _message_to_face(name: str) -> tuple[int, str]:
+    """Return the number of a face, and its id if that does not have the number."""
+    prefix, _, number = name.partition('_')
+    if prefix == 'face' and number.isdecimal():
+        return int(number), ''
+    # The same for an id each time, and another one for another id.
+    return (zlib.crc32(name.encode()), name) if name else (-1, '')
 
 
 def _message_to_landmarks(message: AlignedEvents) -> NDArray[np.float32] | None:

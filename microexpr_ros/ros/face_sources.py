@@ -12,17 +12,17 @@ from microexpr_ros.alignment.camera_geometry import CameraGeometry
 from microexpr_ros.alignment.faces import FaceTracker, MakeTracker
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
-from microexpr_ros.perception.faces import EventFaceTracker, FaceInference, landmarker
+from microexpr_ros.perception.faces import EventFaceTracker, FaceInference
 from microexpr_ros.perception.faces.frame_tracker import FrameFaceTracker, FrameObserver
+from microexpr_ros.perception.faces.sources import AUTO, EVENTS, RGB, uses_frames
+from microexpr_ros.ros.hri import TRACKED
 
 _log = logging.getLogger(__name__)
 
-AUTO: Final = 'auto'
-RGB: Final = 'rgb'
-EVENTS: Final = 'events'
+HRI: Final = 'hri'
 FIXED: Final = 'fixed'
 
-FACE_SOURCES: Final = (AUTO, RGB, EVENTS, FIXED)
+FACE_SOURCES: Final = (AUTO, RGB, EVENTS, HRI, FIXED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ class FaceSource:
     Attributes:
         name: one of FACE_SOURCES, never AUTO.
         description: the same for people.
-        make_tracker: makes what finds the faces; None where the region is fixed.
+        make_tracker: makes what finds the faces; None where the region is fixed, or a
+            FaceListener makes it.
         close: ends what the source has started, when it is not needed any more.
     """
 
@@ -66,13 +67,14 @@ def load_face_source(
         raise MicroexprError(
             'face_source is fixed, but region is empty: give [x, y, width, height]'
         )
-    if name == RGB or (name == AUTO and landmarker.is_installed()):
+    if name == HRI:
+        return FaceSource(HRI, f'those of another detector, on {TRACKED}', None)
+    if uses_frames(name):
         return _load_rgb(geometry, log)
     return _load_events()
 
 
 def _load_rgb(geometry: CameraGeometry | None, log: Callable[[str], object]) -> FaceSource:
-    landmarker.require_installed()
     events = _load_events()
     assert events.make_tracker is not None
     find_in_events, observer = events.make_tracker, FrameObserver(log=log)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +26,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from microexpr_ros.alignment.head_pose import Calibration, HeadPose
+from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.camera_info import COEFFICIENTS
@@ -52,9 +53,51 @@ LANDMARK_CODES: Final = (
 """Which of the 70 points of FacialLandmarks ours are. The centre of an eye stands for its pupil,
 which is there when the person looks straight ahead."""
 
+_CHOICES: Final = (
+    (
+        (FacialLandmarks.RIGHT_EYE_OUTSIDE, FacialLandmarks.RIGHT_EYE_INSIDE),
+        (FacialLandmarks.RIGHT_PUPIL,),
+    ),
+    (
+        (FacialLandmarks.LEFT_EYE_INSIDE, FacialLandmarks.LEFT_EYE_OUTSIDE),
+        (FacialLandmarks.LEFT_PUPIL,),
+    ),
+    (
+        (FacialLandmarks.NOSTRIL_3,),
+        (FacialLandmarks.NOSE,),
+    ),
+    (
+        (FacialLandmarks.MOUTH_OUTER_RIGHT,),
+        (FacialLandmarks.MOUTH_INNER_RIGHT,),
+    ),
+    (
+        (FacialLandmarks.MOUTH_OUTER_LEFT,),
+        (FacialLandmarks.MOUTH_INNER_LEFT,),
+    ),
+)
+"""The points whose mean is each of our landmarks, best first. Corners of the eyes come before
+pupils, which move with the gaze."""
+
+_NOSE: Final = 2
+"""Which of our landmarks the base of the nose is."""
+
+_TIP_TO_BASE: Final = 0.16
+"""From the tip of the nose to its base, as a share of the way from the eyes to the mouth: the tip
+as ArcFace has it (Deng et al., CVPR 2019, its five points), the base as the mean of ours."""
+
+DETECTOR_SIGMA: Final = 0.05
+"""One sigma of the error of another detector's landmarks, in distances between the eyes. It is not
+measured, but allows for expressions, which move that detector's corners of the mouth."""
+
+_LEAST_C: Final = 0.05
+"""A point with less confidence is not known; detectors that measure none send 0 or 1 for all."""
+
 FOUND: Final = 0.1
 """The confidence of a landmark is the probability that it is at most so far from the truth, in
 distances between the eyes."""
+
+POINTS: Final = 70
+"""Points of FacialLandmarks."""
 
 DESCRIPTION: Final = 'publish the faces on the topics of ROS4HRI, below /humans/faces'
 """Of the parameter `hri`, which several nodes have."""
@@ -226,6 +269,61 @@ def landmarks_to_message(
         if 0 <= x <= 1 and 0 <= y <= 1:
             message.landmarks[code] = NormalizedPointOfInterest2D(x=x, y=y, c=confidence)
     return message
+
+
+def message_to_landmarks(message: FacialLandmarks) -> NDArray[np.float64] | None:
+    """Return our landmarks in another detector's, float64 [5, 2], as shares of its image.
+
+    Five of the 70 points are enough: pupils, tip of the nose and corners of the mouth.
+
+    Returns:
+        The landmarks; None if some are not known.
+
+    Raises:
+        MicroexprError: there are not 70 points, or a known one is not finite.
+    """
+    if len(message.landmarks) != POINTS:
+        raise MicroexprError(
+            f'FacialLandmarks with {len(message.landmarks)} points instead of {POINTS}; the '
+            'sender is malformed'
+        )
+    points = np.array([(point.x, point.y) for point in message.landmarks], np.float64)
+    confidence = np.array([point.c for point in message.landmarks])
+    # Where no confidence is measured, a point that is not known is at the corner of the image.
+    is_known = np.array(confidence > _LEAST_C if confidence.any() else points.any(axis=1))
+    codes = [_choose_known(is_known, choices) for choices in _CHOICES]
+    if not all(codes):
+        return None
+    landmarks = np.stack([points[one].mean(axis=0) for one in codes])
+    if codes[_NOSE] == [FacialLandmarks.NOSE]:
+        down = landmarks[3:].mean(axis=0) - landmarks[:2].mean(axis=0)
+        landmarks[_NOSE] += _TIP_TO_BASE * down
+    if not np.isfinite(landmarks).all():
+        raise MicroexprError(
+            f'FacialLandmarks with points {landmarks.tolist()}; the sender is malformed'
+        )
+    return landmarks
+
+
+def _choose_known(is_known: NDArray[np.bool_], choices: Sequence[Sequence[int]]) -> list[int]:
+    """Return the first group of points that are all known; empty if there is none."""
+    return next((list(codes) for codes in choices if is_known[list(codes)].all()), [])
+
+
+def message_to_corners(message: NormalizedRegionOfInterest2D) -> NDArray[np.float64]:
+    """Return the upper left and the lower right corner of a box, float64 [2, 2], as shares.
+
+    Raises:
+        MicroexprError: it has no size, or is not finite.
+    """
+    corners = np.array([[message.xmin, message.ymin], [message.xmax, message.ymax]], np.float64)
+    # With nan, no comparison holds.
+    if not (np.isfinite(corners).all() and np.all(corners[1] > corners[0])):
+        raise MicroexprError(
+            f'NormalizedRegionOfInterest2D with corners {corners.tolist()}; the sender is '
+            'malformed'
+        )
+    return corners
 
 
 def message_to_calibration(message: CameraInfo) -> Calibration | None:

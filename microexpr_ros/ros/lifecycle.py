@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
+import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -222,7 +223,9 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
             polled,
         )
         self._subscription_sets.append(made)
-        self.on_teardown(lambda: self.unsubscribe(made))
+        # What is unsubscribed before must not be kept until then.
+        reference = weakref.ref(made)
+        self.on_teardown(lambda: self._unsubscribe(reference()))
         return made
 
     def unsubscribe(self, subscription_set: SubscriptionSet) -> None:
@@ -230,6 +233,10 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         if subscription_set in self._subscription_sets:
             self._subscription_sets.remove(subscription_set)
             self.subscription_thread.unsubscribe(subscription_set)
+
+    def _unsubscribe(self, subscription_set: SubscriptionSet | None) -> None:
+        if subscription_set is not None:
+            self.unsubscribe(subscription_set)
 
     def service(self, name: str, answer: Callable[[], Answer | Awaitable[Answer]]) -> None:
         """Offer a std_srvs/Trigger service, which succeeds only while the node is active.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microexpr_ros.alignment.face_alignment import align
+from microexpr_ros.alignment.face_alignment import BOX, align, place_landmarks
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
 
@@ -59,3 +59,17 @@ def test_the_eyes_are_as_far_apart_as_it_says():
 def test_landmarks_that_span_no_face_are_refused(value):
     with pytest.raises(ValueError, match=r'span no face|not finite'):
         align(np.full((5, 2), value))
+
+
+def test_a_box_gives_a_region_around_its_centre():
+    region = align(place_landmarks(np.array([[100.0, 50.0], [170.0, 150.0]])))
+    assert (region.x, region.y, region.roll) == pytest.approx((135, 100, 0))
+    assert region.side == pytest.approx(BOX * 100)
+
+
+@pytest.mark.parametrize(
+    'corners', [[[0, 50], [9, 50]], [[0, 60], [9, 50]], [[0, 1], [9, np.nan]]]
+)
+def test_a_box_without_height_is_refused(corners):
+    with pytest.raises(ValueError, match='no height'):
+        place_landmarks(np.array(corners, float))

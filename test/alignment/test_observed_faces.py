@@ -140,3 +140,71 @@ def test_numbers_are_not_used_again_after_a_reset(chain):
     assert chain.step() == {}
     chain.observe(300.0)
     assert set(chain.step()) == {1}
+
+
+class NamedFaces:
+    """Faces that are observed with ids, and not looked for in the events."""
+
+    def __init__(self):
+        self.tracker = ObservedFaceTracker(None)
+        self.now_ns = 0
+
+    def observe(self, has_landmarks=True, **columns):
+        faces = [place(x) for x in columns.values()]
+        observation = Observation(self.now_ns, faces, 0.01, list(columns), has_landmarks)
+        self.tracker.observe(observation)
+
+    def step(self, slices=1):
+        for _ in range(slices):
+            self.now_ns += 10 * MS
+            self.tracker.see(self.now_ns, None)
+            faces = self.tracker.update(np.zeros((2, *self.tracker.shape), np.uint8), 0.01)
+        return {face.given_id: face for face in faces}
+
+
+def test_ids_say_who_is_who_wherever_they_are():
+    chain = NamedFaces()
+    chain.observe(anna=300.0, ben=500.0)
+    before = chain.step()
+    assert set(before) == {'anna', 'ben'}
+    chain.observe(ben=300.0, anna=500.0)
+    after = chain.step()
+    for name in ('anna', 'ben'):
+        assert after[name].number == before[name].number
+    assert after['anna'].landmarks[:2, 0].mean() > 400
+
+
+def test_without_events_nobody_is_followed_who_is_not_observed():
+    chain = NamedFaces()
+    assert chain.step() == {}
+    chain.observe(anna=300.0)
+    assert set(chain.step(OLD_NS // (10 * MS))) == {'anna'}
+    assert chain.step() == {}
+    chain.observe(anna=300.0)
+    [anna] = chain.step().values()
+    assert anna.number == 0
+    chain.tracker.reset()
+    assert chain.step() == {}
+
+
+def test_faces_that_are_not_kept_are_forgotten_at_once():
+    chain = NamedFaces()
+    chain.observe(anna=300.0, ben=500.0)
+    assert set(chain.step()) == {'anna', 'ben'}
+    # What was observed before the list, and not followed yet, is forgotten too.
+    chain.observe(anna=300.0)
+    chain.tracker.keep(['ben'])
+    assert set(chain.step()) == {'ben'}
+    chain.observe(anna=300.0)
+    assert chain.step()['anna'].number == 2
+
+
+def test_a_box_that_gives_way_to_landmarks_is_no_movement():
+    chain = NamedFaces()
+    chain.observe(anna=300.0, has_landmarks=False)
+    assert not chain.step()['anna'].has_landmarks
+    chain.observe(anna=320.0)
+    chain.step()
+    found = chain.step(5)['anna']
+    assert found.has_landmarks
+    assert found.landmarks[:2, 0].mean() == pytest.approx(320)

@@ -560,3 +560,11 @@ def test_another_stream_has_other_faces():
     [aligned] = push(synchronizer, 60_010)
     assert tracker.resets == 1
     assert aligned.face == -1
+
+
+def test_a_face_of_which_only_a_box_is_known_has_a_region_and_its_id():
+    face = replace(make_face(0, 300), has_landmarks=False, given_id='anna')
+    shown = slices_of(ScriptedTracker(lambda k: [face] if k < 4 else []), 6)
+    assert [one.given_id for one in shown] == ['', 'anna', 'anna', 'anna', 'anna', '']
+    assert shown[2].slice.region.side == pytest.approx(100, abs=1e-3)
+    assert all(one.landmarks is one.slice.motion is None for one in shown)

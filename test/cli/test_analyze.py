@@ -11,6 +11,7 @@ from face_bags import write_face_bag
 from microexpr_ros.cli.analyze import app
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception.classifier import ActionUnitClassifier
+from microexpr_ros.perception.faces import landmarker
 
 
 @pytest.fixture
@@ -45,6 +46,20 @@ def test_a_video_is_written_and_redacted_results_replace_it(bag, tmp_path):
         invoke(app, bag, '--out', out)
     invoke(app, bag, '--out', out, '--redact', '--overwrite')
     assert set(contents(out / 'face')) == {'action_units.csv', 'movements.csv', 'summary.json'}
+
+
+def test_what_faces_are_found_in_is_checked_before_anything_is_read(bag, tmp_path, monkeypatch):
+    monkeypatch.setattr(landmarker, '_find_missing', lambda: ['mediapipe'])
+    out = tmp_path / 'out'
+    for given, message in (
+        (('--face-source', 'hri'), "'hri' is none of auto, rgb, events"),
+        (('--face-source', 'rgb'), 'MediaPipe needs packages'),
+        (('--geometry', tmp_path / 'none.yaml'), 'no geometry'),
+        (('--face-source', 'events', '--workers', '1'), 'a fleet finds faces in the events'),
+    ):
+        with pytest.raises(MicroexprError, match=message):
+            invoke(app, bag, '--out', out, *given)
+    assert not out.exists()
 
 
 def test_a_recording_that_cannot_be_read_does_not_cost_the_others(bag, tmp_path):

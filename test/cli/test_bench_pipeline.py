@@ -1,6 +1,7 @@
 """`microexpr bench pipeline`."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,9 @@ from microexpr_ros.cli.bench.pipeline import (
     summarize_run,
 )
 from microexpr_ros.cli.bench.processes import Usage
+from microexpr_ros.cli.bench.tiled_faces import TILES, TiledFaces
+from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.events.files import Recording
 from microexpr_ros.ros import environment
 
 
@@ -34,7 +38,7 @@ def test_the_numbers_of_a_run_by_hand():
         used={'pipeline': Usage(cpu_s=2.2, memory_mb=123.4)},
     )
     row = summarize_run(run, 'a bag', ONE_PROCESS, rate=2.0, seconds=0.04)
-    assert (row.source, row.form) == ('a bag', ONE_PROCESS)
+    assert (row.source, row.form, row.faces) == ('a bag', ONE_PROCESS, 1)
     assert row.cpu_share == {'pipeline': 1.0}
     assert row.thinned_percent == 25.0
     assert row.cpu_percent == {'pipeline': 40.0}
@@ -52,6 +56,34 @@ def test_the_numbers_of_a_run_by_hand():
 def test_rates_that_are_none_are_one_clear_line(microexpr):
     assert_one_clear_line(microexpr('bench', 'pipeline', '--rates', 'fast'))
     assert_one_clear_line(microexpr('bench', 'pipeline', '--hd', 'fast'))
+    assert_one_clear_line(microexpr('bench', 'pipeline', '--faces', '1,5'))
+
+
+def test_every_event_is_in_each_of_four_tiles():
+    events = Events(
+        np.array([0, 10**6, 5 * 10**6]),
+        np.array([3, 10, 4], np.uint16),
+        np.array([1, 6, 4], np.uint16),
+        np.array([1, 0, 1], np.uint8),
+    )
+    tiles = TiledFaces(MadeRecording(events, height=7, width=11), seconds=0.002)
+    [(seen, _)] = tiles.chunks()
+    # The third event is later; the last column and row have no place in a tile of 5 x 3.
+    np.testing.assert_array_equal(seen.t, np.repeat([0, 10**6], TILES))
+    np.testing.assert_array_equal(seen.p, np.repeat([1, 0], TILES))
+    places = list(zip(seen.x.tolist(), seen.y.tolist(), strict=True))
+    assert places == [(1, 0), (6, 0), (1, 3), (6, 3), (4, 2), (9, 2), (4, 5), (9, 5)]
+
+
+class MadeRecording(Recording):
+    """A recording whose events a test gives."""
+
+    def __init__(self, events, height, width):
+        super().__init__(Path('made'), 'made', height, width)
+        self._events = events
+
+    def _read(self):
+        yield self._events, Triggers.empty()
 
 
 @pytest.mark.slow
@@ -59,7 +91,7 @@ def test_both_forms_are_measured(microexpr, tmp_path):
     total = write_face_bag(tmp_path / 'bag', 2.0)
     others = OtherLoad()
     result = microexpr(
-        'bench', 'pipeline', '--source', 'bag', '--rates', '1', '--hd', '', '--json'
+        'bench', 'pipeline', '--source', 'bag', '--rates', '1', '--hd', '', '--faces', '', '--json'
     )
     assert result.returncode == 0, result.stderr
     one, each = json.loads(result.stdout)['rows']

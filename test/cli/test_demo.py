@@ -64,7 +64,7 @@ def test_the_demo_leaves_video_timeline_table_and_report(microexpr, tmp_path):
         assert 0 <= float(rows[-1][name]) == stronger <= 1
     video = cv2.VideoCapture(str(out / 'demo.mp4'))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) >= 24
-    assert video.read()[1].shape == (416, 1248, 3)
+    assert video.read()[1].shape == (448, 1248, 3)
     assert cv2.imread(str(out / 'timeline.png')) is not None
 
 

@@ -29,6 +29,7 @@ from rclpy.executors import SingleThreadedExecutor
 from launch import LaunchContext
 from microexpr_ros.ros import environment, qos, topics
 from microexpr_ros.ros.cameras import USED
+from microexpr_ros.ros.face_sources import FACE_SOURCES
 
 environment.keep_on_loopback()
 environment.prepare()
@@ -96,6 +97,7 @@ def test_every_argument_is_declared_with_its_meaning(pipeline):
         'events_topic',
         'rgb',
         'rgb_topic',
+        'face_source',
         'record',
         'redact',
         'overlay',
@@ -122,11 +124,15 @@ def test_every_argument_is_declared_with_its_meaning(pipeline):
         ({'bag': 'a', 'rgb': '0'}, 'leave out driver:=, events:= and rgb:='),
         ({'bag': 'a', 'driver': 'simulated'}, 'leave out driver:=, events:= and rgb:='),
         ({'driver': 'simulated', 'events': 'b'}, 'leave out driver:='),
-        ({'driver': 'metavision'}, 'driver:=metavision is none of simulated, neuromorphic'),
+        (
+            {'driver': 'metavision'},
+            'driver:=metavision is none of simulated, webcam, neuromorphic',
+        ),
         ({'events_topic': '/e', 'driver': 'simulated'}, 'leave out driver:= and events:='),
         ({'events_topic': '/e', 'events': 'a'}, 'leave out driver:= and events:='),
         ({'rgb_topic': '/i', 'rgb': '0'}, 'leave out rgb:='),
         ({'rgb_topic': '/i', 'rgb': 'event_camera'}, 'leave out rgb:='),
+        ({'face_source': 'yolo'}, 'face_source:=yolo is none of auto, rgb, events, hri, fixed'),
         ({'sensor': '64x48'}, 'give events:=PATH, too'),
         ({'rate': 'fast'}, 'rate:=fast is not a number'),
         ({'view': 'yes'}, 'view:=yes is neither true nor false'),
@@ -159,6 +165,17 @@ def test_nodes_follow_from_the_arguments(start, composed, arguments, expected):
     nodes = start(composed=composed, **arguments)
     assert hosted(nodes) == expected
     assert all(node.on_exit is not None for node in nodes)
+
+
+@FORMS
+@pytest.mark.parametrize(('given', 'expected'), [('hri', 'hri'), ('', None)])
+def test_the_source_of_faces_is_that_of_the_synchronizer(start, composed, given, expected):
+    for node in start(composed=composed, face_source=given):
+        assert parameters(node).get('synchronizer', {}).get('face_source') == expected
+
+
+def test_the_sources_of_faces_are_those_of_the_synchronizer(pipeline):
+    assert pipeline.FACE_SOURCES == FACE_SOURCES
 
 
 def test_rviz_brings_the_overlay_that_it_shows(start):

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,10 @@ from microexpr_ros.perception.drawing import (
     ACTIVE,
     BACKGROUND,
     LANDMARK,
+    LIMIT,
     OFF,
     ON,
+    PEAK,
     RESTING,
     SIDE,
     TRACK,
@@ -32,13 +36,13 @@ def nothing():
     return np.zeros((2, GRID, GRID), np.uint8)
 
 
-def estimate_of(intensities, active=(), status=Status.OK):
+def estimate_of(intensities, active=(), status=Status.OK, end_ns=STEP_NS):
     """Return an estimate; intensities by row, of both sides or one each, and what is active."""
     sides = np.zeros((len(facs.CODES), 2), np.float32)
     for row, value in intensities.items():
         sides[row] = value
     flags = np.isin(np.arange(len(facs.CODES)), list(active))
-    return ActionUnitEstimate(STEP_NS, status, sides, np.ones(len(sides), np.float32), flags)
+    return ActionUnitEstimate(end_ns, status, sides, np.ones(len(sides), np.float32), flags)
 
 
 def is_colour(picture, colour):
@@ -56,7 +60,7 @@ def widths(picture, colour):
 
 
 def part(picture, column):
-    return picture[:, column * SIDE : (column + 1) * SIDE]
+    return picture[:SIDE, column * SIDE : (column + 1) * SIDE]
 
 
 @pytest.mark.parametrize('shown', ['nothing', 'slice', 'reconstruction', 'estimate', 'all'])
@@ -69,7 +73,7 @@ def test_panel_has_one_form_whatever_was_shown(shown):
     if shown in ('estimate', 'all'):
         panel.show_estimate(estimate_of({3: 0.7}, [3]))
     picture = panel.draw()
-    assert picture.shape == (416, 1248, 3)
+    assert picture.shape == (448, 1248, 3)
     assert picture.dtype == np.uint8
     blank = Panel().draw()
     for column, name in enumerate(('slice', 'reconstruction', 'estimate')):
@@ -169,6 +173,83 @@ def test_landmarks_are_circled_in_the_events_and_the_turn_is_in_the_corner():
     panel.show_slice(slice_of(nothing()))
     below_the_title = part(panel.draw(), 0)[40:]
     assert not is_marked(below_the_title).any()
+
+
+def test_a_reconstruction_fades_while_slices_come_without_another():
+    panel = Panel()
+    panel.show_reconstruction(np.full((128, 128), 200, np.uint8))
+
+    def grey(slices):
+        for _ in range(slices):
+            panel.show_slice(slice_of(nothing()))
+        return int(part(panel.draw(), 1)[SIDE // 2, SIDE // 2].max())
+
+    # It is fresh for 0.2 s, and gone after 1.5 s.
+    assert grey(20) == 200
+    assert 100 < grey(60) < 150
+    assert grey(100) == grey(100) < 60
+    panel.show_reconstruction(np.full((128, 128), 200, np.uint8))
+    assert grey(0) == 200
+
+
+def test_a_reconstruction_has_faded_when_no_slices_come():
+    panel = Panel()
+    panel.show_reconstruction(np.full((128, 128), 200, np.uint8))
+    panel.show_estimate(estimate_of({}, status=Status.STALE))
+    assert part(panel.draw(), 1)[SIDE // 2, SIDE // 2].max() < 60
+
+
+def marks(panel, colour):
+    """Return the columns of a colour in the bar of the first unit."""
+    return np.flatnonzero(is_colour(part(panel.draw(), 2)[38:57, 190:], colour).any(0))
+
+
+def test_a_peak_is_held_for_a_second_and_thresholds_are_marked():
+    panel = Panel()
+    ends = [k * STEP_NS for k in range(1, 300)]
+    for end_ns in ends[:20]:
+        panel.show_estimate(estimate_of({0: 0.8 if end_ns == ends[9] else 0.1}, end_ns=end_ns))
+    high = marks(panel, PEAK)
+    assert high.min() > 150
+    assert not len(marks(panel, LIMIT))
+    for end_ns in ends[20:110]:
+        panel.show_estimate(estimate_of({0: 0.1}, end_ns=end_ns))
+    np.testing.assert_array_equal(marks(panel, PEAK), high)
+    panel.show_estimate(estimate_of({0: 0.1}, end_ns=ends[110]))
+    assert marks(panel, PEAK).max() < 40
+    panel.show_thresholds(np.full(len(facs.CODES), 0.5, np.float32))
+    # A peak that does not reach its threshold says nothing.
+    assert not len(marks(panel, PEAK))
+    [limit] = marks(panel, LIMIT)
+    assert limit == pytest.approx(6 + (SIDE - 16 - 196) / 2, abs=1)
+
+
+def test_a_peak_is_forgotten_when_time_begins_again():
+    panel = Panel()
+    panel.show_estimate(estimate_of({0: 0.8}, end_ns=10**12))
+    panel.show_estimate(estimate_of({0: 0.1}))
+    assert marks(panel, PEAK).max() < 40
+
+
+def test_the_line_below_has_time_latency_and_losses():
+    panel = Panel()
+
+    def line():
+        return panel.draw()[SIDE:, :500]
+
+    pictures = [line()]
+    panel.show_slice(slice_of(nothing()))
+    pictures.append(line())
+    panel.show_estimate(estimate_of({}), 8_000_000)
+    pictures.append(line())
+    panel.show_losses({'packets': 0, 'frames': 0})
+    pictures.append(line())
+    assert not any(is_colour(picture, ACTIVE).any() for picture in pictures)
+    panel.show_losses({'packets': 3, 'frames': 0})
+    pictures.append(line())
+    assert is_colour(pictures[-1], ACTIVE).any()
+    for before, after in pairwise(pictures):
+        assert not np.array_equal(before, after)
 
 
 def is_marked(picture):

@@ -121,6 +121,18 @@ def test_no_face_comes_back_as_no_face():
     assert back.face == -1
 
 
+@pytest.mark.parametrize('name', ['anna', 'face_anna', 'person_3', 'face_12'])
+def test_an_id_of_another_detector_comes_back(name):
+    counts = np.zeros((2, 8, 8), np.uint8)
+    slice_ = Slice(10, 10, AlignedRegion(4.0, 4.0, 8.0), counts, 0)
+    aligned = AlignedSlice(slice_, 7, SyncSource.NONE, 0.0, 0, given_id=name)
+    message = convert.aligned_to_message(aligned, 'camera', 0)
+    assert message.face_id == name
+    back = convert.message_to_aligned(message)
+    assert convert.face_id(back) == name
+    assert back.face >= 0
+
+
 def test_counts_of_another_size_are_refused():
     with pytest.raises(MicroexprError, match='3 counts'):
         convert.message_to_aligned(AlignedEvents(height=2, width=2, counts=[1, 2, 3]))

@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from lifecycle_msgs.srv import ChangeState, GetState
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents
 from rcl_interfaces.srv import SetParameters
@@ -15,6 +16,8 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events, Triggers
 from microexpr_ros.events.packets import packetize
 from microexpr_ros.events.region import Region
+from microexpr_ros.facs import CODES
+from microexpr_ros.perception.drawing import SIDE, Panel
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import (
     aligned_to_message,
@@ -23,9 +26,11 @@ from microexpr_ros.ros.conversions import (
     pixels_to_image,
     to_ns,
 )
+from microexpr_ros.ros.diagnostics import Diagnosis
+from microexpr_ros.ros.diagnostics import to_message as diagnostics_to_message
 from microexpr_ros.ros.nodes.au_classifier import ActionUnitClassifierNode
 from microexpr_ros.ros.nodes.event_camera import EventCameraNode
-from microexpr_ros.ros.nodes.overlay import OverlayNode
+from microexpr_ros.ros.nodes.overlay import OverlayNode, show_diagnostics
 from microexpr_ros.ros.nodes.player import PlayerNode
 from microexpr_ros.ros.nodes.reconstructor import ReconstructorNode
 from microexpr_ros.ros.nodes.rgb_camera import RgbCameraNode
@@ -120,7 +125,7 @@ def test_in_one_process_results_are_not_made_into_messages(world, monkeypatch):
     overlay = world.add(OverlayNode, thread=thread)
     overlay.start()
     shown = []
-    monkeypatch.setattr(overlay._panel, 'show_estimate', shown.append)
+    monkeypatch.setattr(overlay._panel, 'show_estimate', lambda given, _: shown.append(given))
     for name in ('message_to_estimate', 'image_to_pixels'):
         monkeypatch.setattr(f'microexpr_ros.ros.nodes.overlay.{name}', pytest.fail)
     monkeypatch.setattr('microexpr_ros.ros.images.pixels_to_image', pytest.fail)
@@ -377,6 +382,28 @@ def test_an_overlay_is_published_from_the_first_slice_on(world):
     world.until(lambda: len(pictures) > 2)
     assert {to_ns(message.header.stamp) for message in pictures} == {EPOCH}
     assert pictures[0].header.frame_id == 'event_camera'
+
+
+def test_the_overlay_shows_thresholds_and_losses_of_the_nodes_beside_it():
+    panel = Panel()
+    limits = ' '.join(['0.5'] * len(CODES))
+    reports = {
+        '/robot/au_classifier': {'thresholds': limits},
+        '/robot/synchronizer': {'lost_packets': 3, 'lost_frames': 0},
+    }
+
+    def show(namespace):
+        for name, values in reports.items():
+            message = diagnostics_to_message(name, Time(), Diagnosis(values=values))
+            show_diagnostics(panel, message, namespace)
+        return panel.draw()
+
+    blank = Panel().draw()
+    for namespace in ('/', '/other'):
+        np.testing.assert_array_equal(show(namespace), blank)
+    shown = show('/robot')
+    assert not np.array_equal(shown[:SIDE, 2 * SIDE :], blank[:SIDE, 2 * SIDE :])
+    assert not np.array_equal(shown[SIDE:], blank[SIDE:])
 
 
 def test_frames_reach_the_slices(world):

@@ -17,6 +17,7 @@ from microexpr_ros.cli.bench.looped_texture import LoopedTexture
 from microexpr_ros.cli.bench.machine import read_machine
 from microexpr_ros.cli.bench.processes import Process, Usage, measure_usage, start_node
 from microexpr_ros.cli.bench.rates import parse_rates
+from microexpr_ros.cli.bench.tiled_faces import TILES, TiledFaces
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.demo import playback_arguments
 from microexpr_ros.cli.demo.observer import Observation, Observer
@@ -26,6 +27,7 @@ from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.cli.recording_options import SensorOption, SourceOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.conversion import convert_recording
+from microexpr_ros.events.files import open_recording
 from microexpr_ros.ros import environment
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
 from microexpr_ros.topics import EVENTS_TOPIC
@@ -68,6 +70,7 @@ class Row:
     Attributes:
         source: what was played.
         form: one process, or a process per node.
+        faces: how many faces are followed at most.
         rate: speed of the recording.
         latency_ms: percentiles of the estimates' latency, None if it is unknown.
         real_time_factor: recording time over wall time; 1 if the pipeline keeps up.
@@ -87,6 +90,7 @@ class Row:
 
     source: str
     form: str
+    faces: int
     rate: float
     latency_ms: dict[str, float | None]
     real_time_factor: float
@@ -109,7 +113,9 @@ def pipeline(
     sensor: SensorOption = None,
     time_unit: TimeUnitOption = None,
     seconds: Annotated[float, typer.Option(help='Play this much of it, in s.', min=1.0)] = 12.0,
-    rates: Annotated[str, typer.Option(help='Speeds to play at, comma-separated.')] = '1,2',
+    rates: Annotated[
+        str, typer.Option(help='Speeds to play at, comma-separated; empty: none.')
+    ] = '1,2',
     hd: Annotated[
         str,
         typer.Option(
@@ -117,19 +123,28 @@ def pipeline(
             'empty: none. A minute at 20 needs 8 GB on disk.'
         ),
     ] = '5,20',
+    faces: Annotated[
+        str,
+        typer.Option(
+            help='Numbers of faces to follow, 1 to 4, comma-separated, in a recording that shows '
+            'the source four times; empty: none.'
+        ),
+    ] = '1,2,4',
     as_json: JsonOption = False,
 ) -> None:
     """Measure latency, rates, processor time and memory of the nodes.
 
     The nodes run in one process, and then in a process each. So they do on synthetic events of a
-    moving texture, with the overlay too; there the share of a process is that of a stage.
+    moving texture, with the overlay too; there the share of a process is that of a stage. What
+    further faces cost is measured in one process: each has as many slices a second as the first.
     Processor time counts from the first to the last estimate, so that the start is left out; 100
     is one core. Memory is the resident set at the end.
     """
     environment.keep_on_loopback()
     environment.prepare()
-    speeds = parse_rates(rates)
+    speeds = parse_rates(rates) if rates else []
     hd_rates = parse_rates(hd, 'hd') if hd else []
+    face_counts = parse_faces(faces) if faces else []
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         with output.progress_bar('looking for the recording') as bar:
@@ -147,6 +162,14 @@ def pipeline(
                 with output.spinner(f'{found.title}, rate {rate:g}, {form}'):
                     run = run_pipeline(found, played_s, rate, form, NODES)
                 rows.append(summarize_run(run, found.title, form, rate, played_s))
+        if face_counts:
+            with output.spinner('showing the source four times'):
+                tiled = prepare_tiles(found, Path(scratch), played_s)
+            for count in face_counts:
+                with output.spinner(f'{tiled.title}, {count} followed'):
+                    run = run_pipeline(tiled, played_s, 1.0, ONE_PROCESS, NODES, count)
+                rows.append(summarize_run(run, tiled.title, ONE_PROCESS, 1.0, played_s, count))
+            shutil.rmtree(tiled.path)
         for mev_per_s in hd_rates:
             with output.spinner(f'making {mev_per_s:g} Mev/s of synthetic events'):
                 texture = prepare_texture(Path(scratch), seconds, mev_per_s)
@@ -176,7 +199,33 @@ def prepare_texture(folder: Path, seconds: float, mev_per_s: float) -> Source:
     return Source(path, EVENTS_TOPIC, None, title, recording.duration_s)
 
 
-def summarize_run(run: Run, source: str, form: str, rate: float, seconds: float) -> Row:
+def prepare_tiles(source: Source, folder: Path, seconds: float) -> Source:
+    """Return a bag that shows the beginning of another one four times."""
+    recording = TiledFaces(open_recording(source.path, topic=source.events_topic), seconds)
+    path = folder / 'tiles'
+    convert_recording(recording, path)
+    return Source(path, EVENTS_TOPIC, None, f'four times {source.title}', seconds)
+
+
+def parse_faces(text: str) -> list[int]:
+    """Return the numbers in a list of faces.
+
+    Raises:
+        MicroexprError: one of them is no number from 1 to 4.
+
+    Example:
+        >>> parse_faces('1,4')
+        [1, 4]
+    """
+    words = text.split(',')
+    if not all(word in map(str, range(1, TILES + 1)) for word in words):
+        raise MicroexprError(f'--faces {text}: give numbers from 1 to {TILES}, such as 1,2,4')
+    return list(map(int, words))
+
+
+def summarize_run(
+    run: Run, source: str, form: str, rate: float, seconds: float, faces: int = 1
+) -> Row:
     """Return the numbers of a run.
 
     Args:
@@ -185,6 +234,7 @@ def summarize_run(run: Run, source: str, form: str, rate: float, seconds: float)
         form: ONE_PROCESS or PROCESS_PER_NODE.
         rate: Speed that the recording was played at.
         seconds: How much of the recording was played.
+        faces: How many faces were followed at most.
     """
     numbers = report(run.seen, seconds)
     wall_s = max(run.wall_s, 1e-9)
@@ -193,6 +243,7 @@ def summarize_run(run: Run, source: str, form: str, rate: float, seconds: float)
     return Row(
         source=source,
         form=form,
+        faces=faces,
         rate=rate,
         latency_ms=numbers['latency_ms'],
         real_time_factor=numbers['real_time_factor'],
@@ -211,13 +262,14 @@ def summarize_run(run: Run, source: str, form: str, rate: float, seconds: float)
 
 
 def run_pipeline(
-    source: Source, seconds: float, rate: float, form: str, nodes: Sequence[str]
+    source: Source, seconds: float, rate: float, form: str, nodes: Sequence[str], faces: int = 1
 ) -> Run:
     """Play the source once."""
     arguments = playback_arguments(source, seconds, rate)
     if nodes == HD_NODES:
         arguments += ['-p', f'pipeline:nodes:=[{", ".join(nodes)}]']
         arguments += ['-p', f'synchronizer:region:={_HD_REGION}']
+    arguments += ['-p', f'synchronizer:faces:={faces}']
     # The player's process ends with the bag; in one process, that is the only one.
     names = ('pipeline',) if form == ONE_PROCESS else nodes[::-1]
     with tempfile.TemporaryFile('w+') as log:
@@ -276,6 +328,7 @@ def _cells(row: Row) -> dict[str, str]:
     return {
         'source': row.source,
         'form': row.form,
+        'faces': str(row.faces),
         'rate': f'{row.rate:g} x',
         'latency p50, p99 ms': f'{p50}, {p99}',
         'real time': f'{row.real_time_factor:.2f}',

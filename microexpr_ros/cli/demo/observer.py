@@ -18,10 +18,10 @@ from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
 from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import to_ns
-from microexpr_ros.ros.estimates import message_to_estimate
+from microexpr_ros.ros.estimates import FaceEstimate, message_to_estimate
 from microexpr_ros.ros.subscriptions import SubscriptionThread
 
-Shown: TypeAlias = AlignedEvents | ActionUnitEstimate | Image
+Shown: TypeAlias = AlignedEvents | FaceEstimate | Image | DiagnosticArray
 """What a picture of the run shows."""
 
 
@@ -60,7 +60,8 @@ class Observer:
     """Subscribe to what the pipeline publishes, until it is closed.
 
     Args:
-        show: called on a thread of its own with every slice, estimate and image, in order.
+        show: called on a thread of its own with every slice, estimate, image and diagnosis, in
+            order.
 
     Attributes:
         seen: everything so far.
@@ -128,7 +129,7 @@ class Observer:
         self.seen.arrivals_ns.append(time.monotonic_ns())
         self.seen.latencies_ns.append(to_ns(message.latency))
         self.seen.model = message.model
-        self._queue.put(estimate)
+        self._queue.put(FaceEstimate(estimate, message.face_id, to_ns(message.latency)))
 
     def _on_expression(self, message: MicroExpression, _: int) -> None:
         self.seen.expressions.append(message)
@@ -141,6 +142,7 @@ class Observer:
         self.seen.overlays += 1
 
     def _on_diagnostics(self, message: DiagnosticArray, _: int) -> None:
+        self._queue.put(message)
         for status in message.status:
             self.seen.diagnostics[status.name] = {
                 value.key: value.value for value in status.values

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from rich.table import Table
 from rich.text import Text
 from sensor_msgs.msg import Image
@@ -18,8 +19,10 @@ from microexpr_ros.analysis.video import PanelVideo
 from microexpr_ros.cli.demo.observer import Observation, Shown
 from microexpr_ros.facs import ExpressionKind
 from microexpr_ros.msg import MicroExpression
-from microexpr_ros.perception.classifier import ActionUnitEstimate, Status
+from microexpr_ros.perception.classifier import Status
 from microexpr_ros.ros.conversions import image_to_pixels, message_to_aligned, to_ns
+from microexpr_ros.ros.estimates import FaceEstimate
+from microexpr_ros.ros.nodes.overlay import show_diagnostics
 
 
 class Video:
@@ -35,8 +38,10 @@ class Video:
     def show(self, item: Shown) -> None:
         """Take in one message, and write the next frame if its time has come."""
         panel = self._video.panel
-        if isinstance(item, ActionUnitEstimate):
-            panel.show_estimate(item)
+        if isinstance(item, FaceEstimate):
+            panel.show_estimate(item.estimate, item.latency_ns)
+        elif isinstance(item, DiagnosticArray):
+            show_diagnostics(panel, item, '/')
         elif isinstance(item, Image):
             panel.show_reconstruction(image_to_pixels(item))
         else:

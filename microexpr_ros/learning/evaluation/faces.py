@@ -17,6 +17,7 @@ from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.alignment.faces import Face, FaceTracker
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.learning.evaluation.head_moving import HeadMovingScores, score_head_moving
 from microexpr_ros.learning.evaluation.outline_tracker import OutlineTracker
 from microexpr_ros.perception.faces import EventFaceTracker, FaceInference
 from microexpr_ros.synthesis.dataset.face_takes import (
@@ -80,6 +81,7 @@ class FaceReport:
         shift: on the split shift, in light and with sensors that training never saw.
         nobody: on takes without a face, in which walls and things move.
         activity_region: the region that follows the outline of a head, on the split.
+        head_moving: how often HEAD_MOVING is claimed, on the split.
         update_ms: time of a core that the tracker took for a slice, the mean of the split.
     """
 
@@ -89,6 +91,7 @@ class FaceReport:
     shift: FaceScores
     nobody: FaceScores
     activity_region: FaceScores
+    head_moving: HeadMovingScores
     update_ms: float
 
 
@@ -128,6 +131,7 @@ def evaluate_faces(
         'nobody': (FaceRecipe(split, faces=False, duration_ns=_NOBODY_NS), nobody),
     }
     found: dict[str, FaceScores] = {}
+    make_tracker = partial(_make_tracker, inference)
     spent_s = slices = 0.0
     for name, (recipe, number) in recipes.items():
         progress(f'making {recipe.name}')
@@ -135,11 +139,12 @@ def evaluate_faces(
         read = [read_face_take(path) for path in paths]
         progress(f'scoring {recipe.name}')
         started = time.thread_time()
-        found[name] = score_faces(read, partial(_make_tracker, inference))
+        found[name] = score_faces(read, make_tracker)
         if name == 'split':
             spent_s = time.thread_time() - started
             slices = sum(len(take.starts) - 1 for take in read)
             found['region'] = score_region(read)
+            head_moving = score_head_moving(read, make_tracker)
     return FaceReport(
         inference.model,
         split,
@@ -147,6 +152,7 @@ def evaluate_faces(
         found['shift'],
         found['nobody'],
         found['region'],
+        head_moving,
         1e3 * spent_s / slices,
     )
 

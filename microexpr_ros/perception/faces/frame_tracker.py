@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
-from typing import Final
+from typing import Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,55 @@ class FrameFaces:
         return [landmarks for landmarks, _ in found]
 
 
+class Observer(Protocol):
+    """Looks at frames, and says where faces are in them."""
+
+    def submit(self, frame: Frame, take: Callable[[Observation], object]) -> None:
+        """Have a frame looked at, unless that comes too soon after the one before.
+
+        Args:
+            frame: its time is ROS time.
+            take: called with the faces, in pixels of the frame.
+        """
+
+
+class DirectObserver:
+    """Look at frames at once, in the calling thread; to be used as a context.
+
+    What is found depends on the frames alone, as recordings need it. MediaPipe is opened for the
+    first frame.
+
+    Args:
+        open_landmarker: opens what finds faces in an image.
+    """
+
+    def __init__(self, open_landmarker: OpenLandmarker = _open_for_frames) -> None:
+        self._open = open_landmarker
+        self._stack = ExitStack()
+        self._faces: FrameFaces | None = None
+        self._last_ns: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._faces = None
+        self._stack.close()
+
+    def submit(self, frame: Frame, take: Callable[[Observation], object]) -> None:
+        """Look at a frame, as of `Observer`.
+
+        Raises:
+            MicroexprError: the landmarker cannot be opened.
+        """
+        if _is_too_soon(frame, self._last_ns):
+            return
+        self._last_ns = frame.t
+        if self._faces is None:
+            self._faces = FrameFaces(self._stack.enter_context(self._open()))
+        take(Observation(frame.t, self._faces.find(frame), SIGMA))
+
+
 class FrameObserver:
     """Look at the newest frame in a thread of its own.
 
@@ -100,7 +149,7 @@ class FrameObserver:
             frame: its time is ROS time.
             take: called in the thread with the faces, in pixels of the frame.
         """
-        if self._last_ns is not None and 0 <= frame.t - self._last_ns < 0.9e9 / RATE_HZ:
+        if _is_too_soon(frame, self._last_ns):
             return
         self._last_ns = frame.t
         with self._changed:
@@ -137,6 +186,11 @@ class FrameObserver:
             return None if self._is_closed else job
 
 
+def _is_too_soon(frame: Frame, last_ns: int | None) -> bool:
+    """Return whether a frame comes too soon after the one that was looked at last."""
+    return last_ns is not None and 0 <= frame.t - last_ns < 0.9e9 / RATE_HZ
+
+
 class FrameFaceTracker(ObservedFaceTracker):
     """Follow the faces that frames show, and those of the events while frames show none.
 
@@ -154,7 +208,7 @@ class FrameFaceTracker(ObservedFaceTracker):
         height: int,
         width: int,
         events: FaceTracker,
-        observer: FrameObserver,
+        observer: Observer,
         geometry: CameraGeometry | None = None,
         log: Callable[[str], object] | None = None,
     ) -> None:

@@ -34,7 +34,8 @@ from microexpr_ros.events.region import Region
 from microexpr_ros.ros import hri, qos, topics
 from microexpr_ros.ros.conversions import face_id, image_to_pixels, to_ns
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, ProblemLog, Rate
-from microexpr_ros.ros.face_sources import FACE_SOURCES, load_face_source
+from microexpr_ros.ros.face_listener import FaceListener
+from microexpr_ros.ros.face_sources import FACE_SOURCES, HRI, load_face_source
 from microexpr_ros.ros.images import ImageSubscription
 from microexpr_ros.ros.inputs import SILENT_AFTER_NS
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
@@ -73,8 +74,10 @@ class SynchronizerParameters(NodeParameters):
         'auto',
         'where faces are known from; rgb: MediaPipe finds them in the frames, and while no frames '
         'come or they show no face, as events; events: a network finds and follows them in the '
-        'events; auto: rgb where MediaPipe is installed, else events; fixed: the parameter '
-        'region, which comes before any other source where it is given',
+        'events; auto: rgb where MediaPipe is installed, else events; hri: another detector lists '
+        'them on /humans/faces/tracked and says by roi or landmarks where they are, on which this '
+        'node then publishes nothing; fixed: the parameter region, which comes before any other '
+        'source where it is given',
         choices=FACE_SOURCES,
     )
     faces: int = parameter(
@@ -153,7 +156,9 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self.get_logger().info(f'faces: {self._face_source.description}')
         self._output = SliceOutput(self)
         self._transforms: LifecyclePublisher | None = None
-        if given.hri:
+        # Another detector says itself where its faces are.
+        self._publishes_hri = given.hri and self._face_source.name != HRI
+        if self._publishes_hri:
             self._transforms = self.advertise(TFMessage, topics.TF, qos.RESULTS)
         self._compiling = warm_up()
 
@@ -174,7 +179,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._problems = ProblemLog(self.get_logger())
         self._checked_ns = 0
         kinds = {hri.ROI: NormalizedRegionOfInterest2D, hri.LANDMARKS: FacialLandmarks}
-        self._face_topics = hri.FaceTopics(self, kinds if self.parameters.hri else {})
+        self._face_topics = hri.FaceTopics(self, kinds if self._publishes_hri else {})
         self._in_view = FacesInView('')
         self._calibration: tuple[tuple[int, int], Calibration | None] | None = None
         self._packets, self._events, self._slices, self._frames = (Rate() for _ in range(4))
@@ -190,10 +195,13 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             on_silence=self._on_silence,
             silence_ns=max(self._options.patience_ns, 1_000_000),
         )
-        if self.parameters.hri:
+        if self._publishes_hri:
             self.subscribe(
                 (CameraInfo, topics.EVENT_CAMERA_INFO, self._on_camera_info, qos.FRAMES)
             )
+        self._listener: FaceListener | None = None
+        if self._face_source.name == HRI:
+            self._listener = FaceListener(self, self._options.geometry, self._find_frame_offset)
         ImageSubscription(
             self, topics.RGB_IMAGE, self._on_image, qos.FRAMES, inputs=[self._frames_in]
         )
@@ -219,8 +227,15 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
                 is_one = self._is_one_device(message.header.frame_id)
                 self._synchronizer.frames.is_one_device = is_one
             frame = Frame(to_ns(message.header.stamp), image_to_pixels(message))
+            if self._listener is not None:
+                rows, columns = frame.pixels.shape[:2]
+                self._listener.frame_size = rows, columns
             self._synchronizer.push_frame(frame)
             self._frames.add()
+
+    def _find_frame_offset(self) -> int:
+        """Return how far the stamps of frames are ahead of those of the events, in ns."""
+        return self._synchronizer.frames.stamps.offset_ns if self._synchronizer else 0
 
     def _on_camera_info(self, message: CameraInfo, _: int) -> None:
         size = message.height, message.width
@@ -311,9 +326,10 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
     def _open(self, stream: tuple[str, int, int], frame_id: str) -> None:
         """Begin with a camera; another encoding or size is another camera."""
         new_decoder = decoder(*stream)
-        new_synchronizer = Synchronizer(
-            stream[1], stream[2], self._options, self._face_source.make_tracker
-        )
+        make_tracker = self._face_source.make_tracker
+        if self._listener is not None:
+            make_tracker = partial(self._listener.make_tracker, frame_id)
+        new_synchronizer = Synchronizer(stream[1], stream[2], self._options, make_tracker)
         # Only now, so that a malformed packet leaves the stream that it interrupts as it was.
         self._decoder, self._synchronizer = new_decoder, new_synchronizer
         self._awaits_frame = True
@@ -362,6 +378,8 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             self.resolve_topic_name(topics.RGB_IMAGE),
         )
         problems |= self._find_second_camera()
+        if self._listener is not None:
+            problems |= self._listener.find_problems(synchronizer.line.last_ns)
         share = self._share_thinned()
         if share:
             problems['OVERLOAD'] = (
@@ -401,6 +419,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
                 **losses,
                 'frames_skipped': synchronizer.frames.skipped,
                 **self._clock_values(synchronizer),
+                **(self._listener.values() if self._listener is not None else {}),
             },
         )
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from fake_clips import needs_face
+from made_face import render_face
 from scripted_faces import ScriptedTracker
 
 from microexpr_ros.alignment.camera_geometry import CameraGeometry
@@ -15,6 +16,7 @@ from microexpr_ros.landmarks import PLACES
 from microexpr_ros.perception.faces import landmarker
 from microexpr_ros.perception.faces.frame_tracker import (
     RATE_HZ,
+    DirectObserver,
     FrameFaces,
     FrameFaceTracker,
     FrameObserver,
@@ -127,6 +129,25 @@ def test_the_newest_frame_is_looked_at_and_seldom_enough():
     assert len(landmarking.times) == 2
 
 
+def test_a_direct_observer_looks_at_once_and_as_seldom():
+    times, closed = [], []
+
+    @contextmanager
+    def open_made():
+        yield lambda _, time_ms: times.append(time_ms) or [MeshedFace(make_points(), {})]
+        closed.append(True)
+
+    seen = []
+    with DirectObserver(open_made) as observer:
+        assert not times
+        for t_ms in (0, 10, 70, 75, 140):
+            observer.submit(Frame(t_ms * MS, FRAME), seen.append)
+    assert times == [1, 70, 140]
+    assert [one.taken_ns for one in seen] == [0, 70 * MS, 140 * MS]
+    np.testing.assert_allclose(seen[0].faces[0], place(320.0, 240.0, 160.0), atol=1e-6)
+    assert closed == [True]
+
+
 def test_faces_of_frames_are_mapped_to_the_event_sensor():
     landmarking = Landmarking()
     landmarking.passes.release(10)
@@ -152,22 +173,3 @@ def test_mediapipe_finds_a_made_face_as_well_as_is_stated():
         (found,) = FrameFaces(landmark).find(Frame(0, pixels))
     eyes = np.linalg.norm(truth[1] - truth[0])
     assert np.linalg.norm(found - truth, axis=1).mean() < 0.025 * eyes
-
-
-def render_face():
-    """Return a frame of a made person at rest, and its landmarks."""
-    from microexpr_ros.synthesis.person.person import make_person
-    from microexpr_ros.synthesis.sensors.frame_camera import auto_expose, expose
-    from microexpr_ros.synthesis.world.labels import face_landmarks
-    from microexpr_ros.synthesis.world.light import ROOM_LIGHTS
-    from microexpr_ros.synthesis.world.motion_sampling import sample_story
-    from microexpr_ros.synthesis.world.scene import sample_full_scene
-
-    rng = np.random.default_rng(0)
-    person, light = make_person(4_200_000, 4_200_000), ROOM_LIGHTS.sample(rng, 'bright')
-    scene = sample_full_scene(rng, person, light, 640, 480)
-    motion, start = sample_story(rng, 10**9), np.zeros(1, np.int64)
-    (instant,) = motion.instants(start)
-    radiance = scene.radiance(instant, colour=True)
-    pixels = expose(auto_expose(radiance.mean(axis=2)), radiance, rng)
-    return pixels, face_landmarks(scene, motion, start)[0]
