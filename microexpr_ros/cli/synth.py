@@ -95,6 +95,15 @@ def synth(
             'training mixes clips from them that it never saw.',
         ),
     ] = None,
+    references: Annotated[
+        bool,
+        typer.Option(
+            '--references',
+            help='Add to all clips of --split pictures of their persons from 1 to 60 s before, in '
+            'the same light: `train reconstruction` and `evaluate reconstruction` use them. Give '
+            'the other options of the clips.',
+        ),
+    ] = False,
     preview: Annotated[
         bool,
         typer.Option(
@@ -126,6 +135,11 @@ def synth(
         raise MicroexprError(
             '--preview goes with neither --bags, --story nor --check: leave one out'
         )
+    if references and (bags or story or check or preview or scenes is not None or shard != '1/1'):
+        raise MicroexprError(
+            '--references goes with neither --bags, --story, --scenes, --check, --preview nor '
+            '--shard: leave one out'
+        )
     if bags and story:
         raise MicroexprError('--bags and --story make different recordings: leave one out')
     if rolling_shutter_ms is not None and not (bags or story):
@@ -153,6 +167,8 @@ def synth(
     with Engine(workers, scheduler, certificates).pool() as pool:
         if scenes is not None:
             _measure(out, recipe, scenes, pool, as_json)
+        elif references:
+            _add_references(out, recipe, pool, as_json)
         elif kind:
             _record(out, recipe, clips, pool, share, rolling_shutter_ms or 0.0, kind, as_json)
         else:
@@ -198,6 +214,17 @@ def _measure(
         output.print_json({'folder': str(out), 'scenes': scenes, 'measured': measured})
     else:
         output.print_text(f'{scenes} scenes in {out}, {measured} of them measured now')
+
+
+def _add_references(out: Path, recipe: Recipe, workers: int | Executor, as_json: bool) -> None:
+    from microexpr_ros.synthesis.dataset.generate_references import generate_references
+
+    with output.progress_bar(recipe.split) as bar:
+        folder = generate_references(out, recipe, workers, bar.update)
+    if as_json:
+        output.print_json({'folder': str(folder), 'recipe': recipe.to_json()})
+    else:
+        output.print_text(f'references of all clips in {folder}')
 
 
 def _preview(out: Path, recipe: Recipe, as_json: bool) -> None:

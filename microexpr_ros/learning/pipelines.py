@@ -19,6 +19,7 @@ from microexpr_ros.learning.training import action_units as training
 from microexpr_ros.learning.training import faces as face_training
 from microexpr_ros.learning.training import reconstruction as reconstruction_training
 from microexpr_ros.learning.training.calibration import fit_activity, fit_presence
+from microexpr_ros.learning.training.checkpoint import read_best
 from microexpr_ros.learning.training.configuration import (
     ActionUnitRun,
     FaceRun,
@@ -173,6 +174,7 @@ def make_reconstruction(
         run.out / 'reconstruction.checkpoint',
         resume,
         report,
+        read_best(run.start) if run.start else None,
     )
     deployed = trained.network.deployed()
     path = run.out / 'reconstruction.safetensors'

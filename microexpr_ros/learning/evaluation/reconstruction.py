@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +20,7 @@ from microexpr_ros.learning.training.reconstruction import (
     ReconstructionExample,
     ReconstructionTraining,
     changed_since,
+    example_pictures,
     fit_thresholds,
     predict_pictures,
     target_at_frame,
@@ -35,6 +37,9 @@ CHANGED_PIXELS: Final = 64
 
 COMPLEMENTARY_HZ: Final = 1.0
 """Cut-off of the complementary filter between events and frames."""
+
+LIGHT_CELLS: Final = 12.0
+"""Standard deviation of the blur that leaves of a picture little but its light."""
 
 Pictures = NDArray[np.float32]
 
@@ -93,7 +98,9 @@ class ReconstructionReport:
     Attributes:
         split: of the data set.
         by_frame_age: with a frame, by its age in ms, for example `33-100`.
-        with_reference: with a picture of the same person from another clip, and no frame.
+        with_reference: with a picture of the same person from 1 to 60 s before in the same light,
+            and no frame; None if the data set has no such pictures.
+        with_reference_other_light: with one from another clip, in another light, and no frame.
         events_only: from events alone.
         n_clips: clips of the split.
         n_identities: persons in them.
@@ -102,7 +109,8 @@ class ReconstructionReport:
 
     split: str
     by_frame_age: Mapping[str, ConditionReport]
-    with_reference: ConditionReport
+    with_reference: ConditionReport | None
+    with_reference_other_light: ConditionReport
     events_only: ConditionReport
     n_clips: int
     n_identities: int
@@ -145,15 +153,25 @@ def evaluate_reconstruction(
     sampler = ExampleSampler(recordings, reconstructor.configuration, ReconstructionTraining())
     rng = np.random.default_rng(seed)
     numbers = {id(r): n for n, r in enumerate(recordings)}
-    referred = [
-        replace(e, reference=sampler.sample_reference(numbers[id(e.sparse)], rng)) for e in alone
+    other_light = [
+        replace(e, reference=sampler.sample_other_light(numbers[id(e.sparse)], rng)) for e in alone
     ]
-    referred = [example for example in referred if example.reference is not None]
+    same_light = [
+        replace(e, reference=sampler.sample_same_light(numbers[id(e.sparse)], rng))
+        for e in alone
+        if e.sparse.references is not None
+    ]
     face = mean_face.astype(np.float32) / np.float32(255)
     carried: dict[str, Callable[[ReconstructionExample], Pictures]] = {
         'direct integration': _integrate_directly,
         'copy of the frame': _copy_frame,
         'complementary filter': _filter_complementarily,
+    }
+    remembered: dict[str, Callable[[ReconstructionExample], Pictures]] = {
+        'copy of the reference': _copy_reference,
+        'oracle: copy with the true brightness and contrast': _copy_in_true_range,
+        'oracle: copy with the true low frequencies': _copy_in_true_light,
+        'oracle: copy moved by the flow to the truth': _copy_moved,
     }
     report = ReconstructionReport(
         split=split,
@@ -162,8 +180,11 @@ def evaluate_reconstruction(
             for name, examples in by_age.items()
             if examples
         },
-        with_reference=_score_condition(
-            reconstructor, referred, {'copy of the reference': _copy_reference}
+        with_reference=_score_condition(reconstructor, same_light, remembered)
+        if same_light
+        else None,
+        with_reference_other_light=_score_condition(
+            reconstructor, [e for e in other_light if e.reference is not None], remembered
         ),
         events_only=_score_condition(reconstructor, alone, {'mean face': lambda _: face}),
         n_clips=len(recordings),
@@ -238,8 +259,10 @@ def _measure_coverage(
     everywhere, changed = [], []
     for example, image, scale in zip(examples, images, scales, strict=True):
         truth = example.sparse.clip.target[example.number] / np.float32(255)
-        factor = reconstructor.intervals.factor(example.age, example.reference is not None)
-        held = np.abs(image - truth) <= factor * scale
+        pictures = example_pictures(example, reconstructor.network)
+        has_reference = example.reference is not None
+        factors = reconstructor.intervals.factors(example.age, has_reference, pictures)
+        held = np.abs(image - truth) <= factors * scale
         everywhere.append(float(held.mean()))
         where = changed_since(example)
         if where.sum() >= CHANGED_PIXELS:
@@ -285,6 +308,44 @@ def _copy_frame(example: ReconstructionExample) -> Pictures:
 def _copy_reference(example: ReconstructionExample) -> Pictures:
     assert example.reference is not None
     return np.asarray(example.reference.picture() / np.float32(255), np.float32)
+
+
+def _copy_in_true_range(example: ReconstructionExample) -> Pictures:
+    copied, truth = _copy_reference(example), _truth(example)
+    away = copied - copied.mean()
+    gain = (away * (truth - truth.mean())).sum() / max(float(np.square(away).sum()), 1e-9)
+    return np.asarray(gain * away + truth.mean(), np.float32)
+
+
+def _copy_in_true_light(example: ReconstructionExample) -> Pictures:
+    copied, truth = _copy_reference(example), _truth(example)
+    light = cv2.GaussianBlur(truth - copied, (0, 0), LIGHT_CELLS)
+    return np.asarray(copied + light, np.float32)
+
+
+def _copy_moved(example: ReconstructionExample) -> Pictures:
+    """Move the reference by the optical flow that the true picture tells (Farnebäck, 2003)."""
+    copied, truth = _copy_reference(example), _truth(example)
+    before, after = ((255 * picture).astype(np.uint8) for picture in (copied, truth))
+    flow = cv2.calcOpticalFlowFarneback(after, before, None, 0.5, 4, 15, 3, 7, 1.5, 0)  # type: ignore[call-overload]
+    smooth = cv2.GaussianBlur(flow, (0, 0), 2.0)
+    row, column = np.indices(copied.shape, np.float32)
+    return np.asarray(
+        cv2.remap(
+            copied,
+            column + smooth[..., 0],
+            row + smooth[..., 1],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.float32,
+    )
+
+
+def _truth(example: ReconstructionExample) -> Pictures:
+    return np.asarray(
+        example.sparse.clip.target[example.number].astype(np.float32) / np.float32(255)
+    )
 
 
 def _integrate_directly(example: ReconstructionExample) -> Pictures:

@@ -66,3 +66,17 @@ def read_checkpoint(
     for name, part in parts.items():
         part.load_state_dict(content['parts'][name])
     return content['history'], content['best']
+
+
+def read_best(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of the best network of a training.
+
+    Raises:
+        MicroexprError: there is no such file, or its training did not score an epoch.
+    """
+    if not path.is_file():
+        raise MicroexprError(f'no checkpoint at {path}: give one of a training, or none')
+    best: dict[str, Tensor] = torch.load(path, weights_only=True)['best']
+    if not best:
+        raise MicroexprError(f'{path} has no network yet: let its training score an epoch')
+    return best

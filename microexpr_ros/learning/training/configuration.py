@@ -50,10 +50,16 @@ class ActionUnitRun:
 
 @dataclass(frozen=True, slots=True)
 class ReconstructionRun:
-    """A run of `microexpr train reconstruction`; as `ActionUnitRun`."""
+    """A run of `microexpr train reconstruction`; as `ActionUnitRun`.
+
+    Attributes:
+        start: checkpoint of an earlier run to go on from with a new schedule; layers that its
+            network does not have, or has in another size, start from random numbers.
+    """
 
     data: Path
     out: Path
+    start: Path | None = None
     training: ReconstructionTraining = field(default_factory=ReconstructionTraining)
     network: ReconstructionConfiguration = field(default_factory=ReconstructionConfiguration)
 

@@ -127,7 +127,13 @@ class Reconstructor:
         runtime = load_export(path, file.hash)
         if runtime is not None:
             configuration = file.configuration(ReconstructionConfiguration)
-            return cls(None, file.model, runtime, configuration, _read_intervals(file))
+            return cls(
+                None,
+                file.model,
+                runtime,
+                configuration,
+                IntervalFactors.from_settings(file.settings['intervals']),
+            )
         # Imported here: an export runs without torch.
         import torch
 
@@ -146,7 +152,11 @@ class Reconstructor:
 
         network = ConditionalVae(file.configuration(ReconstructionConfiguration), deployed=True)
         network.load_state_dict(dict(file.tensors))
-        return cls(network, file.model, intervals=_read_intervals(file))
+        return cls(
+            network,
+            file.model,
+            intervals=IntervalFactors.from_settings(file.settings['intervals']),
+        )
 
     def to_settings(self) -> dict[str, Any]:
         """Return everything but the tensors, as JSON values for `weights.save`."""
@@ -257,11 +267,6 @@ class Reconstructor:
         blank = blank_slice(self.configuration.grid, self.slice_ns)
         self.reconstruct(self.observe(blank, self.initial_state()))
 
-    def _interval_factor(self, state: ReconstructionState) -> float:
-        is_current = state.frame is not None and state.frame_age < self.configuration.frame_slices
-        age = state.frame_age if is_current else None
-        return self.intervals.factor(age, state.reference is not None)
-
     def reconstruct(self, state: ReconstructionState) -> Reconstruction:
         """Return the picture at the end of the last slice.
 
@@ -269,16 +274,14 @@ class Reconstructor:
         """
         events, pictures = network_inputs(state, self.configuration)
         image, scale = self._runtime(events[None], pictures[None])
-        half = scale[0, 0] * np.float32(self._interval_factor(state) * 255)
+        is_current = state.frame is not None and state.frame_age < self.configuration.frame_slices
+        age = state.frame_age if is_current else None
+        factors = self.intervals.factors(age, state.reference is not None, pictures)
+        half = 255 * factors * scale[0, 0]
         return Reconstruction(
             np.asarray(np.rint(image[0, 0] * 255), np.uint8),
             np.asarray(np.minimum(np.ceil(half), 255), np.uint8),
         )
-
-
-def _read_intervals(file: weights.Weights) -> IntervalFactors:
-    values = dict(file.settings['intervals'])
-    return IntervalFactors(**{**values, 'frame': tuple(values['frame'])})
 
 
 def _torch_runtime(network: ConditionalVae | None) -> TorchRuntime:
