@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros import srgb
 from microexpr_ros.alignment.slices import Slice, blank_slice, follows
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception import weights
@@ -346,10 +347,6 @@ def make_pictures(
     return pictures
 
 
-LUMA: Final = (0.299, 0.587, 0.114)
-"""Weights of gamma-encoded red, green and blue in grey (ITU-R BT.601)."""
-
-
 def grey(frame: NDArray[np.uint8], grid: int) -> NDArray[np.uint8]:
     """Return a frame as grey on the grid, uint8 [grid, grid].
 
@@ -358,7 +355,9 @@ def grey(frame: NDArray[np.uint8], grid: int) -> NDArray[np.uint8]:
         grid: rows and columns of the result.
     """
     if frame.ndim == 3:
-        frame = np.round(frame.astype(np.float32) @ np.array(LUMA, np.float32)).astype(np.uint8)
+        frame = np.round(frame.astype(np.float32) @ np.array(srgb.LUMA, np.float32)).astype(
+            np.uint8
+        )
     if frame.shape == (grid, grid):
         return frame
     # Area averages do not alias when shrinking; when enlarging they would show blocks.
