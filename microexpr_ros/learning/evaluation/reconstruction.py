@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip, dense_counts
 from microexpr_ros.learning.evaluation.rounding import rounded
+from microexpr_ros.learning.training.picture_baselines import PictureBaseline
 from microexpr_ros.learning.training.reconstruction import (
     ExampleSampler,
     ReconstructionExample,
     ReconstructionTraining,
     changed_since,
-    example_pictures,
     fit_thresholds,
+    half_widths,
     predict_pictures,
     target_at_frame,
 )
@@ -122,6 +123,7 @@ def evaluate_reconstruction(
     recordings: Sequence[SparseClip],
     mean_face: NDArray[np.uint8],
     split: str = 'test',
+    baselines: Sequence[PictureBaseline] = (),
     targets: int = 2,
     seed: int = 0,
 ) -> ReconstructionReport:
@@ -136,6 +138,7 @@ def evaluate_reconstruction(
         recordings: clips that had no part in training.
         mean_face: uint8 [grid, grid], of `baselines.mean_face`.
         split: name of the split of the clips.
+        baselines: trained networks to score on the same targets.
         targets: from each clip and for each condition.
         seed: of the choice of references.
 
@@ -145,7 +148,7 @@ def evaluate_reconstruction(
     ages = list(pairwise((0, *AGE_LIMITS)))
     by_age = {
         f'{10 * low}-{10 * high}': [
-            example for r in recordings for example in _with_frame(r, low, high, targets)
+            example for r in recordings for example in find_examples(r, low, high, targets)
         ]
         for low, high in ages
     }
@@ -176,17 +179,22 @@ def evaluate_reconstruction(
     report = ReconstructionReport(
         split=split,
         by_frame_age={
-            name: _score_condition(reconstructor, examples, carried)
+            name: _score_condition(reconstructor, examples, carried, baselines)
             for name, examples in by_age.items()
             if examples
         },
-        with_reference=_score_condition(reconstructor, same_light, remembered)
+        with_reference=_score_condition(reconstructor, same_light, remembered, baselines)
         if same_light
         else None,
         with_reference_other_light=_score_condition(
-            reconstructor, [e for e in other_light if e.reference is not None], remembered
+            reconstructor,
+            [e for e in other_light if e.reference is not None],
+            remembered,
+            baselines,
         ),
-        events_only=_score_condition(reconstructor, alone, {'mean face': lambda _: face}),
+        events_only=_score_condition(
+            reconstructor, alone, {'mean face': lambda _: face}, baselines
+        ),
         n_clips=len(recordings),
         n_identities=len({r.clip.identity for r in recordings}),
         weights=reconstructor.model,
@@ -228,11 +236,14 @@ def _score_condition(
     reconstructor: Reconstructor,
     examples: Sequence[ReconstructionExample],
     others: Mapping[str, Callable[[ReconstructionExample], Pictures]],
+    baselines: Sequence[PictureBaseline],
 ) -> ConditionReport:
     images, scales = predict_pictures(reconstructor.network, examples)
     made: dict[str, list[Pictures]] = {'network': list(images)}
     for name, method in others.items():
         made[name] = [method(example) for example in examples]
+    for baseline in baselines:
+        made[baseline.name] = baseline.predict(examples)
     lights = sorted({e.sparse.clip.light for e in examples})
     compared = list(made)[:2]
     by_light = {}
@@ -258,11 +269,7 @@ def _measure_coverage(
 ) -> Coverage:
     everywhere, changed = [], []
     for example, image, scale in zip(examples, images, scales, strict=True):
-        truth = example.sparse.clip.target[example.number] / np.float32(255)
-        pictures = example_pictures(example, reconstructor.network)
-        has_reference = example.reference is not None
-        factors = reconstructor.intervals.factors(example.age, has_reference, pictures)
-        held = np.abs(image - truth) <= factors * scale
+        held = np.abs(image - _truth(example)) <= half_widths(reconstructor, example, scale)
         everywhere.append(float(held.mean()))
         where = changed_since(example)
         if where.sum() >= CHANGED_PIXELS:
@@ -270,10 +277,17 @@ def _measure_coverage(
     return Coverage(float(np.mean(everywhere)), float(np.mean(changed)) if changed else math.nan)
 
 
-def _with_frame(
+def find_examples(
     recording: SparseClip, low: int, high: int, targets: int
 ) -> list[ReconstructionExample]:
-    """Return examples of a clip whose frame is at least `low` and less than `high` slices old."""
+    """Return examples of a clip whose frame is at least `low` and less than `high` slices old.
+
+    Args:
+        recording: the clip.
+        low: least age of the frame, slices.
+        high: age that it does not reach, slices.
+        targets: most examples, spread over the clip.
+    """
     clip = recording.clip
     examples = []
     for number, at in enumerate(clip.target_slice.tolist()):

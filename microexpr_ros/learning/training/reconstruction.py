@@ -44,7 +44,7 @@ from microexpr_ros.perception.reconstruction.network import (
     Latents,
     Picture,
 )
-from microexpr_ros.perception.reconstruction.reconstructor import make_pictures
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor, make_pictures
 from microexpr_ros.perception.settings import to_settings
 
 CHANGED: Final = 0.02
@@ -486,7 +486,7 @@ def _loss(
     with c.precision():
         decoded = net.decode(features, latents)
     picture = Picture(decoded.image.float(), decoded.scale.float())
-    loss = _picture_loss(picture, target, changed, c)
+    loss = picture_loss(picture, target, changed, c)
     # Only what inference makes teaches the scale: from the posterior, errors are smaller.
     error = (picture.image - target).abs().detach()[from_prior]
     scale, weight = picture.scale[from_prior], _weigh(changed, c)[from_prior]
@@ -495,9 +495,17 @@ def _loss(
     return loss + kl_weight * divergence(posterior, prior).mean()
 
 
-def _picture_loss(
+def picture_loss(
     picture: Picture, target: Tensor, changed: Tensor, c: ReconstructionTraining
 ) -> Tensor:
+    """Return how far pictures are from their targets, as training weighs it.
+
+    Args:
+        picture: whose scales are not looked at.
+        target: float32 [B, 1, grid, grid].
+        changed: bool [B, 1, grid, grid], pixels that changed since the frame.
+        c: the weights.
+    """
     error = (picture.image - target).abs()
     weight = _weigh(changed, c)
     painted = (weight * error).sum() / weight.sum()
@@ -529,7 +537,7 @@ def _validation_loss(
     for first in range(0, len(examples), c.batch):
         part = examples[first : first + c.batch]
         condition, target, changed = make_example_batch(part, net.configuration)
-        total += float(_picture_loss(net(condition), target, changed, c)) * len(part)
+        total += float(picture_loss(net(condition), target, changed, c)) * len(part)
     return total / len(examples)
 
 
@@ -551,6 +559,30 @@ def predict_pictures(
         images.append(picture.image[:, 0].clamp(0, 1).numpy())
         scales.append(picture.scale[:, 0].numpy())
     return np.concatenate(images), np.concatenate(scales)
+
+
+def half_widths(
+    reconstructor: Reconstructor, example: ReconstructionExample, scale: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return half the widths of the intervals of a picture, float32 [grid, grid].
+
+    Args:
+        reconstructor: whose picture it is.
+        example: what was to be made.
+        scale: float32 [grid, grid], the network's.
+    """
+    pictures = example_pictures(example, reconstructor.network)
+    has_reference = example.reference is not None
+    return reconstructor.intervals.factors(example.age, has_reference, pictures) * scale
+
+
+def predict_with_intervals(
+    reconstructor: Reconstructor, examples: Sequence[ReconstructionExample]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return pictures and half the widths of their intervals, float32 [N, grid, grid] each."""
+    images, scales = predict_pictures(reconstructor.network, examples)
+    widths = [half_widths(reconstructor, e, s) for e, s in zip(examples, scales, strict=True)]
+    return images, np.stack(widths)
 
 
 def fit_intervals(

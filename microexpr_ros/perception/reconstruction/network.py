@@ -173,7 +173,7 @@ class ConditionalVae(nn.Module):
         shares = torch.softmax(torch.cat(weights, 1) + missing, 1)
         mixed = (shares * torch.cat(sources, 1)).sum(1, keepdim=True)
         image = mixed + _REACH * torch.tanh(painted[:, -2:-1])
-        return Picture(image, functional.softplus(painted[:, -1:] - 3) + _MIN_SCALE)
+        return Picture(image, to_scale(painted[:, -1:]))
 
     def forward(self, condition: Tensor) -> Picture:
         """Return the pictures of the most probable latent variables."""
@@ -290,6 +290,11 @@ def move(picture: Tensor, flow: Tensor) -> Tensor:
         padding_mode='border',
         align_corners=False,
     )
+
+
+def to_scale(x: Tensor) -> Tensor:
+    """Return scales of errors, from 1/512 of the range on, of values of any size."""
+    return functional.softplus(x - 3) + _MIN_SCALE
 
 
 def compress(events: Tensor, gain: float) -> Tensor:
