@@ -125,15 +125,15 @@ def convert_recording(
             explain_write_errors(target),
             make_writer(
                 name, hidden, recording.height, recording.width, recording.epoch_ns
-            ) as writer,
+            ) as file,
         ):
-            counter.trigger_channels = writer.trigger_channels
+            counter.trigger_channels = file.trigger_channels
             for events, triggers in counter.stream():
-                writer.write(events, triggers)
-            for frame in counter.sensor_frames() if writer.takes_frames else ():
-                writer.write_frame(frame)
+                file.write(events, triggers)
+            for frame in counter.sensor_frames() if file.takes_frames else ():
+                file.write_frame(frame)
         counter.losses[f'triggers_not_in_{name}'] = counter.triggers_in - counter.triggers_out
-        if not writer.takes_frames:
+        if not file.takes_frames:
             counter.losses[f'frames_not_in_{name}'] = sum(1 for _ in recording.frames())
     else:
         counter.trigger_channels = EVT3_TRIGGER_CHANNELS if encoding == 'evt3' else 0

@@ -98,27 +98,26 @@ def train_picture_baseline(
     net: PlainUnet | RecurrentPainter
     if model == 'unet':
         net = PlainUnet(network)
-        sampler = ExampleSampler(training, network, c)
         fixed = validation_examples(validation, network, c)
     else:
         net = RecurrentPainter()
-        sampler = None
         fixed = [ReconstructionExample(s, len(s.clip.target) - 1, None) for s in validation]
-    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    sampler = ExampleSampler(training, network, c)
 
     def losses(
         epoch: int, rng: np.random.Generator, order: Sequence[NDArray[np.int64]]
     ) -> Iterator[Tensor]:
         for chosen in order:
             numbers = [int(i) // c.targets for i in chosen]
-            if sampler is not None:
-                examples = [sampler.sample(number, rng) for number in numbers]
-                condition, target, changed = make_example_batch(examples, network)
-                with c.precision():
-                    painted = net(condition)
-                yield _loss(painted, target, changed, c)
-            else:
+            if isinstance(net, RecurrentPainter):
                 yield _sequence_loss(net, [training[n] for n in numbers], rng, network.gain, c)
+                continue
+            examples = [sampler.sample(number, rng) for number in numbers]
+            condition, target, changed = make_example_batch(examples, network)
+            with c.precision():
+                painted = net(condition)
+            yield _loss(painted, target, changed, c)
 
     def score(now: nn.Module) -> float:
         assert isinstance(now, PlainUnet | RecurrentPainter)

@@ -58,6 +58,8 @@ _FEWEST_PIXELS: Final = 2000
 """Of a group that gets an interval of its own."""
 
 _LEAST_CHANGED: Final = 32
+"""Changed pixels of a picture whose error counts for itself."""
+
 _LEAST_SQUARE: Final = 1e-5
 """Added to squared errors: below 50 dB nothing is to be gained."""
 

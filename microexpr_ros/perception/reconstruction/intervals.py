@@ -85,7 +85,7 @@ def change_groups(pictures: NDArray[np.float32]) -> NDArray[np.int64]:
         pictures: float32 [PICTURES, grid, grid], of `reconstructor.make_pictures`.
     """
     change = cv2.GaussianBlur(np.abs(pictures[0] - pictures[1]), (0, 0), _CHANGE_BLUR_CELLS)
-    return np.searchsorted(np.array(CHANGE_LIMITS, np.float32), change)
+    return np.asarray(np.searchsorted(np.array(CHANGE_LIMITS, np.float32), change), np.int64)
 
 
 def fit_factor(

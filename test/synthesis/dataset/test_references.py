@@ -1,7 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 from fake_clips import fake_clip, needs_face
+from typer.testing import CliRunner
 
+from microexpr_ros.cli.synth import app
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.clips import align_references, load_split
 from microexpr_ros.synthesis.dataset import generate as making
@@ -96,3 +100,13 @@ def test_a_reference_shows_the_person_of_the_clip_in_its_light():
     within = np.abs(aligned[0] - aligned[1])[32:96, 32:96].mean()
     between = np.abs(aligned[0] - other[0])[32:96, 32:96].mean()
     assert within < between
+
+
+def test_the_command_adds_them(split):
+    given = ['--out', str(split), '--split', 'val', '--seed', '3', '--references']
+    result = CliRunner().invoke(app, [*given, '--json'])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)['folder'] == str(split / 'val' / 'references')
+    assert has_references(read_index(split, 'val'))
+    with pytest.raises(MicroexprError, match='--references goes with neither'):
+        CliRunner().invoke(app, [*given, '--bags'], catch_exceptions=False)
