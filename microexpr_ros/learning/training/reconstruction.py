@@ -99,7 +99,7 @@ class ReconstructionTraining(Optimization):
     kl_epochs: int = 3
     frame_chance: float = 0.55
     reference_chance: float = 0.6
-    other_light_chance: float = 0.25
+    other_light_chance: float = 0.1
     augmentation: Augmentation = field(
         default_factory=lambda: Augmentation(
             shift=3,
