@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Float = TypeVar('Float', np.float32, np.float64)
+
+LUMA: Final = (0.299, 0.587, 0.114)
+"""Weights of encoded red, green and blue in grey (ITU-R BT.601)."""
 
 
 def encode(linear: NDArray[Float]) -> NDArray[Float]:

@@ -14,9 +14,9 @@ from microexpr_ros.alignment.synchronizer import (
     Synchronizer,
     SynchronizerOptions,
 )
-from microexpr_ros.analysis.bag_frames import BagFrames, FramesRead
 from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.files import Position, Recording
+from microexpr_ros.events.files.bag_frames import BagFrames, FramesRead
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.perception.faces import EventFaceTracker
 

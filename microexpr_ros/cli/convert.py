@@ -34,7 +34,7 @@ def convert(
         Path,
         typer.Argument(
             help='New file NAME.raw (EVT3), .h5 (DSEC), .hdf5 (Metavision), .npz or .csv, or any '
-            'other name for a bag folder.'
+            'other name for a folder: a bag, or with --to evreal the arrays of EVREAL.'
         ),
     ],
     to: Annotated[

@@ -128,21 +128,41 @@ def au(
 
 @app.command()
 def reconstruction(
-    data: Data, weights: Weights = None, split: Split = 'test', json_: JsonOption = False
+    data: Data,
+    weights: Weights = None,
+    split: Split = 'test',
+    baselines: Annotated[
+        Path | None,
+        typer.Option(help='Folder of trained networks to score on the same clips.'),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            help='PNG file for pictures in dim light by a DAVIS346: frame, reconstruction, '
+            'interval, truth.'
+        ),
+    ] = None,
+    json_: JsonOption = False,
 ) -> None:
     """Score the images, with and without a frame, beside the mean face and the newest frame."""
     from microexpr_ros.learning.data.clips import in_boxes
     from microexpr_ros.learning.evaluation import evaluate_reconstruction, json_values
     from microexpr_ros.learning.models.baselines import mean_face
     from microexpr_ros.learning.report import format_reconstruction
+    from microexpr_ros.learning.report.picture_sheet import write_sheet
+    from microexpr_ros.learning.training.picture_baselines import read_picture_baselines
     from microexpr_ros.perception import weights as files
     from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
     file = files.load(weights or files.shipped('reconstruction'), 'reconstruction')
     recordings = in_boxes(read_split(data, split, images=True, targets=True), 'aligned')
     mean = mean_face(in_boxes(read_split(data, 'train', images=True, targets=True), 'aligned'))
+    reconstructor = Reconstructor.from_weights(file)
+    others = read_picture_baselines(baselines) if baselines else []
     with output.spinner('scoring'):
-        found = evaluate_reconstruction(Reconstructor.from_weights(file), recordings, mean, split)
+        found = evaluate_reconstruction(reconstructor, recordings, mean, split, others)
+    if sheet is not None:
+        write_sheet(sheet, reconstructor, recordings)
     if json_:
         output.print_json(json_values(found))
     else:

@@ -99,6 +99,15 @@ def synth(
             'training mixes clips from them that it never saw.',
         ),
     ] = None,
+    references: Annotated[
+        bool,
+        typer.Option(
+            '--references',
+            help='Add to all clips of --split pictures of their persons from 1 to 60 s before, in '
+            'the same light: `train reconstruction` and `evaluate reconstruction` use them. Give '
+            'the other options of the clips.',
+        ),
+    ] = False,
     preview: Annotated[
         bool,
         typer.Option(
@@ -130,6 +139,11 @@ def synth(
         raise MicroexprError(
             '--preview goes with neither --bags, --story nor --check: leave one out'
         )
+    if references and (bags or story or check or preview or scenes is not None or shard != '1/1'):
+        raise MicroexprError(
+            '--references goes with neither --bags, --story, --scenes, --check, --preview nor '
+            '--shard: leave one out'
+        )
     if bags and story:
         raise MicroexprError('--bags and --story make different recordings: leave one out')
     if rolling_shutter_ms is not None and not (bags or story):
@@ -139,10 +153,10 @@ def synth(
         )
     kind = 'bags' if bags else 'stories' if story else ''
     is_url = '://' in out
-    if is_url and (kind or preview or scenes is not None):
+    if is_url and (kind or preview or references or scenes is not None):
         raise MicroexprError(
-            f'--out {out} takes clips alone: give a folder for --bags, --story, --scenes and '
-            '--preview'
+            f'--out {out} takes clips alone: give a folder for --bags, --story, --scenes, '
+            '--references and --preview'
         )
     engine = Engine(workers, scheduler, certificates)
     if is_url and check:
@@ -170,6 +184,8 @@ def synth(
             _generate_stored(out, recipe, clips, pool, share, as_json)
         elif scenes is not None:
             _measure(folder, recipe, scenes, pool, as_json)
+        elif references:
+            _add_references(folder, recipe, pool, as_json)
         elif kind:
             _record(folder, recipe, clips, pool, share, rolling_shutter_ms or 0.0, kind, as_json)
         else:
@@ -227,6 +243,17 @@ def _measure(
         output.print_json({'folder': str(out), 'scenes': scenes, 'measured': measured})
     else:
         output.print_text(f'{scenes} scenes in {out}, {measured} of them measured now')
+
+
+def _add_references(out: Path, recipe: Recipe, workers: int | Executor, as_json: bool) -> None:
+    from microexpr_ros.synthesis.dataset.generate_references import generate_references
+
+    with output.progress_bar(recipe.split) as bar:
+        folder = generate_references(out, recipe, workers, bar.update)
+    if as_json:
+        output.print_json({'folder': str(folder), 'recipe': recipe.to_json()})
+    else:
+        output.print_text(f'references of all clips in {folder}')
 
 
 def _preview(out: Path, recipe: Recipe, as_json: bool) -> None:

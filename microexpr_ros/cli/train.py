@@ -127,6 +127,14 @@ def reconstruction(
     batch: Batch = None,
     learning_rate: Rate = None,
     seed: Seed = None,
+    model: Annotated[
+        Literal['cvae', 'unet', 'recurrent'] | None,
+        typer.Option(
+            help='The autoencoder; or, to compare it with, a plain U-Net, or a recurrent network '
+            'on events alone in the form of E2VID.',
+            show_default=_OF_RUN,
+        ),
+    ] = None,
     width: Annotated[
         int | None, typer.Option(help='Channels of the finest layer.', show_default=_OF_RUN)
     ] = None,
@@ -143,7 +151,7 @@ def reconstruction(
     from microexpr_ros.learning.training.configuration import ReconstructionRun, read_run
 
     options = _options(epochs, batch, learning_rate, seed)
-    options |= {'data': data, 'out': out, 'network.width': width}
+    options |= {'data': data, 'out': out, 'model': model, 'network.width': width}
     run = read_run(ReconstructionRun, config, options)
     training, validation = (
         read_split(run.data, split, images=True, targets=True) for split in ('train', 'val')

@@ -23,9 +23,10 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.codecs.evt3 import EVT3_TRIGGER_CHANNELS
 from microexpr_ros.events.events import Events, Frame, Triggers
 from microexpr_ros.events.files import Recording
+from microexpr_ros.events.files.bag_frames import BagFrames
 from microexpr_ros.events.kernel import Integer, kernel
 from microexpr_ros.events.packets import PACKET_NS, packetize
-from microexpr_ros.events.writers import BAG, choose_format, make_writer
+from microexpr_ros.events.writers import BAG, EVREAL, choose_format, make_writer
 from microexpr_ros.topics import EVENT_FRAMES_TOPIC, EVENTS_TOPIC
 
 _TOPIC_NAME: Final = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
@@ -81,7 +82,7 @@ def convert_recording(
     compression: str = 'none',
     on_progress: Callable[[float], object] = lambda _: None,
 ) -> Conversion:
-    """Write a recording as a bag of event packets and images, or as a file of events.
+    """Write a recording as a bag of event packets and images, or as a file or arrays of events.
 
     The target appears as a whole or not at all; memory does not grow with the recording. Other
     messages of a rosbag2 are copied to the new bag.
@@ -118,19 +119,22 @@ def convert_recording(
             )
     counter = _Counter(recording, on_progress)
     if name != BAG:
-        counter.cuts_times = True
+        counter.cuts_times = name != EVREAL
         with (
             atomic_target(target) as hidden,
             explain_write_errors(target),
             make_writer(
                 name, hidden, recording.height, recording.width, recording.epoch_ns
-            ) as writer,
+            ) as file,
         ):
-            counter.trigger_channels = writer.trigger_channels
+            counter.trigger_channels = file.trigger_channels
             for events, triggers in counter.stream():
-                writer.write(events, triggers)
+                file.write(events, triggers)
+            for frame in counter.sensor_frames() if file.takes_frames else ():
+                file.write_frame(frame)
         counter.losses[f'triggers_not_in_{name}'] = counter.triggers_in - counter.triggers_out
-        counter.losses[f'frames_not_in_{name}'] = sum(1 for _ in recording.frames())
+        if not file.takes_frames:
+            counter.losses[f'frames_not_in_{name}'] = sum(1 for _ in recording.frames())
     else:
         counter.trigger_channels = EVT3_TRIGGER_CHANNELS if encoding == 'evt3' else 0
         counter.cuts_times = encoding != 'mono'
@@ -218,6 +222,19 @@ class _Counter:
         for frame in self._recording.frames():
             self.frames_out += 1
             yield frame
+
+    def sensor_frames(self) -> Iterator[Frame]:
+        """Yield frames with times of the sensor; those of a bag are its first topic of images.
+
+        To be called after the events were read, which tell when the sensor's time began.
+        """
+        yield from self.frames()
+        images = BagFrames(self._recording)
+        for frame in images:
+            self.frames_out += 1
+            self.others_out += 1
+            yield replace(frame, t=frame.t - self._recording.epoch_ns)
+        self.losses['frames_unreadable'] = images.read.unreadable
 
     def others(self) -> Iterator[Message | ForeignMessage]:
         for message in self._recording.others():

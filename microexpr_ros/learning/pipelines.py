@@ -14,6 +14,7 @@ from microexpr_ros.learning.data.clips import SparseClip, in_boxes
 from microexpr_ros.learning.evaluation import score_clips
 from microexpr_ros.learning.evaluation.trained_baselines import baseline_name, write_baseline
 from microexpr_ros.learning.models import blendshapes
+from microexpr_ros.learning.models.picture_networks import PictureModel
 from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.learning.training import action_units as training
 from microexpr_ros.learning.training import faces as face_training
@@ -24,6 +25,10 @@ from microexpr_ros.learning.training.configuration import (
     ActionUnitRun,
     FaceRun,
     ReconstructionRun,
+)
+from microexpr_ros.learning.training.picture_baselines import (
+    train_picture_baseline,
+    write_picture_baseline,
 )
 from microexpr_ros.learning.training.runner import Report, training_settings
 from microexpr_ros.perception import weights
@@ -164,9 +169,24 @@ def make_reconstruction(
     resume: bool = False,
     report: Report | None = None,
 ) -> dict[str, Any]:
-    """Train a reconstructor and write its weights; arguments as of `make_action_units`."""
+    """Train a reconstructor and write its weights; arguments as of `make_action_units`.
+
+    A network that it is compared with is written to a file of its own name, for
+    `read_picture_baselines`.
+
+    Raises:
+        MicroexprError: `start` with another model than cvae, or as of `train_reconstruction`.
+    """
     training_clips = in_boxes(training_clips, 'aligned')
     validation_clips = in_boxes(validation_clips, 'aligned')
+    if run.model != 'cvae':
+        if run.start is not None:
+            raise MicroexprError(
+                f'start {run.start} of the model {run.model!r}: only cvae goes on from others'
+            )
+        return _make_picture_baseline(
+            run.model, training_clips, validation_clips, run, resume, report
+        )
     trained = reconstruction_training.train_reconstruction(
         training_clips,
         validation_clips,
@@ -175,6 +195,7 @@ def make_reconstruction(
         run.out / 'reconstruction.checkpoint',
         resume,
         report,
+        read_best(run.start) if run.start else None,
     )
     deployed = trained.network.deployed()
     path = run.out / 'reconstruction.safetensors'
@@ -190,6 +211,35 @@ def make_reconstruction(
     return {
         'weights': str(path),
         'model': weights.load(path, 'reconstruction').model,
+        'best_epoch': trained.epoch,
+        'validation_loss': -trained.score,
+        'history': list(trained.history),
+    }
+
+
+def _make_picture_baseline(
+    model: PictureModel,
+    training_clips: Sequence[SparseClip],
+    validation_clips: Sequence[SparseClip],
+    run: ReconstructionRun,
+    resume: bool,
+    report: Report | None,
+) -> dict[str, Any]:
+    trained = train_picture_baseline(
+        model,
+        training_clips,
+        validation_clips,
+        run.training,
+        run.network,
+        run.out / f'{model}.checkpoint',
+        resume,
+        report,
+    )
+    described = training_settings(run.training, trained)
+    path = write_picture_baseline(run.out, model, trained.network, run.network, described)
+    return {
+        'weights': str(path),
+        'parameters': sum(part.numel() for part in trained.network.parameters()),
         'best_epoch': trained.epoch,
         'validation_loss': -trained.score,
         'history': list(trained.history),

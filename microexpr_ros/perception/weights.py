@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Configuration = TypeVar('Configuration')
 
-Kind = Literal['au', 'reconstruction', 'face', 'baseline']
+Kind = Literal['au', 'reconstruction', 'face', 'baseline', 'picture_baseline']
 
 FORMAT: Final = 'microexpr_ros/2'
 
@@ -157,4 +157,8 @@ def load(path: Path, kind: Kind, with_tensors: bool = True) -> Weights:
 
 
 def _trained_by(kind: Kind) -> str:
-    return 'microexpr train au --model ...' if kind == 'baseline' else f'microexpr train {kind}'
+    named = {
+        'baseline': 'au --model ...',
+        'picture_baseline': 'reconstruction --model ...',
+    }
+    return f'microexpr train {named.get(kind, kind)}'

@@ -24,6 +24,7 @@ ACTION_UNITS_RAW: Final = 'au_predictions/raw'
 MICRO_EXPRESSIONS: Final = 'micro_expressions'
 RECONSTRUCTION: Final = 'reconstruction/image'
 UNCERTAINTY: Final = 'reconstruction/uncertainty'
+PASTED: Final = 'reconstruction/pasted'
 OVERLAY: Final = 'overlay/image'
 
 CAMERA_EVENTS: Final = '~/events'

@@ -23,7 +23,7 @@ from microexpr_ros.events.files import Recording, open_recording
 from microexpr_ros.events.writers import writer as base
 
 EPOCH_NS = 1_700_000_000_123_456_000
-FORMATS = [name for name in writers.FORMATS if name != writers.BAG]
+FORMATS = [name for name in writers.FORMATS if name not in (writers.BAG, writers.EVREAL)]
 NAMES = {'raw': 'e.raw', 'dsec': 'e.h5', 'metavision': 'e.hdf5', 'npz': 'e.npz', 'csv': 'e.csv'}
 START_NS = 7_654_321_000
 

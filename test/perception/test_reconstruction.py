@@ -20,7 +20,7 @@ from microexpr_ros.perception.reconstruction.intervals import (
     IntervalFactors,
     fit_factor,
 )
-from microexpr_ros.perception.reconstruction.network import ConditionalVae
+from microexpr_ros.perception.reconstruction.network import ConditionalVae, move
 from microexpr_ros.perception.reconstruction.reconstructor import (
     Reconstructor,
     grey,
@@ -172,14 +172,69 @@ def test_integration_by_hand():
 
 def test_intervals_hold_what_they_promise():
     rng = np.random.default_rng(0)
-    scale = rng.uniform(0.01, 0.1, (4, 500)).astype(np.float32)
+    scale = rng.uniform(0.01, 0.1, 2000).astype(np.float32)
     error = np.abs(2 * scale * rng.standard_normal(scale.shape)).astype(np.float32)
-    factor = fit_factor([error], [scale])
-    assert (error <= factor * scale).mean() == pytest.approx(COVERAGE, abs=1e-3)
-    factors = IntervalFactors((1.0, 2.0, 3.0, 4.0), 5.0, 6.0)
-    ages = {0: 1.0, 2: 1.0, 3: 2.0, 10: 3.0, 30: 4.0, 99: 4.0}
-    assert {age: factors.factor(age, True) for age in ages} == ages
-    assert (factors.factor(None, True), factors.factor(None, False)) == (5.0, 6.0)
+    factor = fit_factor(error, scale)
+    held = error <= factor * scale
+    assert held.mean() == pytest.approx(COVERAGE, abs=1e-3)
+    # Pixels that count more are held for the others' sake, too.
+    counts = np.where(np.arange(2000) < 200, 50, 1).astype(np.float32)
+    error[:200] *= 3
+    wide = fit_factor(error, scale, counts)
+    held = error <= wide * scale
+    assert np.average(held, weights=counts) == pytest.approx(COVERAGE, abs=1e-2)
+    assert wide > 2 * factor
+
+
+def test_factors_are_of_the_age_and_the_change():
+    rows = tuple(tuple(10 * age + group for group in range(6)) for age in range(1, 5))
+    factors = IntervalFactors(rows, 5.0, 6.0)
+    still = np.full((PICTURES, 128, 128), 0.5, np.float32)
+    ages = {0: 10, 2: 10, 3: 20, 10: 30, 30: 40, 99: 40}
+    assert {age: factors.factors(age, True, still).max() for age in ages} == ages
+    assert factors.factors(None, True, still)[0, 0] == 5.0
+    assert factors.factors(None, False, still)[0, 0] == 6.0
+    moved = still.copy()
+    moved[0, 40:80, 40:80] += np.float32(0.01)
+    found = factors.factors(0, False, moved)
+    assert (found[60, 60], found[20, 20]) == (13, 10)
+
+
+def test_factors_of_earlier_files_are_of_all_pixels():
+    values = {'frame': [1.0, 2.0, 3.0, 4.0], 'reference': 5.0, 'events': 6.0}
+    factors = IntervalFactors.from_settings(values)
+    assert factors.frame == tuple((age,) * 6 for age in (1.0, 2.0, 3.0, 4.0))
+    again = {'frame': [[1.0, 2.0]], 'reference': 5.0, 'events': 6.0}
+    assert IntervalFactors.from_settings(again) == IntervalFactors(((1.0, 2.0),), 5.0, 6.0)
+
+
+def test_moving_shows_what_was_beside():
+    picture = torch.rand(1, 1, 16, 16)
+    flow = torch.zeros(1, 2, 16, 16)
+    torch.testing.assert_close(move(picture, flow), picture)
+    flow[:, 0], flow[:, 1] = 3, -2
+    moved = move(picture, flow)
+    torch.testing.assert_close(moved[..., 2:, :-3], picture[..., :-2, 3:])
+    # Beyond the edge there is its last row or column.
+    torch.testing.assert_close(moved[0, 0, 2:, -1], picture[0, 0, :-2, -1])
+
+
+@torch.no_grad()
+def test_the_frame_and_the_reference_are_moved_into_the_mixture():
+    torch.manual_seed(0)
+    network = ConditionalVae(TINY).eval()
+    condition = torch.zeros(1, TINY.channels, 128, 128)
+    condition[:, -PICTURES + 1] = torch.rand(128, 128)
+    condition[:, -PICTURES + 3] = 1
+    network.mover.weigh.bias += 100
+    network.paint.weight[:] = 0
+    network.paint.bias[:] = 0
+    network.mover.flow.bias[:2] = 0.5
+    image = network(condition).image
+    # Half of four cells to the right and down.
+    torch.testing.assert_close(
+        image[..., :-2, :-2], condition[:, -PICTURES + 1, None, 2:, 2:], atol=1e-4, rtol=0
+    )
 
 
 @torch.no_grad()

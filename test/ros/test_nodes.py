@@ -21,6 +21,7 @@ from microexpr_ros.perception.drawing import SIDE, Panel
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import (
     aligned_to_message,
+    image_to_pixels,
     packet_to_message,
     pixels_to_compressed,
     pixels_to_image,
@@ -367,6 +368,37 @@ def test_images_are_made_only_while_somebody_subscribes(world):
     images = world.collect(Image, 'reconstruction/image', qos.RESULTS)
     world.until(lambda: send() or images)
     assert count('images') >= [1]
+
+
+def test_the_reconstruction_is_pasted_into_the_newest_frame(world):
+    node = world.add(ReconstructorNode, paste=True)
+    node.start()
+    world.add(SynchronizerNode, region=REGION).start()
+    pasted = world.collect(Image, 'reconstruction/pasted', qos.FRAMES)
+    frames = world.tester.create_publisher(Image, 'rgb_camera/image_raw', qos.FRAMES)
+    world.until(lambda: frames.get_subscription_count() == 2 and node._pasting is not None)
+    # As many pixels as the event sensor has.
+    pixels = np.full((240, 320, 3), (200, 20, 20), np.uint8)
+
+    def feed():
+        frames.publish(pixels_to_image(pixels, EPOCH, 'rgb_camera'))
+
+    feed()
+    world.until(lambda: node._pasting.has_frame)
+    world.feed_packets(map(packet_to_message, some_packets()))
+    world.until(lambda: pasted)
+    shown = image_to_pixels(pasted[0])
+    assert (pasted[0].encoding, shown.shape) == ('rgb8', (240, 320, 3))
+    assert pasted[0].header.frame_id == 'rgb_camera'
+    assert to_ns(pasted[0].header.stamp) > EPOCH
+    x, y, width, height = REGION
+    assert (shown[:y] == pixels[:y]).all()
+    assert (shown[y + height // 2, x + width // 2] != pixels[0, 0]).any()
+
+
+def test_a_geometry_that_is_missing_is_a_failure(world):
+    node = world.add(ReconstructorNode, paste=True, geometry='missing.yaml')
+    assert node.trigger_configure().name == 'FAILURE'
 
 
 def test_an_overlay_is_published_from_the_first_slice_on(world):

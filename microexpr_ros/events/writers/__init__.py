@@ -8,14 +8,20 @@ from typing import Final
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.writers.csv import CsvWriter
+from microexpr_ros.events.writers.evreal import EvrealWriter
 from microexpr_ros.events.writers.npz import NpzWriter
 from microexpr_ros.events.writers.raw import RawWriter
 from microexpr_ros.events.writers.writer import EventWriter
 
-__all__ = ['BAG', 'FORMATS', 'EventWriter', 'choose_format', 'make_writer']
+__all__ = ['BAG', 'EVREAL', 'FORMATS', 'EventWriter', 'choose_format', 'make_writer']
 
 BAG: Final = 'bag'
 """The format of a folder, which `bags` writes."""
+
+EVREAL: Final = 'evreal'
+"""The format of a folder of arrays, for evaluations of reconstructions."""
+
+_FOLDERS: Final = (BAG, EVREAL)
 
 _SUFFIXES: Final = {
     'raw': ('.raw',),
@@ -28,7 +34,7 @@ _SUFFIXES: Final = {
 
 _READ_ONLY: Final = ('.aedat4', '.bag', '.dat', '.db3', '.mcap', '.npy')
 
-FORMATS: Final = (BAG, *_SUFFIXES)
+FORMATS: Final = (*_FOLDERS, *_SUFFIXES)
 
 
 def choose_format(target: Path, given: str | None = None) -> str:
@@ -46,13 +52,13 @@ def choose_format(target: Path, given: str | None = None) -> str:
     suffix = target.suffix.lower()
     named = next((name for name, known in _SUFFIXES.items() if suffix == known[0]), BAG)
     chosen = named if given is None else given
-    if suffix in _READ_ONLY or (chosen == BAG and named != BAG):
+    if suffix in _READ_ONLY or (chosen in _FOLDERS and named != BAG):
         names = ', '.join(f'NAME{known[0]}' for known in _SUFFIXES.values())
         raise MicroexprError(
             f'{target} cannot be written as {target.suffix}: give {names}, or a name without '
-            'suffix for a bag folder'
+            'suffix for a bag folder or one of --to evreal'
         )
-    if chosen != BAG and suffix not in _SUFFIXES[chosen]:
+    if chosen not in _FOLDERS and suffix not in _SUFFIXES[chosen]:
         raise MicroexprError(
             f'{target} is not the name of a file of the format {chosen}: give one that ends in '
             f'{" or ".join(_SUFFIXES[chosen])}'
@@ -74,7 +80,7 @@ def make_writer(name: str, path: Path, height: int, width: int, epoch_ns: int = 
         MicroexprError: The format has no room for such a sensor.
     """
     made: dict[str, Callable[[Path, int, int, int], EventWriter]]
-    made = {'raw': RawWriter, 'npz': NpzWriter, 'csv': CsvWriter}
+    made = {'raw': RawWriter, 'npz': NpzWriter, 'csv': CsvWriter, EVREAL: EvrealWriter}
     if name not in made:
         # h5py is only loaded for its files.
         from microexpr_ros.events.writers.hdf5 import DsecWriter, MetavisionWriter

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from microexpr_ros.events.events import Events, Triggers
+from microexpr_ros.events.events import Events, Frame, Triggers
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -22,6 +22,7 @@ class EventWriter(ABC):
     Attributes:
         trigger_channels: number of channels of triggers that the format has; `write` takes no
             others.
+        takes_frames: whether the format has frames, for `write_frame`.
         path: the file.
         height: rows of the sensor.
         width: columns of the sensor.
@@ -29,6 +30,7 @@ class EventWriter(ABC):
     """
 
     trigger_channels: ClassVar[int] = 0
+    takes_frames: ClassVar[bool] = False
 
     def __init__(self, path: Path, height: int, width: int, epoch_ns: int = 0) -> None:
         self.path = path
@@ -44,6 +46,14 @@ class EventWriter(ABC):
         self._count += len(events) + len(triggers)
         if self._count >= _BLOCK_EVENTS:
             self._flush()
+
+    def write_frame(self, frame: Frame) -> None:
+        """Write the next frame; events may be written before or after it.
+
+        Raises:
+            ValueError: the format has no frames.
+        """
+        raise ValueError(f'{type(self).__name__} writes no frames')
 
     def close(self) -> None:
         """Write what is left, and finish the file."""

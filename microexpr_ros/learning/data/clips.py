@@ -21,6 +21,11 @@ from microexpr_ros.perception.boxes import Boxes
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.synthesis.dataset.clip import Clip
 from microexpr_ros.synthesis.dataset.index import Index, read_clip, read_index
+from microexpr_ros.synthesis.dataset.references import (
+    References,
+    has_references,
+    read_references,
+)
 
 CHANGE_GAIN: Final = 20.0
 """Scales the change between frames to the magnitude of the frames."""
@@ -36,6 +41,8 @@ class SparseClip:
         starts: int64 [T + 1], first cell of each slice.
         clip: the clip without its counts.
         boxes: what the grid shows: the clip's own coarse box, or its aligned region.
+        references: uint8 [N, GRID, GRID], pictures of the person from before the clip in the same
+            light, each aligned by its own landmarks; None if none were made.
     """
 
     cells: NDArray[np.uint16]
@@ -43,6 +50,7 @@ class SparseClip:
     starts: NDArray[np.int64]
     clip: Clip
     boxes: Boxes = 'coarse'
+    references: NDArray[np.uint8] | None = None
 
     @property
     def slices(self) -> int:
@@ -126,6 +134,17 @@ def align_clip(sparse: SparseClip) -> SparseClip:
             target=jitter.warp_images(clip.target),
         ),
         'aligned',
+        sparse.references,
+    )
+
+
+def align_references(references: References) -> NDArray[np.uint8]:
+    """Return references that their landmarks align, uint8 [N, GRID, GRID]."""
+    return np.stack(
+        [
+            Jitter(region=align(landmarks)).warp_images(frame)
+            for frame, landmarks in zip(references.frames, references.landmarks, strict=True)
+        ]
     )
 
 
@@ -143,10 +162,10 @@ def load_split(
         split: name of the split.
         images: also keep frames and targets.
         progress: called with the clips read and all clips.
-        targets: False leaves out the targets.
+        targets: False leaves out the targets, and the references if some were made.
 
     Raises:
-        MicroexprError: the split is missing, empty or incomplete.
+        MicroexprError: the split is missing, empty or incomplete, or its references are.
     """
     index: Index = read_index(data, split)
     if len(index) == 0:
@@ -159,9 +178,15 @@ def load_split(
             f'{data}/{split} is incomplete: '
             'finish it with the `microexpr synth` command that began it'
         )
+    references: list[References] | None = None
+    if images and targets and has_references(index):
+        references = read_references(index)
     clips = []
     for number in range(len(index)):
-        clips.append(make_sparse(read_clip(index, number), images, targets))
+        clip = make_sparse(read_clip(index, number), images, targets)
+        if references is not None:
+            clip = replace(clip, references=align_references(references[number]))
+        clips.append(clip)
         if progress is not None:
             progress(number + 1, len(index))
     return clips

@@ -8,18 +8,21 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip, dense_counts
 from microexpr_ros.learning.evaluation.rounding import rounded
+from microexpr_ros.learning.training.picture_baselines import PictureBaseline
 from microexpr_ros.learning.training.reconstruction import (
     ExampleSampler,
     ReconstructionExample,
     ReconstructionTraining,
     changed_since,
     fit_thresholds,
+    half_widths,
     predict_pictures,
     target_at_frame,
 )
@@ -35,6 +38,9 @@ CHANGED_PIXELS: Final = 64
 
 COMPLEMENTARY_HZ: Final = 1.0
 """Cut-off of the complementary filter between events and frames."""
+
+LIGHT_CELLS: Final = 12.0
+"""Standard deviation of the blur that leaves of a picture little but its light."""
 
 Pictures = NDArray[np.float32]
 
@@ -93,7 +99,9 @@ class ReconstructionReport:
     Attributes:
         split: of the data set.
         by_frame_age: with a frame, by its age in ms, for example `33-100`.
-        with_reference: with a picture of the same person from another clip, and no frame.
+        with_reference: with a picture of the same person from 1 to 60 s before in the same light,
+            and no frame; None if the data set has no such pictures.
+        with_reference_other_light: with one from another clip, in another light, and no frame.
         events_only: from events alone.
         n_clips: clips of the split.
         n_identities: persons in them.
@@ -102,7 +110,8 @@ class ReconstructionReport:
 
     split: str
     by_frame_age: Mapping[str, ConditionReport]
-    with_reference: ConditionReport
+    with_reference: ConditionReport | None
+    with_reference_other_light: ConditionReport
     events_only: ConditionReport
     n_clips: int
     n_identities: int
@@ -114,6 +123,7 @@ def evaluate_reconstruction(
     recordings: Sequence[SparseClip],
     mean_face: NDArray[np.uint8],
     split: str = 'test',
+    baselines: Sequence[PictureBaseline] = (),
     targets: int = 2,
     seed: int = 0,
 ) -> ReconstructionReport:
@@ -128,6 +138,7 @@ def evaluate_reconstruction(
         recordings: clips that had no part in training.
         mean_face: uint8 [grid, grid], of `baselines.mean_face`.
         split: name of the split of the clips.
+        baselines: trained networks to score on the same targets.
         targets: from each clip and for each condition.
         seed: of the choice of references.
 
@@ -137,7 +148,7 @@ def evaluate_reconstruction(
     ages = list(pairwise((0, *AGE_LIMITS)))
     by_age = {
         f'{10 * low}-{10 * high}': [
-            example for r in recordings for example in _with_frame(r, low, high, targets)
+            example for r in recordings for example in find_examples(r, low, high, targets)
         ]
         for low, high in ages
     }
@@ -145,27 +156,45 @@ def evaluate_reconstruction(
     sampler = ExampleSampler(recordings, reconstructor.configuration, ReconstructionTraining())
     rng = np.random.default_rng(seed)
     numbers = {id(r): n for n, r in enumerate(recordings)}
-    referred = [
-        replace(e, reference=sampler.sample_reference(numbers[id(e.sparse)], rng)) for e in alone
+    other_light = [
+        replace(e, reference=sampler.sample_other_light(numbers[id(e.sparse)], rng)) for e in alone
     ]
-    referred = [example for example in referred if example.reference is not None]
+    same_light = [
+        replace(e, reference=sampler.sample_same_light(numbers[id(e.sparse)], rng))
+        for e in alone
+        if e.sparse.references is not None
+    ]
     face = mean_face.astype(np.float32) / np.float32(255)
     carried: dict[str, Callable[[ReconstructionExample], Pictures]] = {
         'direct integration': _integrate_directly,
         'copy of the frame': _copy_frame,
         'complementary filter': _filter_complementarily,
     }
+    remembered: dict[str, Callable[[ReconstructionExample], Pictures]] = {
+        'copy of the reference': _copy_reference,
+        'oracle: copy with the true brightness and contrast': _copy_in_true_range,
+        'oracle: copy with the true low frequencies': _copy_in_true_light,
+        'oracle: copy moved by the flow to the truth': _copy_moved,
+    }
     report = ReconstructionReport(
         split=split,
         by_frame_age={
-            name: _score_condition(reconstructor, examples, carried)
+            name: _score_condition(reconstructor, examples, carried, baselines)
             for name, examples in by_age.items()
             if examples
         },
-        with_reference=_score_condition(
-            reconstructor, referred, {'copy of the reference': _copy_reference}
+        with_reference=_score_condition(reconstructor, same_light, remembered, baselines)
+        if same_light
+        else None,
+        with_reference_other_light=_score_condition(
+            reconstructor,
+            [e for e in other_light if e.reference is not None],
+            remembered,
+            baselines,
         ),
-        events_only=_score_condition(reconstructor, alone, {'mean face': lambda _: face}),
+        events_only=_score_condition(
+            reconstructor, alone, {'mean face': lambda _: face}, baselines
+        ),
         n_clips=len(recordings),
         n_identities=len({r.clip.identity for r in recordings}),
         weights=reconstructor.model,
@@ -207,11 +236,14 @@ def _score_condition(
     reconstructor: Reconstructor,
     examples: Sequence[ReconstructionExample],
     others: Mapping[str, Callable[[ReconstructionExample], Pictures]],
+    baselines: Sequence[PictureBaseline],
 ) -> ConditionReport:
     images, scales = predict_pictures(reconstructor.network, examples)
     made: dict[str, list[Pictures]] = {'network': list(images)}
     for name, method in others.items():
         made[name] = [method(example) for example in examples]
+    for baseline in baselines:
+        made[baseline.name] = baseline.predict(examples)
     lights = sorted({e.sparse.clip.light for e in examples})
     compared = list(made)[:2]
     by_light = {}
@@ -237,9 +269,7 @@ def _measure_coverage(
 ) -> Coverage:
     everywhere, changed = [], []
     for example, image, scale in zip(examples, images, scales, strict=True):
-        truth = example.sparse.clip.target[example.number] / np.float32(255)
-        factor = reconstructor.intervals.factor(example.age, example.reference is not None)
-        held = np.abs(image - truth) <= factor * scale
+        held = np.abs(image - _truth(example)) <= half_widths(reconstructor, example, scale)
         everywhere.append(float(held.mean()))
         where = changed_since(example)
         if where.sum() >= CHANGED_PIXELS:
@@ -247,10 +277,17 @@ def _measure_coverage(
     return Coverage(float(np.mean(everywhere)), float(np.mean(changed)) if changed else math.nan)
 
 
-def _with_frame(
+def find_examples(
     recording: SparseClip, low: int, high: int, targets: int
 ) -> list[ReconstructionExample]:
-    """Return examples of a clip whose frame is at least `low` and less than `high` slices old."""
+    """Return examples of a clip whose frame is at least `low` and less than `high` slices old.
+
+    Args:
+        recording: the clip.
+        low: least age of the frame, slices.
+        high: age that it does not reach, slices.
+        targets: most examples, spread over the clip.
+    """
     clip = recording.clip
     examples = []
     for number, at in enumerate(clip.target_slice.tolist()):
@@ -285,6 +322,44 @@ def _copy_frame(example: ReconstructionExample) -> Pictures:
 def _copy_reference(example: ReconstructionExample) -> Pictures:
     assert example.reference is not None
     return np.asarray(example.reference.picture() / np.float32(255), np.float32)
+
+
+def _copy_in_true_range(example: ReconstructionExample) -> Pictures:
+    copied, truth = _copy_reference(example), _truth(example)
+    away = copied - copied.mean()
+    gain = (away * (truth - truth.mean())).sum() / max(float(np.square(away).sum()), 1e-9)
+    return np.asarray(gain * away + truth.mean(), np.float32)
+
+
+def _copy_in_true_light(example: ReconstructionExample) -> Pictures:
+    copied, truth = _copy_reference(example), _truth(example)
+    light = cv2.GaussianBlur(truth - copied, (0, 0), LIGHT_CELLS)
+    return np.asarray(copied + light, np.float32)
+
+
+def _copy_moved(example: ReconstructionExample) -> Pictures:
+    """Move the reference by the optical flow that the true picture tells (Farnebäck, 2003)."""
+    copied, truth = _copy_reference(example), _truth(example)
+    before, after = ((255 * picture).astype(np.uint8) for picture in (copied, truth))
+    flow = cv2.calcOpticalFlowFarneback(after, before, None, 0.5, 4, 15, 3, 7, 1.5, 0)  # type: ignore[call-overload]
+    smooth = cv2.GaussianBlur(flow, (0, 0), 2.0)
+    row, column = np.indices(copied.shape, np.float32)
+    return np.asarray(
+        cv2.remap(
+            copied,
+            column + smooth[..., 0],
+            row + smooth[..., 1],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.float32,
+    )
+
+
+def _truth(example: ReconstructionExample) -> Pictures:
+    return np.asarray(
+        example.sparse.clip.target[example.number].astype(np.float32) / np.float32(255)
+    )
 
 
 def _integrate_directly(example: ReconstructionExample) -> Pictures:

@@ -41,9 +41,11 @@ def format_reconstruction(report: ReconstructionReport) -> str:
     head = ('made from', 'method', 'PSNR', 'SSIM', 'PSNR, changed', 'correlation of change')
     conditions = [
         *((f'frame {age} ms old', row) for age, row in report.by_frame_age.items()),
-        ('a reference', report.with_reference),
+        ('a reference in the same light', report.with_reference),
+        ('a reference in another light', report.with_reference_other_light),
         ('events alone', report.events_only),
     ]
+    rows = [(name, row) for name, row in conditions if row is not None]
     cells = [
         [
             name,
@@ -53,16 +55,16 @@ def format_reconstruction(report: ReconstructionReport) -> str:
             _decibels(scores.psnr_changed),
             fraction(scores.correlation),
         ]
-        for name, row in conditions
+        for name, row in rows
         for method, scores in row.methods.items()
     ]
     coverage = [
         [name, str(row.n), percent(row.coverage.all), percent(row.coverage.changed)]
-        for name, row in conditions
+        for name, row in rows
     ]
     lights = [
         [name, light, method, _decibels(scores.psnr), _decibels(scores.psnr_changed)]
-        for name, row in conditions
+        for name, row in rows
         for light, methods in row.by_light.items()
         for method, scores in methods.items()
     ]

@@ -53,10 +53,18 @@ class ActionUnitRun:
 
 @dataclass(frozen=True, slots=True)
 class ReconstructionRun:
-    """A run of `microexpr train reconstruction`; as `ActionUnitRun`."""
+    """A run of `microexpr train reconstruction`; as `ActionUnitRun`.
+
+    Attributes:
+        model: the autoencoder, or a network that it is compared with.
+        start: checkpoint of an earlier run to go on from with a new schedule; layers that its
+            network does not have, or has in another size, start from random numbers.
+    """
 
     data: Path
     out: Path
+    model: Literal['cvae', 'unet', 'recurrent'] = 'cvae'
+    start: Path | None = None
     training: ReconstructionTraining = field(default_factory=ReconstructionTraining)
     network: ReconstructionConfiguration = field(default_factory=ReconstructionConfiguration)
 

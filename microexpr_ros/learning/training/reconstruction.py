@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -24,13 +24,18 @@ from microexpr_ros.learning.metrics import gaussian
 from microexpr_ros.learning.models.baselines import newest_frame
 from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Report, Trained
-from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.configuration import (
+    PICTURES,
+    ReconstructionConfiguration,
+)
 from microexpr_ros.perception.reconstruction.inference import condition_of
 from microexpr_ros.perception.reconstruction.integration import ContrastThresholds
 from microexpr_ros.perception.reconstruction.intervals import (
     AGE_LIMITS,
+    CHANGE_LIMITS,
     IntervalFactors,
     age_group,
+    change_groups,
     fit_factor,
 )
 from microexpr_ros.perception.reconstruction.network import (
@@ -39,11 +44,24 @@ from microexpr_ros.perception.reconstruction.network import (
     Latents,
     Picture,
 )
-from microexpr_ros.perception.reconstruction.reconstructor import make_pictures
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor, make_pictures
 from microexpr_ros.perception.settings import to_settings
 
 CHANGED: Final = 0.02
 """Change since the frame, as a share of the range, from which a pixel counts as changed."""
+
+_CHANGED_COUNT: Final = 20
+"""Pixels that one that truly changed counts for where intervals are fitted: they are few, and what
+happens there is what the picture is looked at for."""
+
+_FEWEST_PIXELS: Final = 2000
+"""Of a group that gets an interval of its own."""
+
+_LEAST_CHANGED: Final = 32
+"""Changed pixels of a picture whose error counts for itself."""
+
+_LEAST_SQUARE: Final = 1e-5
+"""Added to squared errors: below 50 dB nothing is to be gained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +73,16 @@ class ReconstructionTraining(Optimization):
         changed_weight: weight of the error of pixels that changed since the frame, over that of
             the others.
         ssim_weight: weight of 1 - SSIM beside the mean absolute error.
+        psnr_weight: weight of the mean logarithm of the squared error of each picture, and of its
+            changed pixels. Pictures made with a frame have errors ten times smaller than others:
+            by the other terms they would hardly count.
         scale_weight: weight of the likelihood of the errors, which teaches their scale.
         kl_weight: weight of the divergence after `kl_epochs`, per image.
         kl_epochs: epochs in which the weight grows linearly from 0.
         frame_chance: share of targets that are given a frame.
         reference_chance: share of targets that are given a reference, with or without a frame.
+        other_light_chance: share of the references that are of another clip, in another light, if
+            there are some in the light of the clip.
         augmentation: ranges of random changes; a gain changes the thresholds with it, as the
             change of light stays what it is.
     """
@@ -70,11 +93,13 @@ class ReconstructionTraining(Optimization):
     targets: int = 4
     changed_weight: float = 8.0
     ssim_weight: float = 0.3
+    psnr_weight: float = 0.02
     scale_weight: float = 0.02
     kl_weight: float = 1e-3
     kl_epochs: int = 3
     frame_chance: float = 0.55
-    reference_chance: float = 0.5
+    reference_chance: float = 0.6
+    other_light_chance: float = 0.1
     augmentation: Augmentation = field(
         default_factory=lambda: Augmentation(
             shift=3,
@@ -95,21 +120,19 @@ class ReconstructionTraining(Optimization):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A picture of the same person from another clip.
+    """A picture of the same person from before.
 
     Attributes:
-        sparse: that clip.
-        frame: number of its frame.
-        jitter: an augmentation; mirrored as the example is.
+        frame: uint8 [grid, grid], as it was taken.
+        jitter: an augmentation; nearly that of the example.
     """
 
-    sparse: SparseClip
-    frame: int
+    frame: NDArray[np.uint8]
     jitter: Jitter = field(default_factory=Jitter)
 
     def picture(self) -> NDArray[np.uint8]:
-        """Return it, uint8 [grid, grid]."""
-        return self.jitter.warp_images(self.sparse.clip.frames[self.frame])
+        """Return it after the augmentation, uint8 [grid, grid]."""
+        return self.jitter.warp_images(self.frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +216,14 @@ def make_example_batch(
     return condition.contiguous(memory_format=torch.channels_last), truth, moved
 
 
+def example_pictures(
+    example: ReconstructionExample, network: ConditionalVae
+) -> NDArray[np.float32]:
+    """Return the pictures that an example is conditioned on, float32 [PICTURES, grid, grid]."""
+    condition, _, _ = make_example_batch([example], network.configuration)
+    return np.asarray(condition[0, -PICTURES:].numpy())
+
+
 def target_at_frame(sparse: SparseClip, frame: int) -> NDArray[np.uint8]:
     """Return what truly was to be seen when a frame was complete: the nearest target."""
     clip = sparse.clip
@@ -248,23 +279,31 @@ class ExampleSampler:
         if rng.random() < t.reference_chance:
             # While frames come, the reference is the best of them.
             if frame is not None and rng.random() < 0.5:
-                reference = Reference(sparse, int(rng.integers(frame + 1)))
+                reference = Reference(clip.frames[int(rng.integers(frame + 1))])
+            elif rng.random() < t.other_light_chance:
+                reference = self.sample_other_light(number, rng)
             else:
-                reference = self.sample_reference(number, rng)
+                reference = self.sample_same_light(number, rng)
             if reference is not None:
-                own = replace(t.augmentation.sample(rng), mirror=jitter.mirror)
-                reference = replace(reference, jitter=own)
+                reference = replace(reference, jitter=_disturb_alignment(jitter, rng))
         return ReconstructionExample(sparse, target, frame, thresholds, reference, jitter)
 
-    def sample_reference(self, number: int, rng: np.random.Generator) -> Reference | None:
+    def sample_same_light(self, number: int, rng: np.random.Generator) -> Reference | None:
+        """Sample a reference in the light of a clip; of another light if none were made."""
+        references = self._clips[number].references
+        if references is None:
+            return self.sample_other_light(number, rng)
+        return Reference(references[int(rng.integers(len(references)))])
+
+    def sample_other_light(self, number: int, rng: np.random.Generator) -> Reference | None:
         """Sample a frame of another clip of the same person; None if there is none."""
         clip = self._clips[number].clip
         others = [n for n in self._of_person[clip.identity, clip.skin] if n != number]
         others = [n for n in others if len(self._clips[n].clip.frames)]
         if not others:
             return None
-        other = self._clips[others[int(rng.integers(len(others)))]]
-        return Reference(other, int(rng.integers(len(other.clip.frames))))
+        frames = self._clips[others[int(rng.integers(len(others)))]].clip.frames
+        return Reference(frames[int(rng.integers(len(frames)))])
 
     def _sample_frame(self, sparse: SparseClip, at: int, rng: np.random.Generator) -> int | None:
         newest = newest_frame(sparse, at)
@@ -283,6 +322,19 @@ class ExampleSampler:
         found = self._thresholds[number]
         both, ratio = np.exp(rng.normal(0, 0.1, 2)).tolist()
         return replace(found, on=found.on * both * ratio**0.5, off=found.off * both / ratio**0.5)
+
+
+def _disturb_alignment(jitter: Jitter, rng: np.random.Generator) -> Jitter:
+    """Return the augmentation of a reference, which a tracker aligned slightly otherwise."""
+    rows, columns = rng.integers(-1, 2, 2).tolist()
+    zoom, turn = rng.normal(0, (0.008, 0.008)).tolist()
+    return replace(
+        jitter,
+        rows=jitter.rows + rows,
+        columns=jitter.columns + columns,
+        zoom=jitter.zoom * (1 + zoom),
+        turn=jitter.turn + turn,
+    )
 
 
 def structural_similarity(truth: Tensor, image: Tensor) -> Tensor:
@@ -332,6 +384,7 @@ def train_reconstruction(
     checkpoint: Path | None = None,
     resume: bool = False,
     report: Report | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Trained[ConditionalVae]:
     """Train on images with and without a frame and a reference.
 
@@ -346,6 +399,8 @@ def train_reconstruction(
         checkpoint: file written after every epoch.
         resume: go on from the checkpoint.
         report: called after every step and every epoch.
+        start: tensors of an earlier training to go on from with a new schedule; layers that they
+            do not fit start from random numbers.
 
     Raises:
         MicroexprError: `resume`, and the checkpoint is missing or of another configuration.
@@ -353,6 +408,10 @@ def train_reconstruction(
     c = configuration or ReconstructionTraining()
     runner.seed_torch(c)
     net = ConditionalVae(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if start is not None:
+        own = net.state_dict()
+        fitting = {k: v for k, v in start.items() if k in own and own[k].shape == v.shape}
+        net.load_state_dict({**own, **fitting})
     sampler = ExampleSampler(training, net.configuration, c)
     fixed = validation_examples(validation, net.configuration, c)
 
@@ -381,10 +440,20 @@ def validation_examples(
     configuration: ReconstructionConfiguration,
     training: ReconstructionTraining,
     limit: int = 240,
+    rounds: int = 1,
 ) -> list[ReconstructionExample]:
-    """Return a fixed set of examples in the shares of the training, without augmentation."""
+    """Return a fixed set of examples in the shares of the training, without augmentation.
+
+    Args:
+        clips: of the validation split.
+        configuration: of the network.
+        training: how often which condition is sampled.
+        limit: of the number of clips.
+        rounds: examples of each clip.
+    """
     sampler, rng = ExampleSampler(clips, configuration, training), np.random.default_rng(0)
-    examples = [sampler.sample(number, rng) for number in range(min(len(clips), limit))]
+    numbers = list(range(min(len(clips), limit))) * rounds
+    examples = [sampler.sample(number, rng) for number in numbers]
     return [
         replace(
             example,
@@ -419,22 +488,47 @@ def _loss(
     with c.precision():
         decoded = net.decode(features, latents)
     picture = Picture(decoded.image.float(), decoded.scale.float())
-    loss = _picture_loss(picture, target, changed, c)
+    loss = picture_loss(picture, target, changed, c)
     # Only what inference makes teaches the scale: from the posterior, errors are smaller.
     error = (picture.image - target).abs().detach()[from_prior]
-    scale = picture.scale[from_prior]
-    loss = loss + c.scale_weight * (error / scale + scale.log()).mean()
+    scale, weight = picture.scale[from_prior], _weigh(changed, c)[from_prior]
+    surprise = (weight * (error / scale + scale.log())).sum() / weight.sum()
+    loss = loss + c.scale_weight * surprise
     return loss + kl_weight * divergence(posterior, prior).mean()
 
 
-def _picture_loss(
+def picture_loss(
     picture: Picture, target: Tensor, changed: Tensor, c: ReconstructionTraining
 ) -> Tensor:
+    """Return how far pictures are from their targets, as training weighs it.
+
+    Args:
+        picture: whose scales are not looked at.
+        target: float32 [B, 1, grid, grid].
+        changed: bool [B, 1, grid, grid], pixels that changed since the frame.
+        c: the weights.
+    """
     error = (picture.image - target).abs()
-    weight = 1 + (c.changed_weight - 1) * changed
+    weight = _weigh(changed, c)
     painted = (weight * error).sum() / weight.sum()
     similar = structural_similarity(target, picture.image)
-    return painted + c.ssim_weight * (1 - similar)
+    return painted + c.ssim_weight * (1 - similar) + c.psnr_weight * _log_error(error, changed)
+
+
+def _weigh(changed: Tensor, c: ReconstructionTraining) -> Tensor:
+    return 1 + (c.changed_weight - 1) * changed.float()
+
+
+def _log_error(error: Tensor, changed: Tensor) -> Tensor:
+    """Return the mean logarithm of the squared error of pictures and of their changed pixels."""
+    squared = error.square()
+    count = changed.sum((1, 2, 3))
+    of_changed = (squared * changed).sum((1, 2, 3)) / count.clamp(min=1)
+    # Of a few pixels it would be noise; without any, the whole picture counts twice.
+    everywhere = squared.mean((1, 2, 3))
+    of_changed = torch.where(count >= _LEAST_CHANGED, of_changed, everywhere)
+    logarithms = (torch.stack([everywhere, of_changed]) + _LEAST_SQUARE).log()
+    return logarithms.mean()
 
 
 @torch.inference_mode()
@@ -445,7 +539,7 @@ def _validation_loss(
     for first in range(0, len(examples), c.batch):
         part = examples[first : first + c.batch]
         condition, target, changed = make_example_batch(part, net.configuration)
-        total += float(_picture_loss(net(condition), target, changed, c)) * len(part)
+        total += float(picture_loss(net(condition), target, changed, c)) * len(part)
     return total / len(examples)
 
 
@@ -469,6 +563,30 @@ def predict_pictures(
     return np.concatenate(images), np.concatenate(scales)
 
 
+def half_widths(
+    reconstructor: Reconstructor, example: ReconstructionExample, scale: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return half the widths of the intervals of a picture, float32 [grid, grid].
+
+    Args:
+        reconstructor: whose picture it is.
+        example: what was to be made.
+        scale: float32 [grid, grid], the network's.
+    """
+    pictures = example_pictures(example, reconstructor.network)
+    has_reference = example.reference is not None
+    return reconstructor.intervals.factors(example.age, has_reference, pictures) * scale
+
+
+def predict_with_intervals(
+    reconstructor: Reconstructor, examples: Sequence[ReconstructionExample]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return pictures and half the widths of their intervals, float32 [N, grid, grid] each."""
+    images, scales = predict_pictures(reconstructor.network, examples)
+    widths = [half_widths(reconstructor, e, s) for e, s in zip(examples, scales, strict=True)]
+    return images, np.stack(widths)
+
+
 def fit_intervals(
     network: ConditionalVae, clips: Sequence[SparseClip], training: ReconstructionTraining
 ) -> IntervalFactors:
@@ -479,19 +597,40 @@ def fit_intervals(
         clips: of the validation split.
         training: whose shares of conditions the examples have.
     """
-    examples = validation_examples(clips, network.configuration, training)
+    examples = validation_examples(clips, network.configuration, training, rounds=2)
     images, scales = predict_pictures(network, examples)
     truth = np.stack([e.sparse.clip.target[e.number] for e in examples]) / np.float32(255)
     errors = np.abs(images - truth)
-    groups: dict[int | str, list[int]] = {}
+    by_age: dict[int, list[int]] = {}
+    without: dict[bool, list[int]] = {}
     for k, example in enumerate(examples):
-        kind: int | str = 'events' if example.reference is None else 'reference'
-        groups.setdefault(kind if example.age is None else age_group(example.age), []).append(k)
+        if example.age is None:
+            without.setdefault(example.reference is not None, []).append(k)
+        else:
+            by_age.setdefault(age_group(example.age), []).append(k)
 
-    def factor(kind: int | str) -> float:
-        chosen = groups.get(kind, range(len(examples)))
-        return fit_factor([errors[k] for k in chosen], [scales[k] for k in chosen])
+    def of_age(age: int) -> tuple[float, ...]:
+        # A kind that the split does not have gets the factors of all pictures with a frame.
+        chosen = by_age.get(age) or [k for members in by_age.values() for k in members]
+        if not chosen:
+            return IntervalFactors().frame[age]
+        groups = np.stack([change_groups(example_pictures(examples[k], network)) for k in chosen])
+        weights = 1 + np.float32(_CHANGED_COUNT - 1) * np.stack(
+            [changed_since(examples[k]) for k in chosen]
+        )
+        found = []
+        for group in range(len(CHANGE_LIMITS) + 1):
+            of_group = groups == group
+            if of_group.sum() < _FEWEST_PIXELS:
+                of_group[:] = True
+            pixels = (part[of_group] for part in (errors[chosen], scales[chosen], weights))
+            found.append(fit_factor(*pixels))
+        return tuple(found)
+
+    def of_kind(has_reference: bool) -> float:
+        chosen = without.get(has_reference) or list(range(len(examples)))
+        return fit_factor(errors[chosen].ravel(), scales[chosen].ravel())
 
     return IntervalFactors(
-        tuple(factor(k) for k in range(len(AGE_LIMITS))), factor('reference'), factor('events')
+        tuple(of_age(age) for age in range(len(AGE_LIMITS))), of_kind(True), of_kind(False)
     )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.events.grid import GRID, SLICE_NS
+from microexpr_ros.perception.settings import added_field
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class ReconstructionConfiguration:
         width: channels of half the grid; coarser ones have 2, 4 and 4 times as many.
         latent: channels of the local latent variable, which is 1/16 of the grid wide and high.
         global_latent: values of the global latent variable.
+        moves: whether the frame and the reference are also moved by a predicted flow.
     """
 
     grid: int = GRID
@@ -41,6 +43,7 @@ class ReconstructionConfiguration:
     width: int = 16
     latent: int = 4
     global_latent: int = 8
+    moves: bool = added_field(True, before=False)
 
     @property
     def slices(self) -> int:

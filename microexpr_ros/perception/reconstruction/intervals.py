@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,36 +15,59 @@ COVERAGE: Final = 0.9
 AGE_LIMITS: Final = (3, 10, 30, 100)
 """Ages of a frame that are told apart, slices: below the first, below the second, and so on."""
 
+CHANGE_LIMITS: Final = (0.002, 0.004, 0.008, 0.016, 0.04)
+"""Changes since the frame by which pixels are told apart, as shares of the range."""
+
+_CHANGE_BLUR_CELLS: Final = 2.0
+"""Pixels beside those whose events are known may have changed, too."""
+
+_LAPLACE: Final = 2.3026
+"""Half width over scale that holds `COVERAGE` of a Laplace distribution."""
+
 
 @dataclass(frozen=True, slots=True)
 class IntervalFactors:
     """Half width of an interval over the network's scale, by what the picture was made from.
 
-    Split conformal prediction (Vovk et al., Algorithmic Learning in a Random World, 2005) on the
-    validation split: whatever the network takes for its error, the interval holds the share
-    `COVERAGE` of pixels like those.
+    Split conformal prediction within groups (Vovk et al., Algorithmic Learning in a Random World,
+    2005) on the validation split: whatever the network takes for its error, the interval holds
+    the share `COVERAGE` of pixels like those.
 
     Attributes:
-        frame: with a frame, for each of `AGE_LIMITS`.
+        frame: with a frame, for each of `AGE_LIMITS` the factor of each group of `change_groups`.
         reference: with a reference and no frame.
         events: from events alone.
     """
 
     # Those of a Laplace distribution, if the network's scale were right.
-    frame: tuple[float, ...] = (2.3026,) * len(AGE_LIMITS)
-    reference: float = 2.3026
-    events: float = 2.3026
+    frame: tuple[tuple[float, ...], ...] = ((_LAPLACE,) * (len(CHANGE_LIMITS) + 1),) * len(
+        AGE_LIMITS
+    )
+    reference: float = _LAPLACE
+    events: float = _LAPLACE
 
-    def factor(self, age: int | None, has_reference: bool) -> float:
-        """Return the factor for one picture.
+    @classmethod
+    def from_settings(cls, values: dict[str, Any]) -> IntervalFactors:
+        """Read what `settings.to_settings` made; in earlier files all pixels had one factor."""
+        groups = len(CHANGE_LIMITS) + 1
+        rows = (row if isinstance(row, list) else [row] * groups for row in values['frame'])
+        return cls(tuple(tuple(row) for row in rows), values['reference'], values['events'])
+
+    def factors(
+        self, age: int | None, has_reference: bool, pictures: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return the factors of one picture, float32 [grid, grid].
 
         Args:
             age: of its frame, slices; None without one.
             has_reference: whether there is a reference.
+            pictures: float32 [PICTURES, grid, grid], of `reconstructor.make_pictures`.
         """
-        if age is not None:
-            return self.frame[min(age_group(age), len(self.frame) - 1)]
-        return self.reference if has_reference else self.events
+        if age is None:
+            factor = self.reference if has_reference else self.events
+            return np.full(pictures.shape[1:], factor, np.float32)
+        of_groups = self.frame[min(age_group(age), len(self.frame) - 1)]
+        return np.array(of_groups, np.float32)[change_groups(pictures)]
 
 
 def age_group(age: int) -> int:
@@ -52,14 +75,34 @@ def age_group(age: int) -> int:
     return int(np.searchsorted(AGE_LIMITS, age, 'right'))
 
 
+def change_groups(pictures: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return how much each pixel seems to have changed since the frame, int64 [grid, grid].
+
+    It is known only from the events. The number is that of the change in `CHANGE_LIMITS`, from 0
+    for hardly any.
+
+    Args:
+        pictures: float32 [PICTURES, grid, grid], of `reconstructor.make_pictures`.
+    """
+    change = cv2.GaussianBlur(np.abs(pictures[0] - pictures[1]), (0, 0), _CHANGE_BLUR_CELLS)
+    return np.asarray(np.searchsorted(np.array(CHANGE_LIMITS, np.float32), change), np.int64)
+
+
 def fit_factor(
-    errors: Sequence[NDArray[np.float32]], scales: Sequence[NDArray[np.float32]]
+    errors: NDArray[np.float32],
+    scales: NDArray[np.float32],
+    weights: NDArray[np.float32] | None = None,
 ) -> float:
     """Return the smallest factor whose intervals hold `COVERAGE` of the pixels.
 
     Args:
-        errors: magnitudes of the errors of pictures, each [...].
-        scales: the network's scales of them, likewise.
+        errors: float32 [N], magnitudes of the errors of pixels.
+        scales: float32 [N], the network's scales of them.
+        weights: float32 [N], how much each pixel counts; None for all alike.
     """
-    ratios = np.concatenate([(e / s).ravel() for e, s in zip(errors, scales, strict=True)])
-    return float(np.quantile(ratios, COVERAGE))
+    ratios = errors / scales
+    if weights is None:
+        return float(np.quantile(ratios, COVERAGE))
+    order = np.argsort(ratios)
+    held = np.cumsum(weights[order], dtype=np.float64)
+    return float(ratios[order][np.searchsorted(held, COVERAGE * held[-1])])

@@ -18,6 +18,15 @@ SOURCES: Final = 4
 """What a pixel is mixed from: the painted picture, the frame carried to now, the frame itself, and
 the reference."""
 
+MOVED: Final = 2
+"""What it is mixed from besides if pictures are moved: the frame and the reference, moved."""
+
+_FLOW_UNIT_CELLS: Final = 4.0
+"""What 1 of the layer that predicts flow stands for: layers begin with small numbers."""
+
+_FLOW_LEVEL: Final = 1
+"""Block of the decoder that the flow is predicted from, on a quarter of the grid."""
+
 _REACH: Final = 0.25
 """Largest correction of the mixture, of the whole range."""
 
@@ -81,9 +90,11 @@ class ConditionalVae(nn.Module):
     """A conditional variational autoencoder (Sohn et al., 2015) of grey images.
 
     The decoder paints an image, weighs it for each pixel against the pictures of the condition,
-    and corrects the mixture. Skip connections come from the condition alone, so the latent
-    variables carry only what the condition does not determine: the local ones shapes, the global
-    ones light and skin.
+    and corrects the mixture. It also predicts, on a quarter of the grid, where each part of the
+    face was in the frame and in the reference, and weighs these pictures moved accordingly.
+
+    Skip connections come from the condition alone, so the latent variables carry only what the
+    condition does not determine: the local ones shapes, the global ones light and skin.
 
     Args:
         configuration: shape of the network.
@@ -114,6 +125,7 @@ class ConditionalVae(nn.Module):
         self.unfold = nn.Sequential(nn.Conv2d(w, 4 * c.fine, 3, padding=1), nn.PixelShuffle(2))
         self.mix = _Block(2 * c.fine, c.fine, 1, deployed)
         self.paint = nn.Conv2d(c.fine, SOURCES + 3, 3, padding=1)
+        self.mover = _Mover(c) if c.moves else None
         with torch.no_grad():
             # Training begins with the frame carried to now, without correction.
             self.paint.get_parameter('bias')[2] = 3.0
@@ -139,20 +151,29 @@ class ConditionalVae(nn.Module):
         x = self.enter(torch.cat([features[-1], latents.local], 1))
         scale, shift = self.modulate(latents.everywhere)[..., None, None].chunk(2, 1)
         x = x * (1 + scale) + shift
+        pictures = features[0][:, -PICTURES:]
+        carried, frame, reference, has_frame, _, has_reference = pictures.chunk(PICTURES, 1)
+        levels = []
         for block, skip in zip(self.decoder, features[-2:1:-1], strict=True):
             x = functional.interpolate(x, scale_factor=2.0, mode='nearest')
             x = block(torch.cat([x, skip], 1))
-        x = self.paint(self.mix(torch.cat([self.unfold(x), features[1]], 1)))
-        pictures = features[0][:, -PICTURES:]
-        carried, frame, reference, has_frame, _, has_reference = pictures.chunk(PICTURES, 1)
-        missing = -20 * (
-            1 - torch.cat([torch.ones_like(has_frame), has_frame, has_frame, has_reference], 1)
-        )
-        weights = torch.softmax(x[:, 1 : 1 + SOURCES] + missing, 1)
-        sources = torch.cat([torch.sigmoid(x[:, :1]), carried, frame, reference], 1)
-        mixed = (weights * sources).sum(1, keepdim=True)
-        image = mixed + _REACH * torch.tanh(x[:, -2:-1])
-        return Picture(image, functional.softplus(x[:, -1:] - 3) + _MIN_SCALE)
+            levels.append(x)
+        x = self.mix(torch.cat([self.unfold(x), features[1]], 1))
+        painted = self.paint(x)
+        sources = [torch.sigmoid(painted[:, :1]), carried, frame, reference]
+        known = [torch.ones_like(has_frame), has_frame, has_frame, has_reference]
+        weights = [painted[:, 1 : 1 + SOURCES]]
+        if self.mover is not None:
+            known = [*known, has_frame, has_reference]
+            there = pictures[:, 1:3] * torch.cat(known[-MOVED:], 1)
+            moved, weight = self.mover(levels[_FLOW_LEVEL], x, there)
+            sources.append(moved)
+            weights.append(weight)
+        missing = -20 * (1 - torch.cat(known, 1))
+        shares = torch.softmax(torch.cat(weights, 1) + missing, 1)
+        mixed = (shares * torch.cat(sources, 1)).sum(1, keepdim=True)
+        image = mixed + _REACH * torch.tanh(painted[:, -2:-1])
+        return Picture(image, to_scale(painted[:, -1:]))
 
     def forward(self, condition: Tensor) -> Picture:
         """Return the pictures of the most probable latent variables."""
@@ -194,6 +215,25 @@ class _Block(nn.Module):
         )
 
 
+class _Mover(nn.Module):
+    """Moves the frame and the reference by flows, and weighs them for the mixture."""
+
+    def __init__(self, configuration: ReconstructionConfiguration) -> None:
+        super().__init__()
+        self.flow = nn.Conv2d(3 * configuration.width // 2, 2 * MOVED, 3, padding=1)
+        self.weigh = nn.Conv2d(configuration.fine + MOVED, MOVED, 3, padding=1)
+        # Training begins without movement.
+        nn.init.zeros_(self.flow.weight)
+        nn.init.zeros_(self.flow.get_parameter('bias'))
+
+    def forward(self, coarse: Tensor, fine: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        flows = _FLOW_UNIT_CELLS * self.flow(coarse)
+        flows = functional.interpolate(flows, scale_factor=4.0, mode='bilinear')
+        pairs = zip(pictures.chunk(MOVED, 1), flows.chunk(MOVED, 1), strict=True)
+        moved = torch.cat([move(picture, flow) for picture, flow in pairs], 1)
+        return moved, self.weigh(torch.cat([fine, moved.to(fine.dtype)], 1))
+
+
 class _Head(nn.Module):
     """Distribution of the latent variables from features of 1/16 of the grid."""
 
@@ -228,6 +268,33 @@ class _Posterior(nn.Module):
     def forward(self, target: Tensor, features: Tensor) -> Gaussians:
         distribution: Gaussians = self.head(torch.cat([self.image(target), features], 1))
         return distribution
+
+
+def move(picture: Tensor, flow: Tensor) -> Tensor:
+    """Return a picture as it is seen after a movement, float32 [B, 1, H, W].
+
+    Args:
+        picture: float32 [B, 1, H, W].
+        flow: [B, 2, H, W], for each cell, how far to the right and how far down of it its content
+            is in the picture, cells.
+    """
+    height, width = picture.shape[2:]
+    # Not in the precision of a training: eight bits do not tell cells apart.
+    column, row = flow.float().unbind(1)
+    x = (torch.arange(width) + 0.5 + column) * (2 / width) - 1
+    y = (torch.arange(height)[:, None] + 0.5 + row) * (2 / height) - 1
+    return functional.grid_sample(
+        picture.float(),
+        torch.stack([x, y], -1),
+        mode='bilinear',
+        padding_mode='border',
+        align_corners=False,
+    )
+
+
+def to_scale(x: Tensor) -> Tensor:
+    """Return scales of errors, from 1/512 of the range on, of values of any size."""
+    return functional.softplus(x - 3) + _MIN_SCALE
 
 
 def compress(events: Tensor, gain: float) -> Tensor:

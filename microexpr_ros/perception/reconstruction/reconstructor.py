@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros import srgb
 from microexpr_ros.alignment.slices import Slice, blank_slice, follows
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception import weights
@@ -127,7 +128,13 @@ class Reconstructor:
         runtime = load_export(path, file.hash)
         if runtime is not None:
             configuration = file.configuration(ReconstructionConfiguration)
-            return cls(None, file.model, runtime, configuration, _read_intervals(file))
+            return cls(
+                None,
+                file.model,
+                runtime,
+                configuration,
+                IntervalFactors.from_settings(file.settings['intervals']),
+            )
         # Imported here: an export runs without torch.
         import torch
 
@@ -146,7 +153,11 @@ class Reconstructor:
 
         network = ConditionalVae(file.configuration(ReconstructionConfiguration), deployed=True)
         network.load_state_dict(dict(file.tensors))
-        return cls(network, file.model, intervals=_read_intervals(file))
+        return cls(
+            network,
+            file.model,
+            intervals=IntervalFactors.from_settings(file.settings['intervals']),
+        )
 
     def to_settings(self) -> dict[str, Any]:
         """Return everything but the tensors, as JSON values for `weights.save`."""
@@ -257,11 +268,6 @@ class Reconstructor:
         blank = blank_slice(self.configuration.grid, self.slice_ns)
         self.reconstruct(self.observe(blank, self.initial_state()))
 
-    def _interval_factor(self, state: ReconstructionState) -> float:
-        is_current = state.frame is not None and state.frame_age < self.configuration.frame_slices
-        age = state.frame_age if is_current else None
-        return self.intervals.factor(age, state.reference is not None)
-
     def reconstruct(self, state: ReconstructionState) -> Reconstruction:
         """Return the picture at the end of the last slice.
 
@@ -269,16 +275,14 @@ class Reconstructor:
         """
         events, pictures = network_inputs(state, self.configuration)
         image, scale = self._runtime(events[None], pictures[None])
-        half = scale[0, 0] * np.float32(self._interval_factor(state) * 255)
+        is_current = state.frame is not None and state.frame_age < self.configuration.frame_slices
+        age = state.frame_age if is_current else None
+        factors = self.intervals.factors(age, state.reference is not None, pictures)
+        half = 255 * factors * scale[0, 0]
         return Reconstruction(
             np.asarray(np.rint(image[0, 0] * 255), np.uint8),
             np.asarray(np.minimum(np.ceil(half), 255), np.uint8),
         )
-
-
-def _read_intervals(file: weights.Weights) -> IntervalFactors:
-    values = dict(file.settings['intervals'])
-    return IntervalFactors(**{**values, 'frame': tuple(values['frame'])})
 
 
 def _torch_runtime(network: ConditionalVae | None) -> TorchRuntime:
@@ -343,10 +347,6 @@ def make_pictures(
     return pictures
 
 
-LUMA: Final = (0.299, 0.587, 0.114)
-"""Weights of gamma-encoded red, green and blue in grey (ITU-R BT.601)."""
-
-
 def grey(frame: NDArray[np.uint8], grid: int) -> NDArray[np.uint8]:
     """Return a frame as grey on the grid, uint8 [grid, grid].
 
@@ -355,7 +355,9 @@ def grey(frame: NDArray[np.uint8], grid: int) -> NDArray[np.uint8]:
         grid: rows and columns of the result.
     """
     if frame.ndim == 3:
-        frame = np.round(frame.astype(np.float32) @ np.array(LUMA, np.float32)).astype(np.uint8)
+        frame = np.round(frame.astype(np.float32) @ np.array(srgb.LUMA, np.float32)).astype(
+            np.uint8
+        )
     if frame.shape == (grid, grid):
         return frame
     # Area averages do not alias when shrinking; when enlarging they would show blocks.

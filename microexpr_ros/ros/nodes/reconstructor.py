@@ -20,6 +20,7 @@ from microexpr_ros.ros.diagnostics import Diagnosis, Rate
 from microexpr_ros.ros.images import ImagePublisher, jpeg_quality_parameter
 from microexpr_ros.ros.lifecycle import Answer, MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter
+from microexpr_ros.ros.pasting import Pasting
 from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.slices import FaceSlice, SliceInput, subscribe_slices
 
@@ -36,6 +37,14 @@ class ReconstructorParameters(NodeParameters):
         25.0, 'images per second of sensor time', minimum=0.1, maximum=100.0
     )
     jpeg_quality: int = jpeg_quality_parameter()
+    paste: bool = parameter(
+        False,
+        'also listen to the RGB camera, and publish its newest frame with the face as it is now, '
+        'on reconstruction/pasted',
+    )
+    geometry: str = parameter(
+        '', 'with paste: YAML file of `microexpr calibrate cameras`, as of the synchronizer'
+    )
     hri: bool = parameter(True, hri.DESCRIPTION)
 
 
@@ -65,6 +74,9 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
             self.parameters.jpeg_quality,
             hands_over=True,
         )
+        self._pasting: Pasting | None = None
+        if self.parameters.paste:
+            self._pasting = Pasting(self, self.parameters.geometry, self.parameters.jpeg_quality)
         self.service('~/remember', self._on_remember)
 
     def activate(self) -> None:
@@ -79,6 +91,8 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         self._skipped = self._diagnosed_skipped = 0
         self.on_teardown(self._publisher.end)
         self.on_teardown(self._uncertainty.end)
+        if self._pasting is not None:
+            self._pasting.activate()
         subscribe_slices(self, self._on_slice)
 
     def _on_remember(self) -> Answer:
@@ -114,9 +128,10 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
 
     def _is_seen(self, face: str, is_nearest: bool) -> bool:
         """Return whether anybody subscribes to the image of a face; else none is made of it."""
-        of_nearest = (self._publisher, self._uncertainty) if is_nearest else ()
-        is_seen = any(publisher.has_subscribers for publisher in of_nearest)
-        return is_seen or self._face_topics.is_heard(face, hri.ALIGNED)
+        if self._face_topics.is_heard(face, hri.ALIGNED):
+            return True
+        outputs = (self._publisher, self._uncertainty, self._pasting)
+        return is_nearest and any(o is not None and o.has_subscribers for o in outputs)
 
     def _advance_due(self, clock_ns: int) -> bool:
         """Return whether images are due of the slices that end now."""
@@ -134,6 +149,8 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         if is_nearest:
             self._publisher.publish(found.image, stamp_ns, source.frame_id)
             self._uncertainty.publish(found.interval, stamp_ns, source.frame_id)
+            if self._pasting is not None:
+                self._pasting.publish(found.image, source.aligned.slice.region, stamp_ns)
         image = partial(pixels_to_image, found.image, stamp_ns, source.frame_id)
         self._face_topics.publish(source.face_id, hri.ALIGNED, image)
 

@@ -298,7 +298,7 @@ def test_condition_is_what_the_reconstructor_holds(make_clip, frame):
         state = reconstructor.observe(slice_, state)
     sparse = make_sparse(clip)
     # The only frame is the best so far.
-    reference = None if frame is None else Reference(sparse, frame)
+    reference = None if frame is None else Reference(sparse.clip.frames[frame])
     condition, target, _ = make_example_batch(
         [ReconstructionExample(sparse, number, frame, reference=reference)], TINY
     )

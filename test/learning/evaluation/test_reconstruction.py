@@ -45,7 +45,9 @@ def test_report_has_all_conditions_and_methods(sparse_clips):
     torch.manual_seed(0)
     network = ConditionalVae(ReconstructionConfiguration(fine=4, width=4, latent=2)).deployed()
     mean = mean_face(sparse_clips)
-    report = evaluate_reconstruction(Reconstructor(network), sparse_clips, mean)
+    earlier = np.stack([sparse_clips[0].clip.frames[0]] * 2)
+    clips = [replace(sparse_clips[0], references=earlier), *sparse_clips[1:]]
+    report = evaluate_reconstruction(Reconstructor(network), clips, mean)
     assert set(report.by_frame_age) == {'0-30', '30-100', '100-300', '300-1000'}
     young = report.by_frame_age['0-30']
     assert set(young.methods) == {
@@ -54,7 +56,20 @@ def test_report_has_all_conditions_and_methods(sparse_clips):
         'copy of the frame',
         'complementary filter',
     }
-    assert set(report.with_reference.methods) == {'network', 'copy of the reference'}
+    for referred in (report.with_reference, report.with_reference_other_light):
+        assert set(referred.methods) == {
+            'network',
+            'copy of the reference',
+            'oracle: copy with the true brightness and contrast',
+            'oracle: copy with the true low frequencies',
+            'oracle: copy moved by the flow to the truth',
+        }
+    assert report.with_reference.n == 2
+    oracles = report.with_reference_other_light.methods
+    assert (
+        oracles['oracle: copy with the true brightness and contrast'].psnr
+        >= oracles['copy of the reference'].psnr
+    )
     assert young.methods['copy of the frame'].psnr > report.events_only.methods['mean face'].psnr
     assert 0 < report.events_only.methods['network'].ssim < 1
     assert np.isnan(report.events_only.methods['network'].psnr_changed)

@@ -470,14 +470,38 @@ def test_divergence_by_hand():
     assert divergence(*moved).item() == pytest.approx(expected.item())
 
 
-def test_references_are_of_the_same_person_and_another_clip(sparse_clips):
+def test_references_in_another_light_are_of_the_same_person_and_another_clip(sparse_clips):
     sampler = ExampleSampler(sparse_clips, TINY, ReconstructionTraining())
     rng = np.random.default_rng(0)
     for number, sparse in enumerate(sparse_clips):
+        person = [s for s in sparse_clips if s.clip.identity == sparse.clip.identity]
+        others = [frame for s in person if s is not sparse for frame in s.clip.frames]
         for _ in range(5):
-            reference = sampler.sample_reference(number, rng)
-            assert reference.sparse is not sparse
-            assert reference.sparse.clip.identity == sparse.clip.identity
+            frame = sampler.sample_other_light(number, rng).frame
+            assert any(np.array_equal(frame, other) for other in others)
+            # Without references of its own, a clip has no others.
+            assert sampler.sample_same_light(number, rng) is not None
+
+
+def test_references_in_the_same_light_are_those_of_the_clip(sparse_clips):
+    own = np.stack([np.full((128, 128), level, np.uint8) for level in (10, 20)])
+    clips = [replace(sparse_clips[0], references=own), *sparse_clips[1:]]
+    sampler = ExampleSampler(clips, TINY, ReconstructionTraining())
+    rng = np.random.default_rng(0)
+    levels = {int(sampler.sample_same_light(0, rng).frame.max()) for _ in range(20)}
+    assert levels == {10, 20}
+
+
+def test_a_training_goes_on_from_tensors_that_fit(sparse_clips):
+    few, configuration = sparse_clips[:4], ReconstructionTraining(epochs=1, targets=1, batch=4)
+    first = train_reconstruction(few, few, configuration, TINY).network.state_dict()
+    # A rate of nearly nothing: what is started from is what comes out.
+    still = replace(configuration, learning_rate=1e-12)
+    start = {**first, 'paint.weight': torch.zeros(3), 'unknown': torch.zeros(1)}
+    network = train_reconstruction(few, few, still, TINY, start=start).network
+    after = dict(network.named_parameters())
+    torch.testing.assert_close(after['fine.convolution.weight'], first['fine.convolution.weight'])
+    assert (after['paint.weight'] - first['paint.weight']).abs().max() > 1e-3
 
 
 def test_a_reference_is_mirrored_with_its_example(sparse_clips):

@@ -13,7 +13,7 @@ from microexpr_ros.bags.message_place import MessagePlace
 from microexpr_ros.bags.serialization import deserialize
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Frame
-from microexpr_ros.events.files import Recording
+from microexpr_ros.events.files.recording import Recording
 from microexpr_ros.events.image_encodings import ENCODINGS, Pixels, decode_pixels, decompress
 
 COMPRESSED_IMAGE: Final = 'sensor_msgs/msg/CompressedImage'
