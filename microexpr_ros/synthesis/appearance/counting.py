@@ -25,10 +25,6 @@ from microexpr_ros.synthesis.world.motion import Instant, Motion
 
 _STEP_PX: Final = 1.0
 _PLAN_NS: Final = 5_000_000
-
-# Steps of a flickering light's period; its extremes are among them, so that no threshold is
-# missed that the light reaches.
-_FLICKER_STEPS: Final = 8
 _FLICKER_LEAD_PERIODS: Final = 2
 
 
@@ -154,7 +150,7 @@ class _Pixels:
             end_ns: time of the second.
             counts: uint8 [2, cells], OFF then ON.
         """
-        times = self._steps(start_ns, end_ns)
+        times = self._light.follow(start_ns, end_ns)
         gains = np.log(self._light.gain(times)).astype(np.float32)
         shares = ((times - start_ns) / (end_ns - start_ns)).astype(np.float32)
         for k in range(len(times) - 1):
@@ -175,17 +171,6 @@ class _Pixels:
                 self._cells,
                 counts,
             )
-
-    def _steps(self, start_ns: int, end_ns: int) -> NDArray[np.int64]:
-        light = self._light
-        if light.flicker_depth == 0:
-            return np.array([start_ns, end_ns])
-        step_ns = 1e9 / light.flicker_hz / _FLICKER_STEPS
-        origin_ns = -light.flicker_phase / (2 * np.pi) * 1e9 / light.flicker_hz
-        first = np.floor((start_ns - origin_ns) / step_ns) + 1
-        last = np.ceil((end_ns - origin_ns) / step_ns)
-        between = (origin_ns + np.arange(first, last) * step_ns).astype(np.int64)
-        return np.unique(np.concatenate([[start_ns], between, [end_ns]]))
 
     def add_noise(self, counts: NDArray[np.uint8], rng: np.random.Generator) -> None:
         """Add shot noise and hot pixels to counts, uint8 [T, 2, cells], in place."""
