@@ -67,7 +67,6 @@ class Optimization:
                 f'warm_up {self.warm_up} between 0 and 1'
             )
 
-
     def precision(self) -> torch.autocast:
         """Return the context in which a network, but not its loss, computes."""
         return torch.autocast('cpu', torch.bfloat16, enabled=self.bfloat16)

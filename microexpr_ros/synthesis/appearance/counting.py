@@ -3,8 +3,8 @@
 The pixels are those of `sensors.event_sensor`, stepped from slice to slice instead of from
 rendered sample to sample, and counted on a grid instead of listed: between two instants the
 logarithm of radiance runs in a straight line, the low-pass follows it in closed form, and every
-crossing of a threshold is an event. Left out are the read-out's jitter and the leak's part in
-when an event happens within a slice; noise is drawn per clip, not per pixel and step.
+crossing of a threshold is an event. Left out are the read-out's jitter and limit and the leak's
+part in when an event happens within a slice; noise is drawn per clip, not per pixel and step.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.events.kernel import kernel
 from microexpr_ros.synthesis.appearance.basis import AppearanceBasis
 from microexpr_ros.synthesis.appearance.picture import mix_log_radiance, movement_values
-from microexpr_ros.synthesis.sensors.event_sensor import SensorParameters
+from microexpr_ros.synthesis.sensors.event_sensor import RETURN_AGAIN, SensorParameters
 from microexpr_ros.synthesis.world.light import Light
 from microexpr_ros.synthesis.world.motion import Instant, Motion
 
@@ -125,6 +125,7 @@ class _Pixels:
         hot = rng.random(count, np.float32) < parameters.hot_share
         hot_hz = parameters.hot_hz * np.exp(0.7 * rng.standard_normal(count, np.float32))
         self._noise_hz = np.where(hot, hot_hz, parameters.shot_hz * spread * noisier)
+        self._parameters = parameters
         self._refractory_ns = np.float32(parameters.refractory_ns)
         self._light = light
         self._cells = np.full_like(cells, -1)
@@ -177,11 +178,22 @@ class _Pixels:
         edges = np.cumsum(self._noise_hz)
         if edges[-1] == 0:
             return
-        events = rng.poisson(edges[-1] * len(counts) * SLICE_NS * 1e-9)
+        p, span_ns = self._parameters, len(counts) * SLICE_NS
+        events = rng.poisson(edges[-1] * (1 - p.returns) * span_ns * 1e-9)
         pixels = np.searchsorted(edges, rng.random(events) * edges[-1])
         cells = self._cells[np.minimum(pixels, len(edges) - 1)]
-        slices, polarity = rng.integers(len(counts), size=events), rng.integers(2, size=events)
-        _add_saturating(counts, slices, polarity, cells)
+        times_ns, polarity = rng.random(events) * span_ns, rng.integers(2, size=events)
+        share = p.return_share
+        while len(cells):
+            _add_saturating(counts, (times_ns // SLICE_NS).astype(np.int64), polarity, cells)
+            # Those that have a return are events once more, of the other polarity.
+            back = rng.random(len(cells)) < share
+            decades = p.return_spread * rng.standard_normal(int(back.sum()))
+            times_ns = times_ns[back] + p.return_ns * 10**decades
+            inside = times_ns < span_ns
+            times_ns, cells = times_ns[inside], cells[back][inside]
+            polarity = 1 - polarity[back][inside]
+            share = p.return_share * RETURN_AGAIN
 
 
 @kernel
