@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +13,10 @@ from microexpr_ros.learning.data.clips import SparseClip, make_sparse
 from microexpr_ros.synthesis.appearance.counting import count_events
 from microexpr_ros.synthesis.appearance.scenes import MeasuredScene, list_scenes, read_scene
 from microexpr_ros.synthesis.dataset.clip import Clip
+from microexpr_ros.synthesis.dataset.splits import train_motion
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS, SensorParameters
+from microexpr_ros.synthesis.world.light import sample_flicker
 from microexpr_ros.synthesis.world.motion import Motion
-from microexpr_ros.synthesis.world.motion_sampling import sample_clip
-
-SLICES: Final = (80, 121)
-"""Shortest and longest clip, as those of a data set."""
-
-FLICKER_DEPTH: Final = (0.02, 0.11)
-"""Depths of flicker that are mixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +111,14 @@ def mix_clip(
         rng: of motion, flicker, sensor and noise.
         varied_sensor: sample the sensor's parameters too.
     """
-    motion = sample_clip(rng, int(rng.integers(*SLICES)) * SLICE_NS)
+    motion = train_motion(rng)
     parameters = SENSORS[scene.sensor]
     if varied_sensor:
         parameters = vary_sensor(rng, parameters)
     light = scene.light
     if light.flicker_depth > 0:
-        light = replace(
-            light,
-            flicker_depth=float(rng.uniform(*FLICKER_DEPTH)),
-            flicker_phase=float(rng.uniform(0, 2 * np.pi)),
-        )
+        depth, phase = sample_flicker(rng)
+        light = replace(light, flicker_depth=depth, flicker_phase=phase)
     height, width = scene.basis.rest.shape
     counts = count_events(
         scene.basis, motion, light, parameters, _cells_of_pixels(height, width), GRID, rng

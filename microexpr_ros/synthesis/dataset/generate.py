@@ -228,8 +228,8 @@ def _count_events(events: Events, width: int, height: int, slices: int) -> NDArr
 def _metering(take: Take) -> Metering:
     """Return what the frame camera measures: the sensor's whole picture, not the region alone.
 
-    Half of what is around the region is as bright as what is behind the head in it; half are things
-    of usual reflectance in the light of the face, as clothes and furniture.
+    Half of what is around the region is as bright as what is behind the head in it; half are
+    things of usual reflectance in the light of the face, as clothes and furniture.
     """
     sensor, camera = take.sensor.parameters, take.scene.camera
     share = camera.width * camera.height / (sensor.width * sensor.height)

@@ -4,8 +4,8 @@ Each pixel takes the logarithm of its radiance (linear below a knee), passes it 
 first-order low-pass whose corner falls with the light, and sends an event whenever the result
 has left the level of the last event by its own threshold. Leak, shot noise, hot pixels and a
 refractory period are modelled, and that the read-out stamps events a little late, each by
-another time. Noise events come in pairs, as noise that has crossed a threshold comes back. The read-out
-takes so many events of a row and loses the others.
+another time. Noise that has crossed a threshold comes back, so its events come in pairs. The
+read-out takes so many events of a row in a time and loses the others.
 
 Between two samples of the scene the logarithm runs in a straight line, and the low-pass has a
 closed form there, so the time of an event is found inside the interval, not at its ends.
@@ -151,9 +151,9 @@ threshold 25 %, that is 0.22 in natural logarithms). Thresholds and corners are 
 against a unit.
 
 Noise, refractory period, returns and hot pixels are fitted, so that `microexpr measure sensor`
-finds in simulated noise what it finds in the still parts of recordings: those of vga of the Gen3.1
-of event_camera_py's test_events_1 (ON events alone, as half of the still tiles slowly darken), those
-of hd of event_camera_codecs' test_data_evt3_trigger_0. Their light is unknown; it is taken for
+finds in simulated noise what it finds in the still parts of recordings: those of vga in
+test_events_1 of event_camera_py, a Gen3.1 (its ON events, as many still tiles slowly darken), those
+of hd in test_data_evt3_trigger_0 of event_camera_codecs. Their light is unknown; it is taken for
 `corner_lux`. Stamps jitter by less than the sharp beginning of the intervals. No recording of a
 DAVIS346 is at hand: its rates keep their means of before, spread and returns lie between those of
 the two others. `row_hz` is the bandwidth that its makers give, 12, 66 and 1066 million events per
@@ -415,7 +415,8 @@ def _wait(rate: float, random: NDArray[np.uint64], i: int, returns: float, mean:
     Together with returns, which come sooner, events have the rate.
     """
     left = max(1 / rate - returns * mean, 0.1 / rate)
-    return -np.log(_uniform(random, i)) * left / (1 - returns)
+    waited: float = -np.log(_uniform(random, i)) * left / (1 - returns)
+    return waited
 
 
 @kernel
@@ -546,7 +547,7 @@ def _step(
                     noisy = True
                     share = return_share
                     if next_sign[i] >= 0:
-                        sign = np.int64(next_sign[i])
+                        sign = 1 if next_sign[i] == 1 else 0
                         share *= RETURN_AGAIN
                     else:
                         sign = 1 if _uniform(random, i) < 0.5 else 0

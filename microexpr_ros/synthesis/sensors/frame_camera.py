@@ -65,9 +65,9 @@ class FrameCamera:
 class FrameSensor:
     """What decides how many electrons of a scene a frame camera counts.
 
-    The values are those of a usual small sensor of a webcam. Quantum efficiency, read noise and full
-    well lie between those that EMVA 1288 reports give for sensors with pixels of 2.4 and 3.45 um
-    (Sony IMX178 and IMX273: 60 to 65 % at 525 nm, 2 to 3 electrons, 10,000 to 15,000 electrons).
+    The values are those of a usual small sensor of a webcam. Quantum efficiency, read noise and
+    full well are near those in EMVA 1288 reports on sensors with pixels of 2.4 and 3.45 um (Sony
+    IMX178 and IMX273: 60 to 65 % at 525 nm, 2 to 3 electrons, 10,000 to 15,000 electrons).
 
     Attributes:
         pixel_um: side of a pixel.

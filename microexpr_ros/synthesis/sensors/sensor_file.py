@@ -89,7 +89,7 @@ def fit_parameters(
 
 
 def _fit_returns(base: SensorParameters, paired_share: float | None) -> Measured | None:
-    """Return the share of noise events with a return that makes a share of pairs within PAIR_NS."""
+    """Return the share of noise events with a return that gives the share within PAIR_NS."""
     if paired_share is None:
         return None
     deviations = math.log10(PAIR_NS / base.return_ns) / base.return_spread
