@@ -99,9 +99,9 @@ class Split:
 _SHIFT: Final = Split(
     'shift',
     about='Light, biases of the sensors and amplitudes are outside of what the other splits have: '
-    'lamps of 0.8 to 2.5 lux, a lamp that swings, deep flicker of 120 Hz; thresholds of 0.12 and 0.13 '
-    'with more than twice the noise, or of 0.35 and 0.4 with slow pixels; expressions of 0.03 to '
-    '0.05 and of 0.35 to 0.5 that last as long as micro-expressions.',
+    'lamps of 0.8 to 2.5 lux, a lamp that swings, deep flicker of 120 Hz; thresholds of 0.12 and '
+    '0.13 with more than twice the noise, or of 0.35 and 0.4 with slow pixels; expressions of '
+    '0.03 to 0.05 and of 0.35 to 0.5 that last as long as micro-expressions.',
     lights=SHIFTED_LIGHTS,
     biases=tuple(BIASES),
     sample_motion=_shifted_motion,
@@ -131,5 +131,5 @@ SPLITS: Final = {
         _CALM,
     )
 }
-"""Name of a split to what sets it apart. Val and test differ in their persons alone; train has more
-distractors."""
+"""Name of a split to what sets it apart. Val and test differ in their persons alone; train has
+more distractors."""

@@ -152,12 +152,12 @@ against a unit.
 
 Noise, refractory period, returns and hot pixels are fitted, so that `microexpr measure sensor`
 finds in simulated noise what it finds in the still parts of recordings: those of vga in
-test_events_1 of event_camera_py, a Gen3.1 (its ON events, as many still tiles slowly darken), those
-of hd in test_data_evt3_trigger_0 of event_camera_codecs. Their light is unknown; it is taken for
-`corner_lux`. Stamps jitter by less than the sharp beginning of the intervals. No recording of a
-DAVIS346 is at hand: its rates keep their means of before, spread and returns lie between those of
-the two others. `row_hz` is the bandwidth that its makers give, 12, 66 and 1066 million events per
-second, over the rows."""
+test_events_1 of event_camera_py, a Gen3.1 (its ON events, as many still tiles slowly darken),
+those of hd in test_data_evt3_trigger_0 of event_camera_codecs. Their light is unknown; it is
+taken for `corner_lux`. Stamps jitter by less than the sharp beginning of the intervals. No
+recording of a DAVIS346 is at hand: its rates keep their means of before, spread and returns lie
+between those of the two others. `row_hz` is the bandwidth that its makers give, 12, 66 and 1066
+million events per second, over the rows."""
 
 
 @dataclass(frozen=True, slots=True)
