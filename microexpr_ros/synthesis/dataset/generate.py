@@ -181,8 +181,7 @@ def make_clip(recipe: Recipe, index: int) -> Clip:
     times, pictures, parts = [], [], []
     samples = film(take.scene, take.motion, take.sensor.parameters, take.rng, recipe.step_px)
     first = next(samples)
-    metering = _metering(take)
-    camera = _start_camera(take, first.picture, metering)
+    camera = _start_camera(take, first.picture)
     for sample in chain([first], samples):
         camera.see(sample.t_ns, sample.picture)
         times.append(sample.t_ns)
@@ -196,7 +195,9 @@ def make_clip(recipe: Recipe, index: int) -> Clip:
     inside = frame_slice < slices
     target_slice = np.arange(TARGET_EVERY - 1, slices, TARGET_EVERY, dtype=np.int32)
     sharp = np.stack([rendered.at(int(t)) for t in _slice_ends(target_slice)])
-    white_lux = np.float32(metering.settle(first.picture))
+    # As the newest frame shows it; before the first, as that one will.
+    newest = np.maximum(np.searchsorted(frame_slice, target_slice, 'right') - 1, 0)
+    white_lux = np.array(camera.white_lux, np.float32)[newest]
     ends = _slice_ends(np.arange(slices))
     to_cells = np.array([GRID / width, GRID / height], np.float32)
     return Clip(
@@ -207,7 +208,7 @@ def make_clip(recipe: Recipe, index: int) -> Clip:
         landmarks=to_cells * face_landmarks(take.scene, take.motion, ends),
         frames=np.array(frames, np.uint8).reshape(-1, GRID, GRID)[inside],
         frame_slice=frame_slice[inside],
-        target=frame_camera.encode(np.asarray(sharp / white_lux, np.float32)),
+        target=frame_camera.encode(np.asarray(sharp / white_lux[:, None, None], np.float32)),
         target_slice=target_slice,
     )
 
@@ -238,11 +239,11 @@ def _metering(take: Take) -> Metering:
     return Metering(min(share, 1.0), np.concatenate([behind, things]))
 
 
-def _start_camera(take: Take, picture: NDArray[np.float32], metering: Metering) -> RegionFrames:
+def _start_camera(take: Take, picture: NDArray[np.float32]) -> RegionFrames:
     """Return a rolling shutter, of which the region has a part of the rows."""
     share = min(take.scene.camera.height / take.sensor.parameters.height, 1.0)
     readout_ns = round(share * WEBCAM.readout_ns)
-    exposure = start_exposure(picture, take.rng, metering, readout_ns)
+    exposure = start_exposure(picture, take.rng, _metering(take), readout_ns)
     return RegionFrames(exposure, take.scene.light, take.rng)
 
 

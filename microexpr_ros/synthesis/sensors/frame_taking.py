@@ -105,6 +105,7 @@ class RegionFrames:
     Attributes:
         frames: uint8 [height, width], sRGB luma, of those that are complete.
         close_ns: When the last row's exposure of each ended.
+        white_lux: Radiance that each shows as white.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class RegionFrames:
     ) -> None:
         self.frames: list[NDArray[np.uint8]] = []
         self.close_ns: list[int] = []
+        self.white_lux: list[float] = []
         self._exposure = exposure
         self._light = light
         self._rng = rng
@@ -137,6 +139,7 @@ class RegionFrames:
         frame = expose(camera, mean, self._rng)
         self.frames.append(compress(frame, self._exposure.sensor.jpeg_quality))
         self.close_ns.append(self._next_ns)
+        self.white_lux.append(camera.white_lux)
         moments = exposure_times(camera, open_ns, GAIN_MOMENTS)
         self._exposure = self._exposure.follow(mean, float(self._light.gain(moments).mean()))
         # What no later frame can see any more is let go.

@@ -74,6 +74,7 @@ def test_frames_come_at_their_rate_once_their_exposure_is_over():
     assert set(np.diff(taken.close_ns)) == {33_333_333}
     assert taken.close_ns[0] >= fixed(400.0).camera.exposure_ns
     assert {frame.shape for frame in taken.frames} == {(64, 64)}
+    assert taken.white_lux == pytest.approx([400.0] * len(taken.frames))
 
 
 def test_what_moves_is_blurred_over_the_exposure():
