@@ -41,8 +41,8 @@ def synth(
     light: Annotated[
         str,
         typer.Option(
-            help='bright, dim, side, flicker or random; for --split shift night, flicker120, '
-            'moving or random.'
+            help='bright, dim, side, flicker, backlit or random; for --split shift night, '
+            'flicker120, moving or random.'
         ),
     ] = _RECIPE.light,
     split: Annotated[

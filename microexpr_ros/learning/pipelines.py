@@ -34,6 +34,7 @@ from microexpr_ros.learning.training.runner import Report, training_settings
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.export import write_export, write_face_exports
+from microexpr_ros.perception.nir_export import write_nir
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.settings import to_settings
 from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
@@ -126,7 +127,7 @@ def make_action_units(
 def write_classifier(
     path: Path, classifier: ActionUnitClassifier, described: Mapping[str, Any]
 ) -> str:
-    """Write a classifier's weights and their export, and return the model's name and hash.
+    """Write a classifier's weights and their exports, and return the model's name and hash.
 
     Args:
         path: of the weights.
@@ -137,6 +138,8 @@ def write_classifier(
     values = {**classifier.to_settings(), 'training': described, 'torch': torch.__version__}
     weights.save(path, 'au', name_network(network.configuration), values, network.state_dict())
     write_export(path, 'au')
+    if network.configuration.neurons == 'lif':
+        write_nir(path)
     return weights.load(path, 'au').model
 
 

@@ -11,7 +11,8 @@ from microexpr_ros.synthesis.person.person import make_person
 from microexpr_ros.synthesis.sensors import frame_camera
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
 from microexpr_ros.synthesis.sensors.filming import film
-from microexpr_ros.synthesis.sensors.frame_camera import FrameClock, take_frames
+from microexpr_ros.synthesis.sensors.frame_camera import FrameClock
+from microexpr_ros.synthesis.sensors.frame_taking import take_frames
 from microexpr_ros.synthesis.world.light import ROOM_LIGHTS
 from microexpr_ros.synthesis.world.motion_sampling import sample_story
 from microexpr_ros.synthesis.world.scene import sample_full_scene

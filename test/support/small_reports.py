@@ -9,6 +9,7 @@ from microexpr_ros.learning.evaluation.action_unit_report import (
     Calibration,
     ClipScores,
     Comparison,
+    ConditionComparison,
     ConditionScores,
     ConfidenceBin,
     DetectionDelays,
@@ -20,6 +21,7 @@ from microexpr_ros.learning.evaluation.action_unit_report import (
     ReferenceScores,
     Robustness,
     Score,
+    ShiftScores,
     SideScores,
     SpottingCounts,
     UnitScores,
@@ -52,6 +54,9 @@ def make_report(value):
             'always_positive': ReferenceScores(uf1=0.1, uar=0.5),
         },
         against={} if missing else {'rgb': Comparison(lead=optional, ratio=optional)},
+        against_by_condition={}
+        if missing
+        else {'rgb': {'dim': ConditionComparison(Comparison(lead=optional, ratio=optional), n=4)}},
         clip=clip,
         per_au={
             code: UnitScores(
@@ -75,6 +80,9 @@ def make_report(value):
         false_alarms={kind: FalseAlarms(optional, 0.0 if missing else value) for kind in kinds},
         shift=None if missing else scores,
         shift_drop=optional,
+        shift_by_strength={}
+        if missing
+        else {name: ShiftScores(optional, optional, n=3) for name in ('strong', 'faint')},
         calibration=Calibration(
             error=Score(0.01, (value, value)),
             error_active=Score(0.02, (value, value)),

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numba import njit
@@ -26,9 +25,6 @@ from microexpr_ros.synthesis.dataset.references import (
     has_references,
     read_references,
 )
-
-CHANGE_GAIN: Final = 20.0
-"""Scales the change between frames to the magnitude of the frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,8 +353,8 @@ def encode_frames(
         jitter: augmentation, the same as of the events.
 
     Returns:
-        float32 [F, 2, side, side], the decrease and the increase since the frame before,
-        times `CHANGE_GAIN`; and float32 [F, side, side], the frames themselves.
+        float32 [F, 2, side, side], the decrease and the increase since the frame before; and
+        float32 [F, side, side], the frames themselves.
     """
     clip, side = sparse.clip, GRID // pool
     if len(clip.frames) != len(clip.frame_slice):
@@ -371,8 +367,31 @@ def encode_frames(
     frames /= pool**2
     frames -= frames.mean((1, 2), keepdims=True)
     frames /= frames.std((1, 2), keepdims=True) + np.float32(1)
-    changes = CHANGE_GAIN * np.diff(frames, axis=0, prepend=frames[:1])
+    changes = np.diff(frames, axis=0, prepend=frames[:1])
     return np.stack([-changes.clip(max=0), changes.clip(min=0)], 1), frames
+
+
+def measure_change_gain(clips: Sequence[SparseClip], pool: int, semi_saturation: float) -> float:
+    """Return the factor on changes between frames that suits a network's compression.
+
+    Traces of the size of `semi_saturation` are compressed to a half: much smaller ones are lost,
+    and much larger ones all look alike. The typical change, the median over clips of the root mean
+    square of a clip's changes, is brought to this size. It follows from the inputs alone, not
+    from any score.
+
+    Args:
+        clips: to learn from, with frames.
+        pool: cells per side of an input pixel.
+        semi_saturation: of the network.
+    """
+    sizes = []
+    for sparse in clips:
+        changes, _ = encode_frames(sparse, pool, Jitter())
+        if len(changes) > 1:
+            # A change is either a decrease or an increase.
+            sizes.append(float(np.sqrt((changes[1:] ** 2).sum(1).mean())))
+    typical = float(np.median(sizes)) if sizes else 0.0
+    return semi_saturation / typical if typical > 0 else 1.0
 
 
 def condition_events(

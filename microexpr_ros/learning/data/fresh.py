@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +13,10 @@ from microexpr_ros.learning.data.clips import SparseClip, make_sparse
 from microexpr_ros.synthesis.appearance.counting import count_events
 from microexpr_ros.synthesis.appearance.scenes import MeasuredScene, list_scenes, read_scene
 from microexpr_ros.synthesis.dataset.clip import Clip
+from microexpr_ros.synthesis.dataset.splits import train_motion
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS, SensorParameters
+from microexpr_ros.synthesis.world.light import sample_flicker
 from microexpr_ros.synthesis.world.motion import Motion
-from microexpr_ros.synthesis.world.motion_sampling import CALM, sample_calm, sample_clip
-
-SLICES: Final = (80, 121)
-"""Shortest and longest clip, as those of a data set."""
-
-FLICKER_DEPTH: Final = (0.02, 0.11)
-"""Depths of flicker that are mixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +31,6 @@ class FreshConfiguration:
         clips_per_scene: mixed from a scene before the next one is read.
         varied_sensors: share of the clips with other thresholds, bandwidth and noise than the
             sensor models have.
-        calm_share: share of the clips that show no expression, but the blinks, looks, speech,
-            nods and turns that are taken for one.
         exact_epochs: last epochs without fresh clips, as the rendered ones are more exact.
     """
 
@@ -47,7 +39,6 @@ class FreshConfiguration:
     uses: int = 6
     clips_per_scene: int = 12
     varied_sensors: float = 0.5
-    calm_share: float = 0.0
     exact_epochs: int = 2
 
     def __post_init__(self) -> None:
@@ -56,11 +47,6 @@ class FreshConfiguration:
                 f'clips {self.clips}, uses {self.uses} and clips_per_scene '
                 f'{self.clips_per_scene} must be at least 1, exact_epochs {self.exact_epochs} '
                 'at least 0'
-            )
-        if not (0 <= self.varied_sensors <= 1 and 0 <= self.calm_share <= 1):
-            raise ValueError(
-                f'varied_sensors {self.varied_sensors} and calm_share {self.calm_share} must be '
-                '0 to 1'
             )
 
 
@@ -111,17 +97,12 @@ class FreshClips:
             self._left = self._configuration.clips_per_scene
         self._left -= 1
         self.mixed += 1
-        c, rng = self._configuration, self._rng
-        varied = rng.random() < c.varied_sensors
-        calm = str(rng.choice(CALM)) if rng.random() < c.calm_share else None
-        return mix_clip(self._scene, rng, varied, calm)
+        varied = self._rng.random() < self._configuration.varied_sensors
+        return mix_clip(self._scene, self._rng, varied)
 
 
 def mix_clip(
-    scene: MeasuredScene,
-    rng: np.random.Generator,
-    varied_sensor: bool = False,
-    calm: str | None = None,
+    scene: MeasuredScene, rng: np.random.Generator, varied_sensor: bool = False
 ) -> SparseClip:
     """Mix a clip of a measured scene as `make_clip` would render it, without frames.
 
@@ -129,20 +110,15 @@ def mix_clip(
         scene: who is seen, in which light, by which sensor.
         rng: of motion, flicker, sensor and noise.
         varied_sensor: sample the sensor's parameters too.
-        calm: one of `CALM`, for a clip without an expression; None for one of any kind.
     """
-    duration_ns = int(rng.integers(*SLICES)) * SLICE_NS
-    motion = sample_calm(rng, duration_ns, calm) if calm else sample_clip(rng, duration_ns)
+    motion = train_motion(rng)
     parameters = SENSORS[scene.sensor]
     if varied_sensor:
         parameters = vary_sensor(rng, parameters)
     light = scene.light
     if light.flicker_depth > 0:
-        light = replace(
-            light,
-            flicker_depth=float(rng.uniform(*FLICKER_DEPTH)),
-            flicker_phase=float(rng.uniform(0, 2 * np.pi)),
-        )
+        depth, phase = sample_flicker(rng)
+        light = replace(light, flicker_depth=depth, flicker_phase=phase)
     height, width = scene.basis.rest.shape
     counts = count_events(
         scene.basis, motion, light, parameters, _cells_of_pixels(height, width), GRID, rng

@@ -76,6 +76,35 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class ConditionComparison:
+    """A `Comparison` on the clips that were taken under one condition.
+
+    Attributes:
+        comparison: of the network and a baseline, over the persons of these clips.
+        n: number of clips.
+    """
+
+    comparison: Comparison
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftScores:
+    """Expressions of the split shift of one strength.
+
+    Attributes:
+        clip_accuracy: share of the clips whose dominant unit was found.
+        drop: what it is below that of expressions of the same strength in the other split, -1 to
+            1; nan if there are none.
+        n: number of clips.
+    """
+
+    clip_accuracy: Score
+    drop: Score
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClipScores:
     """Scores by clip, of the largest intensities in each.
 
@@ -329,6 +358,7 @@ class ActionUnitReport:
         references: scores of answers that look at no clip, by name: `chance`, `always_positive`
             and, if the training labels are known, `majority`.
         against: the network against each baseline, by its name.
+        against_by_condition: the same under each condition, by the names of both.
         clip: scores of the network by clip.
         per_au: scores of the network by FACS code of the unit.
         asymmetry: whether the network names the stronger side.
@@ -340,6 +370,7 @@ class ActionUnitReport:
         false_alarms: on the split calm, by what the person does.
         shift: scores of the network on the split shift; None if it was not made.
         shift_drop: clip accuracy that is lost on the split shift, -1 to 1.
+        shift_by_strength: the expressions of the split shift, strong and faint apart.
         calibration: of the published confidence.
         robustness: scores on damaged streams.
         operations: of the network.
@@ -354,6 +385,7 @@ class ActionUnitReport:
     methods: Mapping[str, MethodScores]
     references: Mapping[str, ReferenceScores]
     against: Mapping[str, Comparison]
+    against_by_condition: Mapping[str, Mapping[str, ConditionComparison]]
     clip: ClipScores
     per_au: Mapping[int, UnitScores]
     asymmetry: Asymmetry
@@ -364,6 +396,7 @@ class ActionUnitReport:
     false_alarms: Mapping[str, FalseAlarms]
     shift: MethodScores | None
     shift_drop: Score
+    shift_by_strength: Mapping[str, ShiftScores]
     calibration: Calibration
     robustness: Robustness
     operations: Operations

@@ -17,11 +17,13 @@ from microexpr_ros.learning.evaluation.action_unit_report import (
     ActionUnitReport,
     Calibration,
     Comparison,
+    ConditionComparison,
     ConfidenceBin,
     LateFrames,
     ReferenceScores,
     Robustness,
     Score,
+    ShiftScores,
 )
 from microexpr_ros.learning.evaluation.asymmetry import score_asymmetry
 from microexpr_ros.learning.evaluation.breakdown import (
@@ -37,6 +39,7 @@ from microexpr_ros.learning.evaluation.clip_estimates import (
     count_reliability,
 )
 from microexpr_ros.learning.evaluation.clip_scores import dominant_labels, score_clips
+from microexpr_ros.learning.evaluation.conditions import comparison_conditions, strength
 from microexpr_ros.learning.evaluation.costs import count_multiply_adds, count_operations
 from microexpr_ros.learning.evaluation.false_alarms import measure_false_alarms
 from microexpr_ros.learning.evaluation.method_scores import (
@@ -138,6 +141,10 @@ def evaluate_action_units(
         against={
             _key(name): _compare(events, outcomes[_key(name)]) for name in benchmark.baselines
         },
+        against_by_condition={
+            _key(name): _compare_conditions(events, outcomes[_key(name)], recordings)
+            for name in benchmark.baselines
+        },
         clip=score_clips([e.prediction for e in estimates], recordings, classifier.presence),
         per_au=score_units(events, recordings),
         asymmetry=score_asymmetry([e.sides for e in estimates], recordings),
@@ -148,6 +155,9 @@ def evaluate_action_units(
         false_alarms=false_alarms,
         shift=summarize_method(shift) if shift else None,
         shift_drop=_shift_drop(events, shift) if shift else Score(),
+        shift_by_strength=(
+            _score_shift_by_strength(events, recordings, shift, shifted) if shift else {}
+        ),
         calibration=_calibrate(list(zip(estimates, recordings, strict=True)), events.identities),
         robustness=_score_damaged(classifier.presence, network, recordings, benchmark, progress),
         operations=count_operations(network, recordings),
@@ -189,10 +199,29 @@ def _score_references(benchmark: Benchmark) -> dict[str, ReferenceScores]:
     return rows
 
 
-def _compare(events: MethodOutcomes, baseline: MethodOutcomes) -> Comparison:
+def _compare_conditions(
+    events: MethodOutcomes, baseline: MethodOutcomes, recordings: Sequence[SparseClip]
+) -> dict[str, ConditionComparison]:
+    groups: dict[str, list[int]] = {}
+    for number, recording in enumerate(recordings):
+        for name in comparison_conditions(recording.clip):
+            groups.setdefault(name, []).append(number)
+    return {
+        name: ConditionComparison(
+            _compare(events, baseline, np.array(groups[name])), len(groups[name])
+        )
+        for name in sorted(groups)
+    }
+
+
+def _compare(
+    events: MethodOutcomes, baseline: MethodOutcomes, rows: NDArray[np.int64] | None = None
+) -> Comparison:
+    """Compare two methods on all clips, or on those with these positions."""
+    every = np.arange(len(events.label)) if rows is None else rows
     # Equal seeds draw equal persons, so these are pairs.
-    ours, theirs = (resample_score(method, clip_accuracy) for method in (events, baseline))
-    a, b = float(events.right.mean()), float(baseline.right.mean())
+    ours, theirs = (_resample_accuracy(method, every) for method in (events, baseline))
+    a, b = float(events.right[every].mean()), float(baseline.right[every].mean())
     positive = theirs > 0
     return Comparison(
         lead=Score(a - b, confidence_interval(ours - theirs)),
@@ -220,6 +249,39 @@ def _shift_drop(events: MethodOutcomes, shift: MethodOutcomes) -> Score:
     # The split shift has other persons, so they are drawn independently, with another seed.
     drop = resample_score(events, clip_accuracy) - resample_score(shift, clip_accuracy, seed=1)
     return Score(float(events.right.mean() - shift.right.mean()), confidence_interval(drop))
+
+
+def _score_shift_by_strength(
+    events: MethodOutcomes,
+    recordings: Sequence[SparseClip],
+    shift: MethodOutcomes,
+    shifted: Sequence[SparseClip],
+) -> dict[str, ShiftScores]:
+    """Compare expressions of the split shift with those of the same strength in the other."""
+    out = {}
+    for name in ('strong', 'faint'):
+        here = np.array([strength(clip.clip) == name for clip in recordings])
+        there = np.array([strength(clip.clip) == name for clip in shifted])
+        lost = Score()
+        if here.any() and there.any():
+            # Other persons, as of `_shift_drop`.
+            drop = _resample_accuracy(events, here) - _resample_accuracy(shift, there, seed=1)
+            value = float(events.right[here].mean() - shift.right[there].mean())
+            lost = Score(value, confidence_interval(drop))
+        accuracy = Score()
+        if there.any():
+            interval = confidence_interval(_resample_accuracy(shift, there))
+            accuracy = Score(float(shift.right[there].mean()), interval)
+        out[name] = ShiftScores(accuracy, lost, int(there.sum()))
+    return out
+
+
+def _resample_accuracy(
+    outcomes: MethodOutcomes, clips: NDArray[np.bool_] | NDArray[np.int64], seed: int = 0
+) -> NDArray[np.float64]:
+    """Return the clip accuracy of resampled persons of some clips, float64 [samples]."""
+    right = outcomes.right[clips]
+    return bootstrap(outcomes.identities[clips], lambda rows: float(right[rows].mean()), seed=seed)
 
 
 def _calibrate(pairs: Pairs, identities: NDArray[np.int64]) -> Calibration:

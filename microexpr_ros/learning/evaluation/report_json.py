@@ -20,6 +20,7 @@ from microexpr_ros.learning.evaluation.action_unit_report import (
     Calibration,
     ClipScores,
     Comparison,
+    ConditionComparison,
     ConditionScores,
     ConfidenceBin,
     DetectionDelays,
@@ -32,6 +33,7 @@ from microexpr_ros.learning.evaluation.action_unit_report import (
     ReferenceScores,
     Robustness,
     Score,
+    ShiftScores,
     SideScores,
     SpottingCounts,
     UnitScores,
@@ -71,6 +73,13 @@ def report_to_json(report: ActionUnitReport) -> dict[str, Any]:
             'linear': report.clip_accuracy_of('linear'),
         },
         'against': {name: _with_intervals(row) for name, row in report.against.items()},
+        'against_by': {
+            name: {
+                condition: {**_with_intervals(row.comparison), 'n': row.n}
+                for condition, row in conditions.items()
+            }
+            for name, conditions in report.against_by_condition.items()
+        },
         'methods': {
             **{name: _with_intervals(row) for name, row in report.methods.items()},
             **{name: _without_none(row) for name, row in report.references.items()},
@@ -84,6 +93,9 @@ def report_to_json(report: ActionUnitReport) -> dict[str, Any]:
             for what, groups in report.by_condition.items()
         },
         'shift': _with_intervals(report.shift) if report.shift else None,
+        'shift_by_strength': {
+            name: _with_intervals(row) for name, row in report.shift_by_strength.items()
+        },
         'spotting': report.spotting,
         'delay': report.delay,
         'false_alarms': {
@@ -162,6 +174,16 @@ def _report(values: Mapping[str, Any]) -> ActionUnitReport:
             name: Comparison(_score(row, 'lead'), _score(row, 'ratio'))
             for name, row in values['against'].items()
         },
+        # Reports of before it was measured.
+        against_by_condition={
+            name: {
+                condition: ConditionComparison(
+                    Comparison(_score(row, 'lead'), _score(row, 'ratio')), row['n']
+                )
+                for condition, row in conditions.items()
+            }
+            for name, conditions in values.get('against_by', {}).items()
+        },
         clip=_row(ClipScores, values['clip']),
         per_au={int(code): _row(UnitScores, row) for code, row in values['per_au'].items()},
         asymmetry=_read_asymmetry(values['asymmetry']),
@@ -184,6 +206,10 @@ def _report(values: Mapping[str, Any]) -> ActionUnitReport:
         },
         shift=_method(values['shift']) if values['shift'] else None,
         shift_drop=_score(values, 'shift_drop'),
+        shift_by_strength={
+            name: ShiftScores(_score(row, 'clip_accuracy'), _score(row, 'drop'), row['n'])
+            for name, row in values.get('shift_by_strength', {}).items()
+        },
         calibration=Calibration(
             error=_score(values, 'ece'),
             error_active=_score(values, 'ece_active'),
@@ -212,7 +238,7 @@ def _fields(row: Any) -> dict[str, Any]:
     return {field.name: getattr(row, field.name) for field in fields(row)}
 
 
-def _with_intervals(row: MethodScores | Comparison) -> dict[str, Any]:
+def _with_intervals(row: MethodScores | Comparison | ShiftScores) -> dict[str, Any]:
     """Return the values of all scores, and `ci95`, the intervals of those that have one."""
     scores = _fields(row)
     return {

@@ -80,7 +80,10 @@ def encode(network: Network, batch: SequenceBatch) -> tuple[Tensor, NetworkState
     if isinstance(network, FrameNetwork):
         if batch.frames is None or batch.frame_traces is None:
             raise ValueError('the batch was made without frames')
-        frames, changes = map(torch.from_numpy, (batch.frames, batch.frame_traces))
+        gain = network.configuration.change_gain or 1.0
+        newest = torch.from_numpy(batch.frames)
+        frames = torch.cat([gain * newest[:, :, :2], newest[:, :, 2:]], 2)
+        changes = gain * torch.from_numpy(batch.frame_traces)
         both = network.model == 'fusion'
         events = torch.cat([events, frames], 2) if both else frames
         traces = torch.cat([traces, changes], 2) if both else changes

@@ -31,6 +31,7 @@ def format_action_units(report: ActionUnitReport) -> str:
         _methods(report),
         _units(report),
         _conditions(report),
+        *([_comparisons(report)] if report.against_by_condition else []),
         _robustness(report),
     ]
     return '\n\n'.join(parts) + '\n'
@@ -87,6 +88,10 @@ def _headline(report: ActionUnitReport) -> str:
         ('spotting F1, overlap at least 0.5', events.spotting_f1, fraction),
         ('onset to detection, median', events.median_delay_ms, milliseconds),
         ('clip accuracy lost on the split shift', report.shift_drop, points),
+        *(
+            (f'clip accuracy lost on {name} expressions of shift', row.drop, points)
+            for name, row in report.shift_by_strength.items()
+        ),
         ('calibration error of the confidence', calibration.error, fraction),
         ('the same, of units called active', calibration.error_active, fraction),
     ]
@@ -153,6 +158,20 @@ def _conditions(report: ActionUnitReport) -> str:
         for name, row in groups.items()
     ]
     return _table(('condition', 'clip accuracy', 'UF1', 'spotting F1', 'delay', 'clips'), cells)
+
+
+def _comparisons(report: ActionUnitReport) -> str:
+    cells = [
+        [
+            f'{baseline}, {condition}',
+            with_interval(row.comparison.lead, points),
+            with_interval(row.comparison.ratio, fraction),
+            str(row.n),
+        ]
+        for baseline, conditions in report.against_by_condition.items()
+        for condition, row in conditions.items()
+    ]
+    return _table(('events against, same clips', 'lead', 'times as many right', 'clips'), cells)
 
 
 def _robustness(report: ActionUnitReport) -> str:

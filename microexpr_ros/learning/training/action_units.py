@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -25,10 +25,12 @@ from microexpr_ros.learning.data.clips import (
     fingerprint,
     in_boxes,
     make_batch,
+    measure_change_gain,
 )
 from microexpr_ros.learning.data.fresh import FreshClips, FreshConfiguration
 from microexpr_ros.learning.models.baselines import shuffled
 from microexpr_ros.learning.models.networks import (
+    CHANNELS,
     Model,
     Network,
     build,
@@ -50,6 +52,9 @@ from microexpr_ros.perception.spiking.network import (
 
 PREDICTED_SLICES: Final = 2400
 """Slices of all clips of a chunk that is predicted at once: about 100 MB."""
+
+_GAIN_CLIPS: Final = 200
+"""Training clips, spread over all, whose frames decide the gain of their changes."""
 
 Control = Literal['none', 'time-shuffled', 'memoryless']
 
@@ -242,6 +247,10 @@ def train(
             'lower it, or train graded neurons'
         )
     runner.seed_torch(c)
+    if model in CHANNELS and (shape := network or SpikingConfiguration()).change_gain == 0:
+        some = in_boxes(training[:: max(len(training) // _GAIN_CLIPS, 1)], c.boxes)
+        gain = measure_change_gain(some, shape.pool, shape.semi_saturation)
+        network = replace(shape, change_gain=gain)
     net = build(model, network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
         _take_over(net, start)

@@ -61,6 +61,8 @@ class SpikingConfiguration:
         decision: also read how likely each unit is the main one of a movement.
         decision_tau_ms: time constant over which evidence for it is gathered, at the start of
             training, ms.
+        change_gain: factor on the changes between frames, in networks that see them; 0: training
+            measures it, so that the typical change is compressed to a half.
     """
 
     grid: int = GRID
@@ -84,6 +86,7 @@ class SpikingConfiguration:
     initial_gain: float = added_field(0.5, 2.0)
     decision: bool = added_field(True, False)
     decision_tau_ms: float = added_field(20.0, 20.0)
+    change_gain: float = added_field(0.0, 20.0)
 
     def __post_init__(self) -> None:
         if len({len(v) for v in (self.channels, self.kernels, self.strides, self.tau_ms)}) > 1:
@@ -95,6 +98,8 @@ class SpikingConfiguration:
         )
         if shortest_ms * 1e6 < self.slice_ns:
             raise ValueError('a time constant shorter than a slice makes Euler steps unstable')
+        if self.change_gain < 0:
+            raise ValueError(f'change_gain {self.change_gain:g} must be 0 or more')
         if self.residual and self.drive == 'current':
             raise ValueError('layers add their input to a rate, not to a current')
 

@@ -3,8 +3,8 @@
 The pixels are those of `sensors.event_sensor`, stepped from slice to slice instead of from
 rendered sample to sample, and counted on a grid instead of listed: between two instants the
 logarithm of radiance runs in a straight line, the low-pass follows it in closed form, and every
-crossing of a threshold is an event. Left out are the read-out's jitter and the leak's part in
-when an event happens within a slice; noise is drawn per clip, not per pixel and step.
+crossing of a threshold is an event. Left out are the read-out's jitter and limit and the leak's
+part in when an event happens within a slice; noise is drawn per clip, not per pixel and step.
 """
 
 from __future__ import annotations
@@ -19,16 +19,12 @@ from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.events.kernel import kernel
 from microexpr_ros.synthesis.appearance.basis import AppearanceBasis
 from microexpr_ros.synthesis.appearance.picture import mix_log_radiance, movement_values
-from microexpr_ros.synthesis.sensors.event_sensor import SensorParameters
+from microexpr_ros.synthesis.sensors.event_sensor import RETURN_AGAIN, SensorParameters
 from microexpr_ros.synthesis.world.light import Light
 from microexpr_ros.synthesis.world.motion import Instant, Motion
 
 _STEP_PX: Final = 1.0
 _PLAN_NS: Final = 5_000_000
-
-# Steps of a flickering light's period; its extremes are among them, so that no threshold is
-# missed that the light reaches.
-_FLICKER_STEPS: Final = 8
 _FLICKER_LEAD_PERIODS: Final = 2
 
 
@@ -129,6 +125,7 @@ class _Pixels:
         hot = rng.random(count, np.float32) < parameters.hot_share
         hot_hz = parameters.hot_hz * np.exp(0.7 * rng.standard_normal(count, np.float32))
         self._noise_hz = np.where(hot, hot_hz, parameters.shot_hz * spread * noisier)
+        self._parameters = parameters
         self._refractory_ns = np.float32(parameters.refractory_ns)
         self._light = light
         self._cells = np.full_like(cells, -1)
@@ -154,7 +151,7 @@ class _Pixels:
             end_ns: time of the second.
             counts: uint8 [2, cells], OFF then ON.
         """
-        times = self._steps(start_ns, end_ns)
+        times = self._light.follow(start_ns, end_ns)
         gains = np.log(self._light.gain(times)).astype(np.float32)
         shares = ((times - start_ns) / (end_ns - start_ns)).astype(np.float32)
         for k in range(len(times) - 1):
@@ -176,27 +173,27 @@ class _Pixels:
                 counts,
             )
 
-    def _steps(self, start_ns: int, end_ns: int) -> NDArray[np.int64]:
-        light = self._light
-        if light.flicker_depth == 0:
-            return np.array([start_ns, end_ns])
-        step_ns = 1e9 / light.flicker_hz / _FLICKER_STEPS
-        origin_ns = -light.flicker_phase / (2 * np.pi) * 1e9 / light.flicker_hz
-        first = np.floor((start_ns - origin_ns) / step_ns) + 1
-        last = np.ceil((end_ns - origin_ns) / step_ns)
-        between = (origin_ns + np.arange(first, last) * step_ns).astype(np.int64)
-        return np.unique(np.concatenate([[start_ns], between, [end_ns]]))
-
     def add_noise(self, counts: NDArray[np.uint8], rng: np.random.Generator) -> None:
         """Add shot noise and hot pixels to counts, uint8 [T, 2, cells], in place."""
         edges = np.cumsum(self._noise_hz)
         if edges[-1] == 0:
             return
-        events = rng.poisson(edges[-1] * len(counts) * SLICE_NS * 1e-9)
+        p, span_ns = self._parameters, len(counts) * SLICE_NS
+        events = rng.poisson(edges[-1] * (1 - p.returns) * span_ns * 1e-9)
         pixels = np.searchsorted(edges, rng.random(events) * edges[-1])
         cells = self._cells[np.minimum(pixels, len(edges) - 1)]
-        slices, polarity = rng.integers(len(counts), size=events), rng.integers(2, size=events)
-        _add_saturating(counts, slices, polarity, cells)
+        times_ns, polarity = rng.random(events) * span_ns, rng.integers(2, size=events)
+        share = p.return_share
+        while len(cells):
+            _add_saturating(counts, (times_ns // SLICE_NS).astype(np.int64), polarity, cells)
+            # Those that have a return are events once more, of the other polarity.
+            back = rng.random(len(cells)) < share
+            decades = p.return_spread * rng.standard_normal(int(back.sum()))
+            times_ns = times_ns[back] + p.return_ns * 10**decades
+            inside = times_ns < span_ns
+            times_ns, cells = times_ns[inside], cells[back][inside]
+            polarity = 1 - polarity[back][inside]
+            share = p.return_share * RETURN_AGAIN
 
 
 @kernel

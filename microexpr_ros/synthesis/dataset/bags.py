@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -49,14 +49,10 @@ from microexpr_ros.synthesis.dataset.truth_messages import (
     expression_messages,
     unit_messages,
 )
-from microexpr_ros.synthesis.sensors import frame_camera
+from microexpr_ros.synthesis.sensors.automatic_exposure import start_exposure
 from microexpr_ros.synthesis.sensors.filming import film
-from microexpr_ros.synthesis.sensors.frame_camera import (
-    FrameCamera,
-    TakenFrames,
-    sample_clock,
-    take_frames,
-)
+from microexpr_ros.synthesis.sensors.frame_camera import WEBCAM, sample_clock
+from microexpr_ros.synthesis.sensors.frame_taking import TakenFrames, take_frames
 from microexpr_ros.synthesis.world.labels import LANDMARKS, face_landmarks, label
 from microexpr_ros.synthesis.world.renderer import PinholeCamera
 from microexpr_ros.synthesis.world.scene import (
@@ -201,7 +197,7 @@ def readout_of(rolling_shutter_ms: float) -> int:
     Raises:
         MicroexprError: It is not within a frame.
     """
-    period_ms = 1e3 / FrameCamera().rate_hz
+    period_ms = 1e3 / WEBCAM.rate_hz
     # Not a number is not within anything.
     if not 0 <= rolling_shutter_ms < period_ms:
         raise MicroexprError(
@@ -286,8 +282,9 @@ def make_recording(
     samples = film(scene, take.motion, parameters, rng, recipe.step_px)
     first = next(samples)
     events = Events.concatenate([sample.events for sample in samples])
-    exposed = replace(frame_camera.auto_expose(first.picture), readout_ns=readout_ns)
-    frames = take_frames(scene, take.motion, exposed, sample_clock(rng), rng)
+    exposure = start_exposure(first.picture, rng, readout_ns=readout_ns)
+    clock = sample_clock(rng)
+    frames = take_frames(scene, take.motion, exposure.camera, clock, rng, exposure)
     metadata = RecordingMetadata(
         **asdict(take.metadata),
         split=recipe.split,

@@ -18,6 +18,8 @@ from microexpr_ros.atomic import atomic_target, write_json, write_text
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.synthesis.dataset.clip import Clip, TakeMetadata
 from microexpr_ros.synthesis.dataset.splits import SPLITS
+from microexpr_ros.synthesis.sensors.automatic_exposure import DELAY_FRAMES, STEP_EV
+from microexpr_ros.synthesis.sensors.frame_camera import WEBCAM
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,8 +37,16 @@ _SOURCES: Final = {
 _NOT_MODELLED: Final = (
     'blood flow, the motion of hair, long hair, beards beyond stubble, glasses',
     'shadows and occlusion that move with the expression',
-    "limits of the event sensor's read-out bandwidth, calibrated biases of a real unit",
+    "calibrated biases of a real unit; the frame camera's denoising, focus and white balance",
     "the sounds' own shapes of the mouth in speech, hands, other people, moving backgrounds",
+)
+_FRAME_CAMERA: Final = (
+    f'{WEBCAM.pixel_um:g} um pixels behind f/{WEBCAM.f_number:g}, '
+    f'{WEBCAM.electrons_per_lux_s:.0f} electrons per lux and second, full well '
+    f'{WEBCAM.full_well:.0f}, read noise {WEBCAM.read_noise:g} electrons; {WEBCAM.rate_hz:g} Hz, '
+    f'exposure up to {WEBCAM.longest_ns * 1e-6:g} ms, automatic, metered over the whole frame, in '
+    f'steps of {STEP_EV:.2g} EV that act after {DELAY_FRAMES} frames; MJPEG of quality '
+    f'{WEBCAM.jpeg_quality}. Set before any network saw its frames'
 )
 _LIMITS: Final = 'No accuracy on real event cameras follows from results on these data.'
 
@@ -161,6 +171,7 @@ def _build_content(
             }
             for histogram in histograms
         },
+        'frame_camera': _FRAME_CAMERA,
         'sources': {**_SOURCES, 'skins': skins},
         'not_modelled': list(_NOT_MODELLED),
         'limits': _LIMITS,
@@ -232,6 +243,7 @@ def _format_content(content: dict[str, Any], histograms: list[Histogram], faces:
         names = [f'{a:g} to {b:g}' for a, b in zip(low, high, strict=True)]
         bars = dict(zip(names, histogram.counts.tolist(), strict=True))
         lines += [f'## {title.removesuffix(", 1")}', '', *_bars(bars), '']
+    lines += ['## Frame camera', '', f'{content["frame_camera"]}.', '']
     lines += ['## Not modelled', '', *(f'- {text}' for text in content['not_modelled']), '']
     lines += ['## Limits', '', content['limits'], '']
     lines += ['## Sources and licences', '']

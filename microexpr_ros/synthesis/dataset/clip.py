@@ -94,7 +94,7 @@ class Clip(ClipMetadata):
             sRGB luma.
         frame_slice: int32 [F], slice in which each frame was complete.
         target: uint8 [K, 128, 128], what a sharp camera without noise would show at the end of
-            the slices `target_slice`, with the exposure of the frames.
+            the slices `target_slice`, with the exposure of the newest frame.
         target_slice: int32 [K].
     """
 

@@ -44,7 +44,7 @@ from microexpr_ros.synthesis.world.scene import Scene, build_scene
 from microexpr_ros.synthesis.world.scenery import Scenery, sample_scenery, sample_shoulders
 from microexpr_ros.synthesis.world.timing import render_times
 
-GENERATOR: Final = 'faces-1'
+GENERATOR: Final = 'faces-2'
 """Changes whenever the same seed gives other takes."""
 
 TAKES_PER_PERSON: Final = 8
@@ -265,6 +265,8 @@ def _sample_world(rng: np.random.Generator, recipe: FaceRecipe, index: int) -> _
         number = int(rng.choice(3, p=shares))
     persons, shoulders = [], []
     level = float(light.ambient_lux + 0.4 * sum(lamp.lux for lamp in light.lamps[:2]))
+    # A window behind the head is brighter than any wall.
+    level = max(level, light.behind[1] * light.on_face_lux)
     for nth, camera in enumerate(_sample_cameras(rng, width, height, number)):
         block = index // TAKES_PER_PERSON
         first = np.random.default_rng([recipe.seed, split.first_person, block + 1 - nth, 5])

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -52,17 +53,16 @@ from microexpr_ros.synthesis.dataset.recipe import Recipe, check_order
 from microexpr_ros.synthesis.dataset.splits import SPLITS
 from microexpr_ros.synthesis.dataset.take import Take, sample_take
 from microexpr_ros.synthesis.sensors import frame_camera
+from microexpr_ros.synthesis.sensors.automatic_exposure import start_exposure
 from microexpr_ros.synthesis.sensors.filming import RenderedFrames, film
-from microexpr_ros.synthesis.sensors.frame_camera import FrameCamera
+from microexpr_ros.synthesis.sensors.frame_camera import METERED, WEBCAM, Metering
+from microexpr_ros.synthesis.sensors.frame_taking import RegionFrames
 from microexpr_ros.synthesis.world.labels import face_landmarks
 
 SHARD_CLIPS: Final = 12
 
 TARGET_EVERY: Final = 4
 """Slices from one ground-truth picture to the next."""
-
-_EXPOSURE_MOMENTS: Final = 5
-"""Moments of an exposure whose mean a frame shows."""
 
 Shards: TypeAlias = Mapping[str, list[ClipMetadata]]
 """What the clips of each shard show, by its name."""
@@ -186,17 +186,25 @@ def make_clip(recipe: Recipe, index: int) -> Clip:
     take = sample_take(recipe, index)
     slices = take.motion.duration_ns // SLICE_NS
     times, pictures, parts = [], [], []
-    for sample in film(take.scene, take.motion, take.sensor.parameters, take.rng, recipe.step_px):
+    samples = film(take.scene, take.motion, take.sensor.parameters, take.rng, recipe.step_px)
+    first = next(samples)
+    camera = _start_camera(take, first.picture)
+    for sample in chain([first], samples):
+        camera.see(sample.t_ns, sample.picture)
         times.append(sample.t_ns)
         pictures.append(cv2.resize(sample.picture, (GRID, GRID), interpolation=cv2.INTER_AREA))
         parts.append(sample.events)
     rendered = RenderedFrames(np.array(times, np.int64), np.stack(pictures).astype(np.float32))
 
     height, width = sample.picture.shape
-    camera = frame_camera.auto_expose(rendered.pictures[0])
-    frames, frame_slice = _take_frames(take, camera, rendered)
+    frames = [cv2.resize(one, (GRID, GRID), interpolation=cv2.INTER_AREA) for one in camera.frames]
+    frame_slice = (np.array(camera.close_ns, np.int64) // SLICE_NS).astype(np.int32)
+    inside = frame_slice < slices
     target_slice = np.arange(TARGET_EVERY - 1, slices, TARGET_EVERY, dtype=np.int32)
     sharp = np.stack([rendered.at(int(t)) for t in _slice_ends(target_slice)])
+    # As the newest frame shows it; before the first, as that one will.
+    newest = np.maximum(np.searchsorted(frame_slice, target_slice, 'right') - 1, 0)
+    white_lux = np.array(camera.white_lux, np.float32)[newest]
     ends = _slice_ends(np.arange(slices))
     to_cells = np.array([GRID / width, GRID / height], np.float32)
     return Clip(
@@ -205,9 +213,9 @@ def make_clip(recipe: Recipe, index: int) -> Clip:
         counts=_count_events(Events.concatenate(parts), width, height, slices),
         sides=take.motion.sides(ends),
         landmarks=to_cells * face_landmarks(take.scene, take.motion, ends),
-        frames=frames,
-        frame_slice=frame_slice,
-        target=frame_camera.encode(np.asarray(sharp / camera.white_lux, np.float32)),
+        frames=np.array(frames, np.uint8).reshape(-1, GRID, GRID)[inside],
+        frame_slice=frame_slice[inside],
+        target=frame_camera.encode(np.asarray(sharp / white_lux[:, None, None], np.float32)),
         target_slice=target_slice,
     )
 
@@ -225,23 +233,25 @@ def _count_events(events: Events, width: int, height: int, slices: int) -> NDArr
     return counts
 
 
-def _take_frames(
-    take: Take, camera: FrameCamera, rendered: RenderedFrames
-) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Return the frames of a take and the slice in which each was complete."""
-    period_ns = int(1e9 / camera.rate_hz)
-    # Frames and slices are not synchronized: the phase between them is random.
-    first_ns = camera.exposure_ns + int(take.rng.integers(period_ns))
-    close_ns = np.arange(first_ns, take.motion.duration_ns, period_ns, dtype=np.int64)
-    frames = np.empty((len(close_ns), GRID, GRID), np.uint8)
-    for k, close in enumerate(close_ns.tolist()):
-        open_ns = close - camera.exposure_ns
-        times = frame_camera.exposure_times(camera, open_ns, _EXPOSURE_MOMENTS)
-        flicker = frame_camera.exposure_times(camera, open_ns, frame_camera.GAIN_MOMENTS)
-        gain = take.scene.light.gain(flicker).mean()
-        mean = frame_camera.average([rendered.at(t) for t in times.tolist()], gain)
-        frames[k] = frame_camera.expose(camera, mean, take.rng)
-    return frames, (close_ns // SLICE_NS).astype(np.int32)
+def _metering(take: Take) -> Metering:
+    """Return what the frame camera measures: the sensor's whole picture, not the region alone.
+
+    Half of what is around the region is as bright as what is behind the head in it; half are
+    things of usual reflectance in the light of the face, as clothes and furniture.
+    """
+    sensor, camera = take.sensor.parameters, take.scene.camera
+    share = camera.width * camera.height / (sensor.width * sensor.height)
+    behind = take.scene.background.reshape(-1)
+    things = np.full_like(behind, METERED * take.scene.light.on_face_lux)
+    return Metering(min(share, 1.0), np.concatenate([behind, things]))
+
+
+def _start_camera(take: Take, picture: NDArray[np.float32]) -> RegionFrames:
+    """Return a rolling shutter, of which the region has a part of the rows."""
+    share = min(take.scene.camera.height / take.sensor.parameters.height, 1.0)
+    readout_ns = round(share * WEBCAM.readout_ns)
+    exposure = start_exposure(picture, take.rng, _metering(take), readout_ns)
+    return RegionFrames(exposure, take.scene.light, take.rng)
 
 
 def make_shard(path: Path, recipe: Recipe, numbers: range) -> list[ClipMetadata]:

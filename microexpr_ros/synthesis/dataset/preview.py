@@ -20,7 +20,8 @@ from microexpr_ros.synthesis.person.ranges import PERSONS
 from microexpr_ros.synthesis.person.template import FACE_HEIGHT
 from microexpr_ros.synthesis.sensors import frame_camera
 from microexpr_ros.synthesis.sensors.filming import film
-from microexpr_ros.synthesis.sensors.frame_camera import FrameCamera, FrameClock, take_frames
+from microexpr_ros.synthesis.sensors.frame_camera import FrameCamera, FrameClock
+from microexpr_ros.synthesis.sensors.frame_taking import take_frames
 from microexpr_ros.synthesis.world.light import Light
 from microexpr_ros.synthesis.world.motion import single
 from microexpr_ros.synthesis.world.motion_sampling import sample_story

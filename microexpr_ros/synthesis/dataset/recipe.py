@@ -16,7 +16,7 @@ from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
 from microexpr_ros.synthesis.sensors.models import EventSensor
 from microexpr_ros.synthesis.world.timing import STEP_PX
 
-GENERATOR: Final = '0.3'
+GENERATOR: Final = '0.4'
 """Changes whenever the same seed gives other clips; a data set is never mixed from two."""
 
 MAX_CLIPS: Final = 1_000_000
@@ -31,8 +31,8 @@ class Recipe:
         split: train, val, test, shift or calm.
         seed: any whole number from 0.
         sensor: davis346, vga, hd or random.
-        light: bright, dim, side, flicker or random; in the split shift night, flicker120,
-            moving or random.
+        light: bright, dim, side, flicker, backlit or random; in the split shift night,
+            flicker120, moving or random.
         photographs: skins in the mesh's UV map that half of the persons wear; none: all skins
             are procedural.
         step_px: farthest that anything moves between two rendered samples, px, up to 1. At 1 a

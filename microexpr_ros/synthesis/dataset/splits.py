@@ -15,6 +15,7 @@ from microexpr_ros.synthesis.world.light import ROOM_LIGHTS, SHIFTED_LIGHTS, Lig
 from microexpr_ros.synthesis.world.motion import Motion
 from microexpr_ros.synthesis.world.motion_sampling import (
     CALM,
+    HARD,
     sample_busy_story,
     sample_calm,
     sample_clip,
@@ -27,12 +28,22 @@ CALM_NS: Final = 5_000_000_000
 STORY_NS: Final = 10_000_000_000
 """Length of a story."""
 
+LONG_SHARE: Final = 0.06
+"""Takes of CALM_NS without an expression in the split train: a fifth of its time."""
+
 MotionSampler = Callable[[np.random.Generator, int], Motion]
 """Samples the motion of a take from random numbers and the take's number in its split."""
 
 
 def _clip_motion(rng: np.random.Generator, index: int) -> Motion:
     return sample_clip(rng, _sample_duration(rng))
+
+
+def train_motion(rng: np.random.Generator, index: int = 0) -> Motion:
+    """Sample what the persons of the split train do: more often than others what looks alike."""
+    if rng.random() < LONG_SHARE:
+        return sample_calm(rng, CALM_NS, str(rng.choice(CALM)))
+    return sample_clip(rng, _sample_duration(rng), HARD)
 
 
 def _shifted_motion(rng: np.random.Generator, index: int) -> Motion:
@@ -88,9 +99,9 @@ class Split:
 _SHIFT: Final = Split(
     'shift',
     about='Light, biases of the sensors and amplitudes are outside of what the other splits have: '
-    'lamps of 0.8 to 2.5 lux, a lamp that swings, flicker of 120 Hz; thresholds of 0.12 and 0.13 '
-    'with more than twice the noise, or of 0.35 and 0.4 with slow pixels; expressions of 0.03 to '
-    '0.05 and of 0.35 to 0.5 that last as long as micro-expressions.',
+    'lamps of 0.8 to 2.5 lux, a lamp that swings, deep flicker of 120 Hz; thresholds of 0.12 and '
+    '0.13 with more than twice the noise, or of 0.35 and 0.4 with slow pixels; expressions of '
+    '0.03 to 0.05 and of 0.35 to 0.5 that last as long as micro-expressions.',
     lights=SHIFTED_LIGHTS,
     biases=tuple(BIASES),
     sample_motion=_shifted_motion,
@@ -111,6 +122,14 @@ _CALM: Final = Split(
 )
 
 SPLITS: Final = {
-    split.name: split for split in (Split('train'), Split('val'), Split('test'), _SHIFT, _CALM)
+    split.name: split
+    for split in (
+        Split('train', sample_motion=train_motion),
+        Split('val'),
+        Split('test'),
+        _SHIFT,
+        _CALM,
+    )
 }
-"""Name of a split to what sets it apart; train, val and test differ in their persons alone."""
+"""Name of a split to what sets it apart. Val and test differ in their persons alone; train has
+more distractors."""

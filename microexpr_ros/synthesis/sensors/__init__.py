@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from microexpr_ros.synthesis.sensors.filming import sense as sense
     from microexpr_ros.synthesis.sensors.frame_camera import FrameCamera as FrameCamera
     from microexpr_ros.synthesis.sensors.frame_camera import FrameClock as FrameClock
-    from microexpr_ros.synthesis.sensors.frame_camera import TakenFrames as TakenFrames
+    from microexpr_ros.synthesis.sensors.frame_camera import FrameSensor as FrameSensor
     from microexpr_ros.synthesis.sensors.frame_camera import auto_expose as auto_expose
-    from microexpr_ros.synthesis.sensors.frame_camera import take_frames as take_frames
+    from microexpr_ros.synthesis.sensors.frame_taking import TakenFrames as TakenFrames
+    from microexpr_ros.synthesis.sensors.frame_taking import take_frames as take_frames
     from microexpr_ros.synthesis.sensors.live_camera import SimulatedCamera as SimulatedCamera
     from microexpr_ros.synthesis.sensors.live_camera import (
         SimulationSettings as SimulationSettings,
@@ -43,9 +44,10 @@ _MODULES: Final = {
     'sense': 'filming',
     'FrameCamera': 'frame_camera',
     'FrameClock': 'frame_camera',
-    'TakenFrames': 'frame_camera',
+    'FrameSensor': 'frame_camera',
     'auto_expose': 'frame_camera',
-    'take_frames': 'frame_camera',
+    'TakenFrames': 'frame_taking',
+    'take_frames': 'frame_taking',
     'SimulatedCamera': 'live_camera',
     'SimulationSettings': 'live_camera',
     'BIASES': 'models',

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +15,6 @@ from microexpr_ros.synthesis.world.light import Light
 from microexpr_ros.synthesis.world.motion import Motion
 from microexpr_ros.synthesis.world.scene import Scene
 from microexpr_ros.synthesis.world.timing import STEP_PX, render_times
-
-_FLICKER_STEP_NS: Final = 1_250_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +128,7 @@ def _step(
     """Run the sensor from one picture to the next, in finer steps if the light flickers."""
     if light.flicker_depth == 0:
         return event_sensor.step(parameters, state, after, end_ns)
-    count = max(round((end_ns - start_ns) / _FLICKER_STEP_NS), 1)
-    times = np.linspace(start_ns, end_ns, count + 1).astype(np.int64)[1:] // 1000 * 1000
+    times = light.follow(start_ns, end_ns)[1:]
     gains = light.gain(times)
     parts = []
     for t, gain in zip(times, gains, strict=True):

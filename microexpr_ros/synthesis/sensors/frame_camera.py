@@ -1,30 +1,42 @@
-"""A model of a frame camera: shutter, shot and read noise, gain, gamma, and its own clock.
+"""A model of a frame camera: photons, shutter, shot and read noise, gain, gamma, JPEG and clock.
 
-Every frame goes the same way. `auto_expose` fixes the exposure on a scene; `gather` (for any
-shutter) or `average` (for all rows at once) gives the mean radiance over an exposure; `expose`
-makes the frame of it, with noise, by `encode`.
+A `FrameSensor` says how many electrons a scene gives, and so what exposure it needs. Every frame
+goes the same way. `auto_expose` fixes the exposure on a scene, and `AutomaticExposure` changes it
+from frame to frame; `gather` (for any shutter) or `average` (for all rows at once) gives the mean
+radiance over an exposure; `expose` makes the frame of it, with noise, by `encode`; `compress`
+sends it as a webcam does.
+
+A surface of radiance (here: radiant exitance) M lux lights the sensor behind a lens of f-number N
+and transmission T with M T / (4 N^2) lux. White light has about 8100 photons per lux, second and
+square micrometre between 400 and 700 nm: cool white lamps 0.0135 umol / (m^2 s lux), sunlight
+0.0185 (Apogee Instruments, Conversion - PPFD to Lux, after Thimijan and Heins, HortScience 1983).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros import srgb
 from microexpr_ros.synthesis.world.light import Light
-from microexpr_ros.synthesis.world.motion import Motion
-from microexpr_ros.synthesis.world.scene import Scene
 
 GAIN_MOMENTS: Final = 64
 """Moments of an exposure at which the light's flicker is evaluated."""
 
-_RENDERED_MOMENTS: Final = 4
-"""Moments of an exposure that are rendered: the straight line between two is true to a fraction of
-a pixel."""
+PHOTONS: Final = 8100.0
+"""Photons of 400 to 700 nm in white light, per lux, second and square micrometre."""
+
+METERED: Final = 0.18
+"""Mean of the whole picture, as a share of white, that automatic exposure aims at: the grey card
+that light meters are calibrated with."""
+
+_LEAST_LUX: Final = 1e-3
+_METERING_ROUNDS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,79 @@ class FrameCamera:
     full_well: float = 8000.0
     read_noise: float = 4.0
     readout_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSensor:
+    """What decides how many electrons of a scene a frame camera counts.
+
+    The values are those of a usual small sensor of a webcam. Quantum efficiency, read noise and
+    full well are near those in EMVA 1288 reports on sensors with pixels of 2.4 and 3.45 um (Sony
+    IMX178 and IMX273: 60 to 65 % at 525 nm, 2 to 3 electrons, 10,000 to 15,000 electrons).
+
+    Attributes:
+        pixel_um: side of a pixel.
+        f_number: of the lens.
+        transmission: share of the light that passes the lens.
+        quantum_efficiency: electrons per photon of 400 to 700 nm: 0.6 of the pixel, of which a
+            colour filter lets two fifths pass.
+        full_well: most electrons of a pixel.
+        read_noise: standard deviation of the read-out, electrons.
+        rate_hz: frames per second.
+        shortest_ns: shortest exposure.
+        longest_ns: longest exposure at this rate; darker scenes get gain.
+        readout_ns: from the exposure of the sensor's first row to that of its last.
+        jpeg_quality: of MJPEG, 1 to 100.
+    """
+
+    pixel_um: float = 3.0
+    f_number: float = 2.0
+    transmission: float = 0.9
+    quantum_efficiency: float = 0.24
+    full_well: float = 10_000.0
+    read_noise: float = 2.5
+    rate_hz: float = 30.0
+    shortest_ns: int = 100_000
+    longest_ns: int = 33_000_000
+    readout_ns: int = 20_000_000
+    jpeg_quality: int = 80
+
+    @property
+    def electrons_per_lux_s(self) -> float:
+        """Electrons of a pixel per lux of radiance and second of exposure.
+
+        Example:
+            >>> round(FrameSensor().electrons_per_lux_s)
+            984
+        """
+        lit = self.transmission / (4 * self.f_number**2)
+        return self.pixel_um**2 * lit * PHOTONS * self.quantum_efficiency
+
+    def expose_for(self, white_lux: float, readout_ns: int = 0) -> FrameCamera:
+        """Return a camera whose frames show a radiance as white.
+
+        White fills the well if the exposure may be long enough; else gain makes white of fewer
+        electrons.
+
+        Args:
+            white_lux: That radiance.
+            readout_ns: Of the rows that the camera sees; 0 for a global shutter.
+        """
+        white_lux = max(white_lux, _LEAST_LUX)
+        per_ns = 1e-9 * self.electrons_per_lux_s * white_lux
+        exposure_ns = int(np.clip(self.full_well / per_ns, self.shortest_ns, self.longest_ns))
+        return FrameCamera(
+            self.rate_hz,
+            exposure_ns,
+            white_lux,
+            min(per_ns * exposure_ns, self.full_well),
+            self.read_noise,
+            readout_ns,
+        )
+
+
+WEBCAM: Final = FrameSensor()
+"""The camera of all frames. A DAVIS's own frames are not modelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,41 +163,49 @@ def sample_clock(rng: np.random.Generator) -> FrameClock:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class TakenFrames:
-    """The frames of a take.
+@dataclass(frozen=True, slots=True, eq=False)
+class Metering:
+    """What automatic exposure measures: the whole frame, of which a picture may be a part.
 
     Attributes:
-        camera: The camera.
-        clock: The clock that it stamps with.
-        open_ns: int64 [F], begin of the first row's exposure.
-        close_ns: int64 [F], end of the last row's exposure.
-        stamp_ns: int64 [F], middle of the exposure by the camera's clock.
-        pixels: uint8 [F, height, width, 3], sRGB.
+        share: of the frame that the picture takes, above 0 to 1.
+        around: float32 [...], radiance of the rest, lux; any size.
     """
 
-    camera: FrameCamera
-    clock: FrameClock
-    open_ns: NDArray[np.int64]
-    close_ns: NDArray[np.int64]
-    stamp_ns: NDArray[np.int64]
-    pixels: NDArray[np.uint8]
+    share: float = 1.0
+    around: NDArray[np.float32] = field(default_factory=lambda: np.zeros(1, np.float32))
+
+    def measure(
+        self, picture: NDArray[np.float32], white_lux: float, around_gain: float = 1.0
+    ) -> float:
+        """Return the mean of a frame as a share of white; what is brighter is white.
+
+        Args:
+            picture: float32 [...], radiance of the picture, lux.
+            white_lux: Radiance that the frame shows as white.
+            around_gain: Factor on the radiance around the picture.
+        """
+        inside = np.minimum(picture / white_lux, 1).mean()
+        outside = np.minimum(self.around * (around_gain / white_lux), 1).mean()
+        return float(self.share * inside + (1 - self.share) * outside)
+
+    def settle(self, picture: NDArray[np.float32]) -> float:
+        """Return the radiance that is white once the mean has come to METERED, lux."""
+        white = self.share * float(picture.mean())
+        white = max((white + (1 - self.share) * float(self.around.mean())) / METERED, _LEAST_LUX)
+        # White that is clipped counts for less: each round needs less light for the same mean.
+        for _ in range(_METERING_ROUNDS):
+            white = max(white * self.measure(picture, white) / METERED, _LEAST_LUX)
+        return white
 
 
 def auto_expose(radiance: NDArray[np.float32]) -> FrameCamera:
     """Return a camera whose automatic exposure has converged on a scene, float32 [H, W], lux.
 
-    The brightest hundredth of the picture's middle comes to 0.8 of white. Dim scenes get long
-    exposures first, up to 30 ms, and then gain, which leaves fewer electrons for white.
+    The mean of the whole picture comes to METERED. Dim scenes get long exposures first, and then
+    gain, which leaves fewer electrons for white. The shutter is global.
     """
-    height, width = radiance.shape
-    middle = radiance[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4]
-    white = max(float(np.quantile(middle, 0.99)) / 0.8, 1e-3)
-    # 100 lux at 8 ms fill the well of a typical lens and sensor.
-    wanted_ns = 8e6 * 100 / white
-    exposure_ns = int(np.clip(wanted_ns, 1e6, 30e6))
-    full_well = 8000.0 * min(exposure_ns / wanted_ns, 1.0)
-    return FrameCamera(exposure_ns=exposure_ns, white_lux=white, full_well=max(full_well, 60.0))
+    return WEBCAM.expose_for(Metering().settle(radiance))
 
 
 def gather(
@@ -195,33 +288,20 @@ def encode(linear: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.asarray(srgb.encode(np.clip(linear, 0, 1)) * 255 + 0.5, np.uint8)
 
 
-def take_frames(
-    scene: Scene,
-    motion: Motion,
-    camera: FrameCamera,
-    clock: FrameClock,
-    rng: np.random.Generator,
-) -> TakenFrames:
-    """Take the frames of a take whose exposures are wholly inside it, in colour.
+def compress(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Return a frame as MJPEG brings it: JPEG with a half of the chroma's resolution (4:2:0).
 
     Args:
-        scene: Person, light and camera.
-        motion: What moves.
-        camera: The frame camera.
-        clock: What it counts its period with, and stamps with.
-        rng: Random numbers, for its phase and noise, and the jitter of the stamps.
+        pixels: uint8 [H, W] or [H, W, 3], RGB.
+        quality: 1 to 100.
     """
-    period_ns = 1e9 / camera.rate_hz / (1 + clock.drift)
-    lasts_ns = camera.exposure_ns + camera.readout_ns
-    first_ns = rng.uniform(0, period_ns)
-    open_ns = np.arange(first_ns, motion.duration_ns - lasts_ns, period_ns).astype(np.int64)
-    pixels = np.empty((len(open_ns), scene.camera.height, scene.camera.width, 3), np.uint8)
-    for k, begin in enumerate(open_ns.tolist()):
-        moments = np.linspace(begin, begin + lasts_ns, _RENDERED_MOMENTS).astype(np.int64)
-        pictures = np.stack(
-            [scene.radiance(instant, colour=True) for instant in motion.instants(moments)]
-        )
-        mean = gather(camera, begin, moments, pictures, scene.light)
-        pixels[k] = expose(camera, mean, rng)
-    stamps = clock.stamp(open_ns + lasts_ns // 2, rng)
-    return TakenFrames(camera, clock, open_ns, open_ns + lasts_ns, stamps, pixels)
+    options = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        quality,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
+    ]
+    # OpenCV takes the first channel for blue.
+    _, encoded = cv2.imencode('.jpg', pixels[..., ::-1] if pixels.ndim == 3 else pixels, options)
+    decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED), np.uint8)
+    return decoded[..., ::-1] if pixels.ndim == 3 else decoded

@@ -22,7 +22,6 @@ BIASES: Final[dict[str, dict[str, float]]] = {
         'threshold_off': 0.13,
         'leak_hz': 0.1,
         'shot_hz': 0.25,
-        'rate_spread': 0.2,
         'hot_share': 0.001,
         'hot_hz': 50.0,
     },

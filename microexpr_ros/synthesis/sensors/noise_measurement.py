@@ -29,6 +29,9 @@ NOT_MEASURED: Final = {
     'corner_floor_hz': 'needs a lamp of known frequencies, in the dark',
     'knee_lux': 'needs known illuminances',
     'jitter_ns': 'needs edges at known times',
+    'return_ns': 'needs minutes of a still scene',
+    'return_spread': 'needs minutes of a still scene',
+    'row_hz': 'needs more events than the read-out takes',
 }
 """Parameters that no still scene shows, and what would show them."""
 
@@ -59,7 +62,7 @@ _PARTS: Final = 10
 _STEADY: Final = 8
 """A hot pixel fires in this many of the ten equal parts of a recording."""
 
-_PAIR_NS: Final = 10_000_000
+PAIR_NS: Final = 10_000_000
 """A noise event that the pixel takes back within this time is one of a pair."""
 
 _MAX_REPEATED: Final = 1e-3
@@ -102,9 +105,10 @@ class NoiseMeasurement:
         shot_hz: rate of noise events of both polarities alike, as the light of the recording
             makes it.
         leak_hz: rate of ON events of a pixel that sees nothing else.
-        rate_spread: spread of the rates over the pixels of a tile, decades.
+        rate_spread: spread of the rates over the pixels of a tile, decades; returns of returns add
+            to it, where noise is rare.
         paired_share: share of the noise events of a pixel that follow one of the other polarity
-            within 10 ms. The model of a sensor has no such pairs.
+            within 10 ms.
         refractory_ns: shortest time between two events of a pixel. The jitter of the read-out
             makes it look shorter.
         repeated_share: share of intervals of at most two ticks, 0 to 1; with many of them,
@@ -417,7 +421,7 @@ def _measure_pairs(noise: Events, width: int) -> float | None:
     pixel = noise.y.astype(np.int64) * width + noise.x
     order = np.lexsort((noise.t, pixel))
     same = np.diff(pixel[order]) == 0
-    near = np.diff(noise.t[order]) <= _PAIR_NS
+    near = np.diff(noise.t[order]) <= PAIR_NS
     turned = np.diff(noise.p[order].astype(np.int64)) != 0
     return float((same & near & turned).sum() / len(noise)) if len(noise) >= _FEWEST else None
 

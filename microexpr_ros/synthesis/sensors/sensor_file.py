@@ -7,6 +7,7 @@ were measured, for people.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -17,10 +18,16 @@ import yaml  # type: ignore[import-untyped]
 
 from microexpr_ros.atomic import write_text
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.synthesis.sensors.event_sensor import SENSORS, SensorParameters, noise_hz
+from microexpr_ros.synthesis.sensors.event_sensor import (
+    RETURN_AGAIN,
+    SENSORS,
+    SensorParameters,
+    noise_hz,
+)
 from microexpr_ros.synthesis.sensors.models import EventSensor
 from microexpr_ros.synthesis.sensors.noise_measurement import (
     NOT_MEASURED,
+    PAIR_NS,
     Measured,
     NoiseMeasurement,
 )
@@ -28,8 +35,8 @@ from microexpr_ros.synthesis.sensors.noise_measurement import (
 SUFFIXES: Final = ('.yaml', '.yml')
 
 _WHOLE: Final = tuple(field.name for field in fields(SensorParameters) if field.type == 'int')
-_ABOVE_ZERO: Final = ('width', 'height', 'tick_ns', 'corner_lux', 'knee_lux')
-_LARGEST: Final = {'hot_share': 1.0, 'width': 1 << 16, 'height': 1 << 16}
+_ABOVE_ZERO: Final = ('width', 'height', 'tick_ns', 'corner_lux', 'knee_lux', 'return_ns')
+_LARGEST: Final = {'hot_share': 1.0, 'return_share': 0.9, 'width': 1 << 16, 'height': 1 << 16}
 _KEYS: Final = ('name', 'model', 'parameters', 'intervals')
 _DIGITS: Final = 4
 
@@ -73,11 +80,22 @@ def fit_parameters(
         'leak_hz': _divide(found.leak_hz, mean),
         'shot_hz': _divide(found.shot_hz, mean * noisier),
         'rate_spread': found.rate_spread,
+        'return_share': _fit_returns(base, found.paired_share),
         'hot_share': found.hot_share,
         'hot_hz': found.hot_hz,
         'tick_ns': _exact(found.tick_ns),
     }
     return {name: value for name, value in fitted.items() if value is not None}
+
+
+def _fit_returns(base: SensorParameters, paired_share: float | None) -> Measured | None:
+    """Return the share of noise events with a return that gives the share within PAIR_NS."""
+    if paired_share is None:
+        return None
+    deviations = math.log10(PAIR_NS / base.return_ns) / base.return_spread
+    in_time = 0.5 * (1 + math.erf(deviations / math.sqrt(2)))
+    returns = min(paired_share / in_time, 0.5)
+    return _exact(returns / (1 - RETURN_AGAIN * returns))
 
 
 def _exact(value: float) -> Measured:

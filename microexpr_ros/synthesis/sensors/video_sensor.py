@@ -61,6 +61,7 @@ PIXELS: Final = replace(
     hot_share=0.0,
     knee_lux=float(RADIANCE[_KNEE]),
     jitter_ns=0,
+    row_hz=0.0,
 )
 """The pixels that look at the video."""
 

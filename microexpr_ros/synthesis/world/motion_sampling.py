@@ -8,7 +8,7 @@ offset, share of one-sided movements.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -83,19 +83,54 @@ _MOUTH: Final = (10, 17, 18, 20, 24, 25, 26)
 CALM: Final = ('neutral', 'talk', 'blink', 'head')
 """Kinds of takes without an expression."""
 
+
+@dataclass(frozen=True, slots=True)
+class Distractions:
+    """How often a clip has what can be mistaken for an expression, each from 0 to 1.
+
+    Attributes:
+        blink: of clips whose main unit is not 45.
+        gaze: glances.
+        talk: speech, of clips whose main unit is not one of the mouth.
+        sway: of the head.
+        nod: nods, and shakes of the head.
+        turn: of the head.
+        shake: of the camera.
+    """
+
+    blink: float = 0.15
+    gaze: float = 0.15
+    talk: float = 0.08
+    sway: float = 0.45
+    nod: float = 0.06
+    turn: float = 0.06
+    shake: float = 0.12
+
+
+USUAL: Final = Distractions()
+HARD: Final = Distractions(blink=0.3, gaze=0.3, talk=0.3, nod=0.3, shake=0.3)
+"""More of all, to learn what is no expression."""
+
 _LONGEST_BLINK_NS: Final = 380_000_000
 
 # What the lips do beside parting in a syllable: round, stretch, rise, press; 0 for nothing.
 _LIP_SHAPES: Final = (0, 0, 18, 18, 20, 10, 24)
 
 
-def sample_clip(rng: np.random.Generator, duration_ns: int) -> Motion:
+def sample_clip(
+    rng: np.random.Generator, duration_ns: int, distractions: Distractions = USUAL
+) -> Motion:
     """Sample a clip: a micro-expression (70 %), a macro-expression (12 %) or none (18 %).
 
     Distractors (blink, gaze, sway, nod, turn, camera shake, talking) are drawn apart from it, but
     for blinks under a blink and speech under a unit of the mouth; everybody breathes. Units that a
     distractor really moves (45 in a blink, 25, 26 and those of the lips in speech) are in the
     ground truth.
+
+    Args:
+        rng: Random numbers.
+        duration_ns: Its length.
+        distractions: How often there is each distractor.
     """
     kind = rng.choice(3, p=[0.70, 0.12, 0.18])
     activations: list[UnitActivation] = []
@@ -107,28 +142,31 @@ def sample_clip(rng: np.random.Generator, duration_ns: int) -> Motion:
         dominant, amplitude = main.code, main.amplitude
         onset, apex, offset = main.onset_ns, main.apex_ns, main.offset_ns
     distractors = []
-    if dominant != 45 and rng.random() < 0.15:
+    if dominant != 45 and rng.random() < distractions.blink:
         distractors.append('blink')
         t_ns = int(rng.uniform(0.02, 0.85) * duration_ns)
         activations.append(_sample_blink(rng, t_ns, float(rng.uniform(0.85, 1))))
     gaze: list[Gaze] = [_sample_look(rng, -10_000_000_000, 0.25)]
-    if rng.random() < 0.15:
+    if rng.random() < distractions.gaze:
         distractors.append('gaze')
         gaze.append(_sample_look(rng, int(rng.uniform(0.05, 0.8) * duration_ns), 0.7))
-    if dominant not in _MOUTH and rng.random() < 0.08:
+    if dominant not in _MOUTH and rng.random() < distractions.talk:
         distractors.append('talk')
         activations += _sample_talk(rng, duration_ns)
     sway = 0.0
-    if rng.random() < 0.45:
+    if rng.random() < distractions.sway:
         distractors.append('sway')
         sway = float(np.exp(rng.uniform(np.log(0.05), np.log(0.8))))
     turns: list[HeadTurn] = []
-    for name, chance, sample in (('nod', 0.06, _sample_nod), ('turn', 0.06, _sample_turn)):
+    for name, chance, sample in (
+        ('nod', distractions.nod, _sample_nod),
+        ('turn', distractions.turn, _sample_turn),
+    ):
         if rng.random() < chance:
             distractors.append(name)
             turns += sample(rng, int(rng.uniform(0, 0.7) * duration_ns))
     shake = 0.0
-    if rng.random() < 0.12:
+    if rng.random() < distractions.shake:
         distractors.append('shake')
         shake = float(rng.uniform(0.2, 1.0))
     return Motion(

@@ -125,7 +125,7 @@ def build_scene(
     cells = rng.integers(3, 9)
     pattern = rng.random((cells, cells)).astype(np.float32)
     smooth = cv2.resize(pattern, (camera.width, camera.height), interpolation=cv2.INTER_CUBIC)
-    level = rng.uniform(0.02, 0.5) * (light.ambient_lux + 0.3 * light.lamps[0].lux)
+    level = rng.uniform(*light.behind) * light.on_face_lux
     contrast = rng.uniform(0, 0.9)
     background = level * np.maximum(1 - contrast + contrast * smooth, 0.05)
     return Scene(

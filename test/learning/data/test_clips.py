@@ -11,12 +11,13 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
 from microexpr_ros.learning.data.clips import (
-    CHANGE_GAIN,
     condition_events,
     dense_counts,
+    encode_frames,
     load_split,
     make_batch,
     make_sparse,
+    measure_change_gain,
 )
 from microexpr_ros.learning.training.reconstruction import (
     ReconstructionExample,
@@ -179,8 +180,28 @@ def test_frames_are_seen_when_they_are_complete(make_clip):
     assert not newest[:2].any()
     np.testing.assert_allclose(newest[5], normal[1], atol=1e-4)
     np.testing.assert_allclose(newest[7], normal[1], atol=1e-4)
-    np.testing.assert_allclose(change[5], CHANGE_GAIN * (normal[1] - normal[0]), atol=1e-3)
+    np.testing.assert_allclose(change[5], normal[1] - normal[0], atol=1e-4)
     assert not change[[2, 3, 4, 6, 7]].any()
+
+
+def test_the_gain_brings_the_typical_change_to_the_middle_of_the_compression(make_clip):
+    def blinking(step):
+        clip = make_clip(4)
+        rng = np.random.default_rng(0)
+        scene = rng.integers(60, 120, clip.frames.shape[1:])
+        # Every second frame, half of the pixels are brighter.
+        scene = np.repeat(np.repeat(scene[::4, ::4], 4, 0), 4, 1)
+        frames = np.stack([scene + step * (k % 2) * (scene > 90) for k in range(len(clip.frames))])
+        return make_sparse(replace(clip, frames=frames.astype(np.uint8)))
+
+    clips = [blinking(step) for step in (2, 6, 40)]
+    gain = measure_change_gain(clips, 2, 0.1)
+    changes, _ = encode_frames(clips[1], 2, Jitter())
+    size = gain * np.sqrt((changes[1:] ** 2).sum(1).mean())
+    assert size / (size + 0.1) == pytest.approx(0.5, abs=0.01)
+    assert measure_change_gain(clips, 2, 0.5) == pytest.approx(5 * gain)
+    still = blinking(0)
+    assert measure_change_gain([still], 2, 0.1) == 1
 
 
 def test_events_can_be_left_out(make_clip):

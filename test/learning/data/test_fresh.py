@@ -8,13 +8,11 @@ from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data import fresh
 from microexpr_ros.learning.data.fresh import FreshClips, FreshConfiguration, mix_clip, vary_sensor
-from microexpr_ros.learning.training.calibration import NONE
 from microexpr_ros.synthesis.appearance.scenes import list_scenes, measure_scenes, read_scene
 from microexpr_ros.synthesis.dataset.recipe import Recipe
 from microexpr_ros.synthesis.dataset.take import sample_take
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
 from microexpr_ros.synthesis.world.labels import face_landmarks
-from microexpr_ros.synthesis.world.motion_sampling import CALM
 
 pytestmark = needs_face
 RECIPE = Recipe('train', 5)
@@ -62,23 +60,6 @@ def test_mixed_clips_are_those_of_a_data_set(scenes):
     assert one.counts.sum() > 100
 
 
-@pytest.mark.parametrize('kind', CALM)
-def test_calm_clips_show_no_expression(scenes, kind):
-    sparse = mix_clip(read_scene(scenes, 0), np.random.default_rng(1), calm=kind)
-    assert sparse.clip.dominant == 0
-    assert sparse.label == NONE
-    assert (len(sparse.clip.distractors) > 0) == (kind != 'neutral')
-    assert sparse.clip.intensity.max() > 0 or kind in ('neutral', 'head')
-
-
-def test_a_share_of_the_fresh_clips_is_calm(scenes):
-    shares = []
-    for share in (0.0, 1.0):
-        clips = FreshClips(FreshConfiguration(scenes, clips=8, calm_share=share), 0)
-        shares.append(np.mean([clips.use(n).clip.dominant == 0 for n in range(8)]))
-    assert shares[0] < shares[1] == 1
-
-
 def test_landmarks_follow_the_head(scenes):
     """As well as a linear flow can: within a fiftieth of the distance between the eyes."""
     scene, take = read_scene(scenes, 0), sample_take(RECIPE, 0)
@@ -111,10 +92,4 @@ def test_varied_sensors_stay_within_what_sensors_are():
 @pytest.mark.parametrize('changes', [{'clips': 0}, {'uses': 0}, {'exact_epochs': -1}])
 def test_mixtures_that_make_no_sense_are_refused(changes):
     with pytest.raises(ValueError, match='at least'):
-        FreshConfiguration(**changes)
-
-
-@pytest.mark.parametrize('changes', [{'varied_sensors': 1.1}, {'calm_share': -0.1}])
-def test_shares_beyond_0_to_1_are_refused(changes):
-    with pytest.raises(ValueError, match='0 to 1'):
         FreshConfiguration(**changes)

@@ -7,7 +7,7 @@ import torch
 
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning.data.clips import make_sparse
-from microexpr_ros.learning.evaluation import report_to_json
+from microexpr_ros.learning.evaluation import report_from_json, report_to_json
 from microexpr_ros.learning.evaluation.action_units import Benchmark, evaluate_action_units
 from microexpr_ros.learning.evaluation.rounding import rounded
 from microexpr_ros.learning.evaluation.trained_baselines import IntensityEstimator
@@ -92,6 +92,43 @@ def test_baselines_are_scored_on_the_same_clips(report):
     assert lead == pytest.approx(report['clip_accuracy'] - 4 / 12, abs=2e-4)
     assert report['methods']['majority']['clip_accuracy'] == pytest.approx(4 / 12, abs=1e-4)
     assert set(report['robustness']['late_frames']) == {'rgb'}
+
+
+def test_events_and_frames_are_compared_under_each_condition(report, sparse_clips):
+    rows = report['against_by']['rgb']
+    lights = {clip.clip.light for clip in sparse_clips}
+    moving = {'head or camera moving', 'head and camera still'}
+    assert lights <= set(rows) <= lights | moving
+    assert sum(rows[light]['n'] for light in lights) == len(sparse_clips)
+    assert sum(rows[name]['n'] for name in moving & set(rows)) == len(sparse_clips)
+    for light in lights:
+        # What sees nothing is right where there is nothing.
+        none = np.mean([not c.clip.dominant for c in sparse_clips if c.clip.light == light])
+        accuracy = report['by']['light'][light]['clip_accuracy']
+        assert rows[light]['lead'] == pytest.approx(accuracy - none, abs=2e-4)
+    assert report['against_by']['twin'].keys() == rows.keys()
+    low, high = rows[min(lights)]['ci95']['lead']
+    assert low is None or low <= rows[min(lights)]['lead'] <= high
+
+
+def test_strong_and_faint_expressions_of_shift_are_apart(sparse_clips):
+    def scaled(clips, amplitude):
+        return [replace(one, clip=replace(one.clip, amplitude=amplitude)) for one in clips]
+
+    shown = [clip for clip in sparse_clips if clip.clip.dominant]
+    shift = scaled(shown[:4], 0.08) + scaled(shown[4:6], 0.07)
+    eager = classifier(1e-4)
+    benchmark = Benchmark(scaled(sparse_clips, 0.3), shift=shift)
+    report = evaluate_action_units(eager, eager.network, benchmark)
+    strong, faint = (report.shift_by_strength[name] for name in ('strong', 'faint'))
+    assert (strong.n, faint.n) == (4, 2)
+    right = np.array([row[n] for n, row in enumerate(report.confusion[:18])]).sum()
+    expected = right / len(shown) - strong.clip_accuracy.value
+    assert strong.drop.value == pytest.approx(expected, abs=2e-4)
+    # The split has no faint ones to compare with.
+    assert np.isnan(faint.drop.value)
+    again = report_from_json(report_to_json(report))
+    assert again.shift_by_strength['strong'] == strong
 
 
 def test_false_alarms_are_per_minute_of_their_kind(report):

@@ -436,6 +436,7 @@ def test_action_units_from_clips_to_weights(sparse_clips, tmp_path):
     assert classifier.model == result['model']
     assert file.settings['training']['best_epoch'] == result['best_epoch']
     assert (tmp_path / 'au.onnx').is_file()
+    assert (tmp_path / 'au.nir').is_file()
     json.dumps(result, allow_nan=False)
 
 

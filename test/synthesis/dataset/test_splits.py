@@ -5,7 +5,7 @@ from fake_clips import needs_face
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.synthesis.dataset.generate import make_clip
 from microexpr_ros.synthesis.dataset.recipe import Recipe, check_recipe
-from microexpr_ros.synthesis.dataset.splits import SPLITS
+from microexpr_ros.synthesis.dataset.splits import CALM_NS, LONG_SHARE, SPLITS
 from microexpr_ros.synthesis.person.ranges import FIRST_PERSON, PERSONS
 
 
@@ -22,13 +22,36 @@ def test_only_calm_has_no_expressions_and_its_kinds_take_turns():
     assert not any(motion.dominant for motion in calm)
     kinds = [motion.distractors for motion in calm]
     assert kinds[:4] == [(), ('talk',), ('blink', 'gaze'), ('sway', 'nod', 'turn')] == kinds[4:]
-    for name in ('train', 'val', 'test', 'shift'):
+    for name in ('val', 'test', 'shift'):
         motions = [SPLITS[name].sample_motion(rng, index) for index in range(40)]
         assert sum(motion.dominant > 0 for motion in motions) > 20
         lengths = np.array([motion.duration_ns for motion in motions])
         assert lengths.min() >= 800_000_000
         assert lengths.max() <= 1_200_000_000
         assert not (lengths % 10_000_000).any()
+
+
+def test_training_sees_more_of_what_looks_like_an_expression():
+    rng = np.random.default_rng(0)
+    motions = [SPLITS['train'].sample_motion(rng, index) for index in range(1500)]
+    long = [motion for motion in motions if motion.duration_ns == CALM_NS]
+    assert len(long) / len(motions) == pytest.approx(LONG_SHARE, abs=0.02)
+    assert not any(motion.dominant for motion in long)
+    assert {motion.distractors for motion in long} == {
+        *((), ('talk',), ('blink', 'gaze'), ('sway', 'nod', 'turn'))
+    }
+    short = [motion for motion in motions if motion.duration_ns != CALM_NS]
+    assert all(800_000_000 <= motion.duration_ns <= 1_200_000_000 for motion in short)
+    speechless = [m for m in short if m.dominant in (10, 17, 18, 20, 24, 25, 26)]
+    for name, able in (
+        ('gaze', short),
+        ('nod', short),
+        ('shake', short),
+        ('blink', [motion for motion in short if motion.dominant != 45]),
+        ('talk', [motion for motion in short if motion not in speechless]),
+    ):
+        share = np.mean([name in motion.distractors for motion in able])
+        assert share == pytest.approx(0.3, abs=0.04), name
 
 
 def test_only_shift_changes_the_biases_of_sensors():

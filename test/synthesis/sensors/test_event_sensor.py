@@ -118,6 +118,48 @@ def test_leak_and_shot_noise_have_their_rates():
     assert count(dark) / count(parts) == pytest.approx(4, rel=0.1)
 
 
+def test_returns_keep_the_rate_and_have_the_other_polarity():
+    seconds, shape = 20, (60, 50)
+    times = list(range(0, seconds * 10**9 + 1, 500_000_000))
+    parameters = altered(
+        shot_hz=0.5, corner_lux=float(np.exp(4.0)), return_share=0.5, return_spread=0.2
+    )
+    parts = run(parameters, lambda _: 4.0, times, shape)
+    assert count(parts) / (3000 * seconds) == pytest.approx(0.5, rel=0.05)
+    t, pixel, p = (
+        np.concatenate(column)
+        for column in zip(*((e.t, e.y.astype(int) * 50 + e.x, e.p) for e in parts), strict=True)
+    )
+    order = np.lexsort((t, pixel))
+    waits, turned = np.diff(t[order]), np.diff(p[order].astype(int)) != 0
+    soon = (np.diff(pixel[order]) == 0) & (waits < 30_000_000)
+    # Half of the first ones have a return, a quarter of the returns: 0.5 / 1.25 of all.
+    assert parameters.returns == pytest.approx(0.4)
+    assert soon.sum() / len(t) == pytest.approx(0.4, abs=0.03)
+    assert turned[soon].mean() > 0.97
+    assert np.median(waits[soon]) == pytest.approx(5_000_000, rel=0.07)
+    assert p.mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_the_read_out_takes_no_more_of_a_row_than_it_can():
+    times = list(range(0, 100_000_001, 10_000_000))
+
+    def sent(row_hz):
+        # 50 events a pixel in the tenth of a second: 20,000 a second in a row of 40 pixels.
+        parts = run(altered(row_hz=row_hz), lambda t: 1 + 100 * t, times, (3, 40))
+        return np.concatenate([events.t for events in parts]), parts
+
+    free, _ = sent(0.0)
+    assert len(free) == pytest.approx(3 * 40 * 50, rel=0.02)
+    wide, _ = sent(40_000.0)
+    assert len(wide) == len(free)
+    limited, parts = sent(8_000.0)
+    # What is one millisecond behind is still taken.
+    assert len(limited) == pytest.approx(3 * 8_000 * 0.101, rel=0.02)
+    rows = np.concatenate([events.y for events in parts])
+    assert np.ptp(np.bincount(rows, minlength=3)) <= 2
+
+
 def test_hot_pixels_fire_and_others_do_not():
     parameters = altered(hot_share=0.01, hot_hz=50.0)
     parts = run(parameters, lambda _: 3.0, [0, 10**9], (100, 100))

@@ -9,7 +9,8 @@ from microexpr_ros.synthesis.person.person import make_person
 from microexpr_ros.synthesis.person.template import FACE_HEIGHT
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS, SensorParameters
 from microexpr_ros.synthesis.sensors.filming import RenderedFrames, film
-from microexpr_ros.synthesis.sensors.frame_camera import FrameCamera, FrameClock, take_frames
+from microexpr_ros.synthesis.sensors.frame_camera import FrameCamera, FrameClock
+from microexpr_ros.synthesis.sensors.frame_taking import take_frames
 from microexpr_ros.synthesis.world.light import ROOM_LIGHTS, SHIFTED_LIGHTS
 from microexpr_ros.synthesis.world.motion import single
 from microexpr_ros.synthesis.world.renderer import PinholeCamera

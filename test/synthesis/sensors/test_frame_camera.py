@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 
+from microexpr_ros import srgb
 from microexpr_ros.synthesis.sensors.frame_camera import (
+    WEBCAM,
     FrameCamera,
     FrameClock,
+    Metering,
     auto_expose,
     average,
+    compress,
     encode,
     expose,
     exposure_times,
@@ -92,14 +96,79 @@ def test_noise_grows_as_shot_noise_does():
     assert half.std() == pytest.approx(expected, rel=0.05)
 
 
+def test_the_photon_budget_is_that_of_a_calculation_by_hand():
+    # 0.0135 umol / (m^2 s lux) of 6.022e23 photons a mole, on 9 um^2 behind f/2 and a lens that
+    # passes 90 %; 60 % of those in the pixel count, and two fifths pass its colour filter.
+    photons = 0.0135e-6 * 6.022e23 * 9e-12 * 0.9 / 16
+    assert WEBCAM.electrons_per_lux_s == pytest.approx(photons * 0.6 * 0.4, rel=0.01)
+    # A face of 4 lux: 4 x 984 x 0.033 = 130 electrons.
+    camera = WEBCAM.expose_for(4.0)
+    assert camera.exposure_ns == 33 * MS
+    assert camera.full_well == pytest.approx(130, abs=1)
+
+
+@pytest.mark.parametrize(
+    ('lux', 'expected_snr'),
+    # Of 40 % of white, in electrons: 1300 / sqrt(1300 + 2.5^2), 130 / ..., 13 / ...
+    [(100.0, 36.0), (10.0, 11.1), (1.0, 3.0)],
+)
+def test_dim_light_has_the_signal_to_noise_ratio_of_its_electrons(lux, expected_snr):
+    camera = WEBCAM.expose_for(lux)
+    assert camera.exposure_ns == 33 * MS
+    rng = np.random.default_rng(0)
+    seen = expose(camera, np.full((300, 300), 0.4 * lux, np.float32), rng)
+    linear = srgb.decode(seen / 255)
+    assert linear.mean() == pytest.approx(0.4, rel=0.03)
+    assert linear.mean() / linear.std() == pytest.approx(expected_snr, rel=0.05)
+
+
+def test_bright_light_fills_the_well_in_a_shorter_exposure():
+    camera = WEBCAM.expose_for(1000.0)
+    # 10,000 electrons at 984 x 1000 a second.
+    assert camera.exposure_ns == pytest.approx(10.16 * MS, rel=0.01)
+    assert camera.full_well == pytest.approx(10_000)
+    sunlit = WEBCAM.expose_for(1e6)
+    assert sunlit.exposure_ns == WEBCAM.shortest_ns
+    assert sunlit.full_well == 10_000
+
+
 def test_automatic_exposure_converges_on_bright_and_on_dark():
     bright = auto_expose(np.full((32, 32), 500.0, np.float32))
     dark = auto_expose(np.full((32, 32), 0.5, np.float32))
-    assert bright.exposure_ns < 3_000_000
-    assert dark.exposure_ns == 30_000_000
+    assert bright.exposure_ns < 4_000_000
+    assert dark.exposure_ns == 33_000_000
     assert dark.full_well < bright.full_well
     for camera, lux in ((bright, 500.0), (dark, 0.5)):
-        assert lux / camera.white_lux == pytest.approx(0.8)
+        assert lux / camera.white_lux == pytest.approx(0.18, rel=1e-3)
+
+
+def test_the_whole_frame_is_metered_so_a_window_darkens_the_face():
+    face = np.full((20, 20), 50.0, np.float32)
+    even = Metering(0.1, np.full(7, 50.0, np.float32)).settle(face)
+    window = Metering(0.1, np.full(7, 500.0, np.float32)).settle(face)
+    alone = Metering().settle(face)
+    assert even == pytest.approx(alone) == pytest.approx(50 / 0.18)
+    assert window == pytest.approx((0.1 * 50 + 0.9 * 500) / 0.18)
+    # A lamp in the picture is white, however bright: it counts for no more than that.
+    lamp = Metering(0.95, np.full(1, 1e6, np.float32)).settle(face)
+    assert lamp == pytest.approx(0.95 * 50 / (0.18 - 0.05), rel=1e-3)
+    assert Metering(0.95, np.full(1, 1e6, np.float32)).measure(face, lamp) == pytest.approx(0.18)
+
+
+def test_mjpeg_keeps_the_picture_and_loses_fine_contrast_and_colour():
+    rng = np.random.default_rng(0)
+    smooth = np.tile(np.linspace(40, 200, 64).astype(np.uint8), (64, 1))
+    assert np.abs(compress(smooth, 80).astype(int) - smooth).max() <= 3
+    grain = (smooth + rng.integers(-8, 9, smooth.shape)).astype(np.uint8)
+    lost = compress(grain, 80).astype(float)
+    assert 0.2 < (lost - smooth).std() / (grain - smooth.astype(float)).std() < 0.98
+    # Red and blue columns of equal luma: 4:2:0 averages their colour over two columns.
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2], stripes[:, 1::2] = (200, 60, 60), (60, 90, 240)
+    seen = compress(stripes, 80).astype(int)
+    assert np.abs(seen[:, ::2, 0] - seen[:, 1::2, 0]).mean() < 70
+    plain = compress(np.full((16, 16, 3), (200, 60, 30), np.uint8), 80)
+    np.testing.assert_allclose(plain[8, 8], (200, 60, 30), atol=4)
 
 
 def test_a_global_shutter_sees_the_mean_of_its_exposure_in_the_mean_light():

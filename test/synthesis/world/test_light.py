@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.synthesis.world.light import ROOM_LIGHTS, SHIFTED_LIGHTS
+from microexpr_ros.synthesis.world.light import (
+    FLICKER_STEPS,
+    ROOM_LIGHTS,
+    SHIFTED_LIGHTS,
+    Light,
+    sample_flicker,
+)
 
 
 @pytest.mark.parametrize('seed', range(8))
@@ -40,3 +46,35 @@ def test_a_light_that_stands_still_is_itself_at_any_time():
     light = ROOM_LIGHTS.sample(np.random.default_rng(0), 'flicker')
     assert light.at(123) is light
     assert light.longest_step_ns is None
+
+
+def test_flicker_goes_through_its_whole_range_and_rarely_deep():
+    rng = np.random.default_rng(0)
+    depth, phase = np.array([sample_flicker(rng) for _ in range(4000)]).T
+    assert depth.min() == pytest.approx(0.02, abs=1e-3)
+    assert depth.max() == pytest.approx(0.3, abs=2e-3)
+    assert 0.12 < (depth > 0.11).mean() < 0.18
+    assert np.histogram(phase, 8, (0, 2 * np.pi))[0].min() > 400
+
+
+@pytest.mark.parametrize('phase', [0.0, 0.7, 3.0])
+def test_times_that_follow_a_flicker_hold_its_extremes(phase):
+    light = Light('flicker', (), 1.0, 100.0, 0.3, phase)
+    times = light.follow(1_234_567, 41_234_567)
+    assert (times[0], times[-1]) == (1_234_567, 41_234_567)
+    assert len(times) == 4 * FLICKER_STEPS + 2
+    gains = light.gain(times)
+    assert gains.max() == pytest.approx(1.3, abs=1e-6)
+    assert gains.min() == pytest.approx(0.7, abs=1e-6)
+    assert Light('bright', (), 1.0).follow(5, 9).tolist() == [5, 9]
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_light_from_behind_leaves_the_face_darker_than_what_is_behind_it(seed):
+    light = ROOM_LIGHTS.sample(np.random.default_rng(seed), 'backlit')
+    assert light.lamps[0].direction[2] < 0
+    assert light.on_face_lux == light.ambient_lux < 0.3 * light.lamps[0].lux
+    assert min(light.behind) > 1
+    front = ROOM_LIGHTS.sample(np.random.default_rng(seed), 'bright')
+    assert front.on_face_lux > front.ambient_lux
+    assert max(front.behind) < 1
