@@ -18,7 +18,7 @@ from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.files import Recording
 from microexpr_ros.events.grid import GRID, SLICE_NS, accumulate
-from microexpr_ros.events.region import AlignedRegion, Region
+from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.synthesis.dataset.bags import (
     STORIES,
     check_recordings,
@@ -169,8 +169,5 @@ def _cuts(recording: Recording) -> Iterator[Cut]:
 def _finish(
     ended_ns: int, epoch_ns: int, region: AlignedRegion, counts: NDArray[np.uint8], inside: int
 ) -> AlignedSlice:
-    side = max(round(region.side), 1)
-    # The network needs the size of a cell, which does not depend on how the square is turned.
-    upright = Region(round(region.x - side / 2), round(region.y - side / 2), side, side)
-    slice_ = Slice(epoch_ns + ended_ns, SLICE_NS, upright, counts, inside, sensor_end_ns=ended_ns)
+    slice_ = Slice(epoch_ns + ended_ns, SLICE_NS, region, counts, inside, sensor_end_ns=ended_ns)
     return AlignedSlice(slice_, 0, SyncSource.NONE, 0.0, 0)

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import asdict
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.alignment.frame_alignment import SyncSource
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import AlignedSlice
-from microexpr_ros.analysis.chain import AnalyzedSlice, TimedMovement
+from microexpr_ros.analysis.chain import AnalyzedSlice, TimedMovement, read_faces
 from microexpr_ros.cli.evaluate import app
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.files import open_recording
@@ -201,6 +202,17 @@ def test_the_slices_of_a_true_face_rest_until_it_moves(data):
     moved = [a.slice.region for a in true_slices(open_recording(story.bag), story, 'aligned')]
     assert moved[150] == moved[0]
     assert moved[250].x > moved[0].x
+
+
+@pytest.mark.parametrize('kind', ['box', 'aligned'])
+def test_the_shipped_network_reads_the_slices_of_a_true_face(data, kind, monkeypatch):
+    """It refuses rectangles, as it was trained on aligned regions."""
+    monkeypatch.undo()
+    story = read_story(find_stories(data, 'val')[0])
+    slices = true_slices(open_recording(story.bag), story, kind)
+    read = list(read_faces(islice(slices, 30), ActionUnitClassifier.load()))
+    assert {one.estimate.status for one in read} >= {Status.WARMING_UP}
+    assert len(read) == 30
 
 
 def test_the_command_reports_the_chain_beside_the_true_faces(data):
