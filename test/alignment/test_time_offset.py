@@ -127,8 +127,8 @@ def test_a_face_that_moves_is_enough(light, offset_ms):
     for stamp_ns, pixels in zip(frames.stamp_ns.tolist(), frames.pixels, strict=True):
         expected.add(EPOCH_NS + stamp_ns, cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
     found = measure_offset(rate, expected)
-    # Frames come each 33 ms.
+    # Frames come each 33 ms, and have the noise that their light gives them.
     error_ms = abs(found.offset_ns / MS - offset_ms)
-    assert error_ms < 10
+    assert error_ms < 33 / 2
     assert error_ms < 2 * found.sigma_ns / MS
     assert found.correlation > 0.8

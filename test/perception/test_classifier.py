@@ -112,10 +112,10 @@ def test_moving_head_is_told(classifier):
         (HeadMotion(0, 0, 0, 0, 0, 0), Status.OK),
         (HeadMotion(0.2, 0.2, 0, 0, 0, 0), Status.OK),  # sway
         (HeadMotion(0.4, -0.4, 0, 0, 0, 0), Status.HEAD_MOVING),
-        (HeadMotion(0, 0, 0.5, 0, 0, 0), Status.HEAD_MOVING),
-        (HeadMotion(0, 0, 0, -0.5, 0, 0), Status.HEAD_MOVING),
-        (HeadMotion(0.2, 0.2, 0, 0, 1, 0), Status.HEAD_MOVING),  # turn
-        (HeadMotion(0.2, 0.2, 0, 0, 0, -1), Status.HEAD_MOVING),  # nod
+        (HeadMotion(0, 0, 0.7, 0, 0, 0), Status.HEAD_MOVING),
+        (HeadMotion(0, 0, 0, -0.7, 0, 0), Status.HEAD_MOVING),
+        (HeadMotion(0.2, 0.2, 0, 0, 1.3, 0), Status.HEAD_MOVING),  # turn
+        (HeadMotion(0.2, 0.2, 0, 0, 0, -1.3), Status.HEAD_MOVING),  # nod
         (HeadMotion(0.2, 0.2, 0, 0, 0, -1, sigma=0.03), Status.OK),
         (HeadMotion(0.9, 0, 0, 0, 0, 0, sigma=0.03), Status.HEAD_MOVING),
     ],

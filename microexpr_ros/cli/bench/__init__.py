@@ -13,7 +13,7 @@ class _Benchmarks(LazyGroup):
         'decode': 'Measure decoding, encoding and counting of events, and reading files of them.',
         'replay': 'Measure a long recording from the file to decoded events.',
         'pipeline': 'Measure latency, rates, processor time and memory of the nodes.',
-        'simulate': "Measure the event sensor's model and the making of clips.",
+        'simulate': "Measure the sensor's model, a webcam in its place, and the making of clips.",
         'models': 'Measure a step of every network in every runtime.',
         'view': 'Measure what the live page costs, with nobody watching and with one viewer.',
         'fleet': 'Measure a fleet of recordings on one and on two workers.',

@@ -71,7 +71,7 @@ def simulate(
     ] = 5,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the event sensor's model, a webcam as an event camera, and the making of clips.
+    """Measure the sensor's model, a webcam in its place, and the making of clips.
 
     The model sees a moving picture. It is measured beside the published model written in plain
     numpy and, if it is installed (pip install eventcv), eventcv, which takes pictures of 8 bits.

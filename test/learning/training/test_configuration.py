@@ -95,7 +95,8 @@ def test_missing_file_is_named(tmp_path):
 
 @pytest.mark.parametrize('path', RUNS, ids=lambda path: path.stem)
 def test_runs_of_the_package_can_be_read(path):
-    kind = {'reconstruction': ReconstructionRun, 'face': FaceRun}.get(path.stem, ActionUnitRun)
+    pictures = dict.fromkeys(('reconstruction', 'unet', 'recurrent'), ReconstructionRun)
+    kind = {**pictures, 'face': FaceRun}.get(path.stem, ActionUnitRun)
     run = read_run(kind, path, {})
     if kind is ActionUnitRun:
         control = run.training.control
