@@ -109,7 +109,7 @@ def test_a_pause_is_filled_at_once_without_a_slice_being_lost(world):
             packetize([(events, Triggers.empty())], 256, 256, packet_ns=10 * MS),
             lambda t: now_ns + t,
         )
-        world.until(lambda: rig.node.diagnose().values['slices'] >= 999)
+        world.until(lambda: rig.node.diagnose().values.get('slices', 0) >= 999)
         world.run(0.5)
     world.until(lambda: len(slices) >= 999)
     thread.close()
