@@ -372,7 +372,7 @@ class SpikingNetwork(nn.Module):
         if not self.training:
             return driven.clamp(0, 1)
         rate = limit_rate(driven)
-        return random_spikes(rate) if self.stochastic else rate
+        return random_spikes(rate) if self.stochastic and not self.spiking else rate
 
     @property
     def _step_s(self) -> float:

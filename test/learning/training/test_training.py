@@ -229,6 +229,16 @@ def test_random_spikes_then_spikes_with_fixed_convolutions(sparse_clips, monkeyp
     assert torch.equal(before['convolutions.0.weight'], seen[3][2])
 
 
+def test_graded_neurons_never_give_random_spikes_on_sequences():
+    """The last epochs of a graded network have sequences in place of spikes."""
+    network = SpikingNetwork(replace(SMALL, neurons='graded'))
+    network.stochastic = True
+    driven = torch.full((1, 6, 4, 4), 0.5)
+    assert set(network._rate(0, driven).unique().tolist()) == {0.5}
+    network.spiking = False
+    assert set(network._rate(0, driven).unique().tolist()) == {0.0, 1.0}
+
+
 def test_a_training_goes_on_from_another(sparse_clips):
     few = sparse_clips[:4]
     graded = replace(SMALL, neurons='graded')
