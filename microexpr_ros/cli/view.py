@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final
 import typer
 
 from microexpr_ros.bags.pacing import RATES
-from microexpr_ros.cli import output
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.demo import (
     LIVE_NODES,
@@ -20,7 +19,7 @@ from microexpr_ros.cli.demo import (
     require_recording_options_unused,
     webcam_arguments,
 )
-from microexpr_ros.cli.demo.sources import find_webcam, prepare_source
+from microexpr_ros.cli.demo.sources import find_source, find_webcam
 from microexpr_ros.cli.hosting import host as host_node
 from microexpr_ros.cli.recording_options import SensorOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
@@ -97,15 +96,7 @@ def _play(
 ) -> None:
     """Run a pipeline on a recording, with the page, until it is interrupted."""
     with tempfile.TemporaryDirectory(prefix='microexpr_view_') as scratch:
-        with output.progress_bar('looking for the recording') as bar:
-            source = prepare_source(
-                recording,
-                float('inf'),
-                Path(scratch),
-                lambda title, done: bar.update(done, title=title),
-                sensor=sensor,
-                time_unit=time_unit,
-            )
+        source = find_source(recording, float('inf'), Path(scratch), sensor, time_unit)
         playback = playback_arguments(source, 0.0, rate)
         _run(playback, PLAYBACK_NODES, {'player:loop': True}, options)
 

@@ -22,7 +22,7 @@ from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.demo import playback_arguments
 from microexpr_ros.cli.demo.observer import Observation, Observer
 from microexpr_ros.cli.demo.results import report
-from microexpr_ros.cli.demo.sources import Source, prepare_source
+from microexpr_ros.cli.demo.sources import Source, find_source
 from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.cli.recording_options import SensorOption, SourceOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
@@ -147,15 +147,7 @@ def pipeline(
     face_counts = parse_faces(faces) if faces else []
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
-        with output.progress_bar('looking for the recording') as bar:
-            found = prepare_source(
-                source,
-                seconds,
-                Path(scratch),
-                lambda title, done: bar.update(done, title=title),
-                sensor=sensor,
-                time_unit=time_unit,
-            )
+        found = find_source(source, seconds, Path(scratch), sensor, time_unit)
         played_s = min(seconds, found.seconds)
         for rate in speeds:
             for form in (ONE_PROCESS, PROCESS_PER_NODE):

@@ -20,7 +20,7 @@ from microexpr_ros.cli.bench.pipeline import NODES
 from microexpr_ros.cli.bench.processes import Process, measure_usage, start_node
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.demo import playback_arguments
-from microexpr_ros.cli.demo.sources import Source, prepare_source
+from microexpr_ros.cli.demo.sources import Source, find_source
 from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.cli.recording_options import SensorOption, SourceOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
@@ -88,15 +88,7 @@ def view(
     environment.keep_on_loopback()
     environment.prepare()
     with tempfile.TemporaryDirectory() as scratch:
-        with output.progress_bar('looking for the recording') as bar:
-            found = prepare_source(
-                source,
-                float('inf'),
-                Path(scratch),
-                lambda title, done: bar.update(done, title=title),
-                sensor=sensor,
-                time_unit=time_unit,
-            )
+        found = find_source(source, float('inf'), Path(scratch), sensor, time_unit)
         with output.spinner('with the page'):
             unwatched, watched, start_cpu_s = _measure_page(found, seconds)
         with output.spinner('without the page'):

@@ -21,7 +21,7 @@ from microexpr_ros.bags.pacing import RATES, Pacer
 from microexpr_ros.child import python
 from microexpr_ros.cli import output
 from microexpr_ros.cli.commands import default_of, make_app
-from microexpr_ros.cli.demo.sources import Source, find_webcam, prepare_source
+from microexpr_ros.cli.demo.sources import Source, find_source, find_webcam
 from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.cli.recording_options import SensorOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
@@ -95,15 +95,7 @@ def demo(
             require_recording_options_unused(sensor, time_unit, rate)
             run = _Run(f'webcam {device}', seconds or _LIVE_S, webcam_arguments(device), True)
         else:
-            with output.progress_bar('looking for the recording') as bar:
-                found = prepare_source(
-                    source,
-                    seconds or float('inf'),
-                    folder,
-                    lambda title, done: bar.update(done, title=title),
-                    sensor=sensor,
-                    time_unit=time_unit,
-                )
+            found = find_source(source, seconds or float('inf'), folder, sensor, time_unit)
             wanted = min(seconds or found.seconds, found.seconds)
             run = _Run(found.title, wanted, playback_arguments(found, wanted, rate))
         seen = _play(run, folder, headless)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from microexpr_ros import __version__, bags
 from microexpr_ros.bags import BagWriter
+from microexpr_ros.cli import output
 from microexpr_ros.cli.demo import real_face
 from microexpr_ros.cli.video import open_source
 from microexpr_ros.errors import MicroexprError
@@ -63,6 +64,21 @@ def cache_folder() -> Path:
     if given:
         return Path(given)
     return Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache')) / 'microexpr_ros'
+
+
+def find_source(
+    name: str, seconds: float, scratch: Path, sensor: str | None, time_unit: str | None
+) -> Source:
+    """Return what `prepare_source` does, with a progress bar; arguments as there."""
+    with output.progress_bar('looking for the recording') as bar:
+        return prepare_source(
+            name,
+            seconds,
+            scratch,
+            lambda title, done: bar.update(done, title=title),
+            sensor=sensor,
+            time_unit=time_unit,
+        )
 
 
 def prepare_source(
