@@ -31,7 +31,7 @@ from microexpr_ros.learning.evaluation.stories import (
     true_slices,
 )
 from microexpr_ros.learning.training.calibration import BACKGROUND, dominant
-from microexpr_ros.perception.classifier import ActionUnitClassifier
+from microexpr_ros.perception.classifier import ActionUnitClassifier, ActionUnitEstimate
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spotting import MicroExpression
 
@@ -250,14 +250,15 @@ def measure_story(story: Story, read: Sequence[AnalyzedSlice], presence: Presenc
     """Compare what was found in a story with its truth."""
     ends = np.array([one.aligned.slice.clock_end_ns for one in read], np.int64)
     rows = np.array([story.row(end) for end in ends.tolist()], np.int64)
-    intensity = np.array([one.estimate.intensity for one in read], np.float32)
+    # Limits of the decision are those of evidence, where the network gathers it.
+    decisive = np.array([_decisive(one.estimate) for one in read], np.float32)
     active = np.array([one.estimate.active for one in read], np.bool_)
     true = [m for m in story.movements if m.kind is ExpressionKind.EXPRESSION]
     named = 0
     for movement in true:
         during = (ends > movement.onset_ns) & (ends - SLICE_NS < movement.offset_ns)
         if during.any():
-            [unit] = dominant(intensity[during].max(axis=0)[None], presence)
+            [unit] = dominant(decisive[during].max(axis=0)[None], presence)
             named += int(unit) == CODES.index(movement.dominant)
     found = [movement.expression for one in read for movement in one.movements]
     false = [is_false_alarm(story, detection) for detection in found]
@@ -274,6 +275,10 @@ def measure_story(story: Story, read: Sequence[AnalyzedSlice], presence: Presenc
         (named, len(true)),
         sum(false),
     )
+
+
+def _decisive(estimate: ActionUnitEstimate) -> NDArray[np.float32]:
+    return estimate.intensity if estimate.evidence is None else estimate.evidence
 
 
 def is_false_alarm(story: Story, detection: MicroExpression) -> bool:

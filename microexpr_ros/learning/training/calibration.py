@@ -36,20 +36,21 @@ DIFFERENCE_COST: Final = 0.05
 """Penalty in F1 on the squared difference of a unit's threshold from the common one, log-odds."""
 
 
-def dominant(peaks: NDArray[np.float32], presence: Presence) -> NDArray[np.int64]:
+def dominant(decisive: NDArray[np.float32], presence: Presence) -> NDArray[np.int64]:
     """Return the dominant unit of each clip.
 
     That is the unit with the largest margin over its `Presence.decision`, or else its
     `Presence.peak`, in log-odds. Evidence knows by itself when a blink is the expression.
 
     Args:
-        peaks: float32 [N, 18], largest evidence of each unit, or else intensity.
+        decisive: float32 [N, 18], largest evidence of each unit; intensities only of a method
+            that gathers none.
         presence: the limits.
 
     Returns:
         int64 [N], position in `facs.CODES`, `NONE` if no unit reaches its limit.
     """
-    margin = presence.decide(peaks)
+    margin = presence.decide(decisive)
     if presence.decision is not None:
         return np.where(margin.max(1) >= 0, margin.argmax(1), NONE).astype(np.int64)
     background = [CODES.index(code) for code in BACKGROUND]

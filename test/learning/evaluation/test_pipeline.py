@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 
 import numpy as np
@@ -128,6 +128,20 @@ def test_what_was_found_is_compared_with_what_moved():
     assert (right.sum(), wrong.sum(), missed.sum()) == (right[[8, 17]].sum(), 0, 0)
     silent = measure_story(story, analyzed(story, moved=np.zeros_like), presence)
     assert (silent.spotted, silent.named, silent.alarms) == ((0, 0, 1), (0, 1), 0)
+
+
+def test_evidence_names_an_expression_by_its_own_limits():
+    story, names = make_story(), np.full(len(CODES), 0.05, np.float32)
+    names[CODES.index(12)] = 0.6
+    read = [
+        replace(one, estimate=replace(one.estimate, evidence=names)) for one in analyzed(story)
+    ]
+    ones = np.ones(len(CODES), np.float32)
+    # Intensities, 0.5 at most, never reach the limits of evidence.
+    decided = replace(Presence.uncalibrated(0.3), decision=0.55 * ones)
+    assert measure_story(story, read, decided).named == (1, 1)
+    unsure = replace(decided, decision=0.65 * ones)
+    assert measure_story(story, read, unsure).named == (0, 1)
 
 
 def test_a_false_alarm_is_one_whose_units_do_not_move():
