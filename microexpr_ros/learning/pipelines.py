@@ -11,6 +11,7 @@ import torch
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.clips import SparseClip, in_boxes
+from microexpr_ros.learning.data.fresh import mix_excerpts
 from microexpr_ros.learning.evaluation import score_clips
 from microexpr_ros.learning.evaluation.trained_baselines import baseline_name, write_baseline
 from microexpr_ros.learning.models import blendshapes
@@ -85,7 +86,7 @@ def make_action_units(
         return _choose_thresholds(validation_clips, run.out)
     name = baseline_name(run.model, c.control)
     seen = _of_persons(training_clips, run.persons)
-    validation_clips = in_boxes(validation_clips, c.boxes)
+    validation_clips = in_boxes([*validation_clips, *_validation_excerpts(run)], c.boxes)
     trained = training.train(
         seen,
         validation_clips,
@@ -146,6 +147,13 @@ def write_classifier(
 def name_network(configuration: SpikingConfiguration) -> str:
     """Return the name that is published with a network's estimates."""
     return 'spiking-m' if configuration.neurons == 'lif' else 'analog-m'
+
+
+def _validation_excerpts(run: ActionUnitRun) -> Sequence[SparseClip]:
+    fresh = run.training.fresh
+    if fresh.validation is None:
+        return ()
+    return mix_excerpts(fresh.validation, fresh.validation_excerpts, run.training.seed)
 
 
 def _of_persons(clips: Sequence[SparseClip], persons: int) -> Sequence[SparseClip]:

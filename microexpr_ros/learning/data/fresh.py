@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +21,10 @@ from microexpr_ros.synthesis.dataset.splits import train_motion
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS, SensorParameters
 from microexpr_ros.synthesis.world.light import sample_flicker
 from microexpr_ros.synthesis.world.motion import Motion
+from microexpr_ros.synthesis.world.motion_sampling import sample_excerpt
+
+MIXED_AHEAD: Final = 4
+"""Clips that are mixed while training goes on, before they are needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,11 @@ class FreshConfiguration:
         clips_per_scene: mixed from a scene before the next one is read.
         varied_sensors: share of the clips with other thresholds, bandwidth and noise than the
             sensor models have.
+        excerpts: share of the clips that are excerpts of busy stories, in which the head always
+            sways, and not what the split train has.
+        validation: folder of measured scenes of the split val; excerpts of them are validated on
+            beside the clips. None for clips alone.
+        validation_excerpts: how many.
         exact_epochs: last epochs without fresh clips, as the rendered ones are more exact.
     """
 
@@ -39,15 +52,20 @@ class FreshConfiguration:
     uses: int = 6
     clips_per_scene: int = 12
     varied_sensors: float = 0.5
+    excerpts: float = 0.0
+    validation: Path | None = None
+    validation_excerpts: int = 240
     exact_epochs: int = 2
 
     def __post_init__(self) -> None:
-        if min(self.clips, self.uses, self.clips_per_scene) < 1 or self.exact_epochs < 0:
+        positive = ('clips', 'uses', 'clips_per_scene', 'validation_excerpts')
+        if min(getattr(self, name) for name in positive) < 1 or self.exact_epochs < 0:
+            values = ', '.join(f'{name} {getattr(self, name)}' for name in positive)
             raise ValueError(
-                f'clips {self.clips}, uses {self.uses} and clips_per_scene '
-                f'{self.clips_per_scene} must be at least 1, exact_epochs {self.exact_epochs} '
-                'at least 0'
+                f'{values} must be at least 1, exact_epochs {self.exact_epochs} at least 0'
             )
+        if not 0 <= self.excerpts <= 1:
+            raise ValueError(f'excerpts {self.excerpts:g} must be 0 to 1')
 
 
 class FreshClips:
@@ -73,6 +91,9 @@ class FreshClips:
         self._uses = self._rng.integers(configuration.uses, size=configuration.clips)
         self._scene: MeasuredScene | None = None
         self._left = 0
+        # One thread, so that the clips and their order follow from the seed.
+        self._ahead = ThreadPoolExecutor(1)
+        self._next = deque(self._ahead.submit(self._mix) for _ in range(MIXED_AHEAD))
         self.mixed = 0
 
     def __len__(self) -> int:
@@ -82,12 +103,17 @@ class FreshClips:
         """Return a clip, which may be mixed only now."""
         clip = self._clips[number]
         if clip is None:
-            clip = self._clips[number] = self._mix()
+            clip = self._clips[number] = self._take_next()
         elif self._uses[number] >= self._configuration.uses:
-            clip = self._clips[number] = self._mix()
+            clip = self._clips[number] = self._take_next()
             self._uses[number] = 0
         self._uses[number] += 1
         return clip
+
+    def _take_next(self) -> SparseClip:
+        self._next.append(self._ahead.submit(self._mix))
+        self.mixed += 1
+        return self._next.popleft().result()
 
     def _mix(self) -> SparseClip:
         if self._scene is None or self._left == 0:
@@ -96,13 +122,40 @@ class FreshClips:
             self._scene = read_scene(self._folder, int(self._rng.choice(numbers)))
             self._left = self._configuration.clips_per_scene
         self._left -= 1
-        self.mixed += 1
-        varied = self._rng.random() < self._configuration.varied_sensors
-        return mix_clip(self._scene, self._rng, varied)
+        rng, c = self._rng, self._configuration
+        varied = rng.random() < c.varied_sensors
+        sample = sample_excerpt if rng.random() < c.excerpts else train_motion
+        return mix_clip(self._scene, rng, varied, sample)
+
+
+def mix_excerpts(folder: Path, count: int, seed: int) -> list[SparseClip]:
+    """Mix excerpts of busy stories, each of the next of the measured scenes.
+
+    Args:
+        folder: of the scenes.
+        count: how many.
+        seed: of everything random.
+
+    Raises:
+        MicroexprError: there are no measured scenes.
+    """
+    numbers = list_scenes(folder)
+    rng = np.random.default_rng([seed, 8])
+    mixed: list[SparseClip] = []
+    for place, number in enumerate(numbers):
+        # So many of each that all scenes are read once only.
+        wanted = (place + 1) * count // len(numbers) - len(mixed)
+        if wanted:
+            scene = read_scene(folder, number)
+            mixed += [mix_clip(scene, rng, sample_motion=sample_excerpt) for _ in range(wanted)]
+    return mixed
 
 
 def mix_clip(
-    scene: MeasuredScene, rng: np.random.Generator, varied_sensor: bool = False
+    scene: MeasuredScene,
+    rng: np.random.Generator,
+    varied_sensor: bool = False,
+    sample_motion: Callable[[np.random.Generator], Motion] = train_motion,
 ) -> SparseClip:
     """Mix a clip of a measured scene as `make_clip` would render it, without frames.
 
@@ -110,8 +163,9 @@ def mix_clip(
         scene: who is seen, in which light, by which sensor.
         rng: of motion, flicker, sensor and noise.
         varied_sensor: sample the sensor's parameters too.
+        sample_motion: samples what moves.
     """
-    motion = train_motion(rng)
+    motion = sample_motion(rng)
     parameters = SENSORS[scene.sensor]
     if varied_sensor:
         parameters = vary_sensor(rng, parameters)

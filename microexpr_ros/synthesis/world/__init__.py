@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from microexpr_ros.synthesis.world.motion_sampling import sample_calm as sample_calm
     from microexpr_ros.synthesis.world.motion_sampling import sample_clip as sample_clip
+    from microexpr_ros.synthesis.world.motion_sampling import sample_excerpt as sample_excerpt
     from microexpr_ros.synthesis.world.motion_sampling import (
         sample_shifted_clip as sample_shifted_clip,
     )
@@ -56,6 +57,7 @@ _MODULES: Final = {
     'UnitActivation': 'motion',
     'sample_calm': 'motion_sampling',
     'sample_clip': 'motion_sampling',
+    'sample_excerpt': 'motion_sampling',
     'sample_shifted_clip': 'motion_sampling',
     'sample_busy_story': 'motion_sampling',
     'sample_story': 'motion_sampling',

@@ -8,6 +8,7 @@ offset, share of one-sided movements.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros import facs
+from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.synthesis.person.channels import PAIRED
 from microexpr_ros.synthesis.world.motion import (
     REST,
@@ -261,14 +263,76 @@ def sample_busy_story(rng: np.random.Generator, duration_ns: int) -> Motion:
             activations += [delayed(activation, t) for activation in part]
             t += room
         t += int(rng.uniform(0.3e9, 1.3e9))
+    activations += _sample_blinks_apart(rng, duration_ns, activations, 0.5)
+    return _busy(rng, duration_ns, activations, turns, shown)
+
+
+def sample_excerpt(rng: np.random.Generator) -> Motion:
+    """Sample an excerpt of 1.2 to 4 s of what `sample_busy_story` samples, to learn from.
+
+    It has a micro-expression (50 %), a macro-expression (25 %) or none (25 %), so that it has one
+    label. The head sways throughout; nods, a turn or speech fall anywhere in two thirds of them.
+    """
+    kind = rng.choice(3, p=[0.50, 0.25, 0.25])
+    room_ns = (750_000_000, 2_200_000_000, 400_000_000)[kind]
+    before_ns, after_ns = (int(s * 1e9) for s in rng.uniform((0.3, 0.2), (1.2, 0.6)))
+    duration_ns = (before_ns + room_ns + after_ns) // SLICE_NS * SLICE_NS
+    other = str(rng.choice(['none', 'nod', 'turn', 'talk'], p=[0.34, 0.24, 0.24, 0.18]))
+    shown = ['blink', 'gaze', 'sway', *([other] if other != 'none' else [])]
+    activations: list[UnitActivation] = []
+    if kind < 2:
+        part = _sample_expression(rng, room_ns, micro=kind == 0)
+        while other == 'talk' and part[0].code in _MOUTH:
+            part = _sample_expression(rng, room_ns, micro=kind == 0)
+        activations = [delayed(activation, before_ns) for activation in part]
+    main = activations[0] if activations else None
+    t = int(rng.uniform(0, 0.8) * duration_ns)
+    turns: list[HeadTurn] = []
+    if other == 'talk':
+        spoken = _sample_talk(rng, min(1_000_000_000, duration_ns - t))
+        activations += [delayed(syllable, t) for syllable in spoken]
+    elif other != 'none':
+        turns = (_sample_nod if other == 'nod' else _sample_turn)(rng, t)
+    activations += _sample_blinks_apart(rng, duration_ns, activations, 0.0)
+    motion = _busy(rng, duration_ns, activations, turns, shown)
+    if main is None:
+        return motion
+    times = main.onset_ns, main.apex_ns, main.offset_ns
+    return replace(
+        motion,
+        dominant=main.code,
+        onset_ns=times[0],
+        apex_ns=times[1],
+        offset_ns=times[2],
+        amplitude=main.amplitude,
+    )
+
+
+def _sample_blinks_apart(
+    rng: np.random.Generator,
+    duration_ns: int,
+    activations: Sequence[UnitActivation],
+    first_s: float,
+) -> list[UnitActivation]:
+    """Sample blinks that do not begin with an expression, as its parts do."""
     onsets = np.array([activation.onset_ns for activation in activations], np.int64)
-    blinks = [_sample_blink(rng, t, 1.0) for t in _sample_times(rng, duration_ns, 0.5, 2, 1.5, 4)]
-    # A blink that begins with an expression would be counted as a part of it.
-    activations += [
+    times = _sample_times(rng, duration_ns, first_s, 2, 1.5, 4)
+    blinks = [_sample_blink(rng, t, 1.0) for t in times]
+    return [
         blink
         for blink in blinks
         if not len(onsets) or np.abs(onsets - blink.onset_ns).min() > 2 * TOGETHER_NS
     ]
+
+
+def _busy(
+    rng: np.random.Generator,
+    duration_ns: int,
+    activations: Sequence[UnitActivation],
+    turns: Sequence[HeadTurn],
+    shown: Sequence[str],
+) -> Motion:
+    """Return a motion with glances, sway and breath throughout."""
     gaze = [_sample_look(rng, -10_000_000_000, 0.2)]
     gaze += [_sample_look(rng, t, 0.6) for t in _sample_times(rng, duration_ns, 1, 3, 1.2, 4)]
     head = _add_breath(rng, _sample_sway(rng, float(rng.uniform(0.15, 0.8))))

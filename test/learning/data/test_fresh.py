@@ -7,7 +7,13 @@ from fake_clips import needs_face
 from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data import fresh
-from microexpr_ros.learning.data.fresh import FreshClips, FreshConfiguration, mix_clip, vary_sensor
+from microexpr_ros.learning.data.fresh import (
+    FreshClips,
+    FreshConfiguration,
+    mix_clip,
+    mix_excerpts,
+    vary_sensor,
+)
 from microexpr_ros.synthesis.appearance.scenes import list_scenes, measure_scenes, read_scene
 from microexpr_ros.synthesis.dataset.recipe import Recipe
 from microexpr_ros.synthesis.dataset.take import sample_take
@@ -81,6 +87,31 @@ def test_fresh_clips_are_replaced_after_their_uses(scenes):
     assert len(clips) == 2
 
 
+def test_the_same_seed_gives_the_same_clips_in_the_same_order(scenes):
+    configuration = FreshConfiguration(scenes, clips=6, clips_per_scene=2, excerpts=0.5)
+    one, other = (FreshClips(configuration, 4) for _ in range(2))
+    for number in range(6):
+        np.testing.assert_array_equal(one.use(number).cells, other.use(number).cells)
+
+
+def test_excerpts_of_stories_come_beside_the_clips_of_the_split(scenes):
+    def count(excerpts):
+        fresh = FreshClips(FreshConfiguration(scenes, clips=8, excerpts=excerpts), 1)
+        # All excerpts sway and have glances, and last longer than a clip without calm.
+        return sum({'gaze', 'sway', 'blink'} <= {*fresh.use(n).clip.distractors} for n in range(8))
+
+    assert count(1.0) == 8
+    assert count(0.0) < 4
+
+
+def test_excerpts_to_validate_on_show_all_scenes(scenes):
+    mixed = mix_excerpts(scenes, 5, 0)
+    assert len(mixed) == 5
+    assert len({clip.clip.identity for clip in mixed}) == 2
+    again = mix_excerpts(scenes, 5, 0)
+    assert [len(clip.cells) for clip in mixed] == [len(clip.cells) for clip in again]
+
+
 def test_varied_sensors_stay_within_what_sensors_are():
     rng = np.random.default_rng(0)
     varied = [vary_sensor(rng, SENSORS['vga']) for _ in range(200)]
@@ -89,7 +120,15 @@ def test_varied_sensors_stay_within_what_sensors_are():
     assert max(p.shot_hz for p in varied) > 1 > 0.05 > min(p.shot_hz for p in varied)
 
 
-@pytest.mark.parametrize('changes', [{'clips': 0}, {'uses': 0}, {'exact_epochs': -1}])
-def test_mixtures_that_make_no_sense_are_refused(changes):
-    with pytest.raises(ValueError, match='at least'):
+@pytest.mark.parametrize(
+    ('changes', 'reason'),
+    [
+        ({'clips': 0}, 'at least'),
+        ({'uses': 0}, 'at least'),
+        ({'exact_epochs': -1}, 'at least'),
+        ({'excerpts': 1.5}, 'excerpts 1.5 must be 0 to 1'),
+    ],
+)
+def test_mixtures_that_make_no_sense_are_refused(changes, reason):
+    with pytest.raises(ValueError, match=reason):
         FreshConfiguration(**changes)

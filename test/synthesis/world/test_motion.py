@@ -22,6 +22,7 @@ from microexpr_ros.synthesis.world.motion_sampling import (
     sample_busy_story,
     sample_calm,
     sample_clip,
+    sample_excerpt,
     sample_shifted_clip,
     sample_story,
 )
@@ -136,6 +137,30 @@ def test_much_happens_in_a_busy_story(seed):
         assert all(
             t.offset_ns <= one.onset_ns or t.onset_ns >= one.offset_ns for t in motion.turns
         )
+
+
+@pytest.mark.parametrize('seed', range(40))
+def test_an_excerpt_has_one_expression_or_none(seed):
+    motion = sample_excerpt(np.random.default_rng(seed))
+    assert motion.duration_ns % 10_000_000 == 0
+    assert 0.9 * SECOND <= motion.duration_ns <= 4 * SECOND
+    expressions = [one for one in movements(motion) if one.kind is ExpressionKind.EXPRESSION]
+    # Blinks that fall together with a unit may make more of one.
+    assert bool(expressions) == bool(motion.dominant) or motion.dominant == 45
+    if motion.dominant:
+        assert 0 < motion.onset_ns < motion.apex_ns < motion.offset_ns <= motion.duration_ns
+        at = motion.intensity(np.array([motion.apex_ns]))[0, facs.CODES.index(motion.dominant)]
+        assert at == pytest.approx(motion.amplitude, abs=0.01)
+    assert np.abs(motion.pose(np.arange(0, motion.duration_ns, 10_000_000))).max() > 1e-3
+
+
+def test_excerpts_are_as_stories_are():
+    excerpts = [sample_excerpt(np.random.default_rng(n)) for n in range(200)]
+    seen = Counter(name for excerpt in excerpts for name in excerpt.distractors)
+    assert seen['sway'] == 200
+    assert all(25 < seen[name] < 75 for name in ('nod', 'turn', 'talk'))
+    assert 30 < sum(not excerpt.dominant for excerpt in excerpts) < 75
+    assert len({excerpt.dominant for excerpt in excerpts}) > 15
 
 
 def test_some_stories_talk_nod_and_turn_and_their_expressions_are_mostly_micro():
