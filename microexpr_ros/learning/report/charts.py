@@ -100,6 +100,46 @@ def draw_bars(
     return picture(width, len(rows) * row_height, label, *parts, axis)
 
 
+def draw_differences(
+    rows: Sequence[Bar],
+    label: str,
+    write: Callable[[float], str],
+    width: float = 460,
+    label_width: float = 150,
+) -> Markup:
+    """Draw differences from 0 as dots with whiskers; those whose whisker leaves out 0 are filled.
+
+    Args:
+        rows: from the top; only label, value, interval and note count.
+        label: what the chart shows.
+        write: formats a value.
+        width: of the picture, px.
+        label_width: of the column of labels, px.
+    """
+    row_height, value_width, edge = 24, 68, 8
+    note_width = max(6.2 * max((len(row.note) for row in rows), default=0) + 14, 14)
+    shown = [0.0, *(v for r in rows for v in (r.value, *r.interval) if not math.isnan(v))]
+    left, right = label_width + edge, width - value_width - note_width - edge
+    scale = (right - left) / ((max(shown) - min(shown)) or 1)
+    zero = left - min(shown) * scale
+    parts = [line(zero, 2, zero, len(rows) * row_height - 2, FAINT)]
+    for number, row in enumerate(rows):
+        y = (number + 0.5) * row_height
+        parts.append(text(label_width - 10, y, row.label, 'end'))
+        parts.append(text(width, y, row.note, 'end', FAINT, 11))
+        if math.isnan(row.value):
+            parts.append(text(zero + 8, y, 'not measured', fill=FAINT, size=11))
+            continue
+        parts.append(text(width - note_width, y, write(row.value), 'end', size=11.5))
+        low, high = row.interval
+        if not math.isnan(low + high):
+            parts.append(line(zero + low * scale, y, zero + high * scale, y, MAIN, 2))
+        fill = MAIN if low > 0 or high < 0 else 'white'
+        x = zero + row.value * scale
+        parts.append(element('circle', cx=x, cy=y, r=5, fill=fill, stroke=MAIN, stroke_width=2))
+    return picture(width, len(rows) * row_height, label, *parts)
+
+
 def draw_confusion(counts: Sequence[Sequence[int]], names: Sequence[str], label: str) -> Markup:
     """Draw how often each true class (row) was found as each class (column).
 

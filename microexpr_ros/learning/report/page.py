@@ -23,10 +23,11 @@ from microexpr_ros.learning.report.charts import (
     draw_bars,
     draw_confusion,
     draw_curves,
+    draw_differences,
     draw_histogram,
     draw_reliability,
 )
-from microexpr_ros.learning.report.method_rows import method_rows
+from microexpr_ros.learning.report.method_rows import METHODS, method_rows
 from microexpr_ros.learning.report.wording import (
     DEFINITIONS,
     between,
@@ -81,6 +82,7 @@ def render_page(report: ActionUnitReport) -> str:
             'time': _draw_time(report),
             'confidence': _draw_confidence(report),
             'conditions': _draw_conditions(report),
+            'comparisons': _draw_comparisons(report),
             'robustness': _draw_robustness(report),
             'operations': _draw_operations(report),
         },
@@ -201,6 +203,29 @@ def _draw_conditions(report: ActionUnitReport) -> Panels:
             ),
         )
         for what, groups in report.by_condition.items()
+    ]
+
+
+def _draw_comparisons(report: ActionUnitReport) -> Panels:
+    return [
+        (
+            f'Lead over {METHODS.get(baseline, baseline)}',
+            draw_differences(
+                [
+                    Bar(
+                        condition.capitalize(),
+                        row.comparison.lead.value,
+                        row.comparison.lead.ci95,
+                        note=f'{row.n} clips',
+                    )
+                    for condition, row in conditions.items()
+                ],
+                f'Lead in clip accuracy over {baseline} by condition',
+                points,
+                label_width=110,
+            ),
+        )
+        for baseline, conditions in report.against_by_condition.items()
     ]
 
 

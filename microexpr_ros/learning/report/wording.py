@@ -21,9 +21,9 @@ SLICE: Final = f'slices of {SLICE_NS / 1e6:g} ms'
 DEFINITIONS: Final = (
     (
         'Clip accuracy',
-        'One answer for each clip of about a second: the dominant unit, whose largest intensity '
-        f'is furthest above its threshold, or none. The score is the share of clips with the '
-        f'right answer; there are {len(CODES)} units.',
+        'One answer for each clip of about a second: the dominant unit, whose largest evidence '
+        '(intensity, of methods that gather none) is furthest above its threshold, or none. The '
+        f'score is the share of clips with the right answer; there are {len(CODES)} units.',
     ),
     (
         'UF1, UAR, AUC',

@@ -11,6 +11,7 @@ from microexpr_ros.learning.report.charts import (
     draw_bars,
     draw_confusion,
     draw_curves,
+    draw_differences,
     draw_histogram,
     draw_reliability,
     ticks,
@@ -68,6 +69,28 @@ def test_what_is_nan_is_not_drawn():
     assert not list(root.iter(f'{SVG}circle'))
     assert len(widths(picture)) == 1
     assert words(draw_bars([Bar('a', math.nan)], 'shares', str)).count('not measured') == 1
+
+
+def test_differences_lie_on_their_side_of_zero():
+    rows = [
+        Bar('worse', -0.1, (-0.3, 0.1)),
+        Bar('better', 0.2, (0.1, 0.3), note='7 clips'),
+        Bar('unknown', math.nan),
+    ]
+    drawn = draw_differences(rows, 'leads', lambda v: f'{v:g}')
+    root = read(drawn)
+    zero, *whiskers = list(root.iter(f'{SVG}line'))
+    worse, better = list(root.iter(f'{SVG}circle'))
+    middle = float(zero.get('x1'))
+    # Twice as far to the other side, and sure of it.
+    assert float(better.get('cx')) - middle == pytest.approx(
+        2 * (middle - float(worse.get('cx'))), rel=0.01
+    )
+    assert (worse.get('fill'), better.get('fill')) == ('white', better.get('stroke'))
+    assert float(whiskers[0].get('x1')) < middle < float(whiskers[0].get('x2'))
+    assert float(whiskers[1].get('x1')) > middle
+    assert {'worse', 'better', '7 clips', 'not measured'} <= set(words(drawn))
+    assert 'nan' not in drawn
 
 
 def test_confusion_shows_what_is_counted():
