@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from microexpr_ros.learning.data.clips import SequenceBatch
+from microexpr_ros.learning.data.batches import SequenceBatch
 from microexpr_ros.learning.models.recurrent_twin import RecurrentTwin
 from microexpr_ros.learning.models.region_counts import RegionCounts
 from microexpr_ros.perception.spiking.network import (

@@ -19,14 +19,8 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.augmentation import Augmentation
-from microexpr_ros.learning.data.clips import (
-    SequenceBatch,
-    SparseClip,
-    fingerprint,
-    in_boxes,
-    make_batch,
-    measure_change_gain,
-)
+from microexpr_ros.learning.data.batches import SequenceBatch, make_batch, measure_change_gain
+from microexpr_ros.learning.data.clips import SparseClip, fingerprint, in_boxes
 from microexpr_ros.learning.data.fresh import FreshClips, FreshConfiguration
 from microexpr_ros.learning.models.baselines import shuffled
 from microexpr_ros.learning.models.networks import (

@@ -14,12 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
-from microexpr_ros.learning.data.clips import (
-    SparseClip,
-    condition_events,
-    dense_counts,
-    fingerprint,
-)
+from microexpr_ros.learning.data.batches import condition_events
+from microexpr_ros.learning.data.clips import SparseClip, dense_counts, fingerprint
 from microexpr_ros.learning.metrics import gaussian
 from microexpr_ros.learning.models.baselines import newest_frame
 from microexpr_ros.learning.training import runner

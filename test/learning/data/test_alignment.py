@@ -7,13 +7,8 @@ from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
 from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
-from microexpr_ros.learning.data.clips import (
-    align_clip,
-    dense_counts,
-    in_boxes,
-    make_batch,
-    make_sparse,
-)
+from microexpr_ros.learning.data.batches import make_batch
+from microexpr_ros.learning.data.clips import align_clip, dense_counts, in_boxes, make_sparse
 
 TURNED = AlignedRegion(60.0, 70.0, 100.0, 0.2)
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.learning.data.clips import make_batch
+from microexpr_ros.learning.data.batches import make_batch
 from microexpr_ros.learning.evaluation.trained_baselines import (
     read_baselines,
     write_baseline,

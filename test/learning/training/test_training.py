@@ -8,7 +8,8 @@ import torch
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
-from microexpr_ros.learning.data.clips import make_batch, make_sparse
+from microexpr_ros.learning.data.batches import make_batch
+from microexpr_ros.learning.data.clips import make_sparse
 from microexpr_ros.learning.data.fresh import FreshConfiguration
 from microexpr_ros.learning.models.baselines import (
     always_positive,
