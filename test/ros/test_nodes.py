@@ -110,7 +110,7 @@ def test_in_one_process_slices_are_not_made_into_messages(world, monkeypatch):
     def fail(*_):
         raise AssertionError('nobody outside subscribes')
 
-    monkeypatch.setattr('microexpr_ros.ros.slices.aligned_to_message', fail)
+    monkeypatch.setattr('microexpr_ros.ros.slices.serialize_aligned', fail)
     classifier = start_process(world)
     estimates = world.collect(ActionUnitArray, 'au_predictions', qos.RESULTS)
     world.feed_packets(map(packet_to_message, some_packets()))
