@@ -168,7 +168,13 @@ class ConditionalVae(nn.Module):
         if self.mover is not None:
             known = [*known, has_frame, has_reference]
             there = pictures[:, 1:3] * torch.cat(known[-MOVED:], 1)
-            moved, weight = self.mover(levels[_FLOW_LEVEL], there)
+            operands = levels[_FLOW_LEVEL], there
+            if torch.compiler.is_exporting():
+                # Without frame and reference, as with an event camera alone, a sixth of the time.
+                is_there = torch.cat(known[-MOVED:], 1).any()
+                moved, weight = torch.cond(is_there, self.mover, _move_nothing, operands)
+            else:
+                moved, weight = self.mover(*operands)
             sources.append(moved)
             weights.append(painted[:, -MOVED:] + weight)
             painted = painted[:, :-MOVED]
@@ -247,7 +253,15 @@ class _Mover(nn.Module):
         pairs = zip(pictures.chunk(MOVED, 1), flows.chunk(MOVED, 1), strict=True)
         moved = torch.cat([move(picture, flow) for picture, flow in pairs], 1)
         weight = self.weigh.weight[:, -MOVED:]
-        return moved, functional.conv2d(moved.to(coarse.dtype), weight, padding=1)
+        weight = functional.conv2d(moved.to(coarse.dtype), weight, padding=1)
+        # As `_move_nothing` returns them: branches of an export must be laid out alike.
+        return moved.contiguous(), weight.contiguous()
+
+
+def _move_nothing(coarse: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what `_Mover` does where there is no picture."""
+    nothing = (0 * pictures).contiguous()
+    return nothing, nothing.clone()
 
 
 class _Head(nn.Module):
