@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import cmath
 from typing import Final
 
 import numpy as np
@@ -32,20 +32,27 @@ def align(landmarks: NDArray[np.floating]) -> AlignedRegion:
     Raises:
         ValueError: All landmarks are at one place, or some are not finite.
     """
-    points = np.asarray(landmarks, np.float64)
-    if not np.isfinite(points).all():
-        raise ValueError(f'landmarks {points.tolist()} are not finite')
-    middle, place = points.mean(axis=0), PLACES.mean(axis=0)
-    away, wanted = points - middle, PLACES - place
-    along = float((wanted * away).sum())
-    across = float((wanted[:, 0] * away[:, 1] - wanted[:, 1] * away[:, 0]).sum())
-    size = math.hypot(along, across)
-    if not size > 0:
-        raise ValueError(f'landmarks {points.tolist()} span no face')
-    side, roll = size / float((wanted**2).sum()), math.atan2(across, along)
-    region = AlignedRegion(0.0, 0.0, side, roll)
-    x, y = middle - region.to_pixels(place)
-    return AlignedRegion(float(x), float(y), side, roll)
+    # As complex numbers: a product turns and scales them.
+    points = _to_complex(landmarks)
+    middle = complex(points.mean())
+    turn = complex(np.vdot(_WANTED, points - middle)) / _SPREAD
+    if not cmath.isfinite(turn):
+        raise ValueError(f'landmarks {landmarks.tolist()} are not finite')
+    if not abs(turn) > 0:
+        raise ValueError(f'landmarks {landmarks.tolist()} span no face')
+    centre = middle - (_MIDDLE - (0.5 + 0.5j)) * turn
+    return AlignedRegion(centre.real, centre.imag, abs(turn), cmath.phase(turn))
+
+
+def _to_complex(points: NDArray[np.floating]) -> NDArray[np.complex128]:
+    """Return columns plus i times rows, complex128 [N], of points, float [N, 2]."""
+    return np.ascontiguousarray(points, np.float64).view(np.complex128)[:, 0]
+
+
+# The places of the landmarks: their middle, how far they are from it, and the sum of its squares.
+_MIDDLE: Final = complex(_to_complex(PLACES).mean())
+_WANTED: Final = _to_complex(PLACES) - _MIDDLE
+_SPREAD: Final = float(np.vdot(_WANTED, _WANTED).real)
 
 
 def place_landmarks(corners: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.alignment.face_alignment import align
+from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.landmarks import DEPTHS, EYE_DISTANCE, PLACES
 
 
@@ -37,7 +38,10 @@ class HeadMotion:
 
 
 def measure_motion(
-    landmarks: NDArray[np.floating], velocities: NDArray[np.floating], sigma: float = 0.0
+    landmarks: NDArray[np.floating],
+    velocities: NDArray[np.floating],
+    sigma: float = 0.0,
+    region: AlignedRegion | None = None,
 ) -> HeadMotion:
     """Return the motion that explains best how the landmarks move.
 
@@ -49,11 +53,12 @@ def measure_motion(
         landmarks: float [5, 2], column and row, px.
         velocities: float [5, 2], of the landmarks, px/s.
         sigma: of the landmarks, as of `HeadMotion`.
+        region: what `align` gives for the landmarks, where that is known.
 
     Raises:
         ValueError: all landmarks are at one place, or some are not finite.
     """
-    region = align(landmarks)
+    region = region or align(landmarks)
     ahead = landmarks + np.asarray(velocities, np.float64)
     speeds = (region.to_shares(ahead) - region.to_shares(landmarks)) / EYE_DISTANCE
     x, y, scale, roll, turn, nod = (_FIT @ speeds.ravel()).tolist()

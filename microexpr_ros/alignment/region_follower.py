@@ -66,9 +66,10 @@ class RegionFollower:
             duration_s: length of the slice.
         """
         self._course.update(face.landmarks, duration_s)
-        self.motion = measure_motion(self._course.place, self._course.velocity, face.sigma)
-        found = align(self._course.place)
-        band = float(np.clip(BAND_SIGMAS * face.sigma, *BAND))
+        course = self._course
+        found = align(course.place)
+        self.motion = measure_motion(course.place, course.velocity, face.sigma, found)
+        band = min(max(BAND_SIGMAS * face.sigma, BAND[0]), BAND[1])
         if self._stood_s >= REST_S:
             if _distance(self.region, found) <= band:
                 return self.region

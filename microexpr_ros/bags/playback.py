@@ -15,6 +15,8 @@ from microexpr_ros.bags.reading import read_messages
 from microexpr_ros.errors import MicroexprError
 
 READ_AHEAD_BYTES: Final = 32 * 1024 * 1024
+READ_AHEAD_NS: Final = 2_000_000_000
+"""Recorded time that is read ahead at most, at the speed of the recording or below."""
 
 _ROUND_BYTES: Final = READ_AHEAD_BYTES // 2
 """Size that the end of a round counts as, so that of a short loop only one round is read ahead."""
@@ -168,9 +170,15 @@ class Playback:
         return self.pacer.wait_until(until_ns, ends_step)
 
     def _read_ahead(self) -> None:
+        newest_ns = self._begin_ns
         try:
             for item in self._rounds():
-                size = len(item.cdr) if isinstance(item, Message) else _ROUND_BYTES
+                size = _ROUND_BYTES
+                if isinstance(item, Message):
+                    # As a share of the time, too: of slow recordings, little is enough.
+                    share = (item.time_ns - newest_ns) / READ_AHEAD_NS / max(self.pacer.rate, 1)
+                    newest_ns = item.time_ns
+                    size = max(len(item.cdr), round(min(share, 1) * READ_AHEAD_BYTES))
                 if not self._queue.put(item, size, wait=True):
                     return
         except Exception as error:

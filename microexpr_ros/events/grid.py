@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -109,6 +110,8 @@ def _accumulate(
     return inside
 
 
+# A region rests for slices, and is counted with every packet.
+@lru_cache(maxsize=16)
 def _to_cells(
     region: AlignedRegion, grid: tuple[int, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -6,10 +6,11 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from onnx import ModelProto
+from onnx import GraphProto, ModelProto
 
 from microexpr_ros.atomic import atomic_target
 from microexpr_ros.perception import weights
@@ -24,7 +25,7 @@ from microexpr_ros.perception.reconstruction.inference import ReconstructionInfe
 from microexpr_ros.perception.reconstruction.network import ConditionalVae
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.runtime import SOURCE
-from microexpr_ros.perception.spiking.inference import SpikingInference
+from microexpr_ros.perception.spiking.inference import SpikingInference, simplify_cells
 from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 Exported = SpikingInference | ReconstructionInference | FaceDetector | FaceRefiner
@@ -54,7 +55,7 @@ def export_au(network: SpikingNetwork, source: str = '') -> bytes:
         network: a deployed network.
         source: hash of the weights file, kept as metadata.
     """
-    return _export(SpikingInference(network), source)
+    return _export(SpikingInference(simplify_cells(network)), source)
 
 
 def export_reconstruction(network: ConditionalVae, source: str = '') -> bytes:
@@ -93,7 +94,10 @@ def _export(module: Exported, source: str) -> bytes:
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter('ignore')
-            program = torch.onnx.export(module.eval(), module.inputs(), dynamo=True, verbose=False)
+            # The version of which the exporter makes all operators: it converts none in branches.
+            program = torch.onnx.export(
+                module.eval(), module.inputs(), dynamo=True, verbose=False, opset_version=18
+            )
     finally:
         exporter.setLevel(level)
     assert program is not None
@@ -106,10 +110,19 @@ def _export(module: Exported, source: str) -> bytes:
 
 def _forget_sources(model: ModelProto) -> None:
     """Remove where in the code each part comes from: half of the file, and paths of a machine."""
-    graph = model.graph
-    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
-        part.ClearField('metadata_props')
-        part.ClearField('doc_string')
-    for holder in (graph, model):
-        holder.ClearField('metadata_props')
-        holder.ClearField('doc_string')
+    for graph in _find_graphs(model.graph):
+        named = (*graph.value_info, *graph.input, *graph.output, *graph.initializer)
+        for part in (graph, *graph.node, *named):
+            part.ClearField('metadata_props')
+            part.ClearField('doc_string')
+    model.ClearField('metadata_props')
+    model.ClearField('doc_string')
+
+
+def _find_graphs(graph: GraphProto) -> Iterator[GraphProto]:
+    """Yield a graph and those of its branches."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField('g'):
+                yield from _find_graphs(attribute.g)

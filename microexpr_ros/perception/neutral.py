@@ -76,7 +76,9 @@ class Neutral:
                 face one slice ago.
         """
         sides = self.subtract(estimate.sides)
-        return decide_presence(estimate.end_ns, estimate.status, sides, presence, before)
+        return decide_presence(
+            estimate.end_ns, estimate.status, sides, presence, before, estimate.evidence
+        )
 
     def __str__(self) -> str:
         """List the units that are not at 0, by their stronger side."""

@@ -261,15 +261,15 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
 
     def every(self, period_s: float, callback: Callable[[], None]) -> None:
         """Call back at a rate of wall time, on the executor's thread."""
-
-        def guarded() -> None:
-            try:
-                callback()
-            except Exception as error:
-                self._handle_callback_error(error)
-
-        timer = self.create_timer(period_s, guarded, clock=self._steady)
+        timer = self.create_timer(period_s, lambda: self.guard(callback), clock=self._steady)
         self.on_teardown(lambda: self.destroy_timer(timer))
+
+    def guard(self, work: Callable[[], None]) -> None:
+        """Do a piece of work; an error of it is handled as one of a callback."""
+        try:
+            work()
+        except Exception as error:
+            self._handle_callback_error(error)
 
     def start_thread(self, work: Callable[[], None]) -> None:
         """Work on a thread of its own, until `stopping` is set."""

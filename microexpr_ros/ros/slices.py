@@ -12,7 +12,7 @@ from microexpr_ros.alignment.slices import SliceCounter
 from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.msg import AlignedEvents
 from microexpr_ros.ros import qos, topics
-from microexpr_ros.ros.conversions import aligned_to_message, face_id, message_to_aligned
+from microexpr_ros.ros.conversions import face_id, message_to_aligned, serialize_aligned
 from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Latency, Rate
 from microexpr_ros.ros.lifecycle import MicroexprNode
 from microexpr_ros.ros.output import Output
@@ -55,7 +55,7 @@ class SliceOutput:
         """Send a slice; to be called from a callback of the subscription thread."""
         published_ns = aligned.newest_arrival_ns or time.time_ns()
         given = FaceSlice(aligned, face_id(aligned), frame_id, published_ns)
-        self._output.send(given, lambda: aligned_to_message(aligned, frame_id, lost_packets))
+        self._output.send(given, lambda: serialize_aligned(aligned, frame_id, lost_packets))
 
     def end(self) -> None:
         """Send nothing more, so that other synchronizers are heard."""

@@ -47,6 +47,9 @@ MOST_POSTED = 1000
 """Objects that wait for the thread at most, as many as packets in a DDS queue; then the oldest are
 lost."""
 
+IGNORE_NS = 100_000_000
+"""How often messages that are ignored are removed: each look takes as long as to read one."""
+
 MAX_WAIT_NS = 200_000_000
 """Longest wait, after which a context that was shut down is noticed."""
 
@@ -109,6 +112,7 @@ class SubscriptionSet:
     objects: Mapping[str, ObjectCallback] = field(default_factory=dict)
     quiet_since_ns: int = field(default_factory=time.monotonic_ns)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    _ignored_ns: dict[str, int] = field(default_factory=dict)
     _destroyed: bool = False
 
     @property
@@ -185,7 +189,10 @@ class SubscriptionSet:
             item: the object.
             published_ns: system time at which it was handed over.
         """
-        self.ignore_messages(topic)
+        now_ns = time.monotonic_ns()
+        if now_ns - self._ignored_ns.get(topic, now_ns - IGNORE_NS) >= IGNORE_NS:
+            self._ignored_ns[topic] = now_ns
+            self.ignore_messages(topic)
         for one in self.topics:
             if one.name == topic and one.watching is not None:
                 one.watching.take(published_ns, None)

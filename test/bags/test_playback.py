@@ -197,10 +197,12 @@ def test_steps_play_one_message_each(bag):
     played.end()
 
 
-def test_disk_is_read_ahead_but_not_all_of_it(tmp_path, monkeypatch):
-    size = 1_000_000
-    ahead = READ_AHEAD_BYTES // size
-    bag = write(tmp_path / 'bag', range(ahead + 20), size)
+@pytest.mark.parametrize(
+    ('size', 'period_ms', 'ahead'),
+    [(1_000_000, 1, READ_AHEAD_BYTES // 1_000_000), (10, 10, 200)],
+)
+def test_disk_is_read_ahead_but_not_all_of_it(tmp_path, monkeypatch, size, period_ms, ahead):
+    bag = write(tmp_path / 'bag', range(0, (ahead + 20) * period_ms, period_ms), size)
     read = []
 
     def read_and_count(*arguments):
@@ -217,7 +219,7 @@ def test_disk_is_read_ahead_but_not_all_of_it(tmp_path, monkeypatch):
     time.sleep(0.2)
     # One waits for its time, and one for room.
     assert len(read) <= ahead + 2
-    played.pacer.change(paused=False)
+    played.pacer.change(rate=10.0, paused=False)
     played.end()
     assert len(played.messages) == ahead + 20
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -77,6 +79,13 @@ def test_presence_and_intensity_agree_in_the_baselined_estimate_too(
     np.testing.assert_array_equal(shown.active, PRESENCE.active(shown.intensity, before))
     assert np.all((shown.confidence == 0) == (status in BLIND))
     assert (shown.end_ns, shown.status) == (7, status)
+
+
+def test_evidence_is_kept():
+    evidence = np.linspace(0, 1, 18, dtype=np.float32)
+    raw = replace(estimate(0.4), evidence=evidence)
+    shown = Neutral.unknown().apply(raw, PRESENCE, np.zeros(18, bool))
+    np.testing.assert_array_equal(shown.evidence, evidence)
 
 
 def test_a_unit_that_is_full_at_rest_keeps_some_room():

@@ -13,7 +13,6 @@ from microexpr_ros.perception.reconstruction.configuration import (
     PICTURES,
     ReconstructionConfiguration,
 )
-from microexpr_ros.perception.reconstruction.inference import condition_of
 from microexpr_ros.perception.reconstruction.integration import integrate, to_log, to_picture
 from microexpr_ros.perception.reconstruction.intervals import (
     COVERAGE,
@@ -52,8 +51,7 @@ def watch(reconstructor, slices):
 
 
 def condition_after(state):
-    inputs = (torch.from_numpy(part)[None] for part in network_inputs(state, TINY))
-    return condition_of(*inputs, TINY)[0]
+    return torch.from_numpy(np.concatenate(network_inputs(state, TINY)))
 
 
 def test_image_form_and_repeatability(reconstructor):
@@ -244,10 +242,11 @@ def test_what_is_missing_is_not_mixed_in():
     condition = torch.randn(1, TINY.channels, 128, 128)
     condition[:, -PICTURES:] = 0
     features, prior = network.encode(condition)
+    pictures = features[0]
     plain = network.decode(features, prior.means()).image
     for picture in range(3):
-        spoilt = condition.clone()
-        spoilt[:, -PICTURES + picture] = 100.0
+        spoilt = pictures.clone()
+        spoilt[:, picture] = 100.0
         # Only the mixture would see it: the features stay those of the condition without it.
         other = network.decode([spoilt, *features[1:]], prior.means()).image
         torch.testing.assert_close(other, plain, atol=1e-4, rtol=0)

@@ -10,6 +10,7 @@ from norse.torch.functional.reset import reset_subtract, reset_value
 from torch import nn
 
 from microexpr_ros.perception.folding import fold_batch_norm
+from microexpr_ros.perception.spiking.inference import simplify_cells
 from microexpr_ros.perception.spiking.lif import lif_sequence
 from microexpr_ros.perception.spiking.network import (
     SpikingConfiguration,
@@ -74,6 +75,16 @@ def test_sequence_equals_steps(network, encoded):
 
 
 @torch.no_grad()
+def test_simplified_cells_give_the_same_to_the_last_bit(network, encoded):
+    simplified = simplify_cells(network)
+    assert not any(isinstance(cell, LIFBoxCell) for cell in simplified.cells)
+    assert all(isinstance(cell, LIFBoxCell) for cell in network.cells)
+    logits, state = run(network, encoded)
+    same_logits, same_state = run(simplified, encoded)
+    assert torch.equal(same_logits, logits)
+    assert all(map(torch.equal, same_state, state))
+
+
 def test_network_spikes_and_remembers(network, encoded):
     out, _ = run(network, encoded)
     again, _ = run(network, torch.cat([encoded[:1], encoded[:1]]))

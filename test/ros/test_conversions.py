@@ -98,6 +98,46 @@ def test_a_face_that_is_followed_comes_back_exactly(region, motion):
     assert back.sigma == 0.03
 
 
+@given(
+    region=st.none()
+    | st.builds(Region, st.integers(-50, 50), st.integers(-50, 50), st.just(9), st.just(9))
+    | st.builds(AlignedRegion, *[st.floats(-500, 500)] * 2, st.floats(1, 400), st.floats(-4, 4)),
+    motion=st.none() | st.builds(HeadMotion, *[st.floats(-9, 9)] * 6, st.just(0.03)),
+    has_landmarks=st.booleans(),
+    given_id=st.sampled_from(['', 'a', 'anna', 'Änne']),
+    frame_id=st.sampled_from(['', 'camera', 'event_camera']),
+    shape=st.sampled_from([(2, 128, 128), (2, 3, 5)]),
+    frame=st.sampled_from([None, np.zeros((4, 4), np.uint8)]),
+    sync_error_ns=st.sampled_from([0.0, 250_000.0, float('inf')]),
+)
+def test_slices_are_serialized_as_their_messages_are(
+    region, motion, has_landmarks, given_id, frame_id, shape, frame, sync_error_ns
+):
+    slice_ = Slice(
+        end_ns=int(RANDOM.integers(0, 2**60)),
+        duration_ns=10_000_000,
+        region=region,
+        counts=RANDOM.integers(0, 256, shape, np.uint8),
+        events=int(RANDOM.integers(0, 2**32)),
+        frame=frame,
+        motion=motion,
+    )
+    aligned = AlignedSlice(
+        slice=slice_,
+        face=-1 if region is None else 3,
+        source=SyncSource.SOFTWARE,
+        sync_error_ns=sync_error_ns,
+        newest_arrival_ns=int(RANDOM.integers(0, 2**60)),
+        landmarks=np.ones((5, 2), np.float32) if has_landmarks else None,
+        sigma=0.03,
+        given_id=given_id,
+    )
+    message = convert.aligned_to_message(aligned, frame_id, 7)
+    serialized = convert.serialize_aligned(aligned, frame_id, 7)
+    assert len(serialized) == len(serialize_message(message))
+    assert deserialize_message(serialized, AlignedEvents) == message
+
+
 def test_landmarks_that_are_not_five_points_are_refused():
     for landmarks in ([1.0, 2.0], [float('nan')] * 10):
         with pytest.raises(MicroexprError, match='not 5 columns and rows'):

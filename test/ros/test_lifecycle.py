@@ -8,12 +8,13 @@ from std_msgs.msg import String
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros.diagnostics import ERROR, OK
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
+from microexpr_ros.ros.worker import Worker
 
 TEXTS = QoSProfile(depth=10)
 
 
 class TextNode(MicroexprNode[NodeParameters]):
-    """Does on a subscription, a timer or a thread what the messages on /text say."""
+    """Does on a subscription, a timer, a thread or a worker what the messages on /text say."""
 
     name = 'text'
     Parameters = NodeParameters
@@ -26,10 +27,12 @@ class TextNode(MicroexprNode[NodeParameters]):
         self.subscribe((String, 'text', self._on_text, TEXTS))
         self.every(0.02, lambda: self._obey('timer'))
         self.start_thread(self._work)
+        self.worker = Worker(self)
 
     def _on_text(self, message, _):
         self.heard.append(message.data)
         self.orders.append(message.data)
+        self.worker.add(lambda: self._obey('worker'))
         self._obey('subscription')
 
     def _work(self):
@@ -74,7 +77,7 @@ def talk(world):
     return Talk(world)
 
 
-@pytest.mark.parametrize('place', ['subscription', 'timer'])
+@pytest.mark.parametrize('place', ['subscription', 'timer', 'worker'])
 def test_a_malformed_message_is_counted_and_the_node_goes_on(talk, world, log, place):
     talk.say(f'{place} malformed')
     world.until(lambda: talk.node.malformed == 1)
@@ -88,7 +91,7 @@ def test_a_malformed_message_is_counted_and_the_node_goes_on(talk, world, log, p
     world.until(lambda: 'no such text: say something else' in log)
 
 
-@pytest.mark.parametrize('place', ['subscription', 'timer', 'thread'])
+@pytest.mark.parametrize('place', ['subscription', 'timer', 'thread', 'worker'])
 def test_a_defect_ends_the_process_and_shows_where_it_is(talk, world, log, place):
     talk.say(f'{place} defect')
     world.until_shutdown()

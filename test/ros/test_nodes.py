@@ -1,4 +1,5 @@
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from microexpr_ros.events.packets import packetize
 from microexpr_ros.events.region import Region
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception.drawing import SIDE, Panel
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstruction, Reconstructor
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.conversions import (
     aligned_to_message,
@@ -108,7 +110,7 @@ def test_in_one_process_slices_are_not_made_into_messages(world, monkeypatch):
     def fail(*_):
         raise AssertionError('nobody outside subscribes')
 
-    monkeypatch.setattr('microexpr_ros.ros.slices.aligned_to_message', fail)
+    monkeypatch.setattr('microexpr_ros.ros.slices.serialize_aligned', fail)
     classifier = start_process(world)
     estimates = world.collect(ActionUnitArray, 'au_predictions', qos.RESULTS)
     world.feed_packets(map(packet_to_message, some_packets()))
@@ -343,21 +345,29 @@ def test_slices_give_reconstructed_images_and_an_overlay(world):
     assert pictures[0].encoding == 'rgb8'
 
 
+class SliceSender:
+    """Publishes one slice of a face after the other, to a node that has been started."""
+
+    def __init__(self, world):
+        self._world, self._sent = world, 0
+        self._publisher = world.tester.create_publisher(
+            AlignedEvents, 'aligned_events', qos.SLICES
+        )
+        world.until(lambda: self._publisher.get_subscription_count() > 0)
+
+    def __call__(self):
+        self._sent += 1
+        counts = np.zeros((2, 128, 128), np.uint8)
+        slice_ = Slice(EPOCH + self._sent * 10 * MS, 10 * MS, Region(0, 0, 128, 128), counts, 0)
+        aligned = AlignedSlice(slice_, 0, SyncSource.NONE, 0.0, 0)
+        self._publisher.publish(aligned_to_message(aligned, 'event_camera', 0))
+        self._world.run(0.01)
+
+
 def test_images_are_made_only_while_somebody_subscribes(world):
     node = world.add(ReconstructorNode)
     node.start()
-    publisher = world.tester.create_publisher(AlignedEvents, 'aligned_events', qos.SLICES)
-    world.until(lambda: publisher.get_subscription_count() > 0)
-    sent = 0
-
-    def send():
-        nonlocal sent
-        sent += 1
-        counts = np.zeros((2, 128, 128), np.uint8)
-        slice_ = Slice(EPOCH + sent * 10 * MS, 10 * MS, Region(0, 0, 128, 128), counts, 0)
-        aligned = AlignedSlice(slice_, 0, SyncSource.NONE, 0.0, 0)
-        publisher.publish(aligned_to_message(aligned, 'event_camera', 0))
-        world.run(0.01)
+    send = SliceSender(world)
 
     def count(*names):
         return [node.diagnose().values[name] for name in names]
@@ -368,6 +378,51 @@ def test_images_are_made_only_while_somebody_subscribes(world):
     images = world.collect(Image, 'reconstruction/image', qos.RESULTS)
     world.until(lambda: send() or images)
     assert count('images') >= [1]
+
+
+def test_slices_do_not_wait_for_images(world, monkeypatch):
+    node = world.add(ReconstructorNode)
+    node.start()
+    send = SliceSender(world)
+    images = world.collect(Image, 'reconstruction/image', qos.RESULTS)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def reconstruct(self, state):
+        begun.set()
+        assert go_on.wait(60)
+        return Reconstruction(*np.zeros((2, 128, 128), np.uint8))
+
+    monkeypatch.setattr(Reconstructor, 'reconstruct', reconstruct)
+    world.until(lambda: send() or begun.is_set())
+    before = node.diagnose().values['slices']
+    world.until(lambda: send() or node.diagnose().values['slices'] >= before + 30)
+    assert not images
+    go_on.set()
+    world.until(lambda: images)
+
+
+def test_what_the_worker_has_not_done_is_left_when_the_node_is_deactivated(world, monkeypatch):
+    node = world.add(ReconstructorNode)
+    node.start()
+    send = SliceSender(world)
+    world.collect(Image, 'reconstruction/image', qos.RESULTS)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def reconstruct(self, state):
+        assert not begun.is_set(), 'a second image'
+        begun.set()
+        assert go_on.wait(60)
+        return Reconstruction(*np.zeros((2, 128, 128), np.uint8))
+
+    monkeypatch.setattr(Reconstructor, 'reconstruct', reconstruct)
+    monkeypatch.setattr('microexpr_ros.ros.nodes.reconstructor.MAX_AGE_NS', 60_000 * MS)
+    world.until(lambda: send() or begun.is_set())
+    before = node.diagnose().values['slices']
+    world.until(lambda: send() or node.diagnose().values['slices'] >= before + 30)
+    threading.Timer(0.2, go_on.set).start()
+    node.trigger_deactivate()
+    assert go_on.is_set()
+    assert not node.failed
 
 
 def test_the_reconstruction_is_pasted_into_the_newest_frame(world):

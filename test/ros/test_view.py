@@ -148,7 +148,7 @@ class Synchronizer(MicroexprNode[NodeParameters]):
 def test_slices_of_its_own_process_are_not_made_into_messages(world, view, monkeypatch):
     synchronizer = world.add(Synchronizer, thread=view.subscription_thread)
     synchronizer.start()
-    monkeypatch.setattr('microexpr_ros.ros.slices.aligned_to_message', pytest.fail)
+    monkeypatch.setattr('microexpr_ros.ros.slices.serialize_aligned', pytest.fail)
     with watch(view) as viewer:
         world.until(lambda: subscribers(world)[0] == 1)
         with view.subscription_thread.lock:

@@ -32,7 +32,8 @@ from microexpr_ros.learning.training.reconstruction import (
 from microexpr_ros.learning.training.runner import Report, Trained
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
-from microexpr_ros.perception.reconstruction.network import Picture, compress
+from microexpr_ros.perception.reconstruction.network import Picture
+from microexpr_ros.perception.reconstruction.reconstructor import compress
 from microexpr_ros.perception.settings import to_settings
 
 SEQUENCE_WINDOWS: Final = 10
@@ -223,7 +224,7 @@ def _sequence_loss(
         events.append(np.ascontiguousarray(factor * np.stack(seen)[..., ::side]))
         shown = sparse.clip.target[first : first + windows, :, ::side]
         targets.append(np.ascontiguousarray(shown))
-    inputs = compress(torch.from_numpy(np.stack(events, 1)), gain)
+    inputs = torch.from_numpy(compress(np.stack(events, 1), gain))
     truth = torch.from_numpy(np.stack(targets, 1)[:, :, None]).float() / 255
     state = net.initial_state(len(clips), inputs.shape[-1])
     losses = []
@@ -261,7 +262,7 @@ def _paint_sequences(
         grid = sparse.clip.target.shape[-1]
         state = net.initial_state(1, grid)
         for number in range(max(examples[place].number for place in places) + 1):
-            window = compress(torch.from_numpy(window_events(sparse, number))[None], gain)
+            window = torch.from_numpy(compress(window_events(sparse, number), gain))[None]
             painted, state = net(window, state)
             for place in places:
                 if examples[place].number == number:

@@ -24,7 +24,6 @@ from microexpr_ros.perception.reconstruction.configuration import (
     PICTURES,
     ReconstructionConfiguration,
 )
-from microexpr_ros.perception.reconstruction.inference import condition_of
 from microexpr_ros.perception.reconstruction.integration import ContrastThresholds
 from microexpr_ros.perception.reconstruction.intervals import (
     AGE_LIMITS,
@@ -40,7 +39,11 @@ from microexpr_ros.perception.reconstruction.network import (
     Latents,
     Picture,
 )
-from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor, make_pictures
+from microexpr_ros.perception.reconstruction.reconstructor import (
+    Reconstructor,
+    limit_events,
+    make_pictures,
+)
 from microexpr_ros.perception.settings import to_settings
 
 CHANGED: Final = 0.02
@@ -206,7 +209,8 @@ def make_example_batch(
         pictures.append(make_pictures(frame, example.age or 0, events[b, -1], reference, c))
         target.append(jitter.warp_images(clip.target[example.number]))
         changed.append(jitter.warp_images(changed_since(example).astype(np.uint8)))
-    condition = condition_of(torch.from_numpy(events), torch.from_numpy(np.stack(pictures)), c)
+    parts = limit_events(events, c.gain), np.stack(pictures)
+    condition = torch.from_numpy(np.concatenate(parts, 1))
     truth = torch.from_numpy(np.stack(target)[:, None]).float() / 255
     moved = torch.from_numpy(np.stack(changed)[:, None]).bool()
     return condition.contiguous(memory_format=torch.channels_last), truth, moved

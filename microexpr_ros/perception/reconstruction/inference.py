@@ -5,15 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from microexpr_ros.perception.reconstruction.configuration import (
-    PICTURES,
-    ReconstructionConfiguration,
-)
-from microexpr_ros.perception.reconstruction.network import ConditionalVae, compress
+from microexpr_ros.perception.reconstruction.configuration import PICTURES
+from microexpr_ros.perception.reconstruction.network import ConditionalVae
 
 
 class ReconstructionInference(nn.Module):
-    """Compression of the events, and the picture of the most probable latent variables.
+    """The picture of the most probable latent variables.
 
     Inputs: events float32 [1, event_channels, grid, grid] and pictures float32
     [1, PICTURES, grid, grid], of `reconstructor.network_inputs`. Outputs: image float32
@@ -35,20 +32,5 @@ class ReconstructionInference(nn.Module):
 
     def forward(self, events: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Make one picture."""
-        found = self.network(condition_of(events, pictures, self.network.configuration))
+        found = self.network(events, pictures)
         return found.image.clamp(0, 1), found.scale
-
-
-def condition_of(
-    events: Tensor, pictures: Tensor, configuration: ReconstructionConfiguration
-) -> Tensor:
-    """Return what the network is conditioned on, float32 [B, channels, grid, grid].
-
-    Args:
-        events: float32 [B, event_channels, grid, grid], the last the change of log light since
-            the frame, the others events per sensor pixel.
-        pictures: float32 [B, PICTURES, grid, grid].
-        configuration: of the network.
-    """
-    counted = compress(events[:, :-1], configuration.gain)
-    return torch.cat([counted, events[:, -1:].clamp(-3, 3), pictures], 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Final, NamedTuple
 
 import torch
@@ -130,13 +131,14 @@ class ConditionalVae(nn.Module):
             # Training begins with the frame carried to now, without correction.
             self.paint.get_parameter('bias')[2] = 3.0
 
-    def encode(self, condition: Tensor) -> tuple[list[Tensor], Gaussians]:
-        """Return the condition and its features, finest first, and the prior.
+    def encode(self, *condition: Tensor) -> tuple[list[Tensor], Gaussians]:
+        """Return the pictures of the condition and its features, finest first, and the prior.
 
         Args:
-            condition: float32 [B, channels, grid, grid], as of `inference.condition_of`.
+            condition: float32 [B, channels, grid, grid], the events and then the pictures of
+                `reconstructor.network_inputs`, side by side or as they are.
         """
-        features = [condition, self.fine(condition)]
+        features = [condition[-1][:, -PICTURES:], self.fine(*condition)]
         for block in self.condition:
             features.append(block(features[-1]))
         return features, self.prior(features[-1])
@@ -148,36 +150,45 @@ class ConditionalVae(nn.Module):
             features: of `encode`.
             latents: sampled, or the most probable ones.
         """
-        x = self.enter(torch.cat([features[-1], latents.local], 1))
+        x = self.enter(features[-1], latents.local)
         scale, shift = self.modulate(latents.everywhere)[..., None, None].chunk(2, 1)
         x = x * (1 + scale) + shift
-        pictures = features[0][:, -PICTURES:]
+        pictures, fine = features[:2]
         carried, frame, reference, has_frame, _, has_reference = pictures.chunk(PICTURES, 1)
         levels = []
         for block, skip in zip(self.decoder, features[-2:1:-1], strict=True):
             x = functional.interpolate(x, scale_factor=2.0, mode='nearest')
-            x = block(torch.cat([x, skip], 1))
+            x = block(x, skip)
             levels.append(x)
-        x = self.mix(torch.cat([self.unfold(x), features[1]], 1))
-        painted = self.paint(x)
+        x = self.mix(self.unfold(x), fine)
+        painted = self.paint(x) if self.mover is None else self.mover.paint(self.paint, x)
         sources = [torch.sigmoid(painted[:, :1]), carried, frame, reference]
         known = [torch.ones_like(has_frame), has_frame, has_frame, has_reference]
         weights = [painted[:, 1 : 1 + SOURCES]]
         if self.mover is not None:
             known = [*known, has_frame, has_reference]
             there = pictures[:, 1:3] * torch.cat(known[-MOVED:], 1)
-            moved, weight = self.mover(levels[_FLOW_LEVEL], x, there)
+            operands = levels[_FLOW_LEVEL], there
+            if torch.compiler.is_exporting():
+                # Without frame and reference, as with an event camera alone, a sixth of the time.
+                is_there = torch.cat(known[-MOVED:], 1).any()
+                moved, weight = torch.cond(is_there, self.mover, _move_nothing, operands)
+            else:
+                moved, weight = self.mover(*operands)
             sources.append(moved)
-            weights.append(weight)
+            weights.append(painted[:, -MOVED:] + weight)
+            painted = painted[:, :-MOVED]
         missing = -20 * (1 - torch.cat(known, 1))
-        shares = torch.softmax(torch.cat(weights, 1) + missing, 1)
-        mixed = (shares * torch.cat(sources, 1)).sum(1, keepdim=True)
+        shares = torch.cat(weights, 1) + missing
+        # A softmax: over channels, onnxruntime takes four times as long for the operation.
+        shares = torch.exp(shares - shares.detach().amax(1, keepdim=True))
+        mixed = (shares * torch.cat(sources, 1)).sum(1, keepdim=True) / shares.sum(1, keepdim=True)
         image = mixed + _REACH * torch.tanh(painted[:, -2:-1])
         return Picture(image, to_scale(painted[:, -1:]))
 
-    def forward(self, condition: Tensor) -> Picture:
-        """Return the pictures of the most probable latent variables."""
-        features, prior = self.encode(condition)
+    def forward(self, *condition: Tensor) -> Picture:
+        """Return the pictures of the most probable latent variables; arguments as of `encode`."""
+        features, prior = self.encode(*condition)
         return self.decode(features, prior.means())
 
     def deployed(self) -> ConditionalVae:
@@ -203,10 +214,11 @@ class _Block(nn.Module):
         self.convolution = nn.Conv2d(before, after, 3, stride, 1, bias=deployed)
         self.norm = None if deployed else nn.BatchNorm2d(after)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.convolution(x)
-        if self.norm is not None:
-            x = self.norm(x)
+    def forward(self, *parts: Tensor) -> Tensor:
+        if self.norm is None:
+            x = convolve_parts(self.convolution, *parts)
+        else:
+            x = self.norm(self.convolution(torch.cat(parts, 1)))
         return functional.leaky_relu(x, 0.1)
 
     def folded(self) -> nn.Conv2d:
@@ -226,12 +238,30 @@ class _Mover(nn.Module):
         nn.init.zeros_(self.flow.weight)
         nn.init.zeros_(self.flow.get_parameter('bias'))
 
-    def forward(self, coarse: Tensor, fine: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    def paint(self, paint: nn.Conv2d, fine: Tensor) -> Tensor:
+        """Return what a convolution makes of the finest features, then their part of the weights.
+
+        Both at once: convolutions on the full grid take most of the time.
+        """
+        weight = torch.cat([paint.weight, self.weigh.weight[:, :-MOVED]])
+        bias = torch.cat([paint.get_parameter('bias'), self.weigh.get_parameter('bias')])
+        return functional.conv2d(fine, weight, bias, padding=1)
+
+    def forward(self, coarse: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
         flows = _FLOW_UNIT_CELLS * self.flow(coarse)
         flows = functional.interpolate(flows, scale_factor=4.0, mode='bilinear')
         pairs = zip(pictures.chunk(MOVED, 1), flows.chunk(MOVED, 1), strict=True)
         moved = torch.cat([move(picture, flow) for picture, flow in pairs], 1)
-        return moved, self.weigh(torch.cat([fine, moved.to(fine.dtype)], 1))
+        weight = self.weigh.weight[:, -MOVED:]
+        weight = functional.conv2d(moved.to(coarse.dtype), weight, padding=1)
+        # As `_move_nothing` returns them: branches of an export must be laid out alike.
+        return moved.contiguous(), weight.contiguous()
+
+
+def _move_nothing(coarse: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what `_Mover` does where there is no picture."""
+    nothing = (0 * pictures).contiguous()
+    return nothing, nothing.clone()
 
 
 class _Head(nn.Module):
@@ -294,9 +324,25 @@ def move(picture: Tensor, flow: Tensor) -> Tensor:
 
 def to_scale(x: Tensor) -> Tensor:
     """Return scales of errors, from 1/512 of the range on, of values of any size."""
-    return functional.softplus(x - 3) + _MIN_SCALE
+    # A softplus, for which onnxruntime takes three times as long. Eight bits are too few for it.
+    x = x.float() - 3
+    return functional.relu(x) - torch.log(torch.sigmoid(x.abs())) + _MIN_SCALE
 
 
-def compress(events: Tensor, gain: float) -> Tensor:
-    """Return signed events per sensor pixel on a logarithmic scale."""
-    return torch.sign(events) * torch.log1p(gain * events.abs())
+def convolve_parts(convolution: nn.Conv2d, *parts: Tensor) -> Tensor:
+    """Return the convolution of parts side by side, float32 [B, out_channels, H, W].
+
+    The convolutions of the parts are added up, which is the same: onnxruntime does so in passing,
+    but to put the parts side by side it would copy them to another layout and back.
+
+    Args:
+        convolution: as many channels go in as the parts have.
+        parts: float32 [B, channels, H, W].
+    """
+    weights = torch.split(convolution.weight, [part.shape[1] for part in parts], 1)
+    biases = [convolution.bias, *[None] * (len(parts) - 1)]
+    convolved = [
+        functional.conv2d(part, weight, bias, convolution.stride, convolution.padding)
+        for part, weight, bias in zip(parts, weights, biases, strict=True)
+    ]
+    return reduce(torch.add, convolved)

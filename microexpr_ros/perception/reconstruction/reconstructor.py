@@ -298,21 +298,45 @@ def _torch_runtime(network: ConditionalVae | None) -> TorchRuntime:
 def network_inputs(
     state: ReconstructionState, configuration: ReconstructionConfiguration
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return what the network is conditioned on, before its events are compressed.
+    """Return what the network is conditioned on.
 
     Returns:
-        float32 [event_channels, grid, grid]: voxel grid and leaky integrals in events per sensor
-        pixel, and the change of log light since the frame, 0 without one. And float32
+        float32 [event_channels, grid, grid]: of `limit_events`. And float32
         [PICTURES, grid, grid]: of `make_pictures`.
     """
     c = configuration
-    voxels = np.stack(state.recent).reshape(c.bins, c.slices_per_bin, c.grid, c.grid).sum(1)
+    events = np.zeros((c.event_channels, c.grid, c.grid), np.float32)
+    for number, signed in enumerate(state.recent):
+        events[number // c.slices_per_bin] += signed
+    events[c.bins : -1] = state.leaky
     frame = state.frame if state.frame_age < c.frame_slices else None
-    change = np.zeros((c.grid, c.grid), np.float32)
     if frame is not None:
-        change = state.thresholds.log_change(state.since_frame)
-    pictures = make_pictures(frame, state.frame_age, change, state.reference, c)
-    return np.concatenate([voxels, state.leaky, change[None]]), pictures
+        events[-1] = state.thresholds.log_change(state.since_frame)
+    pictures = make_pictures(frame, state.frame_age, events[-1], state.reference, c)
+    return limit_events(events, c.gain), pictures
+
+
+def limit_events(events: NDArray[np.float32], gain: float) -> NDArray[np.float32]:
+    """Return events as they enter the network, float32 of the same shape.
+
+    Args:
+        events: float32 [..., event_channels, grid, grid]: voxel grid and leaky integrals in
+            events per sensor pixel, and the change of log light since the frame, 0 without one.
+        gain: as of `ReconstructionConfiguration`.
+    """
+    limited = compress(events, gain)
+    np.clip(events[..., -1, :, :], -3, 3, out=limited[..., -1, :, :])
+    return limited
+
+
+def compress(events: NDArray[np.float32], gain: float) -> NDArray[np.float32]:
+    """Return signed events per sensor pixel on a logarithmic scale, float32 of the same shape."""
+    # In one place in memory; onnxruntime would take a new one for each operation.
+    x = np.abs(events)
+    x *= np.float32(gain)
+    x += np.float32(1)
+    np.log(x, out=x)
+    return np.copysign(x, events, out=x)
 
 
 def make_pictures(

@@ -39,7 +39,7 @@ def update_traces(
     after = traces * decay + encoded[:, None, :traced]
     # A few events are not lost, and a flash of many does not dominate (Naka and Rushton, 1966).
     if signed:
-        off, on = after[:, :, 0::2], after[:, :, 1::2]
+        off, on = after.reshape(*after.shape[:2], -1, 2, *after.shape[3:]).unbind(3)
         both = torch.cat([on - off, on + off], 2)
         compressed = (both / (both.abs() + semi_saturation)).flatten(1, 2)
     else:

@@ -11,6 +11,7 @@ from sensor_msgs.msg import Image
 
 from microexpr_ros.alignment.faces_in_view import FacesInView
 from microexpr_ros.perception.reconstruction.reconstructor import (
+    Reconstruction,
     ReconstructionState,
     Reconstructor,
 )
@@ -23,6 +24,7 @@ from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.pasting import Pasting
 from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.slices import FaceSlice, SliceInput, subscribe_slices
+from microexpr_ros.ros.worker import Worker
 
 MAX_AGE_NS = 50_000_000
 """No image is made of a slice that is older than this: catching up comes first."""
@@ -49,7 +51,10 @@ class ReconstructorParameters(NodeParameters):
 
 
 class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
-    """Step through every slice; make images at the chosen rate if somebody looks at them."""
+    """Step through every slice; make images at the chosen rate if somebody looks at them.
+
+    Images are made on a thread of their own, so that slices do not wait for them.
+    """
 
     name = 'reconstructor'
     Parameters = ReconstructorParameters
@@ -93,6 +98,7 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         self.on_teardown(self._uncertainty.end)
         if self._pasting is not None:
             self._pasting.activate()
+        self._worker = Worker(self)
         subscribe_slices(self, self._on_slice)
 
     def _on_remember(self) -> Answer:
@@ -119,12 +125,17 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         is_nearest = self._in_view.nearest == face
         if not self._is_due or not self._is_seen(face, is_nearest):
             return
-        if time.time_ns() - given.published_ns > MAX_AGE_NS:
+        self._worker.add(partial(self._make_image, given, self._states[face], is_nearest))
+
+    def _make_image(self, source: FaceSlice, state: ReconstructionState, is_nearest: bool) -> None:
+        if time.time_ns() - source.published_ns > MAX_AGE_NS:
             self._skipped += 1
             return
-        self._publish(given, is_nearest)
-        self._images.add()
-        self._input.latency_ns(aligned)
+        made = self._reconstructor.reconstruct(state)
+        with self.subscription_thread.lock:
+            self._publish(source, made, is_nearest)
+            self._images.add()
+            self._input.latency_ns(source.aligned)
 
     def _is_seen(self, face: str, is_nearest: bool) -> bool:
         """Return whether anybody subscribes to the image of a face; else none is made of it."""
@@ -142,16 +153,15 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         self._due_ns += self._period_ns
         return True
 
-    def _publish(self, source: FaceSlice, is_nearest: bool) -> None:
+    def _publish(self, source: FaceSlice, made: Reconstruction, is_nearest: bool) -> None:
         """Publish the image of a face: on its own topic, and of the nearest as the image."""
-        found = self._reconstructor.reconstruct(self._states[source.face_id])
         stamp_ns = source.aligned.slice.end_ns
         if is_nearest:
-            self._publisher.publish(found.image, stamp_ns, source.frame_id)
-            self._uncertainty.publish(found.interval, stamp_ns, source.frame_id)
+            self._publisher.publish(made.image, stamp_ns, source.frame_id)
+            self._uncertainty.publish(made.interval, stamp_ns, source.frame_id)
             if self._pasting is not None:
-                self._pasting.publish(found.image, source.aligned.slice.region, stamp_ns)
-        image = partial(pixels_to_image, found.image, stamp_ns, source.frame_id)
+                self._pasting.publish(made.image, source.aligned.slice.region, stamp_ns)
+        image = partial(pixels_to_image, made.image, stamp_ns, source.frame_id)
         self._face_topics.publish(source.face_id, hri.ALIGNED, image)
 
     def diagnose(self) -> Diagnosis:

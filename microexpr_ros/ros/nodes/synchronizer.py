@@ -349,8 +349,11 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         face, source = face_id(aligned), (aligned.slice.end_ns, self._frame_id)
         region, landmarks = aligned.slice.region, aligned.landmarks
         if region is not None:
-            roi = partial(hri.region_to_roi, region.bounds(), width, height, *source)
-            self._face_topics.publish(face, hri.ROI, roi)
+            self._face_topics.publish(
+                face,
+                hri.ROI,
+                lambda: hri.region_to_roi(region.bounds(), width, height, *source),
+            )
         if landmarks is None:
             return
         points = partial(
