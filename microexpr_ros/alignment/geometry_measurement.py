@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.alignment.camera_geometry import CameraGeometry
+from microexpr_ros.alignment.camera_geometry import PlaneGeometry
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events
 
@@ -82,7 +82,7 @@ class MeasuredGeometry:
         changes: pictures of change that were compared.
     """
 
-    geometry: CameraGeometry
+    geometry: PlaneGeometry
     kind: str
     correlation: float
     points: NDArray[np.float64]
@@ -230,7 +230,7 @@ def measure_geometry(
     of_frame = _cells_to_pixels(frame)
     homography = of_frame @ matrix @ np.linalg.inv(of_sensor)
     residuals = _apply(of_frame @ matrix, points + shifts) - _apply(of_frame @ matrix, points)
-    geometry = CameraGeometry(homography / homography[2, 2], sensor, frame)
+    geometry = PlaneGeometry(homography / homography[2, 2], sensor, frame)
     return MeasuredGeometry(
         geometry, kind, correlation, _apply(of_sensor, points), residuals, len(changes)
     )

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_faces import ScriptedTracker, make_face
 
-from microexpr_ros.alignment.camera_geometry import CameraGeometry
+from microexpr_ros.alignment.camera_geometry import PlaneGeometry
 from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.alignment.frame_alignment import SyncSource
 from microexpr_ros.alignment.slices import follows
@@ -103,7 +103,7 @@ def test_a_region_beside_the_sensor_is_refused():
 
 
 def test_a_geometry_of_other_cameras_is_refused():
-    geometry = CameraGeometry(np.eye(3), (480, 640), (720, 1280))
+    geometry = PlaneGeometry(np.eye(3), (480, 640), (720, 1280))
     options = SynchronizerOptions(region=Region(0, 0, 64, 64), geometry=geometry)
     with pytest.raises(MicroexprError, match='for event sensor of 640 x 480, not of 346 x 260'):
         Synchronizer(260, 346, options)

@@ -1,9 +1,12 @@
-"""A textured board that moves in front of an event camera and a frame camera."""
+"""What an event camera and a frame camera see: a moving board on one plane, points in depth."""
 
 import cv2
 import numpy as np
 
+from microexpr_ros.alignment.camera_geometry import StereoGeometry
+from microexpr_ros.alignment.head_pose import INTERPUPILLARY_M, Calibration
 from microexpr_ros.events.events import Events, Frame
+from microexpr_ros.landmarks import DEPTHS, EYE_DISTANCE, PLACES
 from microexpr_ros.synthesis.sensors.video_sensor import VideoSensor
 
 MS = 1_000_000
@@ -15,6 +18,49 @@ HOMOGRAPHY = np.array([[1.7, 0.06, 22.0], [-0.05, 1.75, 14.0], [1e-4, -5e-5, 1.0
 STEP_NS = 10 * MS
 PERIOD_NS = 40 * MS
 """Of the frames."""
+
+STEREO = StereoGeometry(
+    Calibration(
+        np.array([[560.0, 0, 322], [0, 558, 237], [0, 0, 1]]),
+        np.array([-0.25, 0.08, 0.001, -0.0005, 0.0]),
+    ),
+    Calibration(
+        np.array([[1010.0, 0, 650], [0, 1012, 352], [0, 0, 1]]),
+        np.array([0.08, -0.12, -0.0008, 0.001, 0.02]),
+    ),
+    cv2.Rodrigues(np.array([0.02, -0.09, 0.03]))[0],
+    np.array([-0.06, 0.004, 0.01]),
+    (480, 640),
+    (720, 1280),
+)
+"""Cameras 6 cm apart and turned towards each other."""
+
+FACE_M = INTERPUPILLARY_M * np.column_stack(
+    [(PLACES - PLACES[:2].mean(axis=0)) / EYE_DISTANCE, -DEPTHS]
+)
+"""Landmarks of the mean face, to the subject's left, down and into the head."""
+
+
+def see_points(points, turn, position, geometry=STEREO):
+    """Return the pixels of both cameras that show points, projected by OpenCV alone.
+
+    Args:
+        points: float64 [N, 3], of an object, m.
+        turn: float64 [3], rotation vector of the object before the event camera.
+        position: float64 [3], of the object before the event camera, m.
+        geometry: of the cameras.
+    """
+    seen = points @ cv2.Rodrigues(np.asarray(turn, np.float64))[0].T + position
+    moves = [
+        (geometry.event_camera, np.zeros(3), np.zeros(3)),
+        (geometry.rgb_camera, cv2.Rodrigues(geometry.rotation)[0], geometry.translation),
+    ]
+    found = []
+    for camera, rotation, translation in moves:
+        project = cv2.fisheye.projectPoints if camera.is_fisheye else cv2.projectPoints
+        model = camera.matrix, camera.distortion
+        found.append(project(seen[:, None], rotation, translation, *model)[0].reshape(-1, 2) + 0.5)
+    return found
 
 
 def make_board(rng):

@@ -12,7 +12,7 @@ from typing import Final, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.alignment.camera_geometry import CameraGeometry
+from microexpr_ros.alignment.camera_geometry import CameraGeometry, PlaneGeometry
 from microexpr_ros.alignment.faces import MAX_FACES, FaceTracker
 from microexpr_ros.alignment.observed_faces import (
     Observation,
@@ -221,9 +221,9 @@ class FrameFaceTracker(ObservedFaceTracker):
         super().see(end_ns, frame)
         if frame is not None:
             rows, columns = frame.pixels.shape[:2]
-            geometry = self._geometry or CameraGeometry.same_view(self._sensor, (rows, columns))
+            geometry = self._geometry or PlaneGeometry.same_view(self._sensor, (rows, columns))
             self._observer.submit(frame, partial(self._observe, geometry))
 
     def _observe(self, geometry: CameraGeometry, seen: Observation) -> None:
-        faces = [geometry.to_sensor(landmarks) for landmarks in seen.faces]
+        faces = [geometry.face_to_sensor(landmarks) for landmarks in seen.faces]
         self.observe(Observation(seen.taken_ns, faces, seen.sigma))

@@ -9,7 +9,7 @@ from fake_clips import needs_face
 from made_face import render_face
 from scripted_faces import ScriptedTracker
 
-from microexpr_ros.alignment.camera_geometry import CameraGeometry
+from microexpr_ros.alignment.camera_geometry import PlaneGeometry
 from microexpr_ros.events.events import Frame
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.landmarks import PLACES
@@ -152,7 +152,7 @@ def test_faces_of_frames_are_mapped_to_the_event_sensor():
     landmarking = Landmarking()
     landmarking.passes.release(10)
     observer = FrameObserver(landmarking.open)
-    geometry = CameraGeometry(np.array([[2.0, 0, 100], [0, 2.0, 40], [0, 0, 1]]))
+    geometry = PlaneGeometry(np.array([[2.0, 0, 100], [0, 2.0, 40], [0, 0, 1]]))
     expected = {None: place(160.0, 120.0, 80.0), geometry: place(110.0, 100.0, 80.0)}
     for given, wanted in expected.items():
         tracker = FrameFaceTracker(240, 320, ScriptedTracker(), observer, given)
