@@ -79,6 +79,25 @@ def test_each_face_has_a_rest_of_its_own_whatever_their_order():
     )
 
 
+@pytest.mark.parametrize('unseen', [(), (7,), (7, 8)])
+def test_who_crosses_another_face_has_a_new_rest(unseen):
+    """One of two people smiles all the time: at rest it is a smile, and only that one's."""
+    frames = []
+    for number in range(14):
+        smiling, other = make_points(120.0 + 30 * number), make_points(520.0 - 30 * number)
+        smiling[61, 1] -= 12
+        smiling[291, 1] -= 12
+        points = [smiling] if number in unseen else [smiling, other]
+        frames.append([MeshedFace(one, {}) for one in points])
+    queue = iter(frames)
+    faces = FrameFaces(lambda pixels, time_ms: next(queue))
+    for number in range(14):
+        found = faces.find(Frame(number * 70 * MS, FRAME))
+        truth = [RestFace().update(face.points) for face in frames[number]]
+        for landmarks, wanted in zip(found, truth, strict=True):
+            np.testing.assert_allclose(landmarks, wanted, atol=1.0)
+
+
 def test_times_increase_for_the_landmarker_when_a_recording_begins_again():
     times = []
     faces = FrameFaces(lambda pixels, time_ms: times.append(time_ms) or [])
