@@ -38,6 +38,9 @@ _ROUGH: Final = 0.03
 """Corners that differ by more from the pose that most agree with, as of a camera of focal length
 1, are left out in the first round; later those of moments with more than this times the median."""
 _OUTLIER: Final = 3.0
+_FAR: Final = 10
+"""A pose that has the board so many pictures away is wrong."""
+
 _STEPS: Final = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-4)
 
 
@@ -225,20 +228,34 @@ def measure_stereo(
         )
     views = [_View(one, board, calibrations[1]) for one in changes]
     geometry = StereoGeometry(*calibrations, np.eye(3), np.zeros(3), sensor, frame)
-    geometry = _fit_roughly(views, [_look_up(view, geometry, True) for view in views], geometry)
+    matches = [_look_up(view, geometry, True) for view in views]
+    geometry = _fit_roughly(views, matches, geometry)
     kept: list[int] = []
     for _ in range(ROUNDS):
-        looked_up = [_look_up(view, geometry, False) for view in views]
-        kept = _agreeing(views, looked_up, geometry)
-        sights = [Sight(looked_up[at][0], views[at].corners) for at in kept]
+        matches = [_look_up(view, geometry, False) for view in views]
+        kept = _agreeing(views, matches, geometry)
+        sights = [Sight(matches[at].corners, views[at].corners) for at in kept]
         geometry, residuals = fit_stereo(board, sights, geometry)
     return MeasuredStereo(
         geometry,
-        float(np.mean([looked_up[at][1] for at in kept])),
+        float(np.mean([matches[at].correlation for at in kept])),
         np.concatenate([sight.on_sensor for sight in sights]),
         np.concatenate(residuals),
         len(kept),
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Match:
+    """Where the events show the corners of the board.
+
+    Attributes:
+        corners: float64 [N, 2], px of the event sensor.
+        correlation: of the changes there; 0 where they do not agree.
+    """
+
+    corners: NDArray[np.float64]
+    correlation: float
 
 
 class _View:
@@ -300,10 +317,8 @@ def _see(geometry: StereoGeometry, places: NDArray[np.float64]) -> NDArray[np.fl
     return geometry.event_camera.project(points) + 0.5
 
 
-def _look_up(
-    view: _View, geometry: StereoGeometry, is_first: bool
-) -> tuple[NDArray[np.float64], float]:
-    """Return where the events show the corners of the board, float64 [N, 2], px, and correlation.
+def _look_up(view: _View, geometry: StereoGeometry, is_first: bool) -> _Match:
+    """Return where the events show the corners of the board.
 
     Args:
         view: a moment.
@@ -320,11 +335,10 @@ def _look_up(
     shift = np.zeros(2)
     if is_first:
         shift = _search(view, expected, outline, in_frame)
-    moved = _lay_over(view, expected + shift, outline + shift, in_frame)
-    if moved is None:
-        return np.zeros_like(expected), 0.0
-    corners, correlation = moved
-    return corners * to_px, correlation
+    found = _lay_over(view, expected + shift, outline + shift, in_frame)
+    if found is None:
+        return _Match(expected, 0.0)
+    return replace(found, corners=found.corners * to_px)
 
 
 def _draw_board(
@@ -367,9 +381,11 @@ def _lay_over(
     expected: NDArray[np.float64],
     outline: NDArray[np.float64],
     in_frame: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], float] | None:
-    """Return the corners where the changes agree best, cells, and how well; None: nowhere."""
+) -> _Match | None:
+    """Return the corners where the changes agree best, in cells; None: nowhere."""
     rows, columns = view.events.shape
+    if not (np.abs(outline) < _FAR * max(rows, columns)).all():
+        return None
     drawn = _draw_board(view, expected, outline, in_frame, (rows, columns))
     if drawn is None or not drawn[1].any():
         return None
@@ -387,41 +403,38 @@ def _lay_over(
             1,
         )
     except cv2.error:
-        # It says so when they do not agree anywhere near.
+        # Raised where they agree nowhere near.
         return None
     corners = np.column_stack([expected - 0.5, np.ones(len(expected))]) @ matrix.T + 0.5
-    return np.asarray(corners, np.float64), float(correlation)
+    return _Match(np.asarray(corners, np.float64), float(correlation))
 
 
 def _fit_roughly(
-    views: Sequence[_View],
-    looked_up: Sequence[tuple[NDArray[np.float64], float]],
-    geometry: StereoGeometry,
+    views: Sequence[_View], matches: Sequence[_Match], geometry: StereoGeometry
 ) -> StereoGeometry:
     """Return the geometry that most moments agree with; a board has many places that look alike.
 
     Raises:
         MicroexprError: the moments are too few.
     """
-    good = _require_enough([at for at, one in enumerate(looked_up) if one[1] > LEAST_CORRELATION])
+    good = _require_enough(
+        [at for at, match in enumerate(matches) if match.correlation > LEAST_CORRELATION]
+    )
     found, turn, position, _ = cv2.solvePnPRansac(
         np.concatenate([views[at].places for at in good]),
-        np.concatenate([_undistort(geometry.event_camera, looked_up[at][0]) for at in good]),
+        np.concatenate([_undistort(geometry.event_camera, matches[at].corners) for at in good]),
         np.eye(3),
         None,
         iterationsCount=500,
         reprojectionError=_ROUGH,
     )
-    if not found:
-        _require_enough([])
+    _require_enough(good if found else [])
     rotation = np.asarray(cv2.Rodrigues(turn)[0], np.float64).T
     return replace(geometry, rotation=rotation, translation=-rotation @ position.ravel())
 
 
 def _agreeing(
-    views: Sequence[_View],
-    looked_up: Sequence[tuple[NDArray[np.float64], float]],
-    geometry: StereoGeometry,
+    views: Sequence[_View], matches: Sequence[_Match], geometry: StereoGeometry
 ) -> list[int]:
     """Return the moments at which the events show the board where the geometry has it, roughly.
 
@@ -430,10 +443,10 @@ def _agreeing(
     """
     away = np.array(
         [
-            np.linalg.norm(_see(geometry, view.places) - corners, axis=1).mean()
-            if correlation > LEAST_CORRELATION
+            np.linalg.norm(_see(geometry, view.places) - match.corners, axis=1).mean()
+            if match.correlation > LEAST_CORRELATION
             else np.inf
-            for view, (corners, correlation) in zip(views, looked_up, strict=True)
+            for view, match in zip(views, matches, strict=True)
         ]
     )
     seen = away[np.isfinite(away)]
