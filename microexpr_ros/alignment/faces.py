@@ -20,7 +20,8 @@ class Face:
     """A face that is in view at the end of a slice.
 
     Attributes:
-        number: of this appearance, from 0; a face that is lost and found again has another.
+        number: of this appearance, from 0; a face that is lost and found again has another, and
+            so has one that was so close to another that they may have been swapped.
         landmarks: float32 [5, 2], column and row in the order of `landmarks.LANDMARKS`, px of
             the sensor, where pixel (x, y) reaches from x to x + 1; of the face without an
             expression.

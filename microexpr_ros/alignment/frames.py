@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros import srgb
-from microexpr_ros.alignment.camera_geometry import CameraGeometry
+from microexpr_ros.alignment.camera_geometry import PlaneGeometry
 from microexpr_ros.events.events import Frame
 from microexpr_ros.events.region import AlignedRegion, Region
 
@@ -138,7 +138,7 @@ _FADING_SHARE: Final = 0.06
 def _homography(pixels: NDArray[np.uint8], sensor: tuple[int, int]) -> NDArray[np.float64]:
     """Return that of cameras that see the same field of view."""
     frame = pixels.shape[0], pixels.shape[1]
-    return CameraGeometry.same_view(sensor, frame).homography
+    return PlaneGeometry.same_view(sensor, frame).homography
 
 
 def _grid_to_frame(

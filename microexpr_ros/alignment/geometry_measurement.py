@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.alignment.camera_geometry import CameraGeometry
+from microexpr_ros.alignment.camera_geometry import PlaneGeometry
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Events
 
@@ -62,10 +62,12 @@ class Change:
     Attributes:
         events: float32 [rows, columns], ON minus OFF events, in cells of the event sensor.
         frame: float32 [rows, columns], change of the logarithm of light, in cells of the frame.
+        times_ns: of both frames, as they were given to the collector.
     """
 
     events: NDArray[np.float32]
     frame: NDArray[np.float32]
+    times_ns: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +84,7 @@ class MeasuredGeometry:
         changes: pictures of change that were compared.
     """
 
-    geometry: CameraGeometry
+    geometry: PlaneGeometry
     kind: str
     correlation: float
     points: NDArray[np.float64]
@@ -160,10 +162,18 @@ class ChangeCollector:
     def changes(self) -> list[Change]:
         """Return the pictures of change that show events."""
         return [
-            Change(seen, self._change(span))
+            Change(seen, self._change(span), self._times_of(span))
             for span, seen in zip(self._spans, self._seen, strict=True)
             if seen.any()
         ]
+
+    def times_ns(self) -> set[int]:
+        """Return the times of the frames that were chosen."""
+        return {time_ns for span in self._spans for time_ns in self._times_of(span)}
+
+    def _times_of(self, span: tuple[int, int]) -> tuple[int, int]:
+        first, last = span
+        return self._times_ns[first], self._times_ns[last]
 
     def _find_span(self, first: int) -> tuple[int, int] | None:
         """Return a frame and the next one by which enough has changed."""
@@ -210,14 +220,14 @@ def measure_geometry(
             f'only {len(changes)} frames with events around them change, {FEWEST} are needed: '
             'move a checkerboard, or your head, in front of both cameras for half a minute'
         )
-    events = np.stack([_level(change.events) for change in changes])
-    frames = np.stack([_level(change.frame) for change in changes])
+    events = np.stack([level(change.events) for change in changes])
+    frames = np.stack([level(change.frame) for change in changes])
     matrix = _search(events, frames)
     kind, correlation = 'similarity', 0.0
     points, shifts = np.zeros((0, 2)), np.zeros((0, 2))
     tiles = [max(round(share * min(events.shape[1:])), _SMALLEST_TILE) for share in _TILES]
     for tile in tiles:
-        points, shifts, correlation = _compare(events, _warp(frames, matrix, events.shape), tile)
+        points, shifts, correlation = _compare(events, warp(frames, matrix, events.shape), tile)
         if len(points) < 4 or correlation < LEAST_CORRELATION:
             raise MicroexprError(
                 f'events and frames do not show the same (correlation {correlation:.2f} in '
@@ -225,25 +235,26 @@ def measure_geometry(
                 'checkerboard, or your head, where both cameras see it, with the light steady'
             )
         kind, matrix = _fit(points, _apply(matrix, points + shifts), events.shape[1:])
-    points, shifts, correlation = _compare(events, _warp(frames, matrix, events.shape), tiles[-1])
-    of_sensor = _cells_to_pixels(sensor)
-    of_frame = _cells_to_pixels(frame)
+    points, shifts, correlation = _compare(events, warp(frames, matrix, events.shape), tiles[-1])
+    of_sensor = cells_to_pixels(sensor)
+    of_frame = cells_to_pixels(frame)
     homography = of_frame @ matrix @ np.linalg.inv(of_sensor)
     residuals = _apply(of_frame @ matrix, points + shifts) - _apply(of_frame @ matrix, points)
-    geometry = CameraGeometry(homography / homography[2, 2], sensor, frame)
+    geometry = PlaneGeometry(homography / homography[2, 2], sensor, frame)
     return MeasuredGeometry(
         geometry, kind, correlation, _apply(of_sensor, points), residuals, len(changes)
     )
 
 
-def _level(change: NDArray[np.float32]) -> NDArray[np.float32]:
+def level(change: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return a change without its outliers: noise, hot pixels, and edges of high contrast."""
     change = np.asarray(cv2.GaussianBlur(change, (0, 0), _BLUR), np.float32)
     spread = float(np.sqrt((change**2).mean())) or 1.0
     return np.asarray(np.tanh(change / (2 * spread)), np.float32)
 
 
-def _cells_to_pixels(size: tuple[int, int]) -> NDArray[np.float64]:
+def cells_to_pixels(size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return the matrix from cells to pixels of a camera with so many rows and columns."""
     rows, columns = cells_of(*size)
     return np.diag([size[1] / columns, size[0] / rows, 1.0])
 
@@ -255,7 +266,7 @@ def _search(events: NDArray[np.float32], frames: NDArray[np.float32]) -> NDArray
     for scale in SCALES:
         ratio = float(scale) * events.shape[2] / frames.shape[2] / _COARSE
         fitted = np.stack([_shrink(change, ratio) for change in frames])
-        correlation, column, row = _find_shift(small, fitted)
+        correlation, column, row = find_shift(small, fitted)
         if correlation > best:
             best = correlation
             # Cell c of the sensor is cell c / _COARSE - shift of the frame at this scale.
@@ -275,9 +286,7 @@ def _shrink(change: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(change, (columns, rows), interpolation=way), np.float32)
 
 
-def _find_shift(
-    events: NDArray[np.float32], frames: NDArray[np.float32]
-) -> tuple[float, int, int]:
+def find_shift(events: NDArray[np.float32], frames: NDArray[np.float32]) -> tuple[float, int, int]:
     """Return the best correlation, and by how many columns and rows frames are shifted for it."""
     size = [one + other for one, other in zip(events.shape[1:], frames.shape[1:], strict=True)]
 
@@ -303,7 +312,7 @@ def _find_shift(
     return float(correlation.max()), right, down
 
 
-def _warp(
+def warp(
     frames: NDArray[np.float32], matrix: NDArray[np.float64], shape: tuple[int, ...]
 ) -> NDArray[np.float32]:
     """Return changes of frames as the event sensor would see them."""

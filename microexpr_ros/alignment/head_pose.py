@@ -36,6 +36,17 @@ class Calibration:
         directions = undistort(points[:, None], self.matrix, self.distortion)
         return np.asarray(directions[:, 0], np.float64)
 
+    def project(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the pixels that show points in front of the camera, float64 [N, 2].
+
+        Args:
+            points: float64 [N, 3], in the optical frame of the camera.
+        """
+        project = cv2.fisheye.projectPoints if self.is_fisheye else cv2.projectPoints
+        still = np.zeros(3)
+        pixels, _ = project(points[:, None], still, still, self.matrix, self.distortion)
+        return np.asarray(pixels, np.float64).reshape(-1, 2)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadPose:
@@ -49,6 +60,10 @@ class HeadPose:
 
     rotation: NDArray[np.float64]
     position: NDArray[np.float64]
+
+    def landmarks(self) -> NDArray[np.float64]:
+        """Return where the landmarks of the mean face are, float64 [5, 3], m."""
+        return np.asarray(_FACE_M @ (self.rotation @ _AXES.T).T + self.position, np.float64)
 
 
 def estimate_pose(landmarks: NDArray[np.floating], calibration: Calibration) -> HeadPose | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,10 @@ AHEAD_NS: Final = 150_000_000
 NEAR: Final = 1.0
 """Two faces are the same if their landmarks are nearer than this on average, in distances between
 the eyes."""
+
+CLOSE: Final = 1.8
+"""Two faces that are nearer than this, in distances between the eyes of the nearer one, cover each
+other: afterwards, each may be the other."""
 
 _VELOCITY_GAIN: Final = 0.5
 
@@ -52,6 +57,9 @@ class ObservedFaceTracker:
     evenly. While no observation with a face is newer than OLD_NS, because nothing is observed or
     nobody is seen, the events decide, and a face keeps its number whoever finds it.
 
+    Faces without ids that come close to each other have other numbers when they are apart again,
+    or one of them is gone: nothing says who is who.
+
     Args:
         events: finds faces in the events; it gets every slice, so that it knows them when it is
             needed. None: faces that are not observed are not followed.
@@ -73,6 +81,8 @@ class ObservedFaceTracker:
         self._numbers: dict[int, int] = {}
         # Of the faces that were observed with an id.
         self._ids: dict[int, str] = {}
+        # Observed faces that were close to another one.
+        self._doubtful: set[int] = set()
         self._next_number = 0
         self._now_ns = 0
         self.uses_events = True
@@ -111,6 +121,7 @@ class ObservedFaceTracker:
         }
         if not self.uses_events and not self._courses:
             self._note_end()
+        self._renumber_doubtful()
         self.uses_events = not self._courses
         faces = self._take_over(in_events) if self.uses_events else self._move_on()
         self._in_view = {face.number: face.landmarks for face in faces}
@@ -122,6 +133,7 @@ class ObservedFaceTracker:
             self._events.reset()
         self._arrived.clear()
         self._courses, self._in_view, self._numbers, self._ids = {}, {}, {}, {}
+        self._doubtful = set()
 
     def _note_end(self) -> None:
         if self._log is not None:
@@ -152,6 +164,25 @@ class ObservedFaceTracker:
             else:
                 course.update(taken_ns, landmarks, observation.sigma)
 
+    def _renumber_doubtful(self) -> None:
+        """Give new numbers to the faces that were close to another one and no longer are."""
+        places = {
+            number: course.at(self._now_ns)
+            for number, course in self._courses.items()
+            if number not in self._ids
+        }
+        close = {
+            number
+            for one, other in combinations(places, 2)
+            if are_close(places[one], places[other])
+            for number in (one, other)
+        }
+        for number in self._doubtful - close:
+            if number in self._courses:
+                self._courses[self._count()] = self._courses.pop(number)
+            self._in_view.pop(number, None)
+        self._doubtful = close
+
     def _find_id(self, given_id: str) -> int | None:
         return next((number for number, one in self._ids.items() if one == given_id), None)
 
@@ -174,7 +205,8 @@ class ObservedFaceTracker:
         """Return the faces of the events, with the numbers that these faces have here."""
         known = self._numbers
         kept = {face.number: known[face.number] for face in found if face.number in known}
-        free = {n: place for n, place in self._in_view.items() if n not in kept.values()}
+        # A face that the events have lost and found again is another one.
+        free = {n: place for n, place in self._in_view.items() if n not in known.values()}
         for face in found:
             if face.number not in kept:
                 number = find_nearest(face.landmarks, free)
@@ -242,6 +274,16 @@ def find_nearest(
     away = {number: _distance(landmarks, place) for number, place in places.items()}
     near = [number for number, distance in away.items() if distance < limit]
     return min(near, key=lambda number: away[number], default=None)
+
+
+def are_close(one: NDArray[np.floating], other: NDArray[np.floating]) -> bool:
+    """Return whether two faces may be taken for each other, as one covers the other.
+
+    Args:
+        one: float [5, 2], landmarks of a face.
+        other: the same of another face.
+    """
+    return _distance(one, other) < CLOSE * max(_eye_distance(one), _eye_distance(other))
 
 
 def _distance(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:

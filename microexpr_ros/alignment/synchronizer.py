@@ -295,7 +295,7 @@ class Synchronizer:
         pixels = None
         if frame is not None:
             sensor = self._sensor.height, self._sensor.width
-            homography = self._geometry.homography if self._geometry else None
+            homography = self._geometry.homography_at(view.region) if self._geometry else None
             pixels = crop(frame.pixels, view.region, sensor, grid, homography)
         return Slice(
             end_ns,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -12,12 +15,19 @@ import typer
 from numpy.typing import NDArray
 
 from microexpr_ros import bags
-from microexpr_ros.alignment.camera_geometry import write_geometry
+from microexpr_ros.alignment.camera_geometry import CameraGeometry, write_geometry
 from microexpr_ros.alignment.clock import SensorClock
 from microexpr_ros.alignment.geometry_measurement import (
     ChangeCollector,
     MeasuredGeometry,
     measure_geometry,
+)
+from microexpr_ros.alignment.stereo_measurement import (
+    BoardChange,
+    Checkerboard,
+    MeasuredStereo,
+    find_corners,
+    measure_stereo,
 )
 from microexpr_ros.alignment.time_offset import (
     RANGE_NS,
@@ -33,8 +43,10 @@ from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.events.files.packet_decoder import find_first
+from microexpr_ros.events.region import AlignedRegion
 
 if TYPE_CHECKING:
+    from microexpr_ros.alignment.head_pose import Calibration
     from microexpr_ros.events.events import Events
     from microexpr_ros.events.files import Recording
 
@@ -42,6 +54,11 @@ app = make_app(help='Measure how two cameras are tied together.', no_args_is_hel
 
 _NS: Final = 1_000_000_000
 _COMPRESSED_IMAGE: Final = 'sensor_msgs/msg/CompressedImage'
+_CAMERA_INFO: Final = 'sensor_msgs/msg/CameraInfo'
+_BOARD: Final = re.compile(r'([0-9]{1,2})x([0-9]{1,2})')
+_FEWEST_CORNERS: Final = 3
+_CORNERS: Final = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+_ARROWS: Final = 300
 _ENLARGED: Final = 20
 _TO_SCALE: Final[dict[str, Any]] = {'angles': 'xy', 'scale_units': 'xy', 'scale': 1.0}
 _FIRST: Final = 300
@@ -112,6 +129,24 @@ def cameras(
         float | None,
         typer.Option(help='How far stamps of frames are ahead, in s; left out: measured.'),
     ] = None,
+    board: Annotated[
+        str | None,
+        typer.Option(
+            help='Inner corners of a checkerboard, COLUMNSxROWS: measure the relative pose of '
+            'both calibrated cameras, which holds for faces at any distance.'
+        ),
+    ] = None,
+    square: Annotated[
+        float | None, typer.Option(help='Side of its squares, in mm.', min=1.0, max=500.0)
+    ] = None,
+    event_camera_info: Annotated[
+        Path | None,
+        typer.Option(help='YAML calibration of the event camera; left out: camera_info in BAG.'),
+    ] = None,
+    rgb_camera_info: Annotated[
+        Path | None,
+        typer.Option(help='YAML calibration of the RGB camera; left out: camera_info in BAG.'),
+    ] = None,
     picture: Annotated[
         Path | None, typer.Option(help='PNG file for what remains between both cameras.')
     ] = None,
@@ -124,33 +159,151 @@ def cameras(
     """
     if out.exists():
         raise MicroexprError(f'{out} is already there: remove it or choose another name')
+    checkerboard = _parse_board(board, square)
+    if checkerboard is None and (event_camera_info or rgb_camera_info):
+        raise MicroexprError('calibrations are used with a checkerboard alone: give --board')
     contents = bags.read_contents(bag)
     images = _find_images(contents, frames_topic)
     recording = open_recording(bag, topic=events_topic)
+    sensor = recording.height, recording.width
+    lenses: tuple[_Lens, ...] = ()
+    if checkerboard is not None:
+        lenses = (
+            _read_lens(contents, recording.topic, event_camera_info),
+            _read_lens(contents, images.name, rgb_camera_info),
+        )
+        lenses[0].check(sensor)
     if frame_offset is None:
         rate = _read_events(recording, seconds, lambda _: None)
         expected, guess_ns = _read_frames(bag, images, recording.topic, seconds)
         offset_ns = measure_offset(rate, expected, guess_ns).offset_ns
     else:
         offset_ns = round(frame_offset * _NS)
+
+    def frames() -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        for _, stamp_ns, grey in _frames_until(bag, images, seconds):
+            yield stamp_ns - offset_ns, grey
+
     collector = ChangeCollector()
-    for _, stamp_ns, grey in _frames_until(bag, images, seconds):
-        collector.add_frame(stamp_ns - offset_ns, grey)
-    sensor = recording.height, recording.width
+    for time_ns, grey in frames():
+        collector.add_frame(time_ns, grey)
+    frame = collector.frame or sensor
+    for lens in lenses[1:]:
+        lens.check(frame)
     collector.choose(sensor)
     recording = open_recording(bag, topic=events_topic)
     with output.progress_bar(bag.name) as bar:
         for times_ns, events in _events_in_ros_time(recording, seconds, bar.update):
             collector.add_events(times_ns, events)
-    found = measure_geometry(collector.changes(), sensor, collector.frame or sensor)
-    result = _geometry_to_json(found, offset_ns)
-    write_geometry(out, found.geometry, result)
-    if picture is not None:
-        _draw_residuals(picture, found)
-    if as_json:
-        output.print_json({'file': str(out), **result})
+    if checkerboard is None:
+        found = _report_plane(measure_geometry(collector.changes(), sensor, frame))
     else:
-        output.print_text(_summarize_geometry(found, out))
+        seen = _find_board(frames(), collector, checkerboard)
+        calibrations = lenses[0].calibration, lenses[1].calibration
+        found = _report_stereo(measure_stereo(seen, checkerboard, calibrations, sensor, frame))
+    values = {**found.values, 'frame_offset_s': round(offset_ns / 1e9, 6)}
+    write_geometry(out, found.geometry, values)
+    if picture is not None:
+        found.draw(picture)
+    if as_json:
+        output.print_json({'file': str(out), **values})
+    else:
+        given = f'give it to the synchronizer: --ros-args -p geometry:={out.resolve()}'
+        output.print_text(f'{found.summary}\n{given}')
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """A geometry that was measured: what is written and printed of it, and drawn."""
+
+    geometry: CameraGeometry
+    values: dict[str, Any]
+    summary: str
+    draw: Callable[[Path], None]
+
+
+def _parse_board(board: str | None, square_mm: float | None) -> Checkerboard | None:
+    if board is None and square_mm is None:
+        return None
+    match = _BOARD.fullmatch(board or '')
+    if match is None or square_mm is None:
+        raise MicroexprError(
+            f'--board is {board!r} and --square {square_mm}: give the inner corners of a '
+            'checkerboard and the side of its squares in mm, as --board 8x6 --square 25'
+        )
+    columns, rows = map(int, match.groups())
+    if min(columns, rows) < _FEWEST_CORNERS:
+        raise MicroexprError(
+            f'--board {board} has too few corners: {_FEWEST_CORNERS} in a row at least'
+        )
+    return Checkerboard(columns, rows, square_mm / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lens:
+    """A calibration, and the size of the pictures that it is for."""
+
+    source: str
+    calibration: Calibration
+    size: tuple[int, int]
+
+    def check(self, size: tuple[int, int]) -> None:
+        """Raise MicroexprError if it is for pictures of another size."""
+        if size != self.size:
+            raise MicroexprError(
+                f'the calibration {self.source} is of {self.size[1]} x {self.size[0]}, the camera '
+                f'has {size[1]} x {size[0]}: calibrate at that size'
+            )
+
+
+def _read_lens(contents: bags.BagContents, topic: str, file: Path | None) -> _Lens:
+    """Return the calibration in a file, or else that in the bag beside a camera's topic."""
+    # Only here: the help of this command needs no ROS.
+    from rclpy.serialization import deserialize_message
+    from sensor_msgs.msg import CameraInfo
+
+    from microexpr_ros.ros.camera_info import read_camera_info
+    from microexpr_ros.ros.hri import message_to_calibration
+
+    if file is not None:
+        source, message = str(file), read_camera_info(file.resolve().as_uri())
+    else:
+        source = f'{topic.removesuffix("/compressed").rsplit("/", 1)[0]}/camera_info'
+        recorded = next(
+            iter(bags.read_messages(contents.path, [source]))
+            if any(one.name == source and one.type == _CAMERA_INFO for one in contents.topics)
+            else iter(()),
+            None,
+        )
+        if recorded is None:
+            raise MicroexprError(
+                f'{contents.path} has no calibration on {source}: record camera_info of both '
+                'cameras, or give --event-camera-info and --rgb-camera-info'
+            )
+        message = deserialize_message(recorded.cdr, CameraInfo)
+    calibration = message_to_calibration(message)
+    if calibration is None:
+        raise MicroexprError(
+            f'the calibration {source} is of a camera that is not calibrated (no focal length, or '
+            f'distortion model {message.distortion_model!r}): use camera_calibration'
+        )
+    return _Lens(source, calibration, (message.height, message.width))
+
+
+def _find_board(
+    frames: Iterator[tuple[int, NDArray[np.uint8]]],
+    collector: ChangeCollector,
+    board: Checkerboard,
+) -> list[BoardChange]:
+    """Return the changes of which both frames show the board."""
+    wanted = collector.times_ns()
+    corners = {time_ns: find_corners(grey, board) for time_ns, grey in frames if time_ns in wanted}
+    seen = []
+    for change in collector.changes():
+        first, last = (corners[time_ns] for time_ns in change.times_ns)
+        if first is not None and last is not None:
+            seen.append(BoardChange.between(change, first, last))
+    return seen
 
 
 def _find_images(contents: bags.BagContents, given: str | None) -> bags.Topic:
@@ -275,53 +428,101 @@ def _summarize(found: TimeOffset) -> str:
     )
 
 
-def _geometry_to_json(found: MeasuredGeometry, offset_ns: int) -> dict[str, Any]:
-    return {
+def _report_plane(found: MeasuredGeometry) -> _Report:
+    values = {
         'kind': found.kind,
         'residual_px': round(found.residual_px, 3),
         'correlation': round(found.correlation, 3),
         'places': len(found.points),
         'moments': found.changes,
-        'frame_offset_s': round(offset_ns / 1e9, 6),
     }
-
-
-def _summarize_geometry(found: MeasuredGeometry, out: Path) -> str:
-    return (
+    summary = (
         f'{found.kind} from event pixels to frame pixels; {found.residual_px:.2f} px of the frame '
         f'remain at {len(found.points)} places (root mean square)\n'
-        f'correlation {found.correlation:.2f} over {found.changes} moments\n'
-        f'give it to the synchronizer: --ros-args -p geometry:={out.resolve()}'
+        f'correlation {found.correlation:.2f} over {found.changes} moments'
     )
+    assert found.geometry.sensor is not None
+    assert found.geometry.frame is not None
+    draw = partial(
+        _draw_residuals,
+        title=f'{found.kind}, {found.residual_px:.2f} px remain',
+        unit='of the frame, px',
+        outlines={
+            'frame': _CORNERS * found.geometry.frame[::-1],
+            'event sensor': found.geometry.to_frame(_CORNERS * found.geometry.sensor[::-1]),
+        },
+        places=found.geometry.to_frame(found.points),
+        residuals=found.residuals,
+    )
+    return _Report(found.geometry, values, summary, draw)
 
 
-def _draw_residuals(path: Path, found: MeasuredGeometry) -> None:
+def _report_stereo(found: MeasuredStereo) -> _Report:
+    geometry, baseline_mm = found.geometry, 1000 * found.baseline_m
+    values = {
+        'kind': 'stereo',
+        'residual_px': round(found.residual_px, 3),
+        'correlation': round(found.correlation, 3),
+        'places': len(found.points),
+        'moments': found.moments,
+        'baseline_mm': round(baseline_mm, 2),
+        'turn_degrees': round(found.turn_degrees, 3),
+    }
+    summary = (
+        f'stereo: cameras {baseline_mm:.1f} mm apart, turned by {found.turn_degrees:.2f} degrees; '
+        f'{found.residual_px:.2f} px of the event sensor remain at {len(found.points)} corners '
+        f'(root mean square)\n'
+        f'correlation {found.correlation:.2f} on the board over {found.moments} moments'
+    )
+    assert geometry.sensor is not None
+    assert geometry.frame is not None
+    rows, columns = geometry.sensor
+    face = AlignedRegion(columns / 2, rows / 2, rows / 2)
+    from_frame = np.linalg.inv(np.asarray(geometry.homography_at(face)))
+    frame = np.column_stack([_CORNERS * geometry.frame[::-1], np.ones(4)]) @ from_frame.T
+    step = max(len(found.points) // _ARROWS, 1)
+    draw = partial(
+        _draw_residuals,
+        title=f'stereo, {found.residual_px:.2f} px remain',
+        unit='of the event sensor, px',
+        outlines={
+            'frame, of a face half as high as the sensor': frame[:, :2] / frame[:, 2:],
+            'event sensor': _CORNERS * geometry.sensor[::-1],
+        },
+        places=found.points[::step],
+        residuals=found.residuals[::step],
+    )
+    return _Report(geometry, values, summary, draw)
+
+
+def _draw_residuals(
+    path: Path,
+    *,
+    title: str,
+    unit: str,
+    outlines: dict[str, NDArray[np.float64]],
+    places: NDArray[np.float64],
+    residuals: NDArray[np.float64],
+) -> None:
     # Only here: loading matplotlib takes a second.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Polygon
 
-    assert found.geometry.sensor is not None
-    assert found.geometry.frame is not None
-    (rows, columns), (frame_rows, frame_columns) = found.geometry.sensor, found.geometry.frame
-    corners = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-    outline = found.geometry.to_frame(corners * (columns, rows))
-    places = found.geometry.to_frame(found.points)
     figure = Figure(figsize=(7, 5.5), layout='constrained')
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.add_patch(Polygon(corners * (frame_columns, frame_rows), fill=False, label='frame'))
-    axes.add_patch(Polygon(outline, fill=False, edgecolor='#35618f', lw=2, label='event sensor'))
-    axes.quiver(*places.T, *(_ENLARGED * found.residuals).T, color='#f2a33a', **_TO_SCALE)
+    styles: tuple[dict[str, Any], ...] = ({}, {'edgecolor': '#35618f', 'lw': 2})
+    for (label, outline), style in zip(outlines.items(), styles, strict=True):
+        axes.add_patch(Polygon(outline, fill=False, label=label, **style))
+    axes.quiver(*places.T, *(_ENLARGED * residuals).T, color='#f2a33a', **_TO_SCALE)
     axes.autoscale_view()
     axes.set_aspect('equal')
     axes.invert_yaxis()
     axes.legend(loc='upper right')
-    axes.set_xlabel('column of the frame, px')
-    axes.set_ylabel('row of the frame, px')
-    axes.set_title(
-        f'{found.kind}, {found.residual_px:.2f} px remain (arrows: {_ENLARGED} times as long)'
-    )
+    axes.set_xlabel(f'column {unit}')
+    axes.set_ylabel(f'row {unit}')
+    axes.set_title(f'{title} (arrows: {_ENLARGED} times as long)')
     with explain_write_errors(path):
         figure.savefig(path)
 

@@ -192,7 +192,7 @@ class FaceListener:
         self._tracker.observe(
             Observation(
                 self._taken_ns,
-                [landmarks if geometry is None else geometry.to_sensor(landmarks)],
+                [landmarks if geometry is None else geometry.face_to_sensor(landmarks)],
                 hri.DETECTOR_SIGMA if has_landmarks else BOX_SIGMA,
                 [face],
                 has_landmarks,

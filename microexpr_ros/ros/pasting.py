@@ -80,6 +80,6 @@ class Pasting:
         homography = None
         if self._geometry is not None:
             self._geometry.check_frame(*pixels.shape[:2])
-            homography = self._geometry.homography
+            homography = self._geometry.homography_at(region)
         pasted = paste(pixels, picture, region, sensor, homography)
         self._publisher.publish(pasted, stamp_ns, self._frame.header.frame_id)

@@ -127,6 +127,75 @@ def test_faces_are_told_apart_by_where_they_are(chain):
     assert 2 in chain.step()
 
 
+def cross(chain, unseen, is_known=False):
+    """Have two people pass each other within 1.5 s, observed 15 times a second.
+
+    Args:
+        chain: follows them.
+        unseen: shares of the way between which the second one is covered by the first.
+        is_known: whether they are observed with ids.
+
+    Returns:
+        For each slice the numbers of the faces by where they are.
+    """
+    found = []
+    for number in range(150):
+        share = number / 149
+        if number % 7 == 0:
+            places = {'anna': place(200.0 + 400 * share), 'ben': place(600.0 - 400 * share)}
+            if unseen[0] < share < unseen[1]:
+                del places['ben']
+            ids = list(places) if is_known else ()
+            chain.tracker.observe(
+                Observation(chain.now_ns - 30 * MS, list(places.values()), 0.01, ids)
+            )
+        found.append(chain.step())
+    return found
+
+
+@pytest.mark.parametrize('unseen', [(2, 2), (0.48, 0.52), (0.45, 0.56), (0.42, 0.95)])
+def test_two_people_who_cross_are_others_afterwards(chain, unseen):
+    found = cross(chain, unseen)
+    assert [set(faces) for faces in found[10:50]] == [{0, 1}] * 40
+    assert not set(found[-1]) & {0, 1}
+    assert len(found[-1]) == 2
+    for faces in found[100:]:
+        assert not set(faces) & {0, 1}
+
+
+def test_ids_say_who_is_who_after_crossing_too():
+    chain = Chain()
+    found = cross(chain, (0.45, 0.56), is_known=True)
+    assert set(found[-1]) == {0, 1}
+    assert found[-1][0] == pytest.approx(600, abs=20)
+
+
+def test_who_covers_each_other_is_somebody_else_when_the_events_take_over(chain):
+    for away in range(100, 10, -10):
+        chain.observe(400.0 - away, 400.0 + away)
+        assert set(chain.step(5)) == {0, 1}
+    # One of them is seen, but which?
+    chain.events.faces = [(5, 385.0)]
+    assert set(chain.step(60)) == {2}
+
+
+def test_two_who_are_swapped_in_the_events_are_others(chain):
+    chain.events.faces = [(5, 380.0), (6, 420.0)]
+    assert set(chain.step()) == {0, 1}
+    # The events' tracker gives others numbers to those who have crossed.
+    chain.events.faces = [(7, 400.0)]
+    assert set(chain.step()) == {2}
+    chain.events.faces = [(7, 300.0), (8, 500.0)]
+    assert set(chain.step()) == {2, 3}
+
+
+def test_people_side_by_side_stay_who_they_are(chain):
+    # Two eye distances from nose to nose.
+    for number in range(40):
+        chain.observe(300.0 + number % 2, 363.0 - number % 2)
+        assert set(chain.step(7)) == {0, 1}
+
+
 def test_the_nearest_face_is_first(chain):
     chain.tracker.observe(Observation(0, [place(100.0, side=50.0), place(400.0)], 0.01))
     assert list(chain.step()) == [1, 0]

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_faces import ScriptedTracker, make_face
+from two_cameras import FACE_M, STEREO, see_points
 
-from microexpr_ros.alignment.camera_geometry import CameraGeometry
+from microexpr_ros.alignment.camera_geometry import PlaneGeometry
 from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.alignment.frame_alignment import SyncSource
 from microexpr_ros.alignment.slices import follows
@@ -103,7 +104,7 @@ def test_a_region_beside_the_sensor_is_refused():
 
 
 def test_a_geometry_of_other_cameras_is_refused():
-    geometry = CameraGeometry(np.eye(3), (480, 640), (720, 1280))
+    geometry = PlaneGeometry(np.eye(3), (480, 640), (720, 1280))
     options = SynchronizerOptions(region=Region(0, 0, 64, 64), geometry=geometry)
     with pytest.raises(MicroexprError, match='for event sensor of 640 x 480, not of 346 x 260'):
         Synchronizer(260, 346, options)
@@ -111,6 +112,25 @@ def test_a_geometry_of_other_cameras_is_refused():
     with pytest.raises(MicroexprError, match='for frames of 1280 x 720, not of 640 x 480'):
         synchronizer.push_frame(Frame(0, np.zeros((480, 640), np.uint8)))
     synchronizer.push_frame(Frame(0, np.zeros((720, 1280, 3), np.uint8)))
+
+
+@pytest.mark.parametrize('distance_m', [0.4, 0.7, 1.2])
+def test_a_frame_is_cut_where_a_face_at_its_distance_is_seen(distance_m):
+    on_sensor, in_frame = see_points(FACE_M, np.zeros(3), np.array([0.02, 0, distance_m]))
+    found = align(on_sensor)
+    side = round(found.side)
+    region = Region(round(found.x - side / 2), round(found.y - side / 2), side, side)
+    synchronizer = Synchronizer(480, 640, replace(FIXED, grid=64, region=region, geometry=STEREO))
+    push(synchronizer, 3)
+    # The right eye is a bright spot of 2 mm.
+    frame = np.zeros((720, 1280), np.uint8)
+    (x, y), radius = in_frame[0], max(round(1010 * 0.002 / distance_m), 1)
+    frame[round(y) - radius : round(y) + radius, round(x) - radius : round(x) + radius] = 255
+    synchronizer.push_frame(Frame(OFFSET + 14 * MS, frame))
+    _, second = push(synchronizer, 22)
+    rows, columns = np.nonzero(second.slice.frame > second.slice.frame.max() / 2)
+    # Where an aligned region shows it; a cell of 64 is 5 % of the distance between the eyes.
+    assert (columns.mean() + 0.5, rows.mean() + 0.5) == pytest.approx((22, 22), abs=1.3)
 
 
 class HearingTracker:

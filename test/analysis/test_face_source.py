@@ -10,7 +10,7 @@ from event_streams import random_events
 from fake_clips import needs_face
 from made_face import render_face
 
-from microexpr_ros.alignment.camera_geometry import CameraGeometry
+from microexpr_ros.alignment.camera_geometry import PlaneGeometry
 from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.alignment.synchronizer import SynchronizerOptions
 from microexpr_ros.analysis import analyze_recording
@@ -83,7 +83,7 @@ def test_faces_are_found_in_the_frames_from_the_first_on(tmp_path, scripted):
 
 def test_frames_of_another_camera_are_mapped_by_the_geometry(tmp_path, scripted):
     path = write_bag(tmp_path / 'bag', np.zeros((960, 1280), np.uint8))
-    geometry = CameraGeometry(np.array([[2.0, 0, 100], [0, 2.0, 40], [0, 0, 1]]))
+    geometry = PlaneGeometry(np.array([[2.0, 0, 100], [0, 2.0, 40], [0, 0, 1]]))
     options = SynchronizerOptions(geometry=geometry)
     found = analyze(path, face_source='rgb', options=options)
     x, y, width, height = found.region[1]

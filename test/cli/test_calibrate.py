@@ -4,13 +4,26 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 from command_line import invoke
 from fake_clips import needs_face
 from moving_faces import EPOCH_NS, make_face, write_face
-from two_cameras import FRAME, HOMOGRAPHY, SENSOR, film_board
+from two_cameras import (
+    FACE_M,
+    FRAME,
+    HOMOGRAPHY,
+    SENSOR,
+    SMALL,
+    film_board,
+    film_stereo,
+    see_points,
+)
 
 pytest.importorskip('rclpy')
 pytest.importorskip('microexpr_ros.msg')
+
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import CameraInfo
 
 from microexpr_ros.alignment.camera_geometry import read_geometry
 from microexpr_ros.bags import BagWriter
@@ -107,3 +120,103 @@ def test_the_offset_of_the_clocks_is_measured_with_the_geometry(board, tmp_path)
     assert found['correlation'] > 0.6
     with pytest.raises(MicroexprError, match='already there'):
         invoke(app, 'calibrate', 'cameras', board, '--out', out, '--frame-offset', '0.025')
+
+
+def to_info(calibration, size):
+    """Return the camera_info of a calibrated camera."""
+    return CameraInfo(
+        height=size[0],
+        width=size[1],
+        distortion_model='plumb_bob',
+        d=calibration.distortion.tolist(),
+        k=calibration.matrix.ravel().tolist(),
+    )
+
+
+@pytest.fixture(scope='module')
+def stereo(tmp_path_factory):
+    path = tmp_path_factory.mktemp('stereo') / 'bag'
+    events, frames = film_stereo()
+    infos = {
+        '/event_camera/camera_info': to_info(SMALL.event_camera, SMALL.sensor),
+        '/rgb_camera/camera_info': to_info(SMALL.rgb_camera, SMALL.frame),
+    }
+    with BagWriter(path) as writer:
+        for topic, info in infos.items():
+            cdr = serialize_message(info)
+            writer.write_serialized(topic, 'sensor_msgs/msg/CameraInfo', cdr, EPOCH_NS)
+        for packet in packetize([(events, Triggers.empty())], *SMALL.sensor, epoch_ns=EPOCH_NS):
+            writer.write_packet('/event_camera/events', packet)
+        for frame in frames:
+            stamp_ns = EPOCH_NS + frame.t + 25 * MS
+            writer.write_image('/rgb_camera/image_raw', frame.pixels, stamp_ns, 'rgb')
+    return path
+
+
+def measure_stereo(bag, out, *options):
+    board = ['--board', '7x5', '--square', '30', '--frame-offset', '0.025']
+    return invoke(app, 'calibrate', 'cameras', bag, '--out', out, *board, *options).stdout
+
+
+def test_a_board_gives_the_pose_of_two_calibrated_cameras(stereo, tmp_path):
+    out, picture = tmp_path / 'cameras.yaml', tmp_path / 'cameras.png'
+    text = measure_stereo(stereo, out, '--picture', picture)
+    assert 'stereo: cameras 5' in text
+    assert f'-p geometry:={out}' in text
+    assert picture.stat().st_size > 1000
+    written = yaml.safe_load(out.read_text())
+    assert written['measured']['kind'] == 'stereo'
+    assert written['measured']['baseline_mm'] == pytest.approx(50.8, abs=2)
+    assert written['measured']['residual_px'] < 0.2
+    assert written['event_camera']['distortion_coefficients'] == [-0.2, 0.05, 0.001, -0.0005, 0]
+    geometry = read_geometry(out)
+    assert (geometry.sensor, geometry.frame) == (SMALL.sensor, SMALL.frame)
+    for distance_m in (0.4, 1.0):
+        on_sensor, in_frame = see_points(FACE_M, np.zeros(3), [0.02, 0, distance_m], SMALL)
+        np.testing.assert_allclose(geometry.face_to_sensor(in_frame), on_sensor, atol=0.5)
+
+
+def test_calibrations_come_from_files_where_the_bag_has_none(board, stereo, tmp_path):
+    with pytest.raises(MicroexprError, match='no calibration on /event_camera/camera_info'):
+        measure_stereo(board, tmp_path / 'cameras.yaml')
+    for name, (camera, size) in {
+        'events': (SMALL.event_camera, SMALL.sensor),
+        'frames': (SMALL.rgb_camera, SMALL.frame),
+    }.items():
+        numbers = camera.matrix.ravel().tolist()
+        content = {
+            'image_width': size[1],
+            'image_height': size[0],
+            'camera_matrix': {'data': numbers},
+            'distortion_coefficients': {'data': camera.distortion.tolist()},
+            'rectification_matrix': {'data': np.eye(3).ravel().tolist()},
+            'projection_matrix': {'data': [*numbers[:3], 0.0, *numbers[3:6], 0.0, 0, 0, 1, 0]},
+        }
+        (tmp_path / f'{name}.yaml').write_text(yaml.safe_dump(content))
+    files = [
+        '--event-camera-info',
+        tmp_path / 'events.yaml',
+        '--rgb-camera-info',
+        tmp_path / 'frames.yaml',
+    ]
+    # The board of the other bag is seen by a sensor of another size.
+    with pytest.raises(MicroexprError, match='of 240 x 180, the camera has 160 x 120'):
+        measure_stereo(board, tmp_path / 'cameras.yaml', *files)
+    found = json.loads(measure_stereo(stereo, tmp_path / 'cameras.yaml', *files, '--json'))
+    assert found['baseline_mm'] == pytest.approx(50.8, abs=2)
+    with pytest.raises(MicroexprError, match='with a checkerboard alone: give --board'):
+        invoke(app, 'calibrate', 'cameras', stereo, '--out', tmp_path / 'other.yaml', *files)
+
+
+@pytest.mark.parametrize(
+    ('options', 'reason'),
+    [
+        (['--board', '7x5'], "'7x5' and --square None: give the inner corners"),
+        (['--square', '30'], 'None and --square 30.0'),
+        (['--board', '7 by 5', '--square', '30'], '7 by 5'),
+        (['--board', '7x2', '--square', '30'], 'too few corners'),
+    ],
+)
+def test_a_board_that_is_not_whole_is_refused(tmp_path, options, reason):
+    with pytest.raises(MicroexprError, match=reason):
+        invoke(app, 'calibrate', 'cameras', tmp_path, '--out', tmp_path / 'cameras.yaml', *options)

@@ -58,14 +58,20 @@ class Scene:
             self.world.until(lambda p=publisher: p.get_subscription_count() == 1)
         return self
 
-    def show_both(self, rates, slices):
-        """Publish slices of two faces, whose events come at rates of their own."""
+    def show_both(self, rates, slices, first=0):
+        """Publish slices of two faces, whose events come at rates of their own.
+
+        Args:
+            rates: of each face, events per cell.
+            slices: of each.
+            first: number of the first face; that of the second follows.
+        """
         randoms = [np.random.default_rng(number) for number in range(2)]
         for _ in range(slices):
             self._end_ns += STEP_NS
             before = len(self.raw)
             for number, random in enumerate(randoms):
-                self._publish(random.poisson(rates[number], (2, 128, 128)), number)
+                self._publish(random.poisson(rates[number], (2, 128, 128)), first + number)
             self.world.until(lambda n=before + 2: min(len(self.raw), len(self.units)) >= n)
 
     def _publish(self, counts, face):
@@ -296,6 +302,31 @@ def test_two_faces_have_states_of_their_own(scene):
     scene.show(FACE, 3)
     assert scene.node.diagnose().values['faces'] == 1
     assert scene.units[-1].state == Status.OK
+
+
+def test_two_faces_that_were_swapped_begin_anew(patient):
+    scene = patient
+    scene.show_both((FACE, FACE), 20)
+    call = scene.ask('calibrate_neutral')
+    scene.world.run(0.3)
+    scene.show_both((FACE, FACE), 60)
+    assert scene.answer(call)[0]
+    before = len(scene.raw)
+    # Whoever finds faces gives those who crossed other numbers.
+    scene.show_both((HEAD, FACE), 25, first=2)
+    for number, rates in ((2, HEAD), (3, FACE)):
+        raw, shown = (of_face(seen[before:], number) for seen in (scene.raw, scene.units))
+        assert [message.state for message in raw[:19]] == [Status.WARMING_UP] * 19
+        # As the classifier reads it alone, from nothing, and relative to no neutral face.
+        classifier = ActionUnitClassifier.load()
+        state, random = classifier.initial_state(), np.random.default_rng(number - 2)
+        for end in range(1, 26):
+            counts = random.poisson(rates, (2, 128, 128)).astype(np.uint8)
+            slice_ = Slice(end * STEP_NS, STEP_NS, REGION, counts, 0)
+            estimate, state = classifier.step(slice_, state)
+        np.testing.assert_array_equal(sides(raw[-1]), estimate.sides)
+        np.testing.assert_array_equal(sides(shown[-1]), estimate.sides)
+    assert set(scene.node._faces) == {'face_2', 'face_3'}
 
 
 def test_services_act_on_all_faces_in_view(patient):

@@ -213,6 +213,30 @@ def test_only_the_nearest_face_is_the_reconstructed_image(world, slices):
     assert node.diagnose().values['missed_slices'] == 0
 
 
+def test_all_faces_in_view_are_remembered_until_others_come(world, slices):
+    node = world.add(ReconstructorNode)
+    node.start()
+    slices.wait()
+
+    def remember():
+        answer = world.call('reconstructor/remember')
+        return answer.success, answer.message
+
+    assert remember() == (False, 'there is no face')
+    slices.show_until(lambda: set(node._states) == {'face_0', 'face_1'}, others=[1])
+    slices.show_until(lambda: all(s.frame is not None for s in node._states.values()), others=[1])
+    assert remember() == (
+        True,
+        'the newest frame is the reference of 2 faces until they are lost',
+    )
+    asked = [state.reference_quality for state in node._states.values()]
+    assert asked == [float('inf')] * 2
+    # The two are swapped, or others come: what was remembered is not of them.
+    slices.show_until(lambda: set(node._states) == {'face_2', 'face_3'}, face=2, others=[3])
+    slices.show(10, face=2, others=[3])
+    assert all(np.isfinite(state.reference_quality) for state in node._states.values())
+
+
 def test_the_reconstruction_is_the_aligned_image(world, slices):
     world.add(ReconstructorNode).start()
     images = world.collect(Image, f'{FACES}/face_0/aligned', RELIABLE)

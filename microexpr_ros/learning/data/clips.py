@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from microexpr_ros.alignment.face_alignment import align
@@ -17,7 +16,6 @@ from microexpr_ros.events.grid import GRID
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning.data.augmentation import Jitter
 from microexpr_ros.perception.boxes import Boxes
-from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.synthesis.dataset.clip import Clip
 from microexpr_ros.synthesis.dataset.index import Index, read_clip, read_index
 from microexpr_ros.synthesis.dataset.references import (

@@ -12,11 +12,12 @@ from typing import Final, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.alignment.camera_geometry import CameraGeometry
+from microexpr_ros.alignment.camera_geometry import CameraGeometry, PlaneGeometry
 from microexpr_ros.alignment.faces import MAX_FACES, FaceTracker
 from microexpr_ros.alignment.observed_faces import (
     Observation,
     ObservedFaceTracker,
+    are_close,
     find_nearest,
 )
 from microexpr_ros.errors import MicroexprError
@@ -57,10 +58,15 @@ class FrameFaces:
 
     def _track(self, faces: Sequence[MeshedFace]) -> Sequence[NDArray[np.float64]]:
         before = dict(enumerate(landmarks for landmarks, _ in self._rest))
+        as_seen = [RestFace().update(face.points) for face in faces]
         found = []
-        for face in faces:
-            number = find_nearest(RestFace().update(face.points), before)
-            rest = RestFace() if number is None else self._rest[number][1]
+        for face, landmarks in zip(faces, as_seen, strict=True):
+            number = find_nearest(landmarks, before)
+            # Of faces that cover each other, who is who is not known.
+            others = [at for n, (at, _) in enumerate(self._rest) if n != number]
+            others += [at for at in as_seen if at is not landmarks]
+            is_doubtful = any(are_close(landmarks, other) for other in others)
+            rest = RestFace() if number is None or is_doubtful else self._rest[number][1]
             if number is not None:
                 del before[number]
             found.append((rest.update(face.points), rest))
@@ -221,9 +227,9 @@ class FrameFaceTracker(ObservedFaceTracker):
         super().see(end_ns, frame)
         if frame is not None:
             rows, columns = frame.pixels.shape[:2]
-            geometry = self._geometry or CameraGeometry.same_view(self._sensor, (rows, columns))
+            geometry = self._geometry or PlaneGeometry.same_view(self._sensor, (rows, columns))
             self._observer.submit(frame, partial(self._observe, geometry))
 
     def _observe(self, geometry: CameraGeometry, seen: Observation) -> None:
-        faces = [geometry.to_sensor(landmarks) for landmarks in seen.faces]
+        faces = [geometry.face_to_sensor(landmarks) for landmarks in seen.faces]
         self.observe(Observation(seen.taken_ns, faces, seen.sigma))

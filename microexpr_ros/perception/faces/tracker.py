@@ -161,7 +161,7 @@ class EventFaceTracker:
             and track.probability > options.accepted
             and sigma < options.accepted_sigma
         ):
-            track.number, self._next = self._next, self._next + 1
+            track.number = self._count()
 
     def _activity(self, region: AlignedRegion) -> float:
         """Return the mean of the fresh events per pixel over a region."""
@@ -200,10 +200,17 @@ class EventFaceTracker:
             lost_s = self._options.lost_s if track.number >= 0 else 0.5 * self._options.lost_s
             if not inside or not sized or track.against_s > lost_s:
                 continue
-            if any(_same_place(other.region, region) for other in kept):
-                continue
-            kept.append(track)
+            same = next((one for one in kept if _same_place(one.region, region)), None)
+            if same is None:
+                kept.append(track)
+            elif same.number >= 0 and track.number >= 0:
+                # Two people, one before the other: which of them is followed is not known.
+                same.number = self._count()
         return kept
+
+    def _count(self) -> int:
+        self._next += 1
+        return self._next - 1
 
 
 def _weigh(track: _Track, refined: Refined) -> None:

@@ -17,7 +17,7 @@ from rclpy.lifecycle import LifecyclePublisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
-from microexpr_ros.alignment.camera_geometry import CameraGeometry, read_geometry
+from microexpr_ros.alignment.camera_geometry import CameraGeometry, PlaneGeometry, read_geometry
 from microexpr_ros.alignment.faces import MAX_FACES
 from microexpr_ros.alignment.faces_in_view import FacesInView
 from microexpr_ros.alignment.head_pose import Calibration, estimate_pose
@@ -460,7 +460,7 @@ def read_cameras(file: str, homography: Sequence[float]) -> CameraGeometry | Non
         raise MicroexprError('geometry and homography both say how the cameras lie: give one')
     if file:
         return read_geometry(Path(file))
-    return CameraGeometry.from_numbers(homography) if homography else None
+    return PlaneGeometry.from_numbers(homography) if homography else None
 
 
 def parse_frame_offset(text: str) -> int | None:

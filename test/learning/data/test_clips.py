@@ -10,7 +10,12 @@ from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
-from microexpr_ros.learning.data.batches import condition_events, encode_frames, make_batch, measure_change_gain
+from microexpr_ros.learning.data.batches import (
+    condition_events,
+    encode_frames,
+    make_batch,
+    measure_change_gain,
+)
 from microexpr_ros.learning.data.clips import dense_counts, load_split, make_sparse
 from microexpr_ros.learning.training.reconstruction import (
     ReconstructionExample,

@@ -9,7 +9,7 @@ from fake_clips import needs_face
 from made_face import render_face
 from scripted_faces import ScriptedTracker
 
-from microexpr_ros.alignment.camera_geometry import CameraGeometry
+from microexpr_ros.alignment.camera_geometry import PlaneGeometry
 from microexpr_ros.events.events import Frame
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.landmarks import PLACES
@@ -77,6 +77,25 @@ def test_each_face_has_a_rest_of_its_own_whatever_their_order():
     np.testing.assert_allclose(
         faces.find(Frame(732 * MS, FRAME))[0], place(450.0, 240.0, 160.0), atol=1e-6
     )
+
+
+@pytest.mark.parametrize('unseen', [(), (7,), (7, 8)])
+def test_who_crosses_another_face_has_a_new_rest(unseen):
+    """One of two people smiles all the time: at rest it is a smile, and only that one's."""
+    frames = []
+    for number in range(14):
+        smiling, other = make_points(120.0 + 30 * number), make_points(520.0 - 30 * number)
+        smiling[61, 1] -= 12
+        smiling[291, 1] -= 12
+        points = [smiling] if number in unseen else [smiling, other]
+        frames.append([MeshedFace(one, {}) for one in points])
+    queue = iter(frames)
+    faces = FrameFaces(lambda pixels, time_ms: next(queue))
+    for number in range(14):
+        found = faces.find(Frame(number * 70 * MS, FRAME))
+        truth = [RestFace().update(face.points) for face in frames[number]]
+        for landmarks, wanted in zip(found, truth, strict=True):
+            np.testing.assert_allclose(landmarks, wanted, atol=1.0)
 
 
 def test_times_increase_for_the_landmarker_when_a_recording_begins_again():
@@ -152,7 +171,7 @@ def test_faces_of_frames_are_mapped_to_the_event_sensor():
     landmarking = Landmarking()
     landmarking.passes.release(10)
     observer = FrameObserver(landmarking.open)
-    geometry = CameraGeometry(np.array([[2.0, 0, 100], [0, 2.0, 40], [0, 0, 1]]))
+    geometry = PlaneGeometry(np.array([[2.0, 0, 100], [0, 2.0, 40], [0, 0, 1]]))
     expected = {None: place(160.0, 120.0, 80.0), geometry: place(110.0, 100.0, 80.0)}
     for given, wanted in expected.items():
         tracker = FrameFaceTracker(240, 320, ScriptedTracker(), observer, given)

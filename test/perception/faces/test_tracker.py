@@ -129,6 +129,65 @@ def test_after_a_reset_the_face_is_another():
     assert face.number == 1
 
 
+def cross(tracker, oracle, rows, slices=150):
+    """Have two people pass each other, in these rows; return what is found in each slice."""
+    found = []
+    for share in np.linspace(0, 1, slices):
+        oracle.centres = [
+            np.array([40 + 80 * share, rows[0]]),
+            np.array([120 - 80 * share, rows[1]]),
+        ]
+        found.append(tracker.update(busy(tracker, *oracle.centres), 0.01))
+    return found
+
+
+def test_two_people_who_cross_are_others_afterwards():
+    tracker = make(oracle := Oracle((40, 60), (120, 60)))
+    before = follow(tracker, busy(tracker, *oracle.centres), 80)
+    assert {face.number for face in before} == {0, 1}
+    found = cross(tracker, oracle, (60, 60))
+    after = follow(tracker, busy(tracker, *oracle.centres), 80)
+    assert {face.number for face in after} == {2, 3}
+    # Until they were close to each other, they were known.
+    assert [{face.number for face in faces} for faces in found[:40]] == [{0, 1}] * 40
+    # Nobody who was known on one side is known on the other.
+    for faces in found[90:]:
+        assert not {face.number for face in faces} & {0, 1}
+
+
+def test_two_people_who_pass_at_a_distance_stay_who_they_are():
+    tracker = make(oracle := Oracle((40, 35), (120, 85)))
+    before = follow(tracker, busy(tracker, *oracle.centres), 80)
+    upper = {face.number for face in before if face.landmarks[0, 1] < 240}
+    for faces in cross(tracker, oracle, (35, 85)):
+        assert {face.number for face in faces} == {0, 1}
+        assert {face.number for face in faces if face.landmarks[0, 1] < 240} == upper
+
+
+@pytest.mark.parametrize(('covered', 'number'), [(40, 0), (150, 1)])
+def test_a_face_is_the_same_after_a_short_loss_alone(covered, number):
+    tracker = make(oracle := Oracle((60, 50)))
+    follow(tracker, busy(tracker, (60, 50)), 60)
+    # As when a hand passes before it.
+    oracle.probability = 0.1
+    follow(tracker, busy(tracker, (60, 50)), covered)
+    oracle.probability = 0.99
+    (face,) = follow(tracker, busy(tracker, (60, 50)), 120)
+    assert face.number == number
+
+
+def test_who_takes_the_place_of_somebody_who_has_left_is_another():
+    tracker = make(oracle := Oracle((60, 50)))
+    follow(tracker, busy(tracker, (60, 50)), 60)
+    for x in range(60, 165):
+        oracle.centres = [np.array([x, 50])]
+        follow(tracker, busy(tracker, (min(x, 145), 50)), 2)
+    assert follow(tracker, busy(tracker), 5) == []
+    oracle.centres = [np.array([60, 50])]
+    (face,) = follow(tracker, busy(tracker, (60, 50)), 60)
+    assert face.number == 1
+
+
 @pytest.mark.parametrize('size', [(260, 346), (720, 1280), (1280, 720)])
 def test_cells_are_nearly_square(size):
     rows, columns = EventFaceTracker(*size, Oracle((60, 50))).shape
