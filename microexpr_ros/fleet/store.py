@@ -16,6 +16,12 @@ from microexpr_ros.atomic import atomic_target
 from microexpr_ros.errors import MicroexprError
 
 _BLOCK: Final = 1 << 20
+_CHANGING: Final = (
+    *('ETag', 'etag', 'md5Hash', 'Content-MD5', 'Digest'),
+    *('LastModified', 'last_modified', 'Last-Modified', 'mtime', 'modified'),
+)
+"""What changes with the content of a file; each kind of store has some of them."""
+
 _ONE_PUT: Final = 1 << 31
 """Half of the largest result that S3 is given in one piece."""
 
@@ -197,11 +203,15 @@ def _protocols(files: Any) -> tuple[str, ...]:
 
 
 def _mark(files: Any, path: str) -> str:
+    """Return what a store says of a recording, or of each file of a folder, without reading it."""
     info = files.info(path)
-    if info['type'] == 'directory' and is_local(files):
-        inside = sorted(one for one in Path(path).rglob('*') if one.is_file())
-        return ','.join(
-            f'{one.name}:{one.stat().st_size}:{one.stat().st_mtime_ns}' for one in inside
-        )
-    changes = [info.get(key) for key in ('ETag', 'etag', 'md5Hash', 'LastModified', 'mtime')]
-    return ':'.join(str(value) for value in (info.get('size'), *changes) if value is not None)
+    if info['type'] != 'directory':
+        return _describe(info)
+    inside: dict[str, dict[str, Any]] = files.find(path, detail=True)
+    return ','.join(
+        f'{name.removeprefix(path)}:{_describe(one)}' for name, one in sorted(inside.items())
+    )
+
+
+def _describe(info: dict[str, Any]) -> str:
+    return ':'.join(str(info[key]) for key in ('size', *_CHANGING) if info.get(key) is not None)

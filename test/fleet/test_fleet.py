@@ -58,6 +58,20 @@ def test_what_exists_is_skipped_and_what_changed_is_not(recordings, settings, tm
     assert len(contents(out)) == 5
 
 
+def test_a_file_of_a_folder_that_changes_makes_it_another_recording(s3, tmp_path):
+    folder = tmp_path / 'bag'
+    folder.mkdir()
+    marks = {}
+    for content in (b'one', b'two'):
+        (folder / 'events.mcap').write_bytes(content)
+        os.utime(folder / 'events.mcap', (1, len(marks)))
+        s3.pipe_file('fleet/bags/bag/events.mcap', content)
+        for address in (str(folder), 's3://fleet/bags/bag'):
+            [source] = find_recordings([address])
+            marks.setdefault(source.address, set()).add(source.mark)
+    assert [len(of_one) for of_one in marks.values()] == [2, 2]
+
+
 def test_a_result_is_named_by_content_and_network_not_by_the_recording(settings, tmp_path):
     for name in ('one', 'two'):
         write_recording(tmp_path / f'{name}.npy')
