@@ -26,6 +26,8 @@ CERTIFICATE_FILE: Final = 'cert.pem'
 KEY_FILE: Final = 'key.pem'
 
 _PATIENCE_S: Final = 10
+_RESTART: Final = '24h'
+"""How long a worker that was killed may take to start anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ def local_cluster(workers: int, memory: str = 'auto') -> Iterator[Cluster]:
     """
     require_cluster()
     # An extra, which takes a while to load.
+    import dask
     from dask.utils import parse_bytes
     from distributed import LocalCluster
 
@@ -79,18 +82,23 @@ def local_cluster(workers: int, memory: str = 'auto') -> Iterator[Cluster]:
         limit = memory if memory == 'auto' else parse_bytes(memory)
     except ValueError:
         raise MicroexprError(f'{memory!r} is no amount of memory: give for example 4GB') from None
-    started = LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=True,
-        host=LOOPBACK,
-        dashboard_address=f'{LOOPBACK}:0',
-        # Otherwise the page of each worker would be open to the network.
-        worker_dashboard_address=f'{LOOPBACK}:0',
-        memory_limit=limit,
-        silence_logs=logging.CRITICAL,
-    )
-    with started, _client(started.scheduler_address) as cluster:
+    with (
+        # Otherwise Dask gives up a worker whose next process takes longer to start than 15 s, and
+        # waits for ever when all of them are given up.
+        dask.config.set({'distributed.deploy.lost-worker-timeout': _RESTART}),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host=LOOPBACK,
+            dashboard_address=f'{LOOPBACK}:0',
+            # Otherwise the page of each worker would be open to the network.
+            worker_dashboard_address=f'{LOOPBACK}:0',
+            memory_limit=limit,
+            silence_logs=logging.CRITICAL,
+        ) as started,
+        _client(started.scheduler_address) as cluster,
+    ):
         yield cluster
 
 
