@@ -21,7 +21,7 @@ from microexpr_ros.cli.recording_options import SensorOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.files import KNOWN_FORMATS, Recording, open_recording, parse_sensor
 from microexpr_ros.events.region import Region
-from microexpr_ros.fleet.store import is_address
+from microexpr_ros.fleet.store import RETRIES, is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ def analyze_recordings(
     memory: MemoryOption = 'auto',
     retries: Annotated[
         int, typer.Option(min=0, help='How often a store of a fleet is asked again.')
-    ] = 2,
+    ] = RETRIES,
     status: Annotated[
         str | None,
         typer.Option(help='Only print how far the fleet is whose results are in this folder.'),

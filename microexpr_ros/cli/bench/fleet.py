@@ -152,7 +152,7 @@ def _measure_fleet(folder: Path, executor: Executor, workers: int) -> float:
     from microexpr_ros.fleet.fleet import analyze_fleet
 
     # A region of its own: the network would not run where no face is found.
-    settings = Reading(None, None, None, None, None, _REGION, 1, 0).settings()
+    settings = Reading(region=_REGION, retries=0).settings()
     sources = find_recordings([f'{folder}/*/*.mcap'])
     # As many recordings as workers, so that each loads and compiles.
     analyze_fleet(sources[:workers], str(folder / 'warm-up'), settings, executor)
