@@ -6,7 +6,6 @@ or speaks TLS with certificates.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -18,8 +17,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from microexpr_ros.errors import MicroexprError
-
-LOOPBACK: Final = '127.0.0.1'
+from microexpr_ros.loopback import LOOPBACK, is_loopback
 
 CA_FILE: Final = 'ca.pem'
 CERTIFICATE_FILE: Final = 'cert.pem'
@@ -144,18 +142,11 @@ def require_safe(address: str) -> None:
         raise MicroexprError(
             f'{address!r} is not the address of a scheduler or worker: give tls://HOST:PORT'
         )
-    if parts.scheme == 'tcp' and not _is_loopback(host):
+    if parts.scheme == 'tcp' and not is_loopback(host):
         raise MicroexprError(
             f'{address} would carry tasks without encryption to another machine, and who can send '
             'a task can run anything there: give tls://, with certificates'
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == 'localhost'
 
 
 def _find_certificates(folder: Path | None) -> Any:

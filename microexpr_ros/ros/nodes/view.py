@@ -12,6 +12,7 @@ from sensor_msgs.msg import Image
 
 from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.facs import ExpressionKind
+from microexpr_ros.loopback import is_loopback
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import image_to_pixels, message_to_aligned, to_ns
@@ -26,13 +27,7 @@ from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.slices import FaceSlice
 from microexpr_ros.ros.subscriptions import SubscriptionSet
-from microexpr_ros.view import (
-    NodeReport,
-    ServerOptions,
-    SnapshotComposer,
-    ViewServer,
-    is_loopback,
-)
+from microexpr_ros.view import NodeReport, ServerOptions, SnapshotComposer, ViewServer
 
 DEFAULTS = ServerOptions()
 
