@@ -15,7 +15,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.fleet import store, tasks
 from microexpr_ros.fleet.fleet import analyze_fleet, read_status
-from microexpr_ros.fleet.store import Store, find_recordings
+from microexpr_ros.fleet.store import Store, fetched, find_recordings
 from microexpr_ros.fleet.tasks import Done, Job, Long, Settings, analyze_on, analyze_source
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 
@@ -145,6 +145,19 @@ def test_a_store_that_does_not_answer_is_asked_again(memory, settings, tmp_path,
     [(address, reason)] = status.failed.items()
     assert address == recordings[1].address
     assert reason.startswith(f'cannot use {address} (no answer): ')
+
+
+def test_a_bag_in_a_store_is_fetched_as_a_folder(s3):
+    for name in ('bag_0.mcap', 'bag_1.mcap', 'metadata.yaml'):
+        s3.pipe_file(f'fleet/split/bag/{name}', name.encode())
+    [source] = find_recordings(['s3://fleet/split/*'])
+    assert source.address == 's3://fleet/split/bag'
+    with fetched(source.address) as path:
+        assert path.name == 'bag'
+        assert {one.name: one.read_text() for one in path.iterdir()} == {
+            name: name for name in ('bag_0.mcap', 'bag_1.mcap', 'metadata.yaml')
+        }
+    assert not path.exists()
 
 
 def test_what_a_store_does_not_take_is_given_again(memory, monkeypatch):
