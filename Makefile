@@ -39,6 +39,7 @@ bench: setup ## every benchmark, as JSON, into out/
 	@$(RUN) $(VENV)/microexpr bench pipeline --json > out/bench_pipeline.json
 	@$(RUN) $(VENV)/microexpr bench models --json > out/bench_models.json
 	@$(RUN) $(VENV)/microexpr bench simulate --json > out/bench_simulate.json
+	@$(RUN) $(VENV)/microexpr bench view --json > out/bench_view.json
 	@$(VENV)/pip install --quiet --disable-pip-version-check --requirement requirements/fleet.txt --requirement requirements/parquet.txt
 	@$(RUN) $(VENV)/microexpr bench fleet --json > out/bench_fleet.json
 

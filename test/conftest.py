@@ -32,3 +32,21 @@ def data(tmp_path_factory):
     root = tmp_path_factory.mktemp('data')
     small_clips.write_data_set(root, ('train', 'val', 'test'))
     return root
+
+
+@pytest.fixture(scope='session')
+def lean_data_set(tmp_path_factory):
+    """A data set of `fake_clips.CLIPS` clips, which no test may change."""
+    import fake_clips
+
+    root = tmp_path_factory.mktemp('lean')
+    fake_clips.write_lean_clips(root)
+    return root
+
+
+@pytest.fixture
+def made_clips(monkeypatch):
+    """The numbers of the clips that are made from now on; they are lean."""
+    import fake_clips
+
+    return fake_clips.replace_clips(monkeypatch)

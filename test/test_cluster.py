@@ -4,7 +4,7 @@ from functools import partial
 
 import psutil
 import pytest
-from dying_tasks import die_once
+from dying_tasks import die_always, die_once
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.jobs import run
@@ -29,7 +29,19 @@ def test_what_a_killed_worker_had_is_done_by_another(cluster, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_task_that_kills_every_worker_is_a_failure():
+    results, failures = {}, {}
+    with local_cluster(1) as cluster:
+        run({0: die_always}, cluster.executor, results.__setitem__, failures.__setitem__)
+        assert 'workers died' in str(failures[0])
+        run({1: partial(pow, 2, 3)}, cluster.executor, results.__setitem__)
+    assert results == {1: 8}
+
+
+@pytest.mark.slow
 def test_nothing_listens_off_the_loopback(cluster):
+    # The one that was killed is replaced after a while.
+    cluster.client.wait_for_workers(2, timeout=120)
     this = psutil.Process()
     processes = [this, *this.children(recursive=True)]
     listening = [

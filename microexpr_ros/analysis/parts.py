@@ -20,18 +20,13 @@ import numpy as np
 
 from microexpr_ros.alignment.synchronizer import SynchronizerOptions
 from microexpr_ros.analysis.chain import AnalyzedSlice, Chain, ChainState
-from microexpr_ros.analysis.results import Analysis, AnalysisRows
+from microexpr_ros.analysis.results import ROW_ARRAYS, Analysis, AnalysisRows
 from microexpr_ros.analysis.stream import SliceStream, StreamState
 from microexpr_ros.events.files import Recording
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 
 PART_NS: Final = 60_000_000_000
 """Length of a part on the sensor's clock."""
-
-_ROWS: Final = (
-    *('clock_ns', 'stamp_ns', 'face', 'status', 'region'),
-    *('sides', 'confidence', 'active'),
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +122,7 @@ def join_parts(parts: Sequence[Part]) -> Analysis:
     """Return the analysis of a recording all of whose parts are known, in their order."""
     analyses = [part.analysis for part in parts]
     rows: dict[str, Any] = {
-        name: np.concatenate([getattr(one, name) for one in analyses]) for name in _ROWS
+        name: np.concatenate([getattr(one, name) for one in analyses]) for name in ROW_ARRAYS
     }
     return replace(
         analyses[-1],

@@ -20,6 +20,12 @@ from microexpr_ros.facs import CODES, ExpressionKind
 from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 from microexpr_ros.perception.faces.sources import AUTO, EVENTS, open_trackers
 
+ROW_ARRAYS: Final = (
+    *('clock_ns', 'stamp_ns', 'face', 'status', 'region'),
+    *('sides', 'confidence', 'active'),
+)
+"""Names of the arrays of `Analysis`, which have a row for each face of each slice."""
+
 _NS: Final = 1e9
 
 
@@ -240,25 +246,25 @@ class AnalysisRows:
         """Return all that was found in a recording whose slices have been read."""
         units, number = len(CODES), len(self._clock_ns)
         return Analysis(
-            recording.path.name,
-            recording.kind,
-            (recording.width, recording.height),
-            model,
-            self._start_ns,
-            np.array(self._clock_ns, np.int64),
-            np.array(self._stamp_ns, np.int64),
-            np.array(self._face, np.int64),
-            np.array(self._status, np.int64),
-            np.array(self._region, np.float32).reshape(number, 4),
-            np.array(self._sides, np.float32).reshape(number, units, 2),
-            np.array(self._confidence, np.float32).reshape(number, units),
-            np.array(self._active, np.bool_).reshape(number, units),
-            tuple(self._movements),
-            stream.events,
-            stream.frames,
-            stream.losses,
-            recording.held,
-            stream.damage,
+            source=recording.path.name,
+            format=recording.kind,
+            sensor=(recording.width, recording.height),
+            model=model,
+            start_ns=self._start_ns,
+            clock_ns=np.array(self._clock_ns, np.int64),
+            stamp_ns=np.array(self._stamp_ns, np.int64),
+            face=np.array(self._face, np.int64),
+            status=np.array(self._status, np.int64),
+            region=np.array(self._region, np.float32).reshape(number, 4),
+            sides=np.array(self._sides, np.float32).reshape(number, units, 2),
+            confidence=np.array(self._confidence, np.float32).reshape(number, units),
+            active=np.array(self._active, np.bool_).reshape(number, units),
+            movements=tuple(self._movements),
+            events=stream.events,
+            frames=stream.frames,
+            losses=stream.losses,
+            held=recording.held,
+            damage=stream.damage,
         )
 
 

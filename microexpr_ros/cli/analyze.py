@@ -21,7 +21,7 @@ from microexpr_ros.cli.recording_options import SensorOption, TimeUnitOption
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.files import KNOWN_FORMATS, Recording, open_recording, parse_sensor
 from microexpr_ros.events.region import Region
-from microexpr_ros.fleet.store import is_address
+from microexpr_ros.fleet.store import RETRIES, is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ def analyze_recordings(
     memory: MemoryOption = 'auto',
     retries: Annotated[
         int, typer.Option(min=0, help='How often a store of a fleet is asked again.')
-    ] = 2,
+    ] = RETRIES,
     status: Annotated[
         str | None,
         typer.Option(help='Only print how far the fleet is whose results are in this folder.'),
@@ -130,8 +130,16 @@ def analyze_recordings(
         raise MicroexprError('nothing to analyze: give recordings and --out')
     if redact and video:
         raise MicroexprError('--redact writes no pictures: leave out --video')
-    fixed = None if region is None else parse_region(region)
-    size = None if sensor is None else parse_sensor(sensor)
+    reading = fleet.Reading(
+        weights,
+        time_unit,
+        None if sensor is None else parse_sensor(sensor),
+        topic,
+        rgb_topic,
+        None if region is None else parse_region(region),
+        faces,
+        retries,
+    )
     if workers is not None or scheduler or any(map(is_address, (*recordings, out))):
         if face_source is not None or geometry is not None:
             raise MicroexprError(
@@ -142,7 +150,6 @@ def analyze_recordings(
                 'a fleet writes neither videos nor over results: leave out --video and '
                 '--overwrite, or choose another --out'
             )
-        reading = fleet.Reading(weights, time_unit, size, topic, rgb_topic, fixed, faces, retries)
         engine = Engine(1 if workers is None else workers, scheduler, certificates, memory)
         fleet.analyze(recordings, out, reading, engine, as_json)
         return
@@ -150,7 +157,6 @@ def analyze_recordings(
     from microexpr_ros.alignment.camera_geometry import read_geometry
     from microexpr_ros.alignment.synchronizer import SynchronizerOptions
     from microexpr_ros.analysis import files, tables
-    from microexpr_ros.perception.classifier import ActionUnitClassifier
     from microexpr_ros.perception.faces.sources import AUTO, uses_frames
 
     source_of_faces = face_source or AUTO
@@ -159,37 +165,57 @@ def analyze_recordings(
     if parquet:
         tables.require_parquet()
     cameras = None if geometry is None else read_geometry(geometry)
-    options = SynchronizerOptions(region=fixed, geometry=cameras, faces=faces)
+    options = SynchronizerOptions(region=reading.region, geometry=cameras, faces=faces)
     folders = files.name_folders(Path(out), [Path(name) for name in recordings])
     for folder in folders.values():
         files.refuse_existing(folder, overwrite)
-    classifier = ActionUnitClassifier.load(Path(weights) if weights else None)
     wanted = files.Wanted(parquet, not redact, video)
+    _analyze_all(folders, reading, options, source_of_faces, wanted, as_json)
 
-    def open_and_analyze(source: Path) -> Analysis:
-        recording = open_recording(
-            source,
-            time_unit=time_unit,
-            sensor=size,
-            topic=topic,
-        )
-        with output.progress_bar(source.name) as bar:
-            return _analyze(
-                recording,
-                folders[source],
-                classifier,
-                options,
-                rgb_topic,
-                source_of_faces,
-                wanted,
-                bar.update,
-            )
 
+def _analyze_all(
+    folders: dict[Path, Path],
+    reading: fleet.Reading,
+    options: SynchronizerOptions,
+    face_source: str,
+    wanted: Wanted,
+    as_json: bool,
+) -> None:
+    """Analyze recordings one by one; the exit code is 2 if one cannot be read.
+
+    Args:
+        folders: of the results, by recording.
+        reading: how recordings are opened.
+        options: how slices are cut, and where faces are.
+        face_source: as of `analysis.analyze`.
+        wanted: what is written.
+        as_json: whether to print JSON alone.
+    """
+    # The networks take a while to load.
+    from microexpr_ros.perception.classifier import ActionUnitClassifier
+
+    classifier = ActionUnitClassifier.load(Path(reading.weights) if reading.weights else None)
     summaries: list[dict[str, Any]] = []
     failed = 0
     for source, folder in folders.items():
         try:
-            analysis = open_and_analyze(source)
+            recording = open_recording(
+                source,
+                time_unit=reading.time_unit,
+                sensor=reading.sensor,
+                topic=reading.topic,
+            )
+            with output.progress_bar(source.name) as bar:
+                analysis = _analyze(
+                    recording,
+                    folder,
+                    classifier,
+                    options,
+                    reading.rgb_topic,
+                    face_source,
+                    wanted,
+                    bar.update,
+                )
         except MicroexprError as error:
             failed += 1
             output.print_error(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,7 +10,7 @@ import typer
 from microexpr_ros.cli import output
 from microexpr_ros.cli.engine import Engine
 from microexpr_ros.events.region import Region
-from microexpr_ros.fleet.store import find_recordings, require_store
+from microexpr_ros.fleet.store import RETRIES, find_recordings, require_store
 
 if TYPE_CHECKING:
     from microexpr_ros.fleet.fleet import FleetStatus
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 class Reading:
     """How the user wants recordings to be read; as of `fleet.tasks.Settings`."""
 
-    weights: str | None
-    time_unit: str | None
-    sensor: tuple[int, int] | None
-    topic: str | None
-    rgb_topic: str | None
-    region: Region | None
-    faces: int
-    retries: int
+    weights: str | None = None
+    time_unit: str | None = None
+    sensor: tuple[int, int] | None = None
+    topic: str | None = None
+    rgb_topic: str | None = None
+    region: Region | None = None
+    faces: int = 1
+    retries: int = RETRIES
 
     def settings(self) -> Settings:
         """Return the settings of a fleet, with the network that the workers must have."""
@@ -42,17 +42,8 @@ class Reading:
         else:
             with fetched(self.weights) as path:
                 model = weights.load(path, 'au', with_tensors=False).model
-        return Settings(
-            model,
-            self.weights,
-            self.time_unit,
-            self.sensor,
-            self.topic,
-            self.rgb_topic,
-            self.region,
-            faces=self.faces,
-            retries=self.retries,
-        )
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Settings(model, **given)
 
 
 def analyze(

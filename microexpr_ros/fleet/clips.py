@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.fleet.store import Store
+from microexpr_ros.fleet.store import RETRIES, Store
 from microexpr_ros.jobs import Share, run
 from microexpr_ros.synthesis.dataset import generate
 from microexpr_ros.synthesis.dataset.checksums import (
@@ -263,13 +263,13 @@ def _put_shard(address: str, name: str, recipe: Recipe, numbers: range) -> Store
         path = Path(folder, name)
         generate.make_shard(path, recipe, numbers)
         content = path.read_bytes()
-        Store(address).write(name, content)
+        Store(address, RETRIES).write(name, content)
         return StoredShard(*_describe(path), digest_of(content))
 
 
 def _inspect_shard(address: str, name: str, listed: str | None) -> StoredShard | None:
     """Return what a shard in the store holds; None if it is damaged."""
-    content = Store(address).read(name)
+    content = Store(address, RETRIES).read(name)
     digest = digest_of(content)
     if listed not in (None, digest):
         return None
@@ -292,4 +292,4 @@ def _describe(path: Path) -> tuple[list[ClipMetadata], list[tuple[float, int]]]:
 
 
 def _has_digest(address: str, name: str, digest: str) -> bool:
-    return digest_of(Store(address).read(name)) == digest
+    return digest_of(Store(address, RETRIES).read(name)) == digest

@@ -95,7 +95,8 @@ def analyze_fleet(
             raise MicroexprError(
                 'the scheduler is lost: run the same command again, what is done is kept'
             ) from error
-        jobs[index].write_failed(' '.join(f'{type(error).__name__}: {error}'.split()))
+        kind = '' if isinstance(error, MicroexprError) else f'{type(error).__name__}: '
+        jobs[index].write_failed(kind + ' '.join(str(error).split()))
         count()
 
     run(todo, workers, report, fail)

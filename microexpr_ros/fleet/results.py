@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Final
 
 import numpy as np
@@ -12,17 +12,12 @@ import numpy as np
 from microexpr_ros.analysis import tables
 from microexpr_ros.analysis.chain import TimedMovement
 from microexpr_ros.analysis.parts import Part
-from microexpr_ros.analysis.results import Analysis
+from microexpr_ros.analysis.results import ROW_ARRAYS, Analysis
 from microexpr_ros.facs import ExpressionKind
 from microexpr_ros.perception.spotting import MicroExpression
 
 METADATA: Final = b'microexpr_ros'
 """Key of the summary and the movements in the metadata of a Parquet."""
-
-_ARRAYS: Final = (
-    *('clock_ns', 'stamp_ns', 'face', 'status', 'region'),
-    *('sides', 'confidence', 'active'),
-)
 
 
 def encode_result(analysis: Analysis) -> bytes:
@@ -58,9 +53,9 @@ def encode_part(part: Part) -> bytes:
     """Return a part as .npz; where the next one begins is left out."""
     analysis = part.analysis
     values = {
-        key: value
-        for key, value in vars_of(analysis).items()
-        if key not in _ARRAYS and key != 'movements'
+        field.name: getattr(analysis, field.name)
+        for field in fields(analysis)
+        if field.name not in (*ROW_ARRAYS, 'movements')
     }
     movements = [
         {**asdict(one), 'expression': {**asdict(one.expression), 'kind': int(one.expression.kind)}}
@@ -72,7 +67,7 @@ def encode_part(part: Part) -> bytes:
         buffer,
         allow_pickle=False,
         text=np.frombuffer(text.encode(), np.uint8),
-        **{name: getattr(analysis, name) for name in _ARRAYS},
+        **{name: getattr(analysis, name) for name in ROW_ARRAYS},
     )
     return buffer.getvalue()
 
@@ -81,16 +76,11 @@ def decode_part(content: bytes) -> Part:
     """Return a part of `encode_part`."""
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         text = json.loads(archive['text'].tobytes())
-        arrays = {name: archive[name] for name in _ARRAYS}
+        arrays = {name: archive[name] for name in ROW_ARRAYS}
     values = text['values']
     movements = tuple(_to_movement(one) for one in text['movements'])
     values |= {'sensor': tuple(values['sensor']), 'damage': tuple(values['damage'])}
     return Part(text['number'], Analysis(**values, **arrays, movements=movements))
-
-
-def vars_of(analysis: Analysis) -> dict[str, Any]:
-    """Return the fields of an analysis by name."""
-    return {name: getattr(analysis, name) for name in analysis.__dataclass_fields__}
 
 
 def _to_movement(stored: dict[str, Any]) -> TimedMovement:

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any, Final, TypeVar
 
 from microexpr_ros.atomic import atomic_target
 from microexpr_ros.errors import MicroexprError
 
+Result = TypeVar('Result')
+
+RETRIES: Final = 2
+"""How often a worker asks a store again, where nothing else is wanted."""
+
 _BLOCK: Final = 1 << 20
+_CHANGING: Final = (
+    *('ETag', 'etag', 'md5Hash', 'Content-MD5', 'Digest'),
+    *('LastModified', 'last_modified', 'Last-Modified', 'mtime', 'modified'),
+)
+"""What changes with the content of a file; each kind of store has some of them."""
+
+_ANSWERS: Final = (FileNotFoundError, PermissionError, ValueError, ImportError)
+"""Errors that stay the same however often a store is asked."""
+
+_PAUSE_S: Final = 0.5
 _ONE_PUT: Final = 1 << 31
 """Half of the largest result that S3 is given in one piece."""
 
@@ -38,53 +54,83 @@ class Store:
 
     Args:
         address: path, or URL such as s3://bucket/folder.
+        retries: how often the store is asked again if it does not answer.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, retries: int = 0) -> None:
         self.address = address.rstrip('/')
+        self._retries = retries
         self._files, self._root = _open(self.address)
 
     def names(self, folder: str = '') -> set[str]:
         """Return the names of the files in the folder, or in one in it; none if it is missing."""
-        with explain_store_errors(self.address):
+
+        def list_folder() -> list[str]:
             # What another process wrote is not in the listing that is remembered.
             self._files.invalidate_cache()
             try:
-                found = self._files.ls(f'{self._root}/{folder}'.rstrip('/'), detail=False)
+                found: list[str] = self._files.ls(f'{self._root}/{folder}'.rstrip('/'), False)
             except FileNotFoundError:
-                return set()
-        return {str(path).rsplit('/', 1)[-1] for path in found}
+                return []
+            return found
+
+        return {str(path).rsplit('/', 1)[-1] for path in self._ask('', list_folder)}
+
+    def has(self, name: str) -> bool:
+        """Return whether a file is there."""
+
+        def look() -> bool:
+            self._files.invalidate_cache()
+            return bool(self._files.exists(f'{self._root}/{name}'))
+
+        return self._ask(name, look)
 
     def read(self, name: str) -> bytes:
         """Return the content of a file."""
-        with explain_store_errors(f'{self.address}/{name}'):
+
+        def read_all() -> bytes:
             content: bytes = self._files.cat_file(f'{self._root}/{name}')
             return content
 
-    def open(self, name: str) -> Any:
-        """Open a file, of which only what is asked for is read."""
-        return self._files.open(f'{self._root}/{name}', 'rb')
+        return self._ask(name, read_all)
+
+    def read_some(self, name: str, read: Callable[[Any], Result]) -> Result:
+        """Return what `read` takes from an open file, of which only what it reads is fetched."""
+
+        def open_and_read() -> Result:
+            with self._files.open(f'{self._root}/{name}', 'rb') as file:
+                return read(file)
+
+        return self._ask(name, open_and_read)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, which appears as a whole: by a single PUT, or by renaming it."""
         path = f'{self._root}/{name}'
-        if is_local(self._files):
+
+        def rename() -> None:
             target = Path(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_target(target, replace=True) as hidden:
                 hidden.write_bytes(content)
-            return
-        options = {'chunksize': _ONE_PUT} if 's3' in _protocols(self._files) else {}
-        with explain_store_errors(f'{self.address}/{name}'):
+
+        def put() -> None:
+            options = {'chunksize': _ONE_PUT} if 's3' in _protocols(self._files) else {}
             self._files.pipe_file(path, content, **options)
+
+        self._ask(name, rename if is_local(self._files) else put)
 
     def remove(self, name: str) -> None:
         """Remove a file that may be missing."""
-        with explain_store_errors(f'{self.address}/{name}'):
-            try:
+
+        def remove_file() -> None:
+            with suppress(FileNotFoundError):
                 self._files.rm_file(f'{self._root}/{name}')
-            except FileNotFoundError:
-                return
+
+        self._ask(name, remove_file)
+
+    def _ask(self, name: str, work: Callable[[], Result]) -> Result:
+        address = f'{self.address}/{name}' if name else self.address
+        return _ask(address, work, self._retries)
 
 
 def require_store(*modules: str) -> None:
@@ -120,34 +166,45 @@ def find_recordings(patterns: Sequence[str]) -> list[Source]:
     found: dict[str, Source] = {}
     for pattern in patterns:
         files, path = _open(pattern)
-        with explain_store_errors(pattern):
-            paths = files.glob(path) if any(sign in path for sign in '*?[') else [path]
-            for one in paths:
-                address = str(one) if is_local(files) else files.unstrip_protocol(one)
-                found[address] = Source(address, _mark(files, one))
-        if not paths:
+        sources = _ask(pattern, partial(_find_sources, files, path))
+        if not sources:
             raise MicroexprError(f'{pattern} names no recording: check it')
+        found |= {source.address: source for source in sources}
     return [found[address] for address in sorted(found)]
 
 
+def _find_sources(files: Any, path: str) -> list[Source]:
+    paths = files.glob(path) if any(sign in path for sign in '*?[') else [path]
+    return [
+        Source(str(one) if is_local(files) else files.unstrip_protocol(one), _mark(files, one))
+        for one in paths
+    ]
+
+
 @contextmanager
-def fetched(address: str) -> Iterator[Path]:
+def fetched(address: str, retries: int = 0) -> Iterator[Path]:
     """Yield the path of a recording on this machine, where it is copied to if it is elsewhere.
 
+    Args:
+        address: its path or URL.
+        retries: as of `Store`.
+
     Raises:
-        OSError: The store does not give it.
+        MicroexprError: The store does not give it.
     """
     files, path = _open(address)
     if is_local(files):
         yield Path(path)
         return
-    scratch = Path(tempfile.mkdtemp(prefix='microexpr-'))
-    try:
-        target = scratch / path.rstrip('/').rsplit('/', 1)[-1]
-        files.get(path, str(target), recursive=files.isdir(path))
-        yield target
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with TemporaryDirectory(prefix='microexpr-', ignore_cleanup_errors=True) as scratch:
+
+        def copy() -> Path:
+            # A folder of its own: what an attempt before has left must not be mixed in.
+            target = Path(mkdtemp(dir=scratch), path.rstrip('/').rsplit('/', 1)[-1])
+            files.get(path, str(target), recursive=files.isdir(path))
+            return target
+
+        yield _ask(address, copy, retries)
 
 
 def hash_content(path: Path) -> str:
@@ -163,20 +220,6 @@ def hash_content(path: Path) -> str:
     return digest.hexdigest()[:24]
 
 
-@contextmanager
-def explain_store_errors(address: str) -> Iterator[None]:
-    """Turn errors of a store into a MicroexprError that names the address."""
-    try:
-        yield
-    except MicroexprError:
-        raise
-    except (OSError, ValueError, ImportError) as error:
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        raise MicroexprError(
-            f'cannot use {address} ({reason}): check address, credentials and connection'
-        ) from error
-
-
 def is_local(files: Any) -> bool:
     """Return whether a store is the disk of this machine."""
     return 'file' in _protocols(files)
@@ -186,9 +229,29 @@ def _open(address: str) -> tuple[Any, str]:
     # An extra, which takes a while to load.
     import fsspec
 
-    with explain_store_errors(address):
-        files, path = fsspec.core.url_to_fs(address)
-        return files, str(path)
+    files, path = _ask(address, lambda: fsspec.core.url_to_fs(address))
+    return files, str(path)
+
+
+def _ask(address: str, work: Callable[[], Result], retries: int = 0) -> Result:
+    """Return what a store answers; one that does not is asked again, after longer and longer.
+
+    Raises:
+        MicroexprError: The store cannot be used.
+    """
+    attempt = 0
+    while True:
+        try:
+            return work()
+        # Each kind of store has errors of its own, which have nothing in common.
+        except Exception as error:
+            if attempt == retries or isinstance(error, _ANSWERS):
+                reason = ' '.join(str(error).split()) or type(error).__name__
+                raise MicroexprError(
+                    f'cannot use {address} ({reason}): check address, credentials and connection'
+                ) from error
+        time.sleep(_PAUSE_S * 2**attempt)
+        attempt += 1
 
 
 def _protocols(files: Any) -> tuple[str, ...]:
@@ -197,11 +260,15 @@ def _protocols(files: Any) -> tuple[str, ...]:
 
 
 def _mark(files: Any, path: str) -> str:
+    """Return what a store says of a recording, or of each file of a folder, without reading it."""
     info = files.info(path)
-    if info['type'] == 'directory' and is_local(files):
-        inside = sorted(one for one in Path(path).rglob('*') if one.is_file())
-        return ','.join(
-            f'{one.name}:{one.stat().st_size}:{one.stat().st_mtime_ns}' for one in inside
-        )
-    changes = [info.get(key) for key in ('ETag', 'etag', 'md5Hash', 'LastModified', 'mtime')]
-    return ':'.join(str(value) for value in (info.get('size'), *changes) if value is not None)
+    if info['type'] != 'directory':
+        return _describe(info)
+    inside: dict[str, dict[str, Any]] = files.find(path, detail=True)
+    return ','.join(
+        f'{name.removeprefix(path)}:{_describe(one)}' for name, one in sorted(inside.items())
+    )
+
+
+def _describe(info: dict[str, Any]) -> str:
+    return ':'.join(str(info[key]) for key in ('size', *_CHANGING) if info.get(key) is not None)

@@ -59,8 +59,7 @@ def summarize_results(store: Store) -> list[dict[str, Any]]:
 
 def _summarize(store: Store, record: str) -> dict[str, Any]:
     found = json.loads(store.read(record))
-    with store.open(found['result']) as file:
-        content = read_metadata(file)
+    content = store.read_some(found['result'], read_metadata)
     summary, movements = content['summary'], content['movements']
     slices, statuses = summary['slices'], summary['status']
     seen = slices - sum(statuses.get(status.name, 0) for status in BLIND)

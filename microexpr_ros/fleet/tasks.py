@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from microexpr_ros.alignment.synchronizer import SynchronizerOptions
 from microexpr_ros.analysis.parts import PART_NS, Part, Start, analyze_part, join_parts
@@ -18,7 +16,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.files import Recording, open_recording
 from microexpr_ros.events.region import Region
 from microexpr_ros.fleet.results import decode_part, encode_part, encode_result
-from microexpr_ros.fleet.store import Source, Store, fetched, hash_content
+from microexpr_ros.fleet.store import RETRIES, Source, Store, fetched, hash_content
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 
 RECORDS: Final = 'records'
@@ -26,13 +24,9 @@ PARTS: Final = 'parts'
 DONE: Final = '.done.json'
 FAILED: Final = '.failed.json'
 
-_PAUSE_S: Final = 0.5
-
 PARTS_OF_A_TASK: Final = 10
 """Parts that one task analyzes: each task fetches and opens the recording, and is lost as a whole
 if its worker dies."""
-
-Result = TypeVar('Result')
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +43,7 @@ class Settings:
         region: fixed face region; None to follow the face.
         part_ns: length of the parts of long recordings.
         faces: faces to read at most.
-        retries: how often a recording is tried again whose store does not answer.
+        retries: how often a store is asked again that does not answer.
     """
 
     model: str
@@ -61,7 +55,7 @@ class Settings:
     region: Region | None = None
     part_ns: int = PART_NS
     faces: int = 1
-    retries: int = 2
+    retries: int = RETRIES
 
     @property
     def key(self) -> str:
@@ -90,9 +84,14 @@ class Job:
         text = f'{self.source.address}\n{self.source.mark}\n{self.settings.key}'
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
+    @property
+    def store(self) -> Store:
+        """Where the results are."""
+        return Store(self.out, self.settings.retries)
+
     def write_done(self, result: str) -> Done:
         """Record that the result is there."""
-        store = Store(self.out)
+        store = self.store
         content = {'recording': self.source.address, 'result': result}
         store.write(f'{RECORDS}/{self.id}{DONE}', json.dumps(content).encode())
         store.remove(f'{RECORDS}/{self.id}{FAILED}')
@@ -101,7 +100,7 @@ class Job:
     def write_failed(self, reason: str) -> Failed:
         """Record why there is no result."""
         content = {'recording': self.source.address, 'reason': reason}
-        Store(self.out).write(f'{RECORDS}/{self.id}{FAILED}', json.dumps(content).encode())
+        self.store.write(f'{RECORDS}/{self.id}{FAILED}', json.dumps(content).encode())
         return Failed(reason)
 
 
@@ -136,12 +135,10 @@ Outcome = Done | Failed | Long
 
 
 def analyze_source(job: Job) -> Outcome:
-    """Analyze a recording, or the first parts of a long one, unless the result is there."""
+    """Analyze a recording, or the first parts of a long one."""
 
     def work(path: Path) -> Outcome:
         result = f'{hash_content(path)}-{job.settings.key}.parquet'
-        if result in Store(job.out).names():
-            return job.write_done(result)
         return _analyze_parts(job, path, result, None)
 
     return _attempt(job, work)
@@ -153,8 +150,11 @@ def analyze_on(job: Job, result: str, start: Start) -> Outcome:
 
 
 def _analyze_parts(job: Job, path: Path, result: str, start: Start | None) -> Outcome:
-    """Analyze some parts of a recording, and write the result when the last of them is there."""
-    store, settings = Store(job.out), job.settings
+    """Analyze some parts of a recording; with the last of them write its result."""
+    store, settings = job.store, job.settings
+    if store.has(result):
+        # Of another recording with the same content, or of a worker that died when it was there.
+        return job.write_done(result)
     options = SynchronizerOptions(region=settings.region, faces=settings.faces)
     parts: list[Part] = []
     while not parts or (start is not None and len(parts) < PARTS_OF_A_TASK):
@@ -192,7 +192,7 @@ def load_classifier(settings: Settings) -> ActionUnitClassifier:
     if settings.weights is None:
         classifier = ActionUnitClassifier.load()
     else:
-        with fetched(settings.weights) as path:
+        with fetched(settings.weights, settings.retries) as path:
             classifier = ActionUnitClassifier.load(path)
     if classifier.model != settings.model:
         raise MicroexprError(
@@ -213,23 +213,9 @@ def _part_name(result: str, number: int) -> str:
 
 
 def _attempt(job: Job, work: Callable[[Path], Outcome]) -> Outcome:
-    """Fetch a recording and work on it; a recording that cannot be read is recorded as failed."""
-
-    def fetch_and_work() -> Outcome:
-        with fetched(job.source.address) as path:
-            try:
-                return work(path)
-            except MicroexprError as error:
-                reason = str(error).replace(str(path), job.source.address)
-                return job.write_failed(reason)
-
-    return _tried(fetch_and_work, job.settings.retries)
-
-
-def _tried(work: Callable[[], Result], retries: int) -> Result:
-    """Return a result; a store that does not answer is asked again, after longer and longer."""
-    for attempt in range(retries):
-        with suppress(OSError):
-            return work()
-        time.sleep(_PAUSE_S * 2**attempt)
-    return work()
+    """Fetch a recording and work on it; one that cannot be read is recorded as failed."""
+    with fetched(job.source.address, job.settings.retries) as path:
+        try:
+            return work(path)
+        except MicroexprError as error:
+            return job.write_failed(str(error).replace(str(path), job.source.address))

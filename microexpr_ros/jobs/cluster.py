@@ -6,7 +6,6 @@ or speaks TLS with certificates.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -18,14 +17,15 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from microexpr_ros.errors import MicroexprError
-
-LOOPBACK: Final = '127.0.0.1'
+from microexpr_ros.loopback import LOOPBACK, is_loopback
 
 CA_FILE: Final = 'ca.pem'
 CERTIFICATE_FILE: Final = 'cert.pem'
 KEY_FILE: Final = 'key.pem'
 
 _PATIENCE_S: Final = 10
+_RESTART: Final = '24h'
+"""How long a worker that was killed may take to start anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ def local_cluster(workers: int, memory: str = 'auto') -> Iterator[Cluster]:
     """
     require_cluster()
     # An extra, which takes a while to load.
+    import dask
     from dask.utils import parse_bytes
     from distributed import LocalCluster
 
@@ -79,18 +80,23 @@ def local_cluster(workers: int, memory: str = 'auto') -> Iterator[Cluster]:
         limit = memory if memory == 'auto' else parse_bytes(memory)
     except ValueError:
         raise MicroexprError(f'{memory!r} is no amount of memory: give for example 4GB') from None
-    started = LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=True,
-        host=LOOPBACK,
-        dashboard_address=f'{LOOPBACK}:0',
-        # Otherwise the page of each worker would be open to the network.
-        worker_dashboard_address=f'{LOOPBACK}:0',
-        memory_limit=limit,
-        silence_logs=logging.CRITICAL,
-    )
-    with started, _client(started.scheduler_address) as cluster:
+    with (
+        # Otherwise Dask gives up a worker whose next process takes longer to start than 15 s, and
+        # waits for ever when all of them are given up.
+        dask.config.set({'distributed.deploy.lost-worker-timeout': _RESTART}),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host=LOOPBACK,
+            dashboard_address=f'{LOOPBACK}:0',
+            # Otherwise the page of each worker would be open to the network.
+            worker_dashboard_address=f'{LOOPBACK}:0',
+            memory_limit=limit,
+            silence_logs=logging.CRITICAL,
+        ) as started,
+        _client(started.scheduler_address) as cluster,
+    ):
         yield cluster
 
 
@@ -136,18 +142,11 @@ def require_safe(address: str) -> None:
         raise MicroexprError(
             f'{address!r} is not the address of a scheduler or worker: give tls://HOST:PORT'
         )
-    if parts.scheme == 'tcp' and not _is_loopback(host):
+    if parts.scheme == 'tcp' and not is_loopback(host):
         raise MicroexprError(
             f'{address} would carry tasks without encryption to another machine, and who can send '
             'a task can run anything there: give tls://, with certificates'
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == 'localhost'
 
 
 def _find_certificates(folder: Path | None) -> Any:

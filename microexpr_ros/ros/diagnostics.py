@@ -18,6 +18,9 @@ ERROR = DiagnosticStatus.ERROR
 HARDWARE_ID = 'microexpr_ros'
 """Names this package's nodes among all that report on the topic."""
 
+HOST = 'pipeline'
+"""Name of the node that repeats what the nodes in its process report."""
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:

@@ -1,6 +1,6 @@
 """The live page: what the pipeline sees and finds, in a browser. Knows no ROS."""
 
-from microexpr_ros.view.server import ServerOptions, ViewServer, is_loopback
+from microexpr_ros.view.server import ServerOptions, ViewServer
 from microexpr_ros.view.snapshots import NodeReport, Snapshot, SnapshotComposer
 
 __all__ = [
@@ -9,5 +9,4 @@ __all__ = [
     'Snapshot',
     'SnapshotComposer',
     'ViewServer',
-    'is_loopback',
 ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import ipaddress
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -25,6 +24,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.loopback import LOOPBACK, is_loopback
 from microexpr_ros.view.page_files import read_page_files
 
 SOCKET_PATH: Final = '/snapshots'
@@ -69,7 +69,7 @@ class ServerOptions:
         MicroexprError: the page would be open to the network, or the token is too short.
     """
 
-    host: str = '127.0.0.1'
+    host: str = LOOPBACK
     port: int = 8090
     token: str = ''
     rate_hz: float = 25.0
@@ -85,21 +85,6 @@ class ServerOptions:
                 f'host {self.host} can be reached from the network: give a token too, for '
                 'example the output of `openssl rand -hex 16`, or leave host at 127.0.0.1'
             )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host can only be reached from this machine.
-
-    Example:
-        >>> is_loopback('localhost'), is_loopback('::1'), is_loopback('0.0.0.0')
-        (True, True, False)
-    """
-    if host == 'localhost':
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class ViewServer:
@@ -131,7 +116,7 @@ class ViewServer:
         """Address of the page, for a browser on this machine, without the token."""
         host = self._options.host
         if host in ('0.0.0.0', '::'):
-            host = '127.0.0.1'
+            host = LOOPBACK
         return f'http://{f"[{host}]" if ":" in host else host}:{self._port.result()}/'
 
     @property

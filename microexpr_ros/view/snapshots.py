@@ -68,7 +68,7 @@ def _make_colours() -> NDArray[np.uint8]:
 
 _COLOURS: Final = _make_colours()
 
-_SHOWN_VALUES: Final = ('thresholds', 'lost_packets', 'late_events', 'missed_slices')
+_SHOWN_VALUES: Final = ('thresholds', 'lost', 'lost_packets', 'late_events', 'missed_slices')
 """Of what a node reports, that which the page shows."""
 
 

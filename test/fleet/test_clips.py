@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from command_line import invoke
-from fake_clips import lean_clip, needs_face
+from fake_clips import CLIPS, needs_face
 
 from microexpr_ros.cli.synth import app
 from microexpr_ros.errors import MicroexprError
@@ -17,29 +17,6 @@ from microexpr_ros.synthesis.dataset.generate import generate_clips
 from microexpr_ros.synthesis.dataset.recipe import Recipe
 
 fsspec = pytest.importorskip('fsspec', reason='an extra: requirements/fleet.txt')
-
-CLIPS = 28
-
-
-@pytest.fixture(scope='module')
-def original(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(making, 'make_clip', lean_clip)
-        root = tmp_path_factory.mktemp('original')
-        generate_clips(root, Recipe(), CLIPS)
-    return root
-
-
-@pytest.fixture
-def made(monkeypatch):
-    numbers = []
-
-    def make(recipe, index):
-        numbers.append(index)
-        return lean_clip(recipe, index)
-
-    monkeypatch.setattr(making, 'make_clip', make)
-    return numbers
 
 
 @pytest.fixture
@@ -56,56 +33,56 @@ def contents(root):
     return {name[len(path) :].strip('/'): files.cat_file(name) for name in files.find(path)}
 
 
-@pytest.mark.usefixtures('made')
-def test_a_store_gets_the_bytes_of_a_disk(out, original):
+@pytest.mark.usefixtures('made_clips')
+def test_a_store_gets_the_bytes_of_a_disk(out, lean_data_set):
     seen = []
     split = generate_stored_clips(out, Recipe(), CLIPS, progress=lambda *n: seen.append(n))
     assert (split.clips, split.complete) == (CLIPS, True)
     assert seen == [(0, 28), (12, 28), (24, 28), (28, 28)]
-    assert contents(out) == contents(original)
+    assert contents(out) == contents(lean_data_set)
     assert check_stored_clips(out, 'train') == split
 
 
-def test_shards_that_are_there_are_not_made_again(out, made, original):
+def test_shards_that_are_there_are_not_made_again(out, made_clips, lean_data_set):
     def interrupt(done, _):
         if done == 12:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         generate_stored_clips(out, Recipe(), CLIPS, progress=interrupt)
-    assert made == list(range(12))
+    assert made_clips == list(range(12))
     with pytest.raises(MicroexprError, match='is incomplete'):
         check_stored_clips(out, 'train')
-    made.clear()
+    made_clips.clear()
     generate_stored_clips(out, Recipe(), CLIPS)
-    assert made == list(range(12, 28))
-    assert contents(out) == contents(original)
-    made.clear()
+    assert made_clips == list(range(12, 28))
+    assert contents(out) == contents(lean_data_set)
+    made_clips.clear()
     generate_stored_clips(out, Recipe(), CLIPS)
-    assert made == []
+    assert made_clips == []
 
 
-def test_a_split_grows_and_its_damaged_shards_are_made_again(out, made, original):
+def test_a_split_grows_and_its_damaged_shards_are_made_again(out, made_clips, lean_data_set):
     generate_stored_clips(out, Recipe(), 20)
     store = Store(f'{out}/train')
     store.write('shard-00000.npz', store.read('shard-00000.npz')[:-1] + b'?')
     with pytest.raises(MicroexprError, match=r'shard-00000\.npz in .* are damaged'):
         check_stored_clips(out, 'train')
-    made.clear()
+    made_clips.clear()
     generate_stored_clips(out, Recipe(), CLIPS)
-    assert made == list(range(28))
-    assert contents(out) == contents(original)
+    assert made_clips == list(range(28))
+    assert contents(out) == contents(lean_data_set)
 
 
-@pytest.mark.usefixtures('made')
-def test_jobs_that_share_a_store_end_in_the_bytes_of_one(out, original):
+@pytest.mark.usefixtures('made_clips')
+def test_jobs_that_share_a_store_end_in_the_bytes_of_one(out, lean_data_set):
     for part in (3, 1, 2):
         split = generate_stored_clips(out, Recipe(), CLIPS, share=Share(part, 3))
         assert split.complete == (part == 2)
-    assert contents(out) == contents(original)
+    assert contents(out) == contents(lean_data_set)
 
 
-@pytest.mark.usefixtures('made')
+@pytest.mark.usefixtures('made_clips')
 def test_splits_of_one_data_set_are_listed_together_and_other_recipes_refused(out, tmp_path):
     for split in ('train', 'val'):
         generate_stored_clips(out, Recipe(split), 2)
@@ -115,7 +92,7 @@ def test_splits_of_one_data_set_are_listed_together_and_other_recipes_refused(ou
         generate_stored_clips(out, Recipe(seed=1), 2)
 
 
-@pytest.mark.usefixtures('made')
+@pytest.mark.usefixtures('made_clips')
 def test_images_of_another_split_are_refused(out, tmp_path):
     path = tmp_path / 'skin.png'
     path.write_bytes(b'a skin')
@@ -124,7 +101,7 @@ def test_images_of_another_split_are_refused(out, tmp_path):
         generate_stored_clips(out, Recipe('val', photographs=(path,)), 2)
 
 
-@pytest.mark.usefixtures('made')
+@pytest.mark.usefixtures('made_clips')
 def test_the_command_takes_an_url_for_clips_alone(out):
     result = invoke(app, '--out', out, '--clips', 3)
     assert f'3 clips in {out}/train' in result.stdout

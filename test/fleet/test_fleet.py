@@ -13,14 +13,16 @@ from fleet_recordings import SENSOR, write_recording
 from microexpr_ros.analysis.parts import PART_NS
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
-from microexpr_ros.fleet import tasks
+from microexpr_ros.fleet import store, tasks
 from microexpr_ros.fleet.fleet import analyze_fleet, read_status
 from microexpr_ros.fleet.store import Store, fetched, find_recordings
-from microexpr_ros.fleet.tasks import Settings
+from microexpr_ros.fleet.tasks import Done, Job, Long, Settings, analyze_on, analyze_source
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 
-for module in ('distributed', 'fsspec', 'pyarrow'):
-    pytest.importorskip(module, reason='requirements/fleet.txt and requirements/parquet.txt')
+REASON = 'requirements/fleet.txt and requirements/parquet.txt'
+fsspec = pytest.importorskip('fsspec', reason=REASON)
+for module in ('distributed', 'pyarrow'):
+    pytest.importorskip(module, reason=REASON)
 
 SHORT_NS = 100_000_000
 
@@ -58,6 +60,20 @@ def test_what_exists_is_skipped_and_what_changed_is_not(recordings, settings, tm
     assert len(contents(out)) == 5
 
 
+def test_a_file_of_a_folder_that_changes_makes_it_another_recording(s3, tmp_path):
+    folder = tmp_path / 'bag'
+    folder.mkdir()
+    marks = {}
+    for content in (b'one', b'two'):
+        (folder / 'events.mcap').write_bytes(content)
+        os.utime(folder / 'events.mcap', (1, len(marks)))
+        s3.pipe_file('fleet/bags/bag/events.mcap', content)
+        for address in (str(folder), 's3://fleet/bags/bag'):
+            [source] = find_recordings([address])
+            marks.setdefault(source.address, set()).add(source.mark)
+    assert [len(of_one) for of_one in marks.values()] == [2, 2]
+
+
 def test_a_result_is_named_by_content_and_network_not_by_the_recording(settings, tmp_path):
     for name in ('one', 'two'):
         write_recording(tmp_path / f'{name}.npy')
@@ -93,22 +109,87 @@ def test_a_network_that_a_worker_lacks_is_a_failure_with_its_reason(
     assert read_status(out) == status
 
 
-def test_a_store_that_does_not_answer_is_asked_again(recordings, settings, tmp_path, monkeypatch):
-    calls = []
+@pytest.fixture
+def memory(monkeypatch):
+    """A store in the memory of this process, which is asked again without a pause."""
+    monkeypatch.setattr(store, '_PAUSE_S', 0.0)
+    files = fsspec.filesystem('memory')
+    yield files
+    files.rm('/', recursive=True)
 
-    def stutter(address):
-        calls.append(address)
+
+def stutter(monkeypatch, files, method, error):
+    """Let a method of a store fail the first two times; return the list of its calls."""
+    original, calls = getattr(files, method), []
+
+    def fail_first(*arguments, **options):
+        calls.append(arguments)
         if len(calls) < 3:
-            raise ConnectionError('no answer')
-        return fetched(address)
+            raise error
+        return original(*arguments, **options)
 
-    monkeypatch.setattr(tasks, 'fetched', stutter)
-    monkeypatch.setattr(tasks, '_PAUSE_S', 0.0)
+    monkeypatch.setattr(files, method, fail_first)
+    return calls
+
+
+def test_a_store_that_does_not_answer_is_asked_again(memory, settings, tmp_path, monkeypatch):
+    for number in range(2):
+        write_recording(tmp_path / f'{number}.npy', number)
+        memory.put(str(tmp_path / f'{number}.npy'), f'/{number}.npy')
+    recordings = find_recordings(['memory:///*.npy'])
+    calls = stutter(monkeypatch, memory, 'get', ConnectionError('no answer'))
     assert analyze_fleet(recordings[:1], str(tmp_path / 'out'), settings).done == 1
     calls.clear()
     none = replace(settings, retries=1)
     status = analyze_fleet(recordings[1:2], str(tmp_path / 'two'), none)
-    assert status.failed == {recordings[1].address: 'ConnectionError: no answer'}
+    [(address, reason)] = status.failed.items()
+    assert address == recordings[1].address
+    assert reason.startswith(f'cannot use {address} (no answer): ')
+
+
+def test_a_bag_in_a_store_is_fetched_as_a_folder(s3):
+    for name in ('bag_0.mcap', 'bag_1.mcap', 'metadata.yaml'):
+        s3.pipe_file(f'fleet/split/bag/{name}', name.encode())
+    [source] = find_recordings(['s3://fleet/split/*'])
+    assert source.address == 's3://fleet/split/bag'
+    with fetched(source.address) as path:
+        assert path.name == 'bag'
+        assert {one.name: one.read_text() for one in path.iterdir()} == {
+            name: name for name in ('bag_0.mcap', 'bag_1.mcap', 'metadata.yaml')
+        }
+    assert not path.exists()
+
+
+def test_what_a_store_does_not_take_is_given_again(memory, monkeypatch):
+    # Libraries of stores raise errors of their own, which are no OSError.
+    calls = stutter(monkeypatch, memory, 'pipe_file', RuntimeError('busy'))
+    with pytest.raises(MicroexprError, match=r'memory://out/result \(busy\)'):
+        Store('memory://out', retries=1).write('result', b'1')
+    Store('memory://out', retries=1).write('result', b'1')
+    assert len(calls) == 3
+    assert Store('memory://out').read('result') == b'1'
+
+
+def test_a_file_that_a_store_does_not_have_is_asked_for_once(memory, monkeypatch):
+    calls = stutter(monkeypatch, memory, 'cat_file', FileNotFoundError('none'))
+    with pytest.raises(MicroexprError, match='none'):
+        Store('memory://out', retries=5).read('result')
+    assert len(calls) == 1
+
+
+def test_a_worker_that_dies_when_the_result_is_there_is_followed_by_another(
+    settings, tmp_path, monkeypatch
+):
+    write_recording(tmp_path / 'long.npy', seconds=0.45)
+    [source] = find_recordings([str(tmp_path / 'long.npy')])
+    monkeypatch.setattr(tasks, 'PARTS_OF_A_TASK', 1)
+    job = Job(source, replace(settings, part_ns=2 * SHORT_NS), str(tmp_path / 'out'))
+    steps = [analyze_source(job)]
+    while isinstance(steps[-1], Long):
+        steps.append(analyze_on(job, steps[-1].result, steps[-1].next))
+    last = steps[-2]
+    assert analyze_on(job, last.result, last.next) == steps[-1] == Done(last.result)
+    assert not job.store.names('parts')
 
 
 def test_what_names_no_recording_and_no_fleet_is_refused(tmp_path):

@@ -12,7 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
 
 from microexpr_ros import facs
-from microexpr_ros.ros import topics
+from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.images import COMPRESSED
 from microexpr_ros.ros.nodes.pipeline import NODES, PipelineNode
 
@@ -51,7 +51,7 @@ TYPES = {
     topics.MICRO_EXPRESSIONS: MicroExpression,
     topics.DIAGNOSTICS.strip('/'): DiagnosticArray,
 }
-IMAGES = {topics.OVERLAY, topics.RECONSTRUCTION}
+IMAGES = {topics.OVERLAY: qos.FRAMES, topics.RECONSTRUCTION: qos.RESULTS}
 
 
 def strings(value):
@@ -91,6 +91,62 @@ def test_the_layout_for_foxglove_shows_what_is_published():
         assert panel['foxglovePanelTitle'] == panel['lichtblickPanelTitle']
 
 
+TITLES = {'foxglovePanelTitle', 'lichtblickPanelTitle'}
+PATH_SETTINGS = {'value', 'label', 'enabled', 'timestampMethod'}
+PANEL_SETTINGS = {
+    'Image': {'imageMode'},
+    'Plot': {
+        *('paths', 'followingViewWidth', 'minYValue', 'isSynced', 'xAxisVal'),
+        *('showLegend', 'legendDisplay', 'showXAxisLabels', 'showYAxisLabels'),
+    },
+    'StateTransitions': {'paths', 'isSynced'},
+    'RawMessages': {
+        *('topicPath', 'expansion', 'diffEnabled', 'diffMethod', 'diffTopicPath'),
+        'showFullMessageForDiff',
+    },
+    'DiagnosticSummary': {
+        *('minLevel', 'pinnedIds', 'hardwareIdFilter', 'topicToRender', 'sortByLevel'),
+    },
+}
+"""Settings that the layout uses, of those in the types of Lichtblick's panels (`PlotConfig`,
+`StateTransitionConfig`, `RawMessagesPanelConfig`, `DiagnosticSummaryConfig`, and `imageMode` of
+`ImageModeConfig`). A setting of another name is ignored without a word."""
+
+
+def check_split(node):
+    """Check one node of the tree of panels."""
+    if isinstance(node, str):
+        return
+    assert set(node) == {'direction', 'splitPercentage', 'first', 'second'}
+    assert node['direction'] in ('row', 'column')
+    assert 0 < node['splitPercentage'] < 100
+    check_split(node['first'])
+    check_split(node['second'])
+
+
+def test_the_layout_uses_settings_that_its_panels_have():
+    layout = json.loads((FILE.parent / 'foxglove_layout.json').read_text())
+    assert set(layout) == {
+        'configById',
+        'globalVariables',
+        'userNodes',
+        'playbackConfig',
+        'layout',
+    }
+    check_split(layout['layout'])
+    for name, panel in layout['configById'].items():
+        kind, _, number = name.partition('!')
+        assert number
+        assert set(panel) - TITLES <= PANEL_SETTINGS[kind]
+        for path in panel.get('paths', ()):
+            assert set(path) <= PATH_SETTINGS
+            assert path['timestampMethod'] == 'headerStamp'
+        if kind == 'Image':
+            assert set(panel['imageMode']) == {'imageTopic'}
+        if kind == 'Plot':
+            assert (panel['xAxisVal'], panel['legendDisplay']) == ('timestamp', 'floating')
+
+
 def test_the_documented_message_paths_exist():
     page = (FILE.parents[1] / 'docs' / 'view.md').read_text()
     table = page.split('| message path |')[1]
@@ -103,7 +159,20 @@ def test_the_documented_message_paths_exist():
 def test_rviz_shows_images_that_are_published():
     config = yaml.safe_load((FILE.parent / 'pipeline.rviz').read_text())
     displays = config['Visualization Manager']['Displays']
-    assert {display['Topic']['Value'] for display in displays} == IMAGES
+    assert {display['Topic']['Value'] for display in displays} == set(IMAGES)
+    for display in displays:
+        assert display['Class'] == 'rviz_default_plugins/Image'
+        topic = display['Topic']
+        # Names and values of RViz's own properties.
+        assert set(topic) == {
+            *('Value', 'Depth'),
+            *(f'{policy} Policy' for policy in ('History', 'Reliability', 'Durability')),
+        }
+        assert topic['History Policy'] == 'Keep Last'
+        # A reliable subscription gets nothing from a publisher that is not.
+        profile = IMAGES[topic['Value']]
+        assert topic['Reliability Policy'] == profile.reliability.name.replace('_', ' ').title()
+        assert topic['Durability Policy'] == 'Volatile'
     # Each has its place in the window, by its name in UTF-16.
     state = bytes.fromhex(config['Window Geometry']['QMainWindow State'])
     for display in displays:

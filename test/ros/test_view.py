@@ -62,8 +62,11 @@ def pipeline(world, name):
             message='slow',
             values=[KeyValue(key='thresholds', value='0.0100')],
         )
+        host = DiagnosticStatus(
+            name='/robot/pipeline', hardware_id=HARDWARE_ID, message='au_classifier: slow'
+        )
         foreign = DiagnosticStatus(name='/motor', hardware_id='motor')
-        report = DiagnosticArray(status=[status, foreign])
+        report = DiagnosticArray(status=[status, host, foreign])
         for publisher, message in zip(
             publishers, (source, estimate, expression, image, report), strict=True
         ):

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from microexpr_ros.landmarks import PLACES
+from microexpr_ros.synthesis.dataset import generate
 from microexpr_ros.synthesis.dataset.clip import Clip, TakeMetadata
+from microexpr_ros.synthesis.dataset.recipe import Recipe
+
+CLIPS = 28
+"""Clips of `write_lean_clips`: two whole shards and a short one."""
 
 needs_face = pytest.mark.skipif(
     importlib.util.find_spec('anny') is None, reason='the face model (anny) is not installed'
@@ -54,6 +59,25 @@ def lean_clip(recipe, index):
     counts = np.zeros_like(clip.counts)
     counts[:, 1, :9, :9] = clip.counts[:, 1, :9, :9]
     return replace(clip, counts=counts, frames=np.zeros_like(clip.frames))
+
+
+def replace_clips(patch, make_clip=lean_clip):
+    """Let data sets be made of such clips; return the list that the number of each is added to."""
+    numbers = []
+
+    def make(recipe, index):
+        numbers.append(index)
+        return make_clip(recipe, index)
+
+    patch.setattr(generate, 'make_clip', make)
+    return numbers
+
+
+def write_lean_clips(root):
+    """Write the split train of a data set."""
+    with pytest.MonkeyPatch.context() as patch:
+        replace_clips(patch)
+        generate.generate_clips(root, Recipe(), CLIPS)
 
 
 def digest(folder):

@@ -70,6 +70,7 @@ class LivePipeline:
         self.composer.add_report(NodeReport('au_classifier', 0, 'running', {'thresholds': limits}))
         lost = NodeReport('synchronizer', 1, 'something was lost', {'lost_packets': '3'})
         self.composer.add_report(lost)
+        self.composer.add_report(NodeReport('event_camera', 0, 'running', {'lost': '2'}))
 
     def compose(self):
         """Advance by 40 ms."""

@@ -74,7 +74,7 @@ def test_it_draws_events_reconstruction_bars_and_timeline(page, live):
     texts = page.evaluate(
         "['latency', 'losses', 'clock'].map((id) => document.getElementById(id).textContent)"
     )
-    assert texts == ['4.0 ms', '3 packets', 'software ± 0.25 ms']
+    assert texts == ['4.0 ms', '2 by the camera, 3 packets', 'software ± 0.25 ms']
     notices = page.evaluate("document.getElementById('notices').innerText")
     assert notices == 'synchronizer: something was lost'
     region = page.evaluate("document.querySelector('.region').textContent")

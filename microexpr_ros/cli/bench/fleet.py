@@ -38,7 +38,10 @@ _REGION: Final = Region(80, 0, 480, 480)
 @app.command()
 def fleet(
     recordings: Annotated[int, typer.Option(help='Recordings of a fleet.', min=2)] = 8,
-    seconds: Annotated[float, typer.Option(help='Length of each, s.', min=1)] = 5.0,
+    seconds: Annotated[
+        float,
+        typer.Option(help='Length of each, s, to the nearest repetition of the texture.', min=1),
+    ] = 6.0,
     mev_per_s: Annotated[
         float, typer.Option(help='Their rate, in million events per second.', min=0.01)
     ] = 0.3,
@@ -53,8 +56,9 @@ def fleet(
     require_store()
     with tempfile.TemporaryDirectory() as scratch, output.spinner('making recordings') as update:
         folder = Path(scratch)
+        texture = LoopedTexture(SENSORS['vga'], seconds, mev_per_s * 1e6)
         for number in range(recordings):
-            _write_recording(folder / f'{number:03d}', seconds, mev_per_s, number)
+            _write_recording(folder / f'{number:03d}', texture, number)
         rows = []
         task_ms = 0.0
         for workers in (1, 2):
@@ -66,15 +70,16 @@ def fleet(
         read = sum(path.stat().st_size for path in folder.glob('*/*.mcap')) / recordings
         written = _mean_size(folder / 'out-2')
     busy_s = 60 / rows[0]['recordings_per_min']
+    paper = estimate_fleet(busy_s, texture.duration_s, read, written, task_ms)
     result = {
         'recordings': recordings,
-        'seconds': seconds,
+        'seconds': texture.duration_s,
         'mev_per_s': mev_per_s,
         'rows': rows,
         'overhead_per_task_ms': task_ms,
         'bytes_read': read,
         'bytes_written': written,
-        'paper': estimate_fleet(busy_s, read, written, task_ms),
+        'paper': paper,
         'machine': read_machine(),
     }
     if as_json:
@@ -86,33 +91,50 @@ def fleet(
             for row in rows
         ],
         text=(),
-        caption=f'{task_ms:.2f} ms of overhead per task',
+        caption=f'{recordings} recordings of {texture.duration_s:.1f} s; {task_ms:.2f} ms of '
+        'overhead per task',
+    )
+    output.print_text(
+        f'on paper {_PAPER_WORKERS} workers finish {paper["recordings_per_s"]:.0f} recordings/s, '
+        f'read {paper["read_mb_per_s"]:.0f} and write {paper["written_mb_per_s"]:.0f} MB/s; the '
+        f'scheduler keeps up with {paper["scheduler_workers"]:.0f} workers, with recordings of '
+        f'a minute with {paper["scheduler_workers_minutes"]:.0f}'
     )
 
 
 def estimate_fleet(
-    busy_s: float, bytes_read: float, bytes_written: float, task_ms: float
+    busy_s: float, seconds: float, bytes_read: float, bytes_written: float, task_ms: float
 ) -> dict[str, float]:
     """Return what a thousand workers would ask of store and scheduler.
 
+    The store has to give what they read per second. The scheduler is what bounds them if they end
+    more tasks per second than it hands out: from `scheduler_workers` on, or with recordings of a
+    minute, one task each, from `scheduler_workers_minutes` on.
+
     Args:
         busy_s: what one worker takes for a recording.
+        seconds: length of a recording.
         bytes_read: of a recording.
         bytes_written: of a result.
         task_ms: what the scheduler takes for a task.
 
     Example:
-        >>> estimate_fleet(10.0, 5e6, 1e6, 1.0)['scheduler_share']
-        0.1
+        >>> paper = estimate_fleet(10.0, 60.0, 5e6, 1e6, 1.0)
+        >>> paper['scheduler_share'], paper['scheduler_workers']
+        (0.1, 10000.0)
     """
     per_s = _PAPER_WORKERS / busy_s
+    workers = 1000 * busy_s / task_ms
     return {
         'workers': _PAPER_WORKERS,
         'recordings_per_s': per_s,
+        'recorded_minutes_per_s': per_s * seconds / 60,
         'read_mb_per_s': per_s * bytes_read / 1e6,
         'written_mb_per_s': per_s * bytes_written / 1e6,
         'scheduler_tasks_per_s': 1000 / task_ms,
         'scheduler_share': per_s * task_ms / 1000,
+        'scheduler_workers': workers,
+        'scheduler_workers_minutes': workers * 60 / seconds,
     }
 
 
@@ -130,7 +152,7 @@ def _measure_fleet(folder: Path, executor: Executor, workers: int) -> float:
     from microexpr_ros.fleet.fleet import analyze_fleet
 
     # A region of its own: the network would not run where no face is found.
-    settings = Reading(None, None, None, None, None, _REGION, 1, 0).settings()
+    settings = Reading(region=_REGION, retries=0).settings()
     sources = find_recordings([f'{folder}/*/*.mcap'])
     # As many recordings as workers, so that each loads and compiles.
     analyze_fleet(sources[:workers], str(folder / 'warm-up'), settings, executor)
@@ -147,11 +169,10 @@ def _mean_size(folder: Path) -> float:
     return sum(sizes) / len(sizes)
 
 
-def _write_recording(path: Path, seconds: float, mev_per_s: float, seed: int) -> None:
-    recording = LoopedTexture(SENSORS['vga'], seconds, mev_per_s * 1e6)
+def _write_recording(path: Path, texture: LoopedTexture, seed: int) -> None:
     with BagWriter(path) as writer:
         # The epoch makes them differ.
         for packet in packetize(
-            recording.chunks(), recording.height, recording.width, epoch_ns=10**18 + seed
+            texture.chunks(), texture.height, texture.width, epoch_ns=10**18 + seed
         ):
             writer.write_packet(EVENTS_TOPIC, packet)

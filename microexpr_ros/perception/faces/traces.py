@@ -55,9 +55,9 @@ class EventTraces:
 
     def __init__(self, height: int, width: int, pixels: float = 1.0) -> None:
         self.shape = sensor_grid(height, width)
-        self._share = (1 / (pixels * pixels_per_cell(height, width, self.shape))).astype(
-            np.float32
-        )
+        # On a small sensor there are cells without a pixel: nothing is counted there.
+        per_cell = np.maximum(pixels_per_cell(height, width, self.shape), 1)
+        self._share = (1 / (pixels * per_cell)).astype(np.float32)
         blocks = tuple(-(-cells // _BLOCK) for cells in self.shape)
         self.maps = np.zeros((*self.shape, CHANNELS), np.float32)
         self.activity = np.zeros(blocks, np.float32)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.ros.diagnostics import OK, Diagnosis
+from microexpr_ros.ros.diagnostics import HOST, OK, Diagnosis
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.parameters import parameter, read
 from microexpr_ros.ros.process import run_nodes
@@ -41,7 +41,7 @@ class PipelineParameters(NodeParameters):
 class PipelineNode(MicroexprNode[PipelineParameters]):
     """Decide which nodes the process hosts."""
 
-    name = 'pipeline'
+    name = HOST
     Parameters = PipelineParameters
 
     hosted: Sequence[MicroexprNode[Any]] = ()

@@ -12,10 +12,11 @@ from sensor_msgs.msg import Image
 
 from microexpr_ros.alignment.synchronizer import AlignedSlice
 from microexpr_ros.facs import ExpressionKind
+from microexpr_ros.loopback import is_loopback
 from microexpr_ros.msg import ActionUnitArray, AlignedEvents, MicroExpression
 from microexpr_ros.ros import qos, topics
 from microexpr_ros.ros.conversions import image_to_pixels, message_to_aligned, to_ns
-from microexpr_ros.ros.diagnostics import HARDWARE_ID, Diagnosis, Rate
+from microexpr_ros.ros.diagnostics import HARDWARE_ID, HOST, Diagnosis, Rate
 from microexpr_ros.ros.estimates import (
     FaceEstimate,
     message_to_estimate,
@@ -26,13 +27,7 @@ from microexpr_ros.ros.parameters import parameter
 from microexpr_ros.ros.process import run_node
 from microexpr_ros.ros.slices import FaceSlice
 from microexpr_ros.ros.subscriptions import SubscriptionSet
-from microexpr_ros.view import (
-    NodeReport,
-    ServerOptions,
-    SnapshotComposer,
-    ViewServer,
-    is_loopback,
-)
+from microexpr_ros.view import NodeReport, ServerOptions, SnapshotComposer, ViewServer
 
 DEFAULTS = ServerOptions()
 
@@ -158,9 +153,9 @@ class ViewNode(MicroexprNode[ViewParameters]):
 
     def _on_diagnostics(self, message: DiagnosticArray, _: int) -> None:
         for status in message.status:
-            if status.hardware_id == HARDWARE_ID:
+            name = status.name.rpartition('/')[2]
+            if status.hardware_id == HARDWARE_ID and name != HOST:
                 values = {value.key: value.value for value in status.values}
-                name = status.name.rpartition('/')[2]
                 report = NodeReport(name, ord(status.level), status.message, values)
                 with self._lock:
                     self._composer.add_report(report)

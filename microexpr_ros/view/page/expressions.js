@@ -6,7 +6,7 @@ const ANNOUNCE_MS = 2_000;
 
 const key = (expression) => `${expression.stretch}:${expression.face}:${expression.apex_ms}:${expression.codes}`;
 
-/** Return what a expression is called, for people. */
+/** Return what an expression is called, for people. */
 export function nameExpression(expression, units) {
   const names = new Map(units.map(({ code, name }) => [code, name]));
   return expression.codes.map((code) => names.get(code) ?? `AU ${code}`).join(', ');

@@ -41,11 +41,10 @@ class UnitRow {
     this.confidence.textContent = active ? `${Math.round(100 * confidence)} %` : '';
     this.bars.forEach(({ side, bar, fill, peak, limit }, index) => {
       fill.style.transform = `scaleX(${toLength(intensities[index])})`;
-      const edge = side === 'left' ? 'left' : 'right';
       peak.hidden = peaks[index] < INVISIBLE;
-      peak.style[edge] = `calc(${100 * toLength(peaks[index])}% - 2px)`;
+      peak.style[side] = `calc(${100 * toLength(peaks[index])}% - 2px)`;
       limit.hidden = threshold === undefined;
-      if (threshold !== undefined) limit.style[edge] = `${100 * toLength(threshold)}%`;
+      if (threshold !== undefined) limit.style[side] = `${100 * toLength(threshold)}%`;
       if (!spoken) return;
       bar.setAttribute('aria-valuenow', intensities[index].toFixed(3));
       bar.setAttribute('aria-valuetext', `${intensities[index].toFixed(3)}${active ? ', active' : ''}`);

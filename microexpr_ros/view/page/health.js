@@ -15,6 +15,7 @@ const STATES = {
   STALE: ['No events come from the camera', 'care'],
 };
 const LOSSES = [
+  ['event_camera', 'lost', 'by the camera'],
   ['synchronizer', 'lost_packets', 'packets'],
   ['synchronizer', 'late_events', 'late events'],
   ['au_classifier', 'missed_slices', 'missed slices'],

@@ -79,7 +79,7 @@ function watchAgain(time, expression) {
 async function playAgain(frameMs) {
   if (!replay) return;
   const running = replay;
-  // What comes after the apex of a expression just found is still on its way.
+  // What comes after the apex of an expression just found is still on its way.
   const to = Math.min(running.from + 2 * AROUND_MS, memory.newest.time_ms);
   if (!paused) running.time += (slow ? SLOW : 1) * (frameMs - (running.frameMs ?? frameMs));
   running.frameMs = frameMs;

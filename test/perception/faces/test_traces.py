@@ -35,6 +35,13 @@ def test_events_are_counted_per_pixel(traces):
     np.testing.assert_allclose(traces.maps[30, 40, :4], [2, 0, 2, 0])
 
 
+def test_a_sensor_may_have_fewer_pixels_than_there_are_cells():
+    with np.errstate(all='raise'):
+        traces = EventTraces(48, 64)
+        traces.update(np.zeros((2, *traces.shape), np.uint8), 0.01)
+    assert not traces.maps.any()
+
+
 def test_traces_fade_with_time_and_the_memory_stays(traces):
     traces.update(slice_of(traces, on=block(40, 40)), 0.01)
     before = traces.maps[44, 44].copy()

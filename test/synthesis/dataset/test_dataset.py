@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_clips import digest, fake_clip, needs_face
+from fake_clips import digest, fake_clip, needs_face, replace_clips
 
 from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
@@ -19,14 +19,7 @@ from microexpr_ros.synthesis.dataset.splits import SPLITS
 
 @pytest.fixture
 def fast(monkeypatch):
-    calls = []
-
-    def make(recipe, index):
-        calls.append(index)
-        return fake_clip(recipe, index)
-
-    monkeypatch.setattr(making, 'make_clip', make)
-    return calls
+    return replace_clips(monkeypatch, fake_clip)
 
 
 def same(first, second):

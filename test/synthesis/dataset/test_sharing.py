@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
-from fake_clips import digest, lean_clip, needs_face
+from fake_clips import CLIPS, digest, lean_clip, needs_face
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.jobs import Share
@@ -17,46 +17,23 @@ from microexpr_ros.synthesis.dataset.generate import generate_clips
 from microexpr_ros.synthesis.dataset.index import check_clips, read_clip, read_clips, read_index
 from microexpr_ros.synthesis.dataset.recipe import Recipe
 
-CLIPS = 28
-
-
-@pytest.fixture(scope='module')
-def original(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(making, 'make_clip', lean_clip)
-        root = tmp_path_factory.mktemp('original')
-        generate_clips(root, Recipe(), CLIPS)
-    return root
-
 
 @pytest.fixture
-def whole(tmp_path, original):
-    shutil.copytree(original, tmp_path / 'whole')
-    return digest(original / 'train')
+def whole(tmp_path, lean_data_set):
+    shutil.copytree(lean_data_set, tmp_path / 'whole')
+    return digest(lean_data_set / 'train')
 
 
-@pytest.fixture
-def made(monkeypatch):
-    numbers = []
-
-    def make(recipe, index):
-        numbers.append(index)
-        return lean_clip(recipe, index)
-
-    monkeypatch.setattr(making, 'make_clip', make)
-    return numbers
-
-
-def test_jobs_that_share_a_folder_end_in_the_bytes_of_one(tmp_path, made, whole):
+def test_jobs_that_share_a_folder_end_in_the_bytes_of_one(tmp_path, made_clips, whole):
     root = tmp_path / 'shared'
     for part in (3, 1, 2):
         index = generate_clips(root, Recipe(), CLIPS, share=Share(part, 3))
         assert index.complete == (part == 2)
-    assert sorted(made) == list(range(CLIPS))
+    assert sorted(made_clips) == list(range(CLIPS))
     assert digest(root / 'train') == whole
 
 
-@pytest.mark.usefixtures('made')
+@pytest.mark.usefixtures('made_clips')
 def test_jobs_at_the_same_time_end_in_the_bytes_of_one(tmp_path, whole):
     root = tmp_path / 'shared'
     with ThreadPoolExecutor(4) as pool:
@@ -68,7 +45,7 @@ def test_jobs_at_the_same_time_end_in_the_bytes_of_one(tmp_path, whole):
     assert digest(root / 'train') == whole
 
 
-@pytest.mark.usefixtures('made')
+@pytest.mark.usefixtures('made_clips')
 def test_an_index_that_is_older_than_a_shard_does_not_stay(tmp_path, monkeypatch, whole):
     root = tmp_path / 'shared'
     write, others = making.write_json, []
@@ -86,22 +63,22 @@ def test_an_index_that_is_older_than_a_shard_does_not_stay(tmp_path, monkeypatch
     assert digest(root / 'train') == whole
 
 
-def test_copies_are_joined_by_copying(tmp_path, made, whole):
+def test_copies_are_joined_by_copying(tmp_path, made_clips, whole):
     for part in (1, 2):
         generate_clips(tmp_path / f'copy{part}', Recipe(), CLIPS, share=Share(part, 2))
     shutil.copytree(tmp_path / 'copy1', tmp_path / 'copy2', dirs_exist_ok=True)
-    made.clear()
+    made_clips.clear()
     assert generate_clips(tmp_path / 'copy2', Recipe(), CLIPS).complete
-    assert made == []
+    assert made_clips == []
     assert digest(tmp_path / 'copy2/train') == whole
 
 
-def test_a_shard_of_another_seed_is_made_again(tmp_path, made, whole):
+def test_a_shard_of_another_seed_is_made_again(tmp_path, made_clips, whole):
     generate_clips(tmp_path / 'other', Recipe(seed=1), CLIPS)
     shutil.copy(tmp_path / 'other/train/shard-00001.npz', tmp_path / 'whole/train')
-    made.clear()
+    made_clips.clear()
     generate_clips(tmp_path / 'whole', Recipe(), CLIPS)
-    assert made == list(range(12, 24))
+    assert made_clips == list(range(12, 24))
     assert digest(tmp_path / 'whole/train') == whole
 
 
@@ -115,7 +92,7 @@ def test_what_is_whole_is_left_alone(tmp_path):
     assert subprocess.run(command, cwd=tmp_path / 'whole/train', check=False).returncode == 0
 
 
-def test_a_flipped_bit_is_found_and_repaired(tmp_path, made, whole):
+def test_a_flipped_bit_is_found_and_repaired(tmp_path, made_clips, whole):
     shard = tmp_path / 'whole/train/shard-00002.npz'
     content = bytearray(shard.read_bytes())
     # Half way: in the arrays, where the metadata still read well.
@@ -127,11 +104,11 @@ def test_a_flipped_bit_is_found_and_repaired(tmp_path, made, whole):
     with pytest.raises(MicroexprError, match=r'cannot read clip \d+ from .*shard-00002\.npz'):
         list(read_clips(index))
     generate_clips(tmp_path / 'whole', Recipe(), CLIPS)
-    assert made == list(range(24, CLIPS))
+    assert made_clips == list(range(24, CLIPS))
     assert digest(tmp_path / 'whole/train') == whole
 
 
-@pytest.mark.usefixtures('whole', 'made')
+@pytest.mark.usefixtures('whole', 'made_clips')
 def test_what_is_missing_is_an_error(tmp_path):
     folder = tmp_path / 'whole/train'
     index = read_index(tmp_path / 'whole', 'train')
@@ -148,7 +125,7 @@ def test_what_is_missing_is_an_error(tmp_path):
         check_clips(tmp_path / 'part', 'train')
 
 
-@pytest.mark.usefixtures('made')
+@pytest.mark.usefixtures('made_clips')
 def test_a_data_set_without_checksums_is_read_and_gets_them(tmp_path, whole):
     for name in ('SHA256SUMS', 'card.md', 'card.png'):
         (tmp_path / 'whole/train' / name).unlink()
