@@ -180,7 +180,8 @@ def serialize_aligned(aligned: AlignedSlice, frame_id: str, lost_packets: int) -
     roi, square, speeds, landmarks = [0] * 4, [0.0] * 4, [0.0] * len(_SPEEDS), b''
     if (region := slice_.region) is not None:
         message = _region_to_roi(region.bounds())
-        roi = [message.x_offset, message.y_offset, message.width, message.height]
+        # The height is before the width there.
+        roi = [message.x_offset, message.y_offset, message.height, message.width]
     if isinstance(region, AlignedRegion):
         square = [region.x, region.y, region.side, region.roll]
     if aligned.landmarks is not None:

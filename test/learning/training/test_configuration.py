@@ -101,7 +101,8 @@ def test_runs_of_the_package_can_be_read(path):
     if kind is ActionUnitRun:
         control = run.training.control
         model = 'analog' if run.network.neurons == 'graded' else run.model
-        assert path.stem == (model if control == 'none' else control)
+        name = path.stem.removesuffix('-excerpts')
+        assert name == (model if control == 'none' else control)
 
 
 def test_a_folder_of_scenes_may_be_given_or_not(write):
