@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -71,6 +72,7 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
         self._published, self._event_packets, self._frames = Rate(), 0, 0
         self._lag, self._state = Lag(), WAITING
         self._places_logged = 0
+        self._places_lock = threading.Lock()
         pacer = Pacer(self.parameters.rate, self.parameters.start_paused)
         self.playback = Playback(self._bag, self._part, pacer)
         return self.playback
@@ -180,10 +182,12 @@ class PlayerNode(MicroexprNode[PlayerParameters]):
     def _warn_of_damage(self) -> int:
         """Log the damaged places that were met since the last time; return how many there are."""
         assert self.playback is not None, 'to be called once the node is configured'
-        places = list(self.playback.damage)
-        for place in places[self._places_logged :]:
+        # Diagnostics and the thread that plays may find a place at the same time.
+        with self._places_lock:
+            places = list(self.playback.damage)
+            new, self._places_logged = places[self._places_logged :], len(places)
+        for place in new:
             self.get_logger().warning(f'not played: {place}')
-        self._places_logged = len(places)
         return len(places)
 
     def _report_end(self, playback: Playback) -> None:
