@@ -228,7 +228,9 @@ def _report(values: Mapping[str, Any]) -> ActionUnitReport:
             },
         ),
         operations=Operations(
-            values['spikes_per_s'], values['synops_per_s'], values['synops_per_s_by_layer']
+            _number(values['spikes_per_s']),
+            _number(values['synops_per_s']),
+            values['synops_per_s_by_layer'],
         ),
         twin_macs_per_s=_number(values['twin_macs_per_s']),
     )

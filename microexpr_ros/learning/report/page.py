@@ -240,10 +240,12 @@ def _draw_robustness(report: ActionUnitReport) -> Panels:
         name: [(row.late_ms, row.scores.clip_accuracy) for row in rows]
         for name, rows in report.robustness.late_frames.items()
     }
-    title = 'Clip accuracy against lost packets'
-    panels = [
-        ('Lost packets', draw_curves(lost, 'slices lost in bursts, %', accuracy, title)),
-    ]
+    panels = []
+    if lost['events']:
+        title = 'Clip accuracy against lost packets'
+        panels.append(
+            ('Lost packets', draw_curves(lost, 'slices lost in bursts, %', accuracy, title))
+        )
     if late:
         title = 'Clip accuracy against late frames'
         panels.append(

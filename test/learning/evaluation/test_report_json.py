@@ -1,13 +1,19 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import small_reports
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.evaluation import read_report, report_from_json, report_to_json
+from microexpr_ros.learning.evaluation.action_unit_report import Operations
 from microexpr_ros.learning.evaluation.rounding import rounded
+from microexpr_ros.learning.report import format_action_units, render_page
+from microexpr_ros.perception import weights
+
+WEIGHTS = Path(weights.__file__).with_name('weights')
 
 
 @pytest.mark.parametrize('value', [math.nan, 0.125])
@@ -18,6 +24,22 @@ def test_a_report_is_read_back_as_it_was(value, tmp_path):
     # Two nan are not equal, but are written alike.
     assert repr(read_report(path)) == repr(report)
     assert report_to_json(read_report(path)) == report_to_json(report)
+
+
+def test_operations_that_were_not_measured_are_read_back(tmp_path):
+    unknown = Operations(math.nan, math.nan, {})
+    report = rounded(replace(small_reports.make_report(0.125), operations=unknown))
+    path = tmp_path / 'au.report.json'
+    path.write_text(json.dumps(report_to_json(report), allow_nan=False))
+    assert repr(read_report(path)) == repr(report)
+    assert '| synaptic operations | – |' in format_action_units(read_report(path))
+
+
+@pytest.mark.parametrize('path', sorted(WEIGHTS.glob('au*.report.json')), ids=lambda p: p.name)
+def test_reports_beside_the_weights_can_be_shown(path):
+    report = read_report(path)
+    assert report.weights in format_action_units(report)
+    assert report.weights in render_page(report)
 
 
 def test_numbers_that_are_looked_for_first_are_repeated():
