@@ -94,7 +94,12 @@ class MeasuredGeometry:
     @property
     def residual_px(self) -> float:
         """Root mean square of the residuals, px of the frame."""
-        return math.sqrt(float((self.residuals**2).sum(axis=1).mean()))
+        return root_mean_square(self.residuals)
+
+
+def root_mean_square(residuals: NDArray[np.float64]) -> float:
+    """Return the root mean square of the lengths of vectors, float64 [N, 2]."""
+    return math.sqrt(float((residuals**2).sum(axis=1).mean()))
 
 
 def cells_of(rows: int, columns: int) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from microexpr_ros.alignment.geometry_measurement import (
     cells_to_pixels,
     find_shift,
     level,
+    root_mean_square,
     warp,
 )
 from microexpr_ros.alignment.head_pose import Calibration
@@ -146,7 +147,7 @@ class MeasuredStereo:
     @property
     def residual_px(self) -> float:
         """Root mean square of the residuals, px of the event sensor."""
-        return math.sqrt(float((self.residuals**2).sum(axis=1).mean()))
+        return root_mean_square(self.residuals)
 
     @property
     def baseline_m(self) -> float:

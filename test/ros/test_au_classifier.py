@@ -280,6 +280,17 @@ def of_face(messages, number):
     return [message for message in messages if message.face_id == f'face_{number}']
 
 
+def read_alone(rates, seed, slices):
+    """Return the last estimate of a classifier that reads one face alone, from nothing."""
+    classifier = ActionUnitClassifier.load()
+    state, random = classifier.initial_state(), np.random.default_rng(seed)
+    for end in range(1, slices + 1):
+        counts = random.poisson(rates, (2, 128, 128)).astype(np.uint8)
+        slice_ = Slice(end * STEP_NS, STEP_NS, REGION, counts, 0)
+        estimate, state = classifier.step(slice_, state)
+    return estimate
+
+
 def test_two_faces_have_states_of_their_own(scene):
     scene.show_both((FACE, HEAD), 30)
     assert [m.face_id for m in scene.units] == ['face_0', 'face_1'] * 30
@@ -289,12 +300,7 @@ def test_two_faces_have_states_of_their_own(scene):
     assert second[-1].state == Status.HEAD_MOVING
     # As the classifier reads each alone.
     for number, rates, messages in ((0, FACE, first), (1, HEAD, second)):
-        classifier = ActionUnitClassifier.load()
-        state, random = classifier.initial_state(), np.random.default_rng(number)
-        for end in range(1, 31):
-            counts = random.poisson(rates, (2, 128, 128)).astype(np.uint8)
-            slice_ = Slice(end * STEP_NS, STEP_NS, REGION, counts, 0)
-            estimate, state = classifier.step(slice_, state)
+        estimate = read_alone(rates, seed=number, slices=30)
         np.testing.assert_array_equal(sides(messages[-1]), estimate.sides)
     values = scene.node.diagnose().values
     assert (values['faces'], values['missed_slices']) == (2, 0)
@@ -318,12 +324,7 @@ def test_two_faces_that_were_swapped_begin_anew(patient):
         raw, shown = (of_face(seen[before:], number) for seen in (scene.raw, scene.units))
         assert [message.state for message in raw[:19]] == [Status.WARMING_UP] * 19
         # As the classifier reads it alone, from nothing, and relative to no neutral face.
-        classifier = ActionUnitClassifier.load()
-        state, random = classifier.initial_state(), np.random.default_rng(number - 2)
-        for end in range(1, 26):
-            counts = random.poisson(rates, (2, 128, 128)).astype(np.uint8)
-            slice_ = Slice(end * STEP_NS, STEP_NS, REGION, counts, 0)
-            estimate, state = classifier.step(slice_, state)
+        estimate = read_alone(rates, seed=number - 2, slices=25)
         np.testing.assert_array_equal(sides(raw[-1]), estimate.sides)
         np.testing.assert_array_equal(sides(shown[-1]), estimate.sides)
     assert set(scene.node._faces) == {'face_2', 'face_3'}

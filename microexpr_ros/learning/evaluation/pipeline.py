@@ -30,8 +30,9 @@ from microexpr_ros.learning.evaluation.stories import (
     true_region,
     true_slices,
 )
+from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.learning.training.calibration import BACKGROUND, dominant
-from microexpr_ros.perception.classifier import ActionUnitClassifier, ActionUnitEstimate
+from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.spotting import MicroExpression
 
@@ -251,7 +252,8 @@ def measure_story(story: Story, read: Sequence[AnalyzedSlice], presence: Presenc
     ends = np.array([one.aligned.slice.clock_end_ns for one in read], np.int64)
     rows = np.array([story.row(end) for end in ends.tolist()], np.int64)
     # Limits of the decision are those of evidence, where the network gathers it.
-    decisive = np.array([_decisive(one.estimate) for one in read], np.float32)
+    estimates = [one.estimate for one in read]
+    decisive = np.array([Prediction(e.intensity, e.evidence).decisive for e in estimates])
     active = np.array([one.estimate.active for one in read], np.bool_)
     true = [m for m in story.movements if m.kind is ExpressionKind.EXPRESSION]
     named = 0
@@ -275,10 +277,6 @@ def measure_story(story: Story, read: Sequence[AnalyzedSlice], presence: Presenc
         (named, len(true)),
         sum(false),
     )
-
-
-def _decisive(estimate: ActionUnitEstimate) -> NDArray[np.float32]:
-    return estimate.intensity if estimate.evidence is None else estimate.evidence
 
 
 def is_false_alarm(story: Story, detection: MicroExpression) -> bool:

@@ -297,13 +297,12 @@ def sample_excerpt(rng: np.random.Generator) -> Motion:
     motion = _busy(rng, duration_ns, activations, turns, shown)
     if main is None:
         return motion
-    times = main.onset_ns, main.apex_ns, main.offset_ns
     return replace(
         motion,
         dominant=main.code,
-        onset_ns=times[0],
-        apex_ns=times[1],
-        offset_ns=times[2],
+        onset_ns=main.onset_ns,
+        apex_ns=main.apex_ns,
+        offset_ns=main.offset_ns,
         amplitude=main.amplitude,
     )
 
