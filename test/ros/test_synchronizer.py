@@ -260,7 +260,8 @@ def test_packets_of_a_second_camera_are_left_out_and_named(world, log):
     assert rig.slices[0].header.frame_id != 'face'
     assert rig.diagnose().values['restarts'] == 0
     assert line in rig.diagnose().message
-    assert '(/camera, /other_camera)' in rig.diagnose().message
+    # Discovery may still know a node of an earlier run on this domain too.
+    assert {'/camera', '/other_camera'} <= set(re.findall(r'/\w+', rig.diagnose().message))
     world.until(lambda: line in log)
     world.until(lambda: line not in rig.diagnose().message)
     # The first one is silent by now.
