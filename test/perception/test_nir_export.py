@@ -105,7 +105,7 @@ def test_norse_gives_what_our_network_gives(changes, tmp_path):
     with torch.no_grad():
         for slice_ in encoded:
             compressed, _ = update_traces(
-                slice_, own[0], c.decays(), c.semi_saturation, c.signed_traces
+                slice_, own[0], c.decays(), c.semi_saturation, c.signed_traces, c.adaptation
             )
             before = own
             _, own = network.step(slice_, own)

@@ -241,6 +241,23 @@ def test_opposite_events_cancel_in_signed_traces():
 
 
 @torch.no_grad()
+def test_small_traces_are_seen_beside_large_ones_if_the_input_adapts():
+    # The whole head moves; one cell has twice the events of the others.
+    encoded = torch.full((1, 2, 4, 4), 1.0)
+    encoded[0, 1, 0, 0] = 3.0
+    traces = torch.zeros(1, 1, 2, 4, 4)
+    contrasts = []
+    for adaptation in (0.0, 2.0):
+        inputs, _ = update_traces(encoded, traces, (0.5,), 0.1, True, adaptation)
+        contrasts.append(float(inputs[0, 1, 0, 0] - inputs[0, 1, 1, 1]))
+        assert inputs.abs().max() < 1
+    mean = (2.0 * 15 + 4.0) / 16
+    expected = 4 / (4 + 0.1 + 2 * mean) - 2 / (2 + 0.1 + 2 * mean)
+    assert contrasts == pytest.approx([4 / 4.1 - 2 / 2.1, expected], abs=1e-6)
+    assert contrasts[1] > 5 * contrasts[0]
+
+
+@torch.no_grad()
 def test_evidence_is_gathered_over_slices():
     torch.manual_seed(0)
     network = SpikingNetwork(replace(SMALL, neurons='graded', decision_tau_ms=50.0)).eval()

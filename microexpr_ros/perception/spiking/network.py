@@ -57,6 +57,8 @@ class SpikingConfiguration:
             it is not lost; 'zero' takes all.
         residual: layers of stride 1 that keep the number of channels add their input.
         signed_traces: sum and difference of ON and OFF are compressed, not each of them.
+        adaptation: added to `semi_saturation`, in multiples of a trace's mean size over the
+            region, so that small movements are still seen where the head moves.
         initial_gain: deviation of what is given to neurons at the start of training.
         decision: also read how likely each unit is the main one of a movement.
         decision_tau_ms: time constant over which evidence for it is gathered, at the start of
@@ -83,6 +85,7 @@ class SpikingConfiguration:
     reset: Literal['subtract', 'zero'] = added_field('subtract', 'zero')
     residual: bool = added_field(True, False)
     signed_traces: bool = added_field(False, False)
+    adaptation: float = added_field(0.0, 0.0)
     initial_gain: float = added_field(0.5, 2.0)
     decision: bool = added_field(True, False)
     decision_tau_ms: float = added_field(20.0, 20.0)
@@ -98,8 +101,9 @@ class SpikingConfiguration:
         )
         if shortest_ms * 1e6 < self.slice_ns:
             raise ValueError('a time constant shorter than a slice makes Euler steps unstable')
-        if self.change_gain < 0:
-            raise ValueError(f'change_gain {self.change_gain:g} must be 0 or more')
+        for name in ('change_gain', 'adaptation'):
+            if (value := getattr(self, name)) < 0:
+                raise ValueError(f'{name} {value:g} must be 0 or more')
         if self.residual and self.drive == 'current':
             raise ValueError('layers add their input to a rate, not to a current')
 
@@ -256,7 +260,7 @@ class SpikingNetwork(nn.Module):
         c = self.configuration
         traces, voltages, integrated, evidence = self._split(state)
         values, traces = update_traces(
-            encoded, traces, c.decays(), c.semi_saturation, c.signed_traces
+            encoded, traces, c.decays(), c.semi_saturation, c.signed_traces, c.adaptation
         )
         after = [traces]
         for i, convolution in enumerate(self.convolutions):
@@ -296,7 +300,7 @@ class SpikingNetwork(nn.Module):
         c, steps = self.configuration, len(encoded)
         traces, voltages, integrated, evidence = self._split(state)
         values, traces = trace_sequence(
-            encoded, traces, c.decays(), c.semi_saturation, c.signed_traces
+            encoded, traces, c.decays(), c.semi_saturation, c.signed_traces, c.adaptation
         )
         after = [traces]
         for i, convolution in enumerate(self.convolutions):

@@ -18,6 +18,7 @@ def update_traces(
     decays: Sequence[float],
     semi_saturation: float,
     signed: bool = False,
+    adaptation: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Add one slice to the traces.
 
@@ -28,6 +29,9 @@ def update_traces(
         semi_saturation: trace that is compressed to one half of the largest value.
         signed: take sum and difference of each pair of channels before they are compressed, so
             that opposite events cancel as light that comes and goes does.
+        adaptation: added to `semi_saturation`, in multiples of the mean size of the trace over
+            the region. Where the whole head moves, traces are far above what a small movement
+            leaves, and would all be compressed to nearly the same value.
 
     Returns:
         The network's input, float32 [B, N * K + C - K, h, w]: the compressed traces, then the
@@ -37,13 +41,18 @@ def update_traces(
     decay = traces.new_tensor(decays).view(-1, 1, 1, 1)
     # Not fused into one operation, which would round differently from the exported network.
     after = traces * decay + encoded[:, None, :traced]
-    # A few events are not lost, and a flash of many does not dominate (Naka and Rushton, 1966).
+    # A few events are not lost, and a flash of many does not dominate (Naka and Rushton, 1966);
+    # what is normal adapts to the region (Carandini and Heeger, 2012).
     if signed:
         off, on = after.reshape(*after.shape[:2], -1, 2, *after.shape[3:]).unbind(3)
-        both = torch.cat([on - off, on + off], 2)
-        compressed = (both / (both.abs() + semi_saturation)).flatten(1, 2)
+        values = torch.cat([on - off, on + off], 2)
+        size = values.abs()
     else:
-        compressed = (after / (after + semi_saturation)).flatten(1, 2)
+        values = size = after
+    half = size + semi_saturation
+    if adaptation > 0:
+        half = half + adaptation * size.mean((-2, -1), keepdim=True)
+    compressed = (values / half).flatten(1, 2)
     if encoded.shape[1] == traced:
         return compressed, after
     return torch.cat([compressed, encoded[:, traced:]], 1), after
@@ -55,6 +64,7 @@ def trace_sequence(
     decays: Sequence[float],
     semi_saturation: float,
     signed: bool = False,
+    adaptation: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Add the slices of a sequence, one after the other.
 
@@ -64,13 +74,16 @@ def trace_sequence(
         decays: as of `update_traces`.
         semi_saturation: as of `update_traces`.
         signed: as of `update_traces`.
+        adaptation: as of `update_traces`.
 
     Returns:
         The network's input at each slice, float32 [T, B, ...], and the traces at the end.
     """
     inputs = []
     for slice_ in encoded.unbind():
-        compressed, traces = update_traces(slice_, traces, decays, semi_saturation, signed)
+        compressed, traces = update_traces(
+            slice_, traces, decays, semi_saturation, signed, adaptation
+        )
         inputs.append(compressed)
     # Concatenated, not stacked, which would lose the memory format.
     return torch.cat(inputs).view(len(inputs), *inputs[0].shape), traces
