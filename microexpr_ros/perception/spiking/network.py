@@ -133,7 +133,8 @@ class SpikingNetwork(nn.Module):
     With `spiking` off the neurons have no state and return their firing rate under a constant
     current in place of spikes, and nothing is integrated. One slice, with its traces, is then
     enough to learn from. With `stochastic` on as well, training gives the next layer not the rate
-    but a spike with that probability: it learns to read what is as uncertain as spikes.
+    but the mean of random spikes at that rate, of as many slices as the next layer averages over:
+    it learns to read what is as uncertain as spikes.
 
     Args:
         configuration: shape and time constants.
@@ -376,7 +377,16 @@ class SpikingNetwork(nn.Module):
         if not self.training:
             return driven.clamp(0, 1)
         rate = limit_rate(driven)
-        return random_spikes(rate) if self.stochastic and not self.spiking else rate
+        if self.spiking or not self.stochastic:
+            return rate
+        return random_spikes(rate, averaged_slices(self._reading_leak(layer)))
+
+    def _reading_leak(self, layer: int) -> float:
+        """Return the leak of what a layer's spikes are read by."""
+        c = self.configuration
+        if layer + 1 < len(c.channels):
+            return c.leak(layer + 1)
+        return float(torch.sigmoid(self.leak_logit.detach()).mean())
 
     @property
     def _step_s(self) -> float:
@@ -459,9 +469,26 @@ def limit_rate(rate: Tensor) -> Tensor:
     return wide + (wide.clamp(0, 1) - wide).detach()
 
 
-def random_spikes(rate: Tensor) -> Tensor:
-    """Return spikes, each with its rate as the probability; gradients are those of the rate."""
-    return rate + (torch.bernoulli(rate.detach().clamp(0, 1)) - rate).detach()
+def averaged_slices(leak: float) -> int:
+    """Return over how many slices a leaky integrator averages: what is left of noise says so.
+
+    Of white noise, the share leak / (2 - leak) of the variance is left.
+    """
+    return max(round((2 - leak) / leak), 1)
+
+
+def random_spikes(rate: Tensor, slices: int = 1) -> Tensor:
+    """Return the spikes per slice of neurons that fire at random; gradients are those of the rate.
+
+    Args:
+        rate: float32 [...], probability of a spike in a slice.
+        slices: how many are averaged.
+    """
+    probability = rate.detach().clamp(0, 1)
+    drawn = torch.bernoulli(probability)
+    for _ in range(slices - 1):
+        drawn += torch.bernoulli(probability)
+    return rate + (drawn / slices - rate).detach()
 
 
 def intensities(logits: Tensor) -> Tensor:
