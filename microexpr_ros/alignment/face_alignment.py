@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.landmarks import PLACES
 
 BOX: Final = 1.16
@@ -42,6 +42,34 @@ def align(landmarks: NDArray[np.floating]) -> AlignedRegion:
         raise ValueError(f'landmarks {landmarks.tolist()} span no face')
     centre = middle - (_MIDDLE - (0.5 + 0.5j)) * turn
     return AlignedRegion(centre.real, centre.imag, abs(turn), cmath.phase(turn))
+
+
+def align_centres(landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the centres of the regions that `align` gives, float64 [N, 2], column and row.
+
+    Args:
+        landmarks: float [N, 5, 2], of N moments.
+    """
+    points = np.ascontiguousarray(landmarks, np.float64).view(np.complex128)[..., 0]
+    middle = points.mean(1)
+    turn = (points - middle[:, None]) @ _WANTED.conj() / _SPREAD
+    centre = middle - (_MIDDLE - (0.5 + 0.5j)) * turn
+    return np.stack([centre.real, centre.imag], 1)
+
+
+def measure_off_centre(
+    region: AlignedRegion | Region | None, landmarks: NDArray[np.floating] | None
+) -> tuple[float, float]:
+    """Return `Slice.off_centre` of a face; 0 in a rectangle, or where no landmarks are known.
+
+    Args:
+        region: where the face is shown.
+        landmarks: float [5, 2], of the face, px.
+    """
+    if not isinstance(region, AlignedRegion) or landmarks is None:
+        return 0.0, 0.0
+    columns, rows = (region.to_shares(align_centres(landmarks[None])[0]) - 0.5).tolist()
+    return columns, rows
 
 
 def _to_complex(points: NDArray[np.floating]) -> NDArray[np.complex128]:

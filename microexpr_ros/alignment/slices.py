@@ -43,6 +43,8 @@ class Slice:
         sensor_end_ns: end of the slice on the sensor's clock, or on any clock that advances by
             one duration per slice; None if `end_ns` does so.
         motion: how the head moves at the end of the slice; None if it was not measured.
+        off_centre: how far the face has moved away, towards greater columns and rows, from where
+            the region shows it, as shares of its side: a region rests while the face is near.
     """
 
     end_ns: int
@@ -54,6 +56,7 @@ class Slice:
     frame_stamp_ns: int = 0
     sensor_end_ns: int | None = None
     motion: HeadMotion | None = None
+    off_centre: tuple[float, float] = (0.0, 0.0)
 
     @property
     def clock_end_ns(self) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.alignment.camera_geometry import CameraGeometry
 from microexpr_ros.alignment.clock import SensorClock, StampLine
+from microexpr_ros.alignment.face_alignment import measure_off_centre
 from microexpr_ros.alignment.face_views import FaceView, FaceViews, FixedView, FollowedViews
 from microexpr_ros.alignment.faces import MakeTracker, TimedFaceTracker
 from microexpr_ros.alignment.frame_alignment import FrameAlignment, SyncSource
@@ -272,19 +273,25 @@ class Synchronizer:
         for view in views or (None,):
             face = None if view is None else view.face
             found = face if face is not None and face.has_landmarks else None
+            landmarks = None if found is None else found.landmarks
             yield AlignedSlice(
-                slice=self._show(view, frame, end_ns, ended_ns),
+                slice=self._show(view, landmarks, frame, end_ns, ended_ns),
                 face=-1 if view is None else view.number,
                 source=self.frames.source,
                 sync_error_ns=self.frames.error_ns(self.clock, self.line),
                 newest_arrival_ns=newest_arrival_ns,
-                landmarks=None if found is None else found.landmarks,
+                landmarks=landmarks,
                 sigma=0.0 if found is None else found.sigma,
                 given_id='' if view is None else view.given_id,
             )
 
     def _show(
-        self, view: FaceView | None, frame: Frame | None, end_ns: int, ended_ns: int
+        self,
+        view: FaceView | None,
+        landmarks: NDArray[np.float32] | None,
+        frame: Frame | None,
+        end_ns: int,
+        ended_ns: int,
     ) -> Slice:
         """Return the slice of one face, or that in which there is none."""
         options = self._options
@@ -307,4 +314,5 @@ class Synchronizer:
             0 if frame is None else frame.t,
             ended_ns,
             view.motion,
+            measure_off_centre(view.region, landmarks),
         )

@@ -68,6 +68,31 @@ _BLOCK: Final = 512
 _LOW_BITS: Final = (1 << 31) - 1
 
 
+def shift_cells(counts: NDArray[np.uint8], columns: int, rows: int) -> NDArray[np.uint8]:
+    """Return counts that are moved by whole cells; what moves out of the grid is lost.
+
+    Args:
+        counts: uint8 [..., height, width].
+        columns: cells towards greater columns.
+        rows: cells towards greater rows.
+    """
+    if columns == 0 and rows == 0:
+        return counts
+    moved = np.zeros_like(counts)
+    height, width = counts.shape[-2:]
+    to_rows, from_rows = _overlap(height, rows)
+    to_columns, from_columns = _overlap(width, columns)
+    moved[..., to_rows, to_columns] = counts[..., from_rows, from_columns]
+    return moved
+
+
+def _overlap(size: int, by: int) -> tuple[slice, slice]:
+    """Return where what stays inside comes to lie, and where it lay."""
+    left = max(size - abs(by), 0)
+    low, high = slice(0, left), slice(size - left, size)
+    return (high, low) if by > 0 else (low, high)
+
+
 @kernel
 def _accumulate(
     x: NDArray[np.uint16],

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from microexpr_ros.alignment.head_motion import HeadMotion
 from microexpr_ros.alignment.slices import Slice, blank_slice, follows
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.grid import SLICE_NS
+from microexpr_ros.events.grid import SLICE_NS, shift_cells
 from microexpr_ros.events.region import Region
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception import weights
@@ -228,7 +228,7 @@ class ActionUnitClassifier:
         if state.end_ns is not None and not follows(slice_, state.end_ns):
             state = self.initial_state()
         cells = np.array([slice_.pixels_per_cell], np.float32)
-        sides, *rest = self._runtime(slice_.counts[None], cells, *state.network)
+        sides, *rest = self._runtime(self._held(slice_)[None], cells, *state.network)
         decided, network = rest[: -len(state.network)], rest[-len(state.network) :]
         activity = self.activity.observe(
             slice_.counts, slice_.pixels_per_cell, slice_.duration_ns, state.activity
@@ -246,6 +246,13 @@ class ActionUnitClassifier:
         return estimate, ActionUnitState(
             tuple(network), activity, estimate.active, age_ns, slice_.clock_end_ns
         )
+
+    def _held(self, slice_: Slice) -> NDArray[np.uint8]:
+        """Return the counts as the network saw them in training."""
+        if self.boxes != 'followed':
+            return slice_.counts
+        columns, rows = (round(-share * self.grid) for share in slice_.off_centre)
+        return shift_cells(slice_.counts, columns, rows)
 
     def warm_up(self) -> None:
         """Step once on an empty slice, so that the first real one is not the slowest."""
@@ -272,7 +279,7 @@ class ActionUnitClassifier:
                 f'slices of {slice_.duration_ns / 1e6:g} ms, but {self.model} was trained for '
                 f'{self.slice_ns / 1e6:g} ms: set the slice length of the synchronizer to that'
             )
-        if isinstance(slice_.region, Region) and self.boxes == 'aligned':
+        if isinstance(slice_.region, Region) and self.boxes != 'coarse':
             raise MicroexprError(
                 f'a rectangular face region, but {self.model} was trained for aligned ones: '
                 'follow the face, or fix a square region'

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 
+from microexpr_ros.alignment.face_alignment import measure_off_centre
 from microexpr_ros.alignment.frame_alignment import SyncSource
 from microexpr_ros.alignment.head_motion import HeadMotion
 from microexpr_ros.alignment.slices import Slice
@@ -268,22 +269,24 @@ def message_to_aligned(message: AlignedEvents) -> AlignedSlice:
         )
     counts = np.frombuffer(message.counts, np.uint8).reshape(2, message.height, message.width)
     face, given_id = _message_to_face(message.face_id)
+    region, landmarks = _message_to_region(message), _message_to_landmarks(message)
     return AlignedSlice(
         slice=Slice(
             end_ns=to_ns(message.header.stamp),
             duration_ns=to_ns(message.duration),
-            region=_message_to_region(message),
+            region=region,
             counts=counts,
             events=message.events,
             frame=image_to_pixels(message.image[0]) if message.image else None,
             frame_stamp_ns=to_ns(message.image[0].header.stamp) if message.image else 0,
             motion=_message_to_motion(message),
+            off_centre=measure_off_centre(region, landmarks),
         ),
         face=face,
         source=SyncSource(message.sync_source),
         sync_error_ns=message.sync_error_ms * 1e6,
         newest_arrival_ns=to_ns(message.newest_arrival),
-        landmarks=_message_to_landmarks(message),
+        landmarks=landmarks,
         sigma=message.landmarks_sigma,
         given_id=given_id,
     )

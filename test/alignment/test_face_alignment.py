@@ -5,8 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microexpr_ros.alignment.face_alignment import BOX, align, place_landmarks
-from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.alignment.face_alignment import (
+    BOX,
+    align,
+    align_centres,
+    measure_off_centre,
+    place_landmarks,
+)
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
 
 regions = st.builds(
@@ -73,3 +79,19 @@ def test_a_box_gives_a_region_around_its_centre():
 def test_a_box_without_height_is_refused(corners):
     with pytest.raises(ValueError, match='no height'):
         place_landmarks(np.array(corners, float))
+
+
+@given(many=st.lists(regions, min_size=1, max_size=4))
+def test_centres_are_those_of_the_regions(many):
+    landmarks = np.stack([region.to_pixels(PLACES) for region in many])
+    expected = [(region.x, region.y) for region in map(align, landmarks)]
+    np.testing.assert_allclose(align_centres(landmarks), expected, atol=1e-6)
+
+
+def test_a_face_is_off_centre_by_how_far_it_has_moved_along_the_region():
+    region = AlignedRegion(100, 80, 64, np.pi / 2)
+    landmarks = region.to_pixels(PLACES + np.array([0.25, -0.125]))
+    assert measure_off_centre(region, landmarks) == pytest.approx((0.25, -0.125))
+    assert measure_off_centre(region, None) == (0, 0)
+    # A rectangle is fixed, and says nothing of where a face should be.
+    assert measure_off_centre(Region(0, 0, 64, 48), landmarks) == (0, 0)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microexpr_ros.events.events import Events
-from microexpr_ros.events.grid import accumulate
+from microexpr_ros.events.grid import accumulate, shift_cells
 from microexpr_ros.events.region import AlignedRegion, Region
 
 regions = st.builds(
@@ -92,3 +92,11 @@ def test_an_aligned_region_that_is_not_turned_counts_like_the_rectangle():
     inside = accumulate(events, Region(10, 20, 64, 64), rectangle)
     assert accumulate(events, AlignedRegion(42, 52, 64), aligned) == inside > 1000
     np.testing.assert_array_equal(aligned, rectangle)
+
+
+@given(rows=st.integers(-9, 9), columns=st.integers(-9, 9))
+def test_cells_that_are_shifted_out_of_the_grid_are_lost(rows, columns):
+    counts = np.random.default_rng(0).integers(1, 256, (2, 5, 6), dtype=np.uint8)
+    wide = np.zeros((2, 5 + 18, 6 + 18), np.uint8)
+    wide[:, 9 + rows : 14 + rows, 9 + columns : 15 + columns] = counts
+    np.testing.assert_array_equal(shift_cells(counts, columns, rows), wide[:, 9:14, 9:15])

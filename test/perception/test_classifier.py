@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from microexpr_ros.alignment.head_motion import HeadMotion
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.grid import shift_cells
 from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.activity import ActivityConfiguration
@@ -178,6 +179,33 @@ def test_another_grid_is_refused(classifier):
     counts = np.zeros((2, 64, 64), np.uint8)
     with pytest.raises(MicroexprError, match=r'\(2, 64, 64\).*\(2, 128, 128\)'):
         classifier.step(slice_at(0, counts), classifier.initial_state())
+
+
+def test_a_face_is_held_still_for_weights_that_learnt_so(classifier):
+    region = AlignedRegion(100, 100, 128)
+    inner = np.zeros((2, 128, 128), np.uint8)
+    # What leaves the grid cannot come back.
+    inner[:, 4:-4, 4:-4] = 1
+    still = [slice_at(number, inner * slice_at(number).counts, region) for number in range(8)]
+    ways = [(0, 0), (2, -3), *[(-1, 4)] * 6]
+    moved = [
+        replace(
+            slice_,
+            counts=shift_cells(slice_.counts, *way),
+            off_centre=((way[0] + 0.3) / 128, (way[1] - 0.3) / 128),
+        )
+        for slice_, way in zip(still, ways, strict=True)
+    ]
+    followed, aligned = (
+        ActionUnitClassifier(classifier.network, classifier.presence, boxes=boxes)
+        for boxes in ('followed', 'aligned')
+    )
+    expected, _ = run(aligned, still)
+    found, _ = run(followed, moved)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.sides, other.sides)
+    unaided, _ = run(aligned, moved)
+    assert not np.array_equal(unaided[-1].sides, expected[-1].sides)
 
 
 def test_rectangles_are_refused_by_weights_for_aligned_regions(classifier):

@@ -14,6 +14,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 
 from microexpr_ros import facs
+from microexpr_ros.alignment.face_alignment import measure_off_centre
 from microexpr_ros.alignment.frame_alignment import SyncSource
 from microexpr_ros.alignment.head_motion import HeadMotion
 from microexpr_ros.alignment.slices import Slice
@@ -95,6 +96,7 @@ def test_a_face_that_is_followed_comes_back_exactly(region, motion):
     assert back.slice.pixels_per_cell == slice_.pixels_per_cell
     assert back.slice.motion == motion
     np.testing.assert_array_equal(back.landmarks, landmarks)
+    assert back.slice.off_centre == measure_off_centre(region, landmarks)
     assert back.sigma == 0.03
 
 

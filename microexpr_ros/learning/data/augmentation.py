@@ -29,6 +29,10 @@ LOST_ERROR: Final = 0.2
 """Error in position of a region that a tracker has lost, as a share of that distance."""
 
 
+WANDER_SLICES: Final = 10
+"""Slices between two errors of a tracker that do not depend on each other."""
+
+
 @dataclass(frozen=True, slots=True)
 class Jitter:
     """One sample of all changes; the default changes nothing.
@@ -218,6 +222,10 @@ class Augmentation:
             distance between the eyes; one is sampled per clip.
         lost: share of the clips whose region is as far off as that of a tracker that has lost
             the face.
+        lag: largest share of the face's way that a tracker does not see, as it does while a head
+            turns fast; one is sampled per clip.
+        wander: largest standard deviation of the slow error of a tracker from slice to slice, as
+            a share of the distance between the eyes.
     """
 
     shift: int = 3
@@ -234,6 +242,8 @@ class Augmentation:
     noise: float = 0.002
     tracking: float = 0.06
     lost: float = 0.02
+    lag: float = 0.2
+    wander: float = 0.012
 
     def sample(
         self, rng: np.random.Generator, landmarks: NDArray[np.floating] | None = None
@@ -265,6 +275,27 @@ class Augmentation:
             seed=int(rng.integers(2**31)),
             region=region,
         )
+
+    def sample_path(
+        self, rng: np.random.Generator, landmarks: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """Return where a tracker would have found a face that moves, float64 [T, 5, 2].
+
+        Args:
+            rng: of the errors.
+            landmarks: float [T, 5, 2], true places.
+        """
+        true = np.asarray(landmarks, np.float64)
+        way = (true - true[0]).mean(1)
+        slices = len(true)
+        knots = np.arange(0, slices + WANDER_SLICES, WANDER_SLICES)
+        eyes = float(np.linalg.norm(true[0, 1] - true[0, 0]))
+        size = rng.uniform(0, self.wander) * eyes
+        errors = [
+            np.interp(np.arange(slices), knots, rng.normal(0, size, len(knots))) for _ in 'xy'
+        ]
+        off = np.stack(errors, 1) - rng.uniform(0, self.lag) * way
+        return np.asarray(true + off[:, None], np.float64)
 
     def sample_region(
         self, rng: np.random.Generator, landmarks: NDArray[np.floating]

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from microexpr_ros.alignment.face_alignment import align
+from microexpr_ros.alignment.face_alignment import align, align_centres
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.grid import GRID
 from microexpr_ros.facs import CODES
@@ -91,12 +92,67 @@ def in_boxes(clips: Sequence[SparseClip], boxes: Boxes) -> list[SparseClip]:
 
     Args:
         clips: as `make_sparse` returns them.
-        boxes: aligned, without a tracker's errors, or coarse.
+        boxes: followed or aligned, both without a tracker's errors, or coarse.
     """
+    if boxes == 'followed':
+        held = (clip if clip.boxes == boxes else hold_still(clip) for clip in clips)
+        return [clip if clip.boxes == boxes else align_clip(clip, boxes) for clip in held]
     return [align_clip(clip) if clip.boxes != boxes else clip for clip in clips]
 
 
-def align_clip(sparse: SparseClip) -> SparseClip:
+def hold_still(sparse: SparseClip, found: NDArray[np.floating] | None = None) -> SparseClip:
+    """Return a clip whose slices are shifted by whole cells, so that the face stays where it was.
+
+    Only the face's centre stays: it still turns, nods and grows. Events, frames, targets and
+    landmarks are moved alike; edges of images are repeated.
+
+    Args:
+        sparse: a clip in its coarse box.
+        found: float [T, 5, 2], the landmarks as a tracker finds them, in cells; None for the true
+            ones.
+    """
+    if sparse.boxes != 'coarse':
+        raise ValueError(f'clip {sparse.clip.index} is aligned already')
+    landmarks = sparse.clip.landmarks
+    centres = align_centres(landmarks if found is None else found)
+    shifts = np.rint(centres - centres[0]).astype(np.int64)
+    cells, counts, starts = _shift_entries(sparse.cells, sparse.counts, sparse.starts, shifts)
+    clip = replace(
+        sparse.clip,
+        landmarks=(landmarks - shifts[:, None]).astype(np.float32),
+        frames=_shift_images(sparse.clip.frames, shifts[sparse.clip.frame_slice]),
+        target=_shift_images(sparse.clip.target, shifts[sparse.clip.target_slice]),
+    )
+    return replace(sparse, cells=cells, counts=counts, starts=starts, clip=clip)
+
+
+def _shift_images(images: NDArray[np.uint8], shifts: NDArray[np.int64]) -> NDArray[np.uint8]:
+    columns, rows = (np.arange(GRID) + shifts[:, :, None]).clip(0, GRID - 1).swapaxes(0, 1)
+    numbers = np.arange(len(images))[:, None, None]
+    moved = images[numbers, rows[: len(images), :, None], columns[: len(images), None]]
+    return np.asarray(moved, np.uint8)
+
+
+@njit(nogil=True, cache=True)
+def _shift_entries(cells, counts, starts, shifts):  # type: ignore[no-untyped-def]
+    """Return the entries that are still in the grid, and where each slice's begin."""
+    to, kept = np.empty_like(cells), np.empty_like(counts)
+    begins = np.zeros_like(starts)
+    number = 0
+    for slice_ in range(len(starts) - 1):
+        right, down = shifts[slice_]
+        for i in range(starts[slice_], starts[slice_ + 1]):
+            cell = np.int64(cells[i])
+            row, column = cell // GRID % GRID - down, cell % GRID - right
+            if 0 <= row < GRID and 0 <= column < GRID:
+                to[number] = (cell // (GRID * GRID) * GRID + row) * GRID + column
+                kept[number] = counts[i]
+                number += 1
+        begins[slice_ + 1] = number
+    return to[:number].copy(), kept[:number].copy(), begins
+
+
+def align_clip(sparse: SparseClip, boxes: Boxes = 'aligned') -> SparseClip:
     """Return a clip whose grid shows the region that its landmarks align at its start.
 
     Events, frames, targets and landmarks are moved alike; a cell has the events of all cells
@@ -104,8 +160,9 @@ def align_clip(sparse: SparseClip) -> SparseClip:
 
     Args:
         sparse: a clip in its coarse box.
+        boxes: what its boxes are then: followed, if the face was held still before.
     """
-    if sparse.boxes == 'aligned':
+    if sparse.boxes != 'coarse':
         raise ValueError(f'clip {sparse.clip.index} is aligned already')
     clip, region = sparse.clip, align(sparse.clip.landmarks[0])
     jitter = Jitter(region=region)
@@ -127,7 +184,7 @@ def align_clip(sparse: SparseClip) -> SparseClip:
             frames=jitter.warp_images(clip.frames),
             target=jitter.warp_images(clip.target),
         ),
-        'aligned',
+        boxes,
         sparse.references,
     )
 

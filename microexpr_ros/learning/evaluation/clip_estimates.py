@@ -52,7 +52,7 @@ def classify_clip(classifier: ActionUnitClassifier, recording: SparseClip) -> Cl
     state = classifier.initial_state()
     # Only the region's area matters: it gives the clip's sensor pixels per cell.
     area = recording.clip.pixels_per_cell * GRID**2
-    aligned = recording.boxes == 'aligned'
+    aligned = recording.boxes != 'coarse'
     region = AlignedRegion(0, 0, area**0.5) if aligned else Region(0, 0, round(area), 1)
     estimates = []
     for number in range(recording.slices):

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.alignment.face_alignment import align
+from microexpr_ros.alignment.face_alignment import align, measure_off_centre
 from microexpr_ros.alignment.frame_alignment import SyncSource
 from microexpr_ros.alignment.slices import Cut, Slice, SliceCutter
 from microexpr_ros.alignment.synchronizer import AlignedSlice
@@ -121,7 +121,7 @@ def true_slices(recording: Recording, story: Story, kind: str) -> Iterator[Align
         story: its truth.
         kind: BOX or ALIGNED.
     """
-    yield from _cut(recording, _follow(story, kind))
+    yield from _cut(recording, story, _follow(story, kind))
 
 
 def _follow(story: Story, kind: str) -> Callable[[int], AlignedRegion]:
@@ -143,7 +143,7 @@ def _follow(story: Story, kind: str) -> Callable[[int], AlignedRegion]:
 
 
 def _cut(
-    recording: Recording, region_at: Callable[[int], AlignedRegion]
+    recording: Recording, story: Story, region_at: Callable[[int], AlignedRegion]
 ) -> Iterator[AlignedSlice]:
     counts, inside = np.zeros((2, GRID, GRID), np.uint8), 0
     region: AlignedRegion | None = None
@@ -154,7 +154,17 @@ def _cut(
             region = region_at(begin_ns)
         inside += accumulate(cut.events, region, counts)
         if cut.ended_ns is not None:
-            yield _finish(cut.ended_ns, recording.epoch_ns, region, counts, inside)
+            off_centre = measure_off_centre(region, story.landmarks[story.row(cut.ended_ns)])
+            slice_ = Slice(
+                recording.epoch_ns + cut.ended_ns,
+                SLICE_NS,
+                region,
+                counts,
+                inside,
+                sensor_end_ns=cut.ended_ns,
+                off_centre=off_centre,
+            )
+            yield AlignedSlice(slice_, 0, SyncSource.NONE, 0.0, 0)
             counts, inside = np.zeros((2, GRID, GRID), np.uint8), 0
             region = None
 
@@ -164,10 +174,3 @@ def _cuts(recording: Recording) -> Iterator[Cut]:
     for events, _ in recording.chunks():
         yield from cutter.push(events)
     yield from cutter.flush()
-
-
-def _finish(
-    ended_ns: int, epoch_ns: int, region: AlignedRegion, counts: NDArray[np.uint8], inside: int
-) -> AlignedSlice:
-    slice_ = Slice(epoch_ns + ended_ns, SLICE_NS, region, counts, inside, sensor_end_ns=ended_ns)
-    return AlignedSlice(slice_, 0, SyncSource.NONE, 0.0, 0)

@@ -20,7 +20,7 @@ from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.augmentation import Augmentation
 from microexpr_ros.learning.data.batches import SequenceBatch, make_batch, measure_change_gain
-from microexpr_ros.learning.data.clips import SparseClip, fingerprint, in_boxes
+from microexpr_ros.learning.data.clips import SparseClip, fingerprint, hold_still, in_boxes
 from microexpr_ros.learning.data.fresh import FreshClips, FreshConfiguration
 from microexpr_ros.learning.models.baselines import shuffled
 from microexpr_ros.learning.models.networks import (
@@ -104,7 +104,7 @@ class TrainingConfiguration(Optimization):
     decision_weight: float = 0.5
     control: Control = 'none'
     augmentation: Augmentation = field(default_factory=Augmentation)
-    boxes: Boxes = 'aligned'
+    boxes: Boxes = 'followed'
     fresh: FreshConfiguration = field(default_factory=FreshConfiguration)
 
     def __post_init__(self) -> None:
@@ -369,7 +369,12 @@ def _sample_batch(
 ) -> SequenceBatch:
     c = configuration
     count, length = (c.slices, 1) if single else (c.windows, c.window)
-    aligned = c.boxes == 'aligned'
+    if c.boxes == 'followed':
+        clips = [
+            hold_still(sparse, c.augmentation.sample_path(rng, sparse.clip.landmarks))
+            for sparse in clips
+        ]
+    aligned = c.boxes != 'coarse'
     jitters = [
         c.augmentation.sample(rng, sparse.clip.landmarks[0] if aligned else None)
         for sparse in clips

@@ -8,7 +8,13 @@ from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
 from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
 from microexpr_ros.learning.data.batches import make_batch
-from microexpr_ros.learning.data.clips import align_clip, dense_counts, in_boxes, make_sparse
+from microexpr_ros.learning.data.clips import (
+    align_clip,
+    dense_counts,
+    hold_still,
+    in_boxes,
+    make_sparse,
+)
 
 TURNED = AlignedRegion(60.0, 70.0, 100.0, 0.2)
 
@@ -82,6 +88,85 @@ def test_boxes_are_aligned_once(make_clip):
     assert in_boxes([coarse], 'coarse') == [coarse]
     with pytest.raises(ValueError, match='aligned already'):
         in_boxes([aligned], 'coarse')
+
+
+def moving(make_clip, way):
+    """Return a clip with one event in each slice, at the centre of a face that moves.
+
+    Args:
+        make_clip: as of the fixture.
+        way: float [T, 2], column and row that it has moved by, cells.
+    """
+    clip = make_clip(4)
+    steps = np.arange(len(clip.sides))
+    places = TURNED.to_pixels(PLACES) + way(steps)[:, None]
+    clip = replace(clip, landmarks=places.astype(np.float32))
+    clip.counts[:] = 0
+    column, row = np.floor(np.array([TURNED.x, TURNED.y]) + way(steps)).astype(int).T
+    clip.counts[steps, 1, row, column] = 1
+    return make_sparse(clip)
+
+
+def test_a_face_that_is_held_still_stays_where_it_was(make_clip):
+    sparse = moving(make_clip, lambda t: np.stack([12 * np.sin(t / 9), t / 7], 1))
+    held = hold_still(sparse)
+    middles = held.clip.landmarks.mean(1)
+    assert np.ptp(sparse.clip.landmarks.mean(1), axis=0).min() > 4
+    assert np.abs(middles - middles[0]).max() <= 0.51
+    assert len(held.cells) == len(sparse.cells)
+    rows, columns = np.divmod(held.cells.astype(int) - 128 * 128, 128)
+    assert np.abs(columns - TURNED.x).max() < 1.6
+    assert np.abs(rows - TURNED.y).max() < 1.6
+    assert held.boxes == 'coarse'
+
+
+def test_images_are_held_still_as_events_are(make_clip):
+    clip = moving(make_clip, lambda t: np.stack([12 * np.sin(t / 9), t / 7], 1)).clip
+    frames = np.zeros((3, 128, 128), np.uint8)
+    at = np.array([0, 10, 20], np.int32)
+    centres = clip.landmarks.mean(1)
+    for frame, (column, row) in zip(frames, centres[at].round().astype(int), strict=True):
+        frame[row - 1 : row + 2, column - 1 : column + 2] = 200
+    clip = replace(clip, counts=np.zeros((len(clip.sides), 2, 128, 128), np.uint8))
+    held = hold_still(make_sparse(replace(clip, frames=frames, frame_slice=at)))
+    for frame in held.clip.frames:
+        assert np.abs(np.argwhere(frame).mean(0)[::-1] - centres[0]).max() < 1.6
+
+
+def test_events_that_leave_the_grid_are_left_out(make_clip):
+    sparse = moving(make_clip, lambda t: np.zeros((len(t), 2)))
+    found = sparse.clip.landmarks.astype(np.float64).copy()
+    found[10:] += 100
+    held = hold_still(sparse, found)
+    assert held.starts.tolist() == [*range(11), *[10] * (sparse.slices - 10)]
+    assert dense_counts(held, 9).sum() == 1
+    assert dense_counts(held, 10).sum() == 0
+
+
+def test_followed_boxes_are_aligned_ones_of_a_face_that_is_held_still(make_clip):
+    sparse = moving(make_clip, lambda t: np.stack([t / 5, t / 9], 1))
+    (followed,) = in_boxes([sparse], 'followed')
+    expected = align_clip(hold_still(sparse))
+    assert followed.boxes == 'followed'
+    np.testing.assert_array_equal(followed.cells, expected.cells)
+    assert in_boxes([followed], 'followed') == [followed]
+    with pytest.raises(ValueError, match='aligned already'):
+        hold_still(followed)
+
+
+def test_the_way_of_a_tracker_lags_and_wanders():
+    rng = np.random.default_rng(0)
+    still = np.tile(TURNED.to_pixels(PLACES), (400, 1, 1))
+    moved = still + np.linspace(0, 60, 400)[:, None, None]
+    eyes = EYE_DISTANCE * TURNED.side
+    augmentation = Augmentation(lag=0.3, wander=0.02)
+    wander = [(augmentation.sample_path(rng, still) - still).std() / eyes for _ in range(50)]
+    assert 0 < min(wander) < max(wander) < 0.025
+    lags = [
+        1 - (augmentation.sample_path(rng, moved)[-1] - still[-1]).mean() / 60 for _ in range(50)
+    ]
+    assert -0.1 < min(lags) < 0.1
+    assert 0.2 < max(lags) < 0.4
 
 
 def test_a_tracker_errs_by_shares_of_the_distance_between_the_eyes():
