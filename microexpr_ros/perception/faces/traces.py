@@ -198,14 +198,16 @@ def _sample(
     sine: float,
     out: NDArray[np.float32],
 ) -> None:
-    rows, columns, channels = maps.shape
+    rows, columns, _ = maps.shape
     size = out.shape[1]
     # A cell of the crop that is larger than one of the grid is sampled at several places.
     parts = 2 if cosine * cosine + sine * sine > 1.2 else 1
-    value = np.empty(channels, np.float32)
+    # Their number is a constant here, so that the compiler takes the channels side by side.
+    value = np.empty(CHANNELS, np.float32)
     for i in range(size):
         for j in range(size):
-            value[:] = 0
+            for k in range(CHANNELS):
+                value[k] = 0
             for s in range(parts * parts):
                 u = j + (s % parts + 0.5) / parts - 0.5 * size
                 v = i + (s // parts + 0.5) / parts - 0.5 * size
@@ -223,9 +225,9 @@ def _sample(
                         if c < 0 or c >= columns:
                             continue
                         w = wy * (fx if a else np.float32(1) - fx)
-                        for k in range(channels):
+                        for k in range(CHANNELS):
                             value[k] += w * maps[r, c, k]
-            for k in range(channels):
+            for k in range(CHANNELS):
                 mean = value[k] / np.float32(parts * parts)
                 out[k, i, j] = mean / (mean + np.float32(1))
 

@@ -44,13 +44,18 @@ from microexpr_ros.synthesis.world.scene import Scene, build_scene
 from microexpr_ros.synthesis.world.scenery import Scenery, sample_scenery, sample_shoulders
 from microexpr_ros.synthesis.world.timing import render_times
 
-GENERATOR: Final = 'faces-2'
-"""Changes whenever the same seed gives other takes."""
+EXACT_GENERATOR: Final = 'faces-2'
+"""Changes whenever the same seed gives other exact takes."""
+
+COARSE_GENERATOR: Final = 'faces-3'
+"""The same of coarse ones."""
 
 TAKES_PER_PERSON: Final = 8
 """Takes that follow each other and show one person."""
 
-_LIGHTS: Final = LightKinds(('bright', 'dim', 'side', 'flicker'), (0.42, 0.25, 0.29, 0.04))
+_LIGHTS: Final = LightKinds(
+    ('bright', 'dim', 'side', 'flicker', 'backlit'), (0.36, 0.22, 0.24, 0.03, 0.15)
+)
 """For training: flicker takes ten times as long as the others."""
 
 _SIZES: Final = ((346, 260), (640, 480), (1280, 720))
@@ -135,7 +140,7 @@ def generate_face_takes(
         raise MicroexprError(f'split {recipe.split!r} is unknown: choose {", ".join(SPLITS)}')
     folder = root / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
-    described = {**_describe(recipe), 'generator': GENERATOR}
+    described = _describe(recipe)
     path = folder / 'recipe.json'
     if path.is_file():
         found = json.loads(path.read_text())
@@ -228,7 +233,8 @@ def _write_take(path: Path, recipe: FaceRecipe, index: int) -> None:
 
 def _describe(recipe: FaceRecipe) -> dict[str, Any]:
     names = ('split', 'seed', 'exact', 'faces', 'duration_ns')
-    return {name: getattr(recipe, name) for name in names}
+    generator = EXACT_GENERATOR if recipe.exact else COARSE_GENERATOR
+    return {**{name: getattr(recipe, name) for name in names}, 'generator': generator}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -323,7 +329,9 @@ def _sample_pixels(rng: np.random.Generator) -> tuple[SensorParameters, float]:
         refractory_ns=0,
         leak_hz=float(rng.uniform(0, 0.1)) * pixels,
         shot_hz=noise * pixels,
-        rate_spread=float(rng.uniform(0.05, 0.3)),
+        rate_spread=float(rng.uniform(0.05, 0.6)),
+        return_share=float(rng.uniform(0, 0.55)),
+        return_ns=int(rng.uniform(3, 7) * 1e6),
         hot_share=float(rng.uniform(0, 1.5e-3)),
         hot_hz=float(rng.uniform(10, 80)) * pixels,
     ), pixels
@@ -364,7 +372,7 @@ def _sample_move(rng: np.random.Generator, t_ns: int, end_ns: int) -> list[HeadT
 
 
 def _render_times(world: _World, recipe: FaceRecipe) -> NDArray[np.int64]:
-    step = 0.6 if recipe.exact else 2.6
+    step = 0.6 if recipe.exact else 1.0
     parts = [np.array([0, recipe.duration_ns], np.int64)]
     parts += [
         render_times(scene, motion, 0, recipe.duration_ns, step) for scene, motion in world.persons
@@ -372,11 +380,11 @@ def _render_times(world: _World, recipe: FaceRecipe) -> NDArray[np.int64]:
     waves = sum(float((2 * np.pi * w.hz * w.amplitude).sum()) for w in world.shake)
     speed_px = (world.scenery.speed + waves) * world.width
     if speed_px > 0:
-        step_ns = max(int(2 * step / speed_px * 1e9), 10_000_000)
+        step_ns = max(int(2 * step / speed_px * 1e9), 5_000_000)
         parts.append(np.arange(0, recipe.duration_ns, step_ns, dtype=np.int64))
     times = np.unique(np.concatenate(parts) // 1000 * 1000)
     # Two lists of times have pairs that nearly coincide.
-    nearest_ns = 1_500_000 if recipe.exact else 8_000_000
+    nearest_ns = 1_500_000 if recipe.exact else 4_000_000
     apart = np.diff(times, prepend=-(10**9)) > nearest_ns
     return times[apart]
 
