@@ -288,7 +288,11 @@ def make_faces(
     path = run.out / 'face.safetensors'
     values = {
         'configuration': to_settings(trained.network.configuration),
-        'training': {**training_settings(run.training, trained), 'takes': run.takes, 'nobody': run.nobody},
+        'training': {
+            **training_settings(run.training, trained),
+            'takes': run.takes,
+            'nobody': run.nobody,
+        },
         'torch': torch.__version__,
     }
     weights.save(path, 'face', 'face-tracker', values, trained.network.state_dict())

@@ -180,7 +180,7 @@ def read_face_take(path: Path) -> FaceTake:
 
 def make_face_take(recipe: FaceRecipe, index: int) -> FaceTake:
     """Make one take; about a second if coarse, and some tens of seconds on an HD sensor."""
-    rng = np.random.default_rng([recipe.seed, SPLITS[recipe.split].first_person, index, 4])
+    rng = _generator(recipe, index)
     world = _sample_world(rng, recipe, index)
     times = _render_times(world, recipe)
     instants = [motion.instants(times) for _, motion in world.persons]
@@ -237,6 +237,41 @@ def _describe(recipe: FaceRecipe) -> dict[str, Any]:
     return {**{name: getattr(recipe, name) for name in names}, 'generator': generator}
 
 
+def describe_take(recipe: FaceRecipe, index: int) -> dict[str, str]:
+    """Return the names of a take's sensor and light, without making it."""
+    sight = _sample_sight(_generator(recipe, index), recipe)
+    return {'sensor': sight.name, 'light': sight.light.name}
+
+
+def _generator(recipe: FaceRecipe, index: int) -> np.random.Generator:
+    return np.random.default_rng([recipe.seed, SPLITS[recipe.split].first_person, index, 4])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sight:
+    name: str
+    height: int
+    width: int
+    pixels: float
+    sensor: SensorParameters
+    light: Light
+
+
+def _sample_sight(rng: np.random.Generator, recipe: FaceRecipe) -> _Sight:
+    """Sample the sensor and the light: the first random numbers of a take."""
+    split = SPLITS[recipe.split]
+    if recipe.exact:
+        chosen = split.sample_sensor(rng, str(rng.choice(list(SENSORS), p=(0.55, 0.33, 0.12))))
+        sensor = chosen.parameters
+        light = split.lights.sample(rng, 'random')
+        return _Sight(chosen.name, sensor.height, sensor.width, 1.0, sensor, light)
+    across, down = _SIZES[rng.choice(len(_SIZES), p=(0.4, 0.3, 0.3))]
+    width = int(rng.integers(SENSOR_CELLS, 201))
+    sensor, pixels = _sample_pixels(rng)
+    light = _LIGHTS.sample(rng, 'random')
+    return _Sight('coarse', round(width * down / across), width, pixels, sensor, light)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _World:
     height: int
@@ -251,17 +286,8 @@ class _World:
 
 def _sample_world(rng: np.random.Generator, recipe: FaceRecipe, index: int) -> _World:
     split = SPLITS[recipe.split]
-    if recipe.exact:
-        chosen = split.sample_sensor(rng, str(rng.choice(list(SENSORS), p=(0.55, 0.33, 0.12))))
-        sensor, pixels = chosen.parameters, 1.0
-        width, height = sensor.width, sensor.height
-        light = split.lights.sample(rng, 'random')
-    else:
-        across, down = _SIZES[rng.choice(len(_SIZES), p=(0.4, 0.3, 0.3))]
-        width = int(rng.integers(SENSOR_CELLS, 201))
-        height = round(width * down / across)
-        sensor, pixels = _sample_pixels(rng)
-        light = _LIGHTS.sample(rng, 'random')
+    sight = _sample_sight(rng, recipe)
+    height, width, light = sight.height, sight.width, sight.light
     shaking = float(rng.uniform(0.1, 1.0)) * 0.006 if rng.random() < 0.12 else 0.0
     shake = (sample_wave(rng, shaking, 2, 10), sample_wave(rng, shaking, 2, 10))
     number = 0
@@ -291,7 +317,7 @@ def _sample_world(rng: np.random.Generator, recipe: FaceRecipe, index: int) -> _
             shoulders.append(sample_shoulders(rng, level, face))
     moves = 0.9 if not number else 0.45
     scenery = sample_scenery(rng, level, height / width, tuple(shoulders), moves)
-    return _World(height, width, pixels, sensor, light, scenery, tuple(persons), shake)
+    return _World(height, width, sight.pixels, sight.sensor, light, scenery, tuple(persons), shake)
 
 
 def _sample_cameras(
