@@ -3,7 +3,12 @@ import pytest
 from face_takes import make_take
 
 from microexpr_ros.alignment.faces import Face
-from microexpr_ros.learning.evaluation.faces import score_cases, score_faces, score_region, score_takes
+from microexpr_ros.learning.evaluation.faces import (
+    score_cases,
+    score_faces,
+    score_region,
+    score_takes,
+)
 
 
 class Replay:
