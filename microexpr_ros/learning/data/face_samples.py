@@ -189,7 +189,7 @@ def _sample_crop(
         off = (assumed.to_shares(faces[chosen]) - PLACES) / EYE_DISTANCE
         return traces.crop(assumed), off, 1.0
     if mistakes and rng.random() < _MISTAKE_SHARE:
-        return traces.crop(mistakes[rng.integers(len(mistakes))]), np.zeros((5, 2)), 0.0
+        return traces.crop(mistakes[int(rng.integers(len(mistakes)))]), np.zeros((5, 2)), 0.0
     for _ in range(10):
         side = math.exp(rng.uniform(math.log(16), math.log(130)))
         x, y = _busy_place(traces, rng)
