@@ -272,6 +272,8 @@ def make_faces(
         made: called with the takes to learn from that are there and all of them.
     """
     paths = generate_face_takes(run.data, FaceRecipe('train'), run.takes, progress=made)
+    if run.nobody:
+        paths += generate_face_takes(run.data, FaceRecipe('train', faces=False), run.nobody)
     held_out = generate_face_takes(run.data, FaceRecipe('val'), run.validation_takes)
     trained = face_training.train_faces(
         [read_face_take(path) for path in paths],
@@ -286,7 +288,11 @@ def make_faces(
     path = run.out / 'face.safetensors'
     values = {
         'configuration': to_settings(trained.network.configuration),
-        'training': {**training_settings(run.training, trained), 'takes': run.takes},
+        'training': {
+            **training_settings(run.training, trained),
+            'takes': run.takes,
+            'nobody': run.nobody,
+        },
         'torch': torch.__version__,
     }
     weights.save(path, 'face', 'face-tracker', values, trained.network.state_dict())

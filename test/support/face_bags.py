@@ -12,8 +12,8 @@ from microexpr_ros.synthesis.dataset.face_takes import FaceRecipe, make_face_tak
 
 HEIGHT, WIDTH = 480, 640
 
-ONE_FACE = FaceRecipe('train', duration_ns=1_500_000_000), 14
-TWO_FACES = FaceRecipe('val', duration_ns=1_500_000_000), 12
+ONE_FACE = FaceRecipe('train', duration_ns=1_500_000_000), 3
+TWO_FACES = FaceRecipe('val', duration_ns=1_500_000_000), 52
 """Takes whose grid is that of a VGA sensor, and whose faces are found within 0.7 s."""
 
 

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.alignment.face_alignment import align
+from microexpr_ros.alignment.faces import MAX_FACES
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.events.sensor_grid import SENSOR_CELLS
 from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
-from microexpr_ros.perception.faces.inference import PLACE
+from microexpr_ros.perception.faces.inference import PLACE, FaceInference
 from microexpr_ros.perception.faces.traces import POOLED, EventTraces
 from microexpr_ros.synthesis.dataset.face_takes import FaceTake
 
@@ -24,6 +25,12 @@ MIRRORED: Final = (1, 0, 2, 4, 3)
 
 WHOLE: Final = AlignedRegion(SENSOR_CELLS / 2, SENSOR_CELLS / 2, SENSOR_CELLS)
 """The view of the detector."""
+
+_MISTAKEN: Final = 0.1
+"""Least probability with which the detector must see a face where none is, to be shown that."""
+
+_MISTAKE_SHARE: Final = 0.6
+"""Of the crops without a face, where there are mistakes."""
 
 _NEAR: Final = (0.05, 0.06, 0.06)
 _FAR: Final = (0.13, 0.18, 0.2)
@@ -55,6 +62,7 @@ def sample_moments(
     moments: int,
     crops: int,
     augmented: bool = True,
+    inference: FaceInference | None = None,
 ) -> FaceSamples:
     """Sample moments of a take.
 
@@ -64,6 +72,8 @@ def sample_moments(
         moments: how many.
         crops: how many crops of each.
         augmented: whether the take may be mirrored, run backwards and have another contrast.
+        inference: the networks as they are now: most crops without a face then show what they
+            take for one, where they do. None for crops of any busy place.
     """
     mirrored, backwards = (augmented and rng.random() < 0.5 for _ in range(2))
     contrast = float(np.exp(rng.normal(0, 0.25))) if augmented else 1.0
@@ -88,8 +98,9 @@ def sample_moments(
         pooled.append(traces.pooled_view(view))
         seen = [align(SENSOR_CELLS * view.to_shares(face)) for face in faces]
         places.append(mark_places(seen))
+        mistakes = [] if inference is None else _find_mistakes(traces, regions, inference)
         for _ in range(crops):
-            sample = _sample_crop(traces, faces, regions, rng)
+            sample = _sample_crop(traces, faces, regions, mistakes, rng)
             cut.append(sample[0])
             landmarks.append(sample[1])
             is_face.append(sample[2])
@@ -155,6 +166,7 @@ def _sample_crop(
     traces: EventTraces,
     faces: NDArray[np.float32],
     regions: Sequence[AlignedRegion],
+    mistakes: Sequence[AlignedRegion],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], float]:
     """Return a crop that is off a face as the tracker's would be, or that shows none."""
@@ -176,6 +188,8 @@ def _sample_crop(
         )
         off = (assumed.to_shares(faces[chosen]) - PLACES) / EYE_DISTANCE
         return traces.crop(assumed), off, 1.0
+    if mistakes and rng.random() < _MISTAKE_SHARE:
+        return traces.crop(mistakes[int(rng.integers(len(mistakes)))]), np.zeros((5, 2)), 0.0
     for _ in range(10):
         side = math.exp(rng.uniform(math.log(16), math.log(130)))
         x, y = _busy_place(traces, rng)
@@ -183,6 +197,18 @@ def _sample_crop(
         if all(_apart(assumed, region) for region in regions):
             return traces.crop(assumed), np.zeros((5, 2)), 0.0
     return traces.crop(assumed), np.zeros((5, 2)), -1.0
+
+
+def _find_mistakes(
+    traces: EventTraces, regions: Sequence[AlignedRegion], inference: FaceInference
+) -> list[AlignedRegion]:
+    """Return where the detector sees faces that are none, and where the refiner moves them."""
+    out = []
+    for _, region in inference.detect(traces, _MISTAKEN, MAX_FACES):
+        if all(_apart(region, face) for face in regions):
+            moved = align(inference.refine(traces, region).landmarks)
+            out += [region, *([moved] if all(_apart(moved, face) for face in regions) else [])]
+    return out
 
 
 def _busy_place(traces: EventTraces, rng: np.random.Generator) -> tuple[float, float]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from microexpr_ros.perception.faces import EventFaceTracker, FaceInference
 from microexpr_ros.synthesis.dataset.face_takes import (
     FaceRecipe,
     FaceTake,
+    describe_take,
     generate_face_takes,
     read_face_take,
 )
@@ -37,6 +39,9 @@ _TAKE_NS: Final = 5_000_000_000
 _NOBODY_NS: Final = 10_000_000_000
 _SETTLE_S: Final = 1.0
 _WRONG_S: Final = 0.1
+_NEAR_CELLS: Final = 16
+_FAR_CELLS: Final = 10
+_LONG_S: Final = 2.5
 _INNER: Final = (7, 8, 9, *range(17, 68))
 """Points of iBUG 300-W from brows to chin."""
 
@@ -71,6 +76,23 @@ class FaceScores:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseScores:
+    """Scores of a part of the time, as of `FaceScores`.
+
+    Attributes:
+        minutes: time for which a face was scored.
+        found: share of the time in which the face is known.
+        landmark_error: median error of the landmarks, in distances between the eyes.
+        landmark_error_95: 95 % of the time it is below this.
+    """
+
+    minutes: float
+    found: float
+    landmark_error: float
+    landmark_error_95: float
+
+
+@dataclass(frozen=True, slots=True)
 class FaceReport:
     """What `microexpr evaluate face` found.
 
@@ -83,6 +105,8 @@ class FaceReport:
         activity_region: the region that follows the outline of a head, on the split.
         head_moving: how often HEAD_MOVING is claimed, on the split.
         update_ms: time of a core that the tracker took for a slice, the mean of the split.
+        by: on the split, by sensor, light, size of the face (the distance between its eyes in
+            cells of the sensor's grid), whether the head turns, and how long the face has moved.
     """
 
     model: str
@@ -93,15 +117,33 @@ class FaceReport:
     activity_region: FaceScores
     head_moving: HeadMovingScores
     update_ms: float
+    by: Mapping[str, Mapping[str, CaseScores]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A slice that counts for a face.
+
+    Attributes:
+        at: its number.
+        turning: whether the head turns.
+        eyes: distance between the eyes, cells of the sensor's grid.
+        moved_s: time for which the face has moved.
+    """
+
+    at: int
+    turning: bool
+    eyes: float
+    moved_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
+    when: _Counted
     found: bool
     inside: bool
     iou: float
     error: float
-    turning: bool
     sigma: float
 
 
@@ -131,6 +173,7 @@ def evaluate_faces(
         'nobody': (FaceRecipe(split, faces=False, duration_ns=_NOBODY_NS), nobody),
     }
     found: dict[str, FaceScores] = {}
+    by: Mapping[str, Mapping[str, CaseScores]] = {}
     make_tracker = partial(_make_tracker, inference)
     spent_s = slices = 0.0
     for name, (recipe, number) in recipes.items():
@@ -139,9 +182,11 @@ def evaluate_faces(
         read = [read_face_take(path) for path in paths]
         progress(f'scoring {recipe.name}')
         started = time.thread_time()
-        found[name] = score_faces(read, make_tracker)
+        moments, wrong = score_takes(read, make_tracker)
+        found[name] = _summarize(read, list(chain.from_iterable(moments)), wrong)
         if name == 'split':
             spent_s = time.thread_time() - started
+            by = score_cases(moments, [describe_take(recipe, n) for n in range(number)])
             slices = sum(len(take.starts) - 1 for take in read)
             found['region'] = score_region(read)
             head_moving = score_head_moving(read, make_tracker)
@@ -154,6 +199,7 @@ def evaluate_faces(
         found['region'],
         head_moving,
         1e3 * spent_s / slices,
+        by,
     )
 
 
@@ -162,22 +208,72 @@ def _make_tracker(inference: FaceInference, take: FaceTake) -> FaceTracker:
 
 
 def score_faces(
-    takes: Sequence[FaceTake],
-    make_tracker: Callable[[FaceTake], FaceTracker],
-    progress: Callable[[int, int], None] | None = None,
+    takes: Sequence[FaceTake], make_tracker: Callable[[FaceTake], FaceTracker]
 ) -> FaceScores:
     """Score a tracker on exact takes."""
-    moments: list[_Moment] = []
+    moments, wrong = score_takes(takes, make_tracker)
+    return _summarize(takes, list(chain.from_iterable(moments)), wrong)
+
+
+def score_takes(
+    takes: Sequence[FaceTake], make_tracker: Callable[[FaceTake], FaceTracker]
+) -> tuple[list[list[_Moment]], int]:
+    """Return the moments of each take, and how many faces were shown where there are none."""
+    moments: list[list[_Moment]] = []
     wrong = 0
-    for number, take in enumerate(takes, start=1):
+    for take in takes:
         tracker = make_tracker(take)
         shown = [tracker.update(counts, SLICE_NS / 1e9) for counts in _slices(take)]
         wrong += _count_wrong(take, shown)
-        for face in range(len(take.landmarks)):
-            moments += _score_face(take, face, shown)
-        if progress is not None:
-            progress(number, len(takes))
-    return _summarize(takes, moments, wrong)
+        moments.append(
+            [one for face in range(len(take.landmarks)) for one in _score_face(take, face, shown)]
+        )
+    return moments, wrong
+
+
+def score_cases(
+    moments: Sequence[Sequence[_Moment]], conditions: Sequence[Mapping[str, str]]
+) -> dict[str, dict[str, CaseScores]]:
+    """Return the scores of each case of each condition.
+
+    Args:
+        moments: of each take.
+        conditions: sensor and light of each take.
+    """
+    cases: dict[str, dict[str, list[_Moment]]] = {}
+    for of_take, condition in zip(moments, conditions, strict=True):
+        for one in of_take:
+            for name, case in {**condition, **_describe_moment(one)}.items():
+                cases.setdefault(name, {}).setdefault(case, []).append(one)
+    return {
+        name: {case: _summarize_case(found[case]) for case in sorted(found)}
+        for name, found in cases.items()
+    }
+
+
+def _describe_moment(moment: _Moment) -> dict[str, str]:
+    when = moment.when
+    if when.eyes < _FAR_CELLS:
+        size = f'far, under {_FAR_CELLS} cells'
+    elif when.eyes > _NEAR_CELLS:
+        size = f'near, over {_NEAR_CELLS} cells'
+    else:
+        size = f'between, {_FAR_CELLS} to {_NEAR_CELLS} cells'
+    return {
+        'size': size,
+        'head': 'turns' if when.turning else 'slow',
+        'moved': f'for {_LONG_S} s' if when.moved_s >= _LONG_S else f'for {_SETTLE_S} s',
+    }
+
+
+def _summarize_case(moments: Sequence[_Moment]) -> CaseScores:
+    error = np.array([one.error for one in moments])
+    return CaseScores(
+        2 * len(moments) * SLICE_NS / 60e9,
+        float(np.mean([one.found for one in moments])),
+        _quantile(error, 0.5),
+        _quantile(error, 0.95),
+    )
 
 
 def score_region(takes: Sequence[FaceTake]) -> FaceScores:
@@ -197,14 +293,14 @@ def score_region(takes: Sequence[FaceTake]) -> FaceScores:
             seen = np.minimum(coarse, 255).astype(np.uint8)
             shown.append(tracker.update(seen, SLICE_NS / 1e9))
         for face in range(len(take.landmarks)):
-            for at, turning in _counted(take, face):
-                if not shown[at]:
-                    moments.append(_Moment(False, False, 0.0, np.nan, turning, np.nan))
+            for when in _counted(take, face):
+                if not shown[when.at]:
+                    moments.append(_Moment(when, False, False, 0.0, np.nan, np.nan))
                     continue
-                region = align(shown[at][0].landmarks)
-                inside = _inside(region.to_shares(take.points[face, at, _INNER]))
-                iou = _iou(_corners(region), _corners(align(take.landmarks[face, at])))
-                moments.append(_Moment(True, inside, iou, np.nan, turning, np.nan))
+                region = align(shown[when.at][0].landmarks)
+                inside = _inside(region.to_shares(take.points[face, when.at, _INNER]))
+                iou = _iou(_corners(region), _corners(align(take.landmarks[face, when.at])))
+                moments.append(_Moment(when, True, inside, iou, np.nan, np.nan))
     return _summarize(takes, moments, 0)
 
 
@@ -213,34 +309,36 @@ def _slices(take: FaceTake) -> Iterator[NDArray[np.uint8]]:
         yield take.dense(number)
 
 
-def _counted(take: FaceTake, face: int) -> Iterator[tuple[int, bool]]:
-    """Yield the slices that count for a face, and whether its head turns in each."""
+def _counted(take: FaceTake, face: int) -> Iterator[_Counted]:
+    """Yield the slices that count for a face."""
     landmarks = take.landmarks[face].astype(np.float64)
     eyes = np.linalg.norm(landmarks[:, 0] - landmarks[:, 1], axis=1)
     step = np.linalg.norm(np.diff(landmarks, axis=0, prepend=landmarks[:1]), axis=2)
     speed = step.mean(axis=1) / eyes / (SLICE_NS / 1e9)
     moved_s = np.cumsum(speed > MOVING) * SLICE_NS / 1e9
     size = np.array([take.width, take.height])
+    cells_per_px = take.shape[1] / take.width
     in_view = ((landmarks >= 0) & (landmarks < size)).all(axis=(1, 2))
     for at in range(0, len(landmarks), 2):
         if moved_s[at] >= _SETTLE_S and in_view[at]:
-            yield at, bool(speed[at] > TURNING)
+            turning = bool(speed[at] > TURNING)
+            yield _Counted(at, turning, float(eyes[at]) * cells_per_px, float(moved_s[at]))
 
 
 def _score_face(take: FaceTake, face: int, shown: Sequence[Sequence[Face]]) -> Iterator[_Moment]:
-    for at, turning in _counted(take, face):
-        true = take.landmarks[face, at].astype(np.float64)
-        near = [one for one in shown[at] if _same(one.landmarks, true)]
+    for when in _counted(take, face):
+        true = take.landmarks[face, when.at].astype(np.float64)
+        near = [one for one in shown[when.at] if _same(one.landmarks, true)]
         if not near:
-            yield _Moment(False, False, 0.0, np.inf, turning, np.nan)
+            yield _Moment(when, False, False, 0.0, np.inf, np.nan)
             continue
         eyes = float(np.linalg.norm(true[0] - true[1]))
         errors = [float(np.linalg.norm(one.landmarks - true, axis=1).mean()) for one in near]
         best = int(np.argmin(errors))
         region = align(near[best].landmarks)
-        inside = _inside(region.to_shares(take.points[face, at, _INNER]))
+        inside = _inside(region.to_shares(take.points[face, when.at, _INNER]))
         iou = _iou(_corners(region), _corners(align(true)))
-        yield _Moment(True, inside, iou, errors[best] / eyes, turning, near[best].sigma)
+        yield _Moment(when, True, inside, iou, errors[best] / eyes, near[best].sigma)
 
 
 def _count_wrong(take: FaceTake, shown: Sequence[Sequence[Face]]) -> int:
@@ -279,7 +377,7 @@ def _summarize(takes: Sequence[FaceTake], moments: Sequence[_Moment], wrong: int
     if not moments:
         return FaceScores(len(takes), 0.0, *(float('nan'),) * 7, wrong / max(minutes, 1e-9))
     error = np.array([one.error for one in moments])
-    turning = np.array([one.turning for one in moments])
+    turning = np.array([one.when.turning for one in moments])
     sigma = np.array([one.sigma for one in moments])
     known = np.isfinite(error) & np.isfinite(sigma)
     ratio = float('nan')

@@ -77,6 +77,7 @@ class FaceRun:
         data: folder for takes of the whole sensor; those that are missing are made.
         out: folder for checkpoint, logs and weights.
         takes: takes to learn from.
+        nobody: further takes to learn from, in which nobody is.
         validation_takes: takes to choose the epoch by.
         start: weights file to go on from with a new schedule; none to start from random ones.
         training: how to train.
@@ -86,6 +87,7 @@ class FaceRun:
     data: Path
     out: Path
     takes: int = 1200
+    nobody: int = 0
     validation_takes: int = 32
     start: Path | None = None
     training: FaceTraining = field(default_factory=FaceTraining)
@@ -97,6 +99,8 @@ class FaceRun:
                 f'takes {self.takes} and validation_takes {self.validation_takes}: both must be '
                 'at least 1'
             )
+        if self.nobody < 0:
+            raise ValueError(f'nobody {self.nobody} must be at least 0')
 
 
 def read_run(

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from microexpr_ros.learning.data.face_samples import FaceSamples, concatenate, sample_moments
 from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Report, Trained
+from microexpr_ros.perception.faces.inference import FaceInference, RunNetwork
 from microexpr_ros.perception.faces.network import FaceConfiguration, FaceNetworks
 from microexpr_ros.perception.settings import to_settings
 from microexpr_ros.synthesis.dataset.face_takes import FaceTake
@@ -71,10 +72,16 @@ def train_faces(
     def losses(
         epoch: int, rng: np.random.Generator, order: Sequence[NDArray[np.int64]]
     ) -> Iterator[Tensor]:
+        inference = _as_inference(networks)
         for chosen in order:
+            networks.eval()
             samples = concatenate(
-                [sample_moments(training[n], rng, c.moments, c.crops) for n in chosen.tolist()]
+                [
+                    sample_moments(training[n], rng, c.moments, c.crops, inference=inference)
+                    for n in chosen.tolist()
+                ]
             )
+            networks.train()
             yield sum(face_losses(networks, samples, c.precision()).values(), torch.zeros(()))
 
     def score(trained: FaceNetworks) -> float:
@@ -84,6 +91,19 @@ def train_faces(
     identity = {'takes': len(training), 'network': to_settings(network)}
     task = runner.TrainingTask(networks, len(training), losses, score, identity)
     return runner.run_training(task, c, checkpoint, resume, report)
+
+
+def _as_inference(networks: FaceNetworks) -> FaceInference:
+    """Return networks in training as they are used: always with their newest weights."""
+
+    def runs(network: nn.Module) -> RunNetwork:
+        def run(array: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+            with torch.inference_mode():
+                return [network(torch.from_numpy(array)).numpy()]
+
+        return run
+
+    return FaceInference(runs(networks.detector), runs(networks.refiner), 'in training')
 
 
 def face_losses(

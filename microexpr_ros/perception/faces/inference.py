@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from microexpr_ros.perception.runtime import Runtime
 
 PLACE: Final = 8
 """Cells of the sensor's grid along a place of the detector's map."""
+
+RunNetwork: TypeAlias = Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]]
+"""Runs a network once, as `Runtime` does: an array in, its outputs out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,12 +45,12 @@ class FaceInference:
     """Detector and refiner, run on the traces of events.
 
     Args:
-        detector: exported network.
-        refiner: exported network.
+        detector: runs the detector.
+        refiner: runs the refiner.
         model: name and hash of the weights.
     """
 
-    def __init__(self, detector: Runtime, refiner: Runtime, model: str) -> None:
+    def __init__(self, detector: RunNetwork, refiner: RunNetwork, model: str) -> None:
         self._detector = detector
         self._refiner = refiner
         self._read_from: tuple[Path | None] | None = None

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from microexpr_ros.events.kernel import kernel
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.events.sensor_grid import SENSOR_CELLS, pixels_per_cell, sensor_grid
+from microexpr_ros.perception.faces.flicker import FlickerFilter
 
 CHANNELS: Final = 6
 """Two traces and the memory, OFF and ON of each."""
@@ -39,7 +40,7 @@ class EventTraces:
 
     The memory does not fade with time but with activity around it: what is new there replaces
     what was, so that a face that rests is remembered as it last moved. Activity below twice the
-    noise leaves the memory as it is.
+    noise leaves the memory as it is. Events of lamps that flicker leave nothing.
 
     Args:
         height: sensor rows.
@@ -55,6 +56,7 @@ class EventTraces:
 
     def __init__(self, height: int, width: int, pixels: float = 1.0) -> None:
         self.shape = sensor_grid(height, width)
+        self._flicker = FlickerFilter(self.shape)
         # On a small sensor there are cells without a pixel: nothing is counted there.
         per_cell = np.maximum(pixels_per_cell(height, width, self.shape), 1)
         self._share = (1 / (pixels * per_cell)).astype(np.float32)
@@ -68,6 +70,7 @@ class EventTraces:
 
     def reset(self) -> None:
         """Forget all events."""
+        self._flicker.reset()
         for array in (self.maps, self.activity, self._mean):
             array[:] = 0
         self._noise = 0.0
@@ -81,7 +84,7 @@ class EventTraces:
         self._slices += 1
         keep = np.exp(-duration_s / np.array([*_TRACE_S, _MEMORY_S, _NOISE_S])).astype(np.float32)
         _update(
-            counts,
+            self._flicker.remove(counts, duration_s),
             self._share,
             keep,
             np.float32(self._noise * duration_s),
@@ -198,14 +201,16 @@ def _sample(
     sine: float,
     out: NDArray[np.float32],
 ) -> None:
-    rows, columns, channels = maps.shape
+    rows, columns, _ = maps.shape
     size = out.shape[1]
     # A cell of the crop that is larger than one of the grid is sampled at several places.
     parts = 2 if cosine * cosine + sine * sine > 1.2 else 1
-    value = np.empty(channels, np.float32)
+    # Their number is a constant here, so that the compiler takes the channels side by side.
+    value = np.empty(CHANNELS, np.float32)
     for i in range(size):
         for j in range(size):
-            value[:] = 0
+            for k in range(CHANNELS):
+                value[k] = 0
             for s in range(parts * parts):
                 u = j + (s % parts + 0.5) / parts - 0.5 * size
                 v = i + (s // parts + 0.5) / parts - 0.5 * size
@@ -223,9 +228,9 @@ def _sample(
                         if c < 0 or c >= columns:
                             continue
                         w = wy * (fx if a else np.float32(1) - fx)
-                        for k in range(channels):
+                        for k in range(CHANNELS):
                             value[k] += w * maps[r, c, k]
-            for k in range(channels):
+            for k in range(CHANNELS):
                 mean = value[k] / np.float32(parts * parts)
                 out[k, i, j] = mean / (mean + np.float32(1))
 

@@ -32,10 +32,16 @@ class EventFaceOptions:
         kept: probability below which a measurement speaks against a face.
         measured: measurements before a candidate becomes a face.
         accepted_sigma: a candidate's landmarks must be known at least so well, in distances
-            between the eyes.
+            between the eyes, and those of a face to change its speed.
         lost_s: time for which measurements speak against a face before it is given up.
         drift: by how much a face may move while each of its pixels has an event, in distances
             between the eyes.
+        lag_s: time by which measurements are behind the face that moves: the traces that they
+            are made from hold older events, too.
+        still_s: a face that is not measured for so long stands still.
+        speed_gain: share of an unexpected movement that changes the speed of a face.
+        fastest: greatest speed of a face, distances between the eyes per second. What is found
+            farther away than it comes in 2 `refine_s` has not moved there.
     """
 
     detect_s: float = 0.1
@@ -49,6 +55,10 @@ class EventFaceOptions:
     accepted_sigma: float = 0.2
     lost_s: float = 0.6
     drift: float = 1.5
+    lag_s: float = 0.02
+    still_s: float = 0.045
+    speed_gain: float = 0.5
+    fastest: float = 3.0
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +66,7 @@ class _Track:
     landmarks: NDArray[np.float64]
     variance: NDArray[np.float64]
     probability: float
+    velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
     number: int = -1
     measured: int = 0
     fresh: float = 0.0
@@ -134,9 +145,20 @@ class EventFaceTracker:
     def _face(self, track: _Track) -> Face:
         return Face(
             track.number,
-            (track.landmarks * self._to_px).astype(np.float32),
+            (self._expect(track, self._options.lag_s) * self._to_px).astype(np.float32),
             math.sqrt(float(track.variance.mean())),
         )
+
+    def _expect(self, track: _Track, ahead_s: float) -> NDArray[np.float64]:
+        """Return where the landmarks of a face are, if it moves on as it did, in cells.
+
+        Args:
+            track: of the face.
+            ahead_s: time after now.
+        """
+        if track.waited_s > self._options.still_s:
+            return track.landmarks
+        return track.landmarks + track.velocity * (track.waited_s + ahead_s)
 
     def _follow(self, track: _Track, duration_s: float) -> None:
         options = self._options
@@ -146,13 +168,16 @@ class EventFaceTracker:
             return
         # What comes from all over the face moves it farther than what comes from the lids.
         track.variance = track.variance + (options.drift * min(track.fresh, 0.4)) ** 2
-        refined = self._inference.refine(self._traces, track.region)
+        expected = self._expect(track, 0.0)
+        refined = self._inference.refine(self._traces, align(expected))
         track.probability += 0.3 * (refined.probability - track.probability)
         if refined.probability < options.kept:
             track.against_s += track.waited_s
         else:
             track.against_s = max(track.against_s - track.waited_s, 0.0)
-            _weigh(track, refined)
+            unexpected = _weigh(track, refined, expected)
+            if float(refined.sigma.mean()) < options.accepted_sigma:
+                self._speed_up(track, unexpected)
         track.waited_s = track.fresh = 0.0
         sigma = math.sqrt(float(track.variance.mean()))
         if (
@@ -162,6 +187,20 @@ class EventFaceTracker:
             and sigma < options.accepted_sigma
         ):
             track.number = self._count()
+
+    def _speed_up(self, track: _Track, unexpected: NDArray[np.float64]) -> None:
+        """Change the velocity of a face that has moved in an unexpected way, cells."""
+        options = self._options
+        eyes = EYE_DISTANCE * track.region.side
+        if (
+            track.waited_s > options.still_s
+            or math.hypot(*unexpected) > 2 * options.fastest * options.refine_s * eyes
+        ):
+            track.velocity = np.zeros(2)
+            return
+        velocity = track.velocity + options.speed_gain * unexpected / track.waited_s
+        speed = math.hypot(*velocity) / eyes
+        track.velocity = velocity * min(1.0, options.fastest / max(speed, 1e-9))
 
     def _activity(self, region: AlignedRegion) -> float:
         """Return the mean of the fresh events per pixel over a region."""
@@ -213,20 +252,26 @@ class EventFaceTracker:
         return self._next - 1
 
 
-def _weigh(track: _Track, refined: Refined) -> None:
-    """Weigh a measurement against what is known of a face, in place."""
+def _weigh(track: _Track, refined: Refined, expected: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weigh a measurement against where a face was expected, in place.
+
+    Returns:
+        float64 [2], how far the face turned out to be from there, in cells.
+    """
     eyes = EYE_DISTANCE * track.region.side
     noise = np.square(refined.sigma)
-    away = refined.landmarks - track.landmarks
+    away = refined.landmarks - expected
     # All landmarks that are off to one side show that the face moved, whatever the drift was.
     together = float(np.square(away.mean(axis=0) / eyes).mean())
     known = np.maximum(track.variance, together - float(noise.mean()) / 5)
     gain = known / (known + noise)
-    track.landmarks = track.landmarks + gain[:, None] * away
+    moved = gain[:, None] * away
+    track.landmarks = expected + moved
     # Measurements share their errors, so that many of them are hardly better than one.
     track.variance = np.maximum((1 - gain) * known, 0.5 * noise)
     track.measured += 1
     track.region = align(track.landmarks)
+    return np.asarray(moved.mean(axis=0), np.float64)
 
 
 def _same_place(one: AlignedRegion, other: AlignedRegion) -> bool:

@@ -44,13 +44,18 @@ from microexpr_ros.synthesis.world.scene import Scene, build_scene
 from microexpr_ros.synthesis.world.scenery import Scenery, sample_scenery, sample_shoulders
 from microexpr_ros.synthesis.world.timing import render_times
 
-GENERATOR: Final = 'faces-2'
-"""Changes whenever the same seed gives other takes."""
+EXACT_GENERATOR: Final = 'faces-2'
+"""Changes whenever the same seed gives other exact takes."""
+
+COARSE_GENERATOR: Final = 'faces-3'
+"""The same of coarse ones."""
 
 TAKES_PER_PERSON: Final = 8
 """Takes that follow each other and show one person."""
 
-_LIGHTS: Final = LightKinds(('bright', 'dim', 'side', 'flicker'), (0.42, 0.25, 0.29, 0.04))
+_LIGHTS: Final = LightKinds(
+    ('bright', 'dim', 'side', 'flicker', 'backlit'), (0.36, 0.22, 0.24, 0.03, 0.15)
+)
 """For training: flicker takes ten times as long as the others."""
 
 _SIZES: Final = ((346, 260), (640, 480), (1280, 720))
@@ -135,7 +140,7 @@ def generate_face_takes(
         raise MicroexprError(f'split {recipe.split!r} is unknown: choose {", ".join(SPLITS)}')
     folder = root / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
-    described = {**_describe(recipe), 'generator': GENERATOR}
+    described = _describe(recipe)
     path = folder / 'recipe.json'
     if path.is_file():
         found = json.loads(path.read_text())
@@ -175,7 +180,7 @@ def read_face_take(path: Path) -> FaceTake:
 
 def make_face_take(recipe: FaceRecipe, index: int) -> FaceTake:
     """Make one take; about a second if coarse, and some tens of seconds on an HD sensor."""
-    rng = np.random.default_rng([recipe.seed, SPLITS[recipe.split].first_person, index, 4])
+    rng = _generator(recipe, index)
     world = _sample_world(rng, recipe, index)
     times = _render_times(world, recipe)
     instants = [motion.instants(times) for _, motion in world.persons]
@@ -228,7 +233,43 @@ def _write_take(path: Path, recipe: FaceRecipe, index: int) -> None:
 
 def _describe(recipe: FaceRecipe) -> dict[str, Any]:
     names = ('split', 'seed', 'exact', 'faces', 'duration_ns')
-    return {name: getattr(recipe, name) for name in names}
+    generator = EXACT_GENERATOR if recipe.exact else COARSE_GENERATOR
+    return {**{name: getattr(recipe, name) for name in names}, 'generator': generator}
+
+
+def describe_take(recipe: FaceRecipe, index: int) -> dict[str, str]:
+    """Return the names of a take's sensor and light, without making it."""
+    sight = _sample_sight(_generator(recipe, index), recipe)
+    return {'sensor': sight.name, 'light': sight.light.name}
+
+
+def _generator(recipe: FaceRecipe, index: int) -> np.random.Generator:
+    return np.random.default_rng([recipe.seed, SPLITS[recipe.split].first_person, index, 4])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sight:
+    name: str
+    height: int
+    width: int
+    pixels: float
+    sensor: SensorParameters
+    light: Light
+
+
+def _sample_sight(rng: np.random.Generator, recipe: FaceRecipe) -> _Sight:
+    """Sample the sensor and the light: the first random numbers of a take."""
+    split = SPLITS[recipe.split]
+    if recipe.exact:
+        chosen = split.sample_sensor(rng, str(rng.choice(list(SENSORS), p=(0.55, 0.33, 0.12))))
+        sensor = chosen.parameters
+        light = split.lights.sample(rng, 'random')
+        return _Sight(chosen.name, sensor.height, sensor.width, 1.0, sensor, light)
+    across, down = _SIZES[rng.choice(len(_SIZES), p=(0.4, 0.3, 0.3))]
+    width = int(rng.integers(SENSOR_CELLS, 201))
+    sensor, pixels = _sample_pixels(rng)
+    light = _LIGHTS.sample(rng, 'random')
+    return _Sight('coarse', round(width * down / across), width, pixels, sensor, light)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,17 +286,8 @@ class _World:
 
 def _sample_world(rng: np.random.Generator, recipe: FaceRecipe, index: int) -> _World:
     split = SPLITS[recipe.split]
-    if recipe.exact:
-        chosen = split.sample_sensor(rng, str(rng.choice(list(SENSORS), p=(0.55, 0.33, 0.12))))
-        sensor, pixels = chosen.parameters, 1.0
-        width, height = sensor.width, sensor.height
-        light = split.lights.sample(rng, 'random')
-    else:
-        across, down = _SIZES[rng.choice(len(_SIZES), p=(0.4, 0.3, 0.3))]
-        width = int(rng.integers(SENSOR_CELLS, 201))
-        height = round(width * down / across)
-        sensor, pixels = _sample_pixels(rng)
-        light = _LIGHTS.sample(rng, 'random')
+    sight = _sample_sight(rng, recipe)
+    height, width, light = sight.height, sight.width, sight.light
     shaking = float(rng.uniform(0.1, 1.0)) * 0.006 if rng.random() < 0.12 else 0.0
     shake = (sample_wave(rng, shaking, 2, 10), sample_wave(rng, shaking, 2, 10))
     number = 0
@@ -285,7 +317,7 @@ def _sample_world(rng: np.random.Generator, recipe: FaceRecipe, index: int) -> _
             shoulders.append(sample_shoulders(rng, level, face))
     moves = 0.9 if not number else 0.45
     scenery = sample_scenery(rng, level, height / width, tuple(shoulders), moves)
-    return _World(height, width, pixels, sensor, light, scenery, tuple(persons), shake)
+    return _World(height, width, sight.pixels, sight.sensor, light, scenery, tuple(persons), shake)
 
 
 def _sample_cameras(
@@ -323,7 +355,9 @@ def _sample_pixels(rng: np.random.Generator) -> tuple[SensorParameters, float]:
         refractory_ns=0,
         leak_hz=float(rng.uniform(0, 0.1)) * pixels,
         shot_hz=noise * pixels,
-        rate_spread=float(rng.uniform(0.05, 0.3)),
+        rate_spread=float(rng.uniform(0.05, 0.6)),
+        return_share=float(rng.uniform(0, 0.55)),
+        return_ns=int(rng.uniform(3, 7) * 1e6),
         hot_share=float(rng.uniform(0, 1.5e-3)),
         hot_hz=float(rng.uniform(10, 80)) * pixels,
     ), pixels
@@ -364,7 +398,7 @@ def _sample_move(rng: np.random.Generator, t_ns: int, end_ns: int) -> list[HeadT
 
 
 def _render_times(world: _World, recipe: FaceRecipe) -> NDArray[np.int64]:
-    step = 0.6 if recipe.exact else 2.6
+    step = 0.6 if recipe.exact else 1.0
     parts = [np.array([0, recipe.duration_ns], np.int64)]
     parts += [
         render_times(scene, motion, 0, recipe.duration_ns, step) for scene, motion in world.persons
@@ -372,11 +406,11 @@ def _render_times(world: _World, recipe: FaceRecipe) -> NDArray[np.int64]:
     waves = sum(float((2 * np.pi * w.hz * w.amplitude).sum()) for w in world.shake)
     speed_px = (world.scenery.speed + waves) * world.width
     if speed_px > 0:
-        step_ns = max(int(2 * step / speed_px * 1e9), 10_000_000)
+        step_ns = max(int(2 * step / speed_px * 1e9), 5_000_000)
         parts.append(np.arange(0, recipe.duration_ns, step_ns, dtype=np.int64))
     times = np.unique(np.concatenate(parts) // 1000 * 1000)
     # Two lists of times have pairs that nearly coincide.
-    nearest_ns = 1_500_000 if recipe.exact else 8_000_000
+    nearest_ns = 1_500_000 if recipe.exact else 4_000_000
     apart = np.diff(times, prepend=-(10**9)) > nearest_ns
     return times[apart]
 

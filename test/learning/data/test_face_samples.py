@@ -3,8 +3,9 @@ import pytest
 from face_takes import make_take
 
 from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.landmarks import PLACES
 from microexpr_ros.learning.data.face_samples import mark_places, sample_moments
-from microexpr_ros.perception.faces.inference import PLACE
+from microexpr_ros.perception.faces.inference import PLACE, Refined
 
 
 def test_the_detector_is_shown_where_centre_size_and_roll_are():
@@ -41,3 +42,37 @@ def test_samples_depend_on_the_seed_alone():
     )
     np.testing.assert_array_equal(one.crops, same.crops)
     assert np.abs(one.crops - other.crops).max() > 0
+
+
+class Mistaken:
+    """Networks that see the face, and others where none is."""
+
+    BESIDE = AlignedRegion(60.0, 60.0, 32.0, 0.1)
+    MOVED = AlignedRegion(60.0, 58.0, 36.0)
+
+    def __init__(self):
+        self.beside, self.moved = [], []
+
+    def detect(self, traces, threshold, most):
+        assert 0 < threshold < 0.3
+        self.beside.append(traces.crop(self.BESIDE))
+        self.moved.append(traces.crop(self.MOVED))
+        face = AlignedRegion(32.0, 60.0, 40.0)
+        return [(0.9, face), (0.8, self.BESIDE)]
+
+    def refine(self, traces, region):
+        assert region == self.BESIDE
+        return Refined(self.MOVED.to_pixels(PLACES), np.full(5, 0.1), 0.9)
+
+
+def test_most_crops_without_a_face_show_what_is_mistaken_for_one():
+    # Its face goes from column 25 to 40, so that its events are seen beside it, too.
+    take, seen = make_take(120), Mistaken()
+    samples = sample_moments(take, np.random.default_rng(0), 20, 10, False, seen)
+    crops = samples.crops[samples.is_face == 0]
+
+    def shown(kind):
+        return np.mean([any(np.array_equal(crop, one) for one in kind) for crop in crops])
+
+    assert shown(seen.beside) + shown(seen.moved) == pytest.approx(0.6, abs=0.2)
+    assert min(shown(seen.beside), shown(seen.moved)) > 0.15

@@ -3,7 +3,12 @@ import pytest
 from face_takes import make_take
 
 from microexpr_ros.alignment.faces import Face
-from microexpr_ros.learning.evaluation.faces import score_faces, score_region
+from microexpr_ros.learning.evaluation.faces import (
+    score_cases,
+    score_faces,
+    score_region,
+    score_takes,
+)
 
 
 class Replay:
@@ -65,3 +70,28 @@ def test_the_region_of_activity_is_scored_without_landmarks():
     assert found.found > 0.9
     assert 0.3 < found.iou < 1
     assert np.isnan(found.landmark_error)
+
+
+def test_the_error_of_each_case_is_known():
+    takes = [make_take(), make_take(speed=0.1)]
+    trackers = iter([Replay(takes[0], 80 * 0.312 / 10), Replay(takes[1], 80 * 0.312 / 5)])
+    moments, wrong = score_takes(takes, lambda take: next(trackers))
+    found = score_cases(moments, [{'sensor': 'small'}, {'sensor': 'large'}])
+    assert wrong == 0
+    assert set(found) == {'sensor', 'size', 'head', 'moved'}
+    for cases in found.values():
+        assert sum(case.minutes for case in cases.values()) == pytest.approx(4 / 60, rel=0.02)
+    small, large = found['sensor']['small'], found['sensor']['large']
+    assert small.landmark_error == pytest.approx(0.1, rel=1e-3)
+    assert large.landmark_error == pytest.approx(0.2, rel=1e-3)
+    # Eyes of 25 px, in cells of two.
+    assert set(found['size']) == {'between, 10 to 16 cells'}
+    assert found['head'] == {'turns': small, 'slow': large}
+    assert set(found['moved']) == {'for 1.0 s', 'for 2.5 s'}
+
+
+def test_a_face_that_is_not_found_counts_in_its_case():
+    moments, _ = score_takes([make_take()], lambda take: Replay(take, shown=0.5))
+    case = score_cases(moments, [{'light': 'dim'}])['light']['dim']
+    assert case.found == pytest.approx(0.25, abs=0.02)
+    assert case.landmark_error == np.inf

@@ -185,7 +185,7 @@ def write_story(folder, seconds=2.6):
         folder / 'labels.npz',
         intensity=np.repeat(story.intensity[..., None], 2, axis=2),
         landmarks=story.points,
-        face_landmarks=story.landmarks + np.float32([335, 195]),
+        face_landmarks=story.landmarks + np.float32([152, -17]),
         metadata=np.frombuffer(json.dumps(metadata.to_json()).encode(), np.uint8),
         **{f'unit_{name}': np.array([value]) for name, value in unit.items()},
     )

@@ -114,6 +114,11 @@ def test_a_folder_of_scenes_may_be_given_or_not(write):
         read_run(ActionUnitRun, write(text.format(5)), {})
 
 
+def test_a_negative_number_of_takes_without_a_face_is_refused(write):
+    with pytest.raises(MicroexprError, match='nobody -1 must be at least 0'):
+        read_run(FaceRun, write('data: a\nout: b\nnobody: -1'), {})
+
+
 def test_there_are_runs_of_the_package():
     assert {'events', 'rgb', 'twin', 'linear', 'reconstruction', 'face'} <= {
         path.stem for path in RUNS

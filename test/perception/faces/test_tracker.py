@@ -88,6 +88,45 @@ def test_a_face_that_moves_on_is_followed_at_once():
     np.testing.assert_allclose(face.landmarks, expected, atol=4 * SIDE * 0.02)
 
 
+def glide(tracker, oracle, slices, speed=0.3, late=2):
+    """Have a face move to the right, cells per slice, and be measured some slices late.
+
+    Returns:
+        Where it is and where it is shown in each slice, in px.
+    """
+    true, shown = [], []
+    for at in range(slices):
+        oracle.centres = [np.array([60 + speed * (at - late), 50])]
+        faces = tracker.update(busy(tracker, (60 + speed * at, 50)), 0.01)
+        true.append(4 * (60 + speed * at))
+        shown.append(faces[0].landmarks[:2, 0].mean())
+    return np.array(true), np.array(shown)
+
+
+def test_a_face_that_moves_is_shown_where_it_is_now():
+    tracker = make(oracle := Oracle((60, 50)))
+    follow(tracker, busy(tracker, (60, 50)), 60)
+    true, shown = glide(tracker, oracle, 100)
+    # Without an account of its speed it would be 2 to 4 slices late, up to 4.8 px.
+    assert np.abs(shown - true)[40:].max() < 0.8
+
+
+def test_a_face_that_stops_stands_where_it_was_measured():
+    tracker = make(oracle := Oracle((60, 50)))
+    follow(tracker, busy(tracker, (60, 50)), 60)
+    glide(tracker, oracle, 60, late=0)
+    (face,) = follow(tracker, busy(tracker), 20)
+    assert face.landmarks[:2, 0].mean() == pytest.approx(4 * oracle.centres[0][0], abs=1.5)
+
+
+def test_a_doubtful_measurement_changes_no_speed():
+    tracker = make(oracle := Oracle((60, 50)))
+    follow(tracker, busy(tracker, (60, 50)), 60)
+    oracle.sigma = 0.3
+    glide(tracker, oracle, 10, speed=1.0)
+    np.testing.assert_array_equal(tracker._tracks[0].velocity, 0)
+
+
 def test_a_doubtful_measurement_moves_a_known_face_little():
     tracker = make(oracle := Oracle((60, 50)))
     (before,) = follow(tracker, busy(tracker, (60, 50)), 60)

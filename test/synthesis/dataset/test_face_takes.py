@@ -5,17 +5,19 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.synthesis.dataset import face_takes
 from microexpr_ros.synthesis.dataset.face_takes import (
     FaceRecipe,
+    describe_take,
     generate_face_takes,
     make_face_take,
     read_face_take,
 )
+from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
 
 SHORT = FaceRecipe(duration_ns=300_000_000)
 
 
 @pytest.fixture(scope='module')
 def take():
-    return make_face_take(SHORT, 2)
+    return make_face_take(SHORT, 8)
 
 
 def test_a_take_has_counts_of_each_slice_and_its_faces(take):
@@ -35,7 +37,7 @@ def test_landmarks_are_a_face_that_is_upright(take):
 
 
 def test_the_same_number_is_the_same_take(take):
-    again = make_face_take(SHORT, 2)
+    again = make_face_take(SHORT, 8)
     np.testing.assert_array_equal(again.cells, take.cells)
     np.testing.assert_array_equal(again.landmarks, take.landmarks)
 
@@ -44,6 +46,23 @@ def test_nobody_is_a_take_without_faces():
     nobody = make_face_take(FaceRecipe(faces=False, duration_ns=300_000_000), 0)
     assert len(nobody.landmarks) == 0
     assert nobody.counts.any()
+
+
+def test_sensor_and_light_of_a_take_are_known_without_making_it(monkeypatch):
+    chosen = {}
+
+    def sense(pictures, sensor, light, rng):
+        chosen.update(light=light.name, width=sensor.width)
+        return iter(())
+
+    monkeypatch.setattr(face_takes, 'sense', sense)
+    recipe = FaceRecipe('shift', exact=True, duration_ns=20_000_000)
+    for index in range(3):
+        take = make_face_take(recipe, index)
+        described = describe_take(recipe, index)
+        assert described['light'] == chosen['light']
+        assert SENSORS[described['sensor'].split('-')[0]].width == take.width == chosen['width']
+    assert describe_take(SHORT, 0)['sensor'] == 'coarse'
 
 
 def test_takes_are_kept_and_only_the_missing_ones_are_made(tmp_path, monkeypatch):
