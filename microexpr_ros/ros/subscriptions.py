@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 from rclpy.callback_groups import CallbackGroup
@@ -28,6 +29,7 @@ from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.subscription import Subscription
 
 from microexpr_ros.ros.inputs import Input
+from microexpr_ros.threads import start_thread
 
 Callback: TypeAlias = Callable[..., None]
 """What `SubscriptionThread.subscribe` describes: its arguments depend on `raw`."""
@@ -305,10 +307,8 @@ class SubscriptionThread:
             self._changes += 1
             if self._thread is None:
                 self._wake = GuardCondition(lambda: None, _OwnThread(), context=node.context)
-                self._thread = threading.Thread(
-                    target=self._run, args=(node.context, self._wake), daemon=True
-                )
-                self._thread.start()
+                run = partial(self._run, node.context, self._wake)
+                self._thread = start_thread('subscriptions', run)
             elif self._wake is not None:
                 self._wake.trigger()
         return made

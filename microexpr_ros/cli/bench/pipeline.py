@@ -83,6 +83,9 @@ class Row:
         skipped_images: images that the reconstructor left out to keep up.
         behind: nodes that fell behind, with the least rate at which they processed their input.
         cpu_percent: processor time over wall time, by process; 100 is one core.
+        threads_percent: the same by thread, in one process: `subscriptions` cuts slices and steps
+            the spiking network, `reconstructor` makes images, `player` publishes packets, `read
+            ahead` reads them, `python` runs the executor, `dds...` are those of the middleware.
         cpu_share: share of each process in the processor time of all: of each stage, where every
             node has a process.
         memory_mb: resident memory at the end, by process.
@@ -103,6 +106,7 @@ class Row:
     skipped_images: int
     behind: dict[str, float]
     cpu_percent: dict[str, float]
+    threads_percent: dict[str, float]
     cpu_share: dict[str, float]
     memory_mb: dict[str, int]
 
@@ -232,6 +236,11 @@ def summarize_run(
     wall_s = max(run.wall_s, 1e-9)
     cpu_s = {name: used.cpu_s - run.begun[name].cpu_s for name, used in run.used.items()}
     all_s = max(sum(cpu_s.values()), 1e-9)
+    threads_s: dict[str, float] = {}
+    if form == ONE_PROCESS:
+        [(name, usage)] = run.used.items()
+        before = run.begun[name].threads_s
+        threads_s = {one: s - before.get(one, 0.0) for one, s in usage.threads_s.items()}
     return Row(
         source=source,
         form=form,
@@ -248,6 +257,10 @@ def summarize_run(
         skipped_images=numbers['skipped_images'],
         behind=numbers['behind'],
         cpu_percent={name: round(100 * used_s / wall_s, 1) for name, used_s in cpu_s.items()},
+        threads_percent={
+            name: round(100 * threads_s[name] / wall_s, 1)
+            for name in sorted(threads_s, key=threads_s.__getitem__, reverse=True)
+        },
         cpu_share={name: round(used_s / all_s, 3) for name, used_s in cpu_s.items()},
         memory_mb={name: round(used.memory_mb) for name, used in run.used.items()},
     )
@@ -334,9 +347,14 @@ def _cells(row: Row) -> dict[str, str]:
             images=row.skipped_images,
         ),
         'behind': '\n'.join(f'{name} {factor:.2f}' for name, factor in row.behind.items()),
-        'CPU %': _lines(row.cpu_percent),
+        'CPU %': _lines(row.cpu_percent | _busy(row.threads_percent)),
         'memory MB': _lines(row.memory_mb),
     }
+
+
+def _busy(threads_percent: Mapping[str, float]) -> dict[str, float]:
+    """Return the threads that use at least 1 % of a core."""
+    return {f'- {name}': percent for name, percent in threads_percent.items() if percent >= 1}
 
 
 def _counts(**lost: int) -> str:
