@@ -13,8 +13,8 @@ SHORTEST_NS: Final = 1_000_000
 EARLY_NS: Final = 1_000_000
 """Packets are taken so long before the slice can end: some come sooner than they should."""
 
-_PACE_NS: Final = 250_000_000
-_PACES: Final = (0.02, 50.0)
+_MEASURE_NS: Final = 250_000_000
+_RATES: Final = (0.02, 50.0)
 
 
 class Deferral:
@@ -37,7 +37,7 @@ class Deferral:
     def restart(self) -> None:
         """Begin anew with another stream."""
         self._since: tuple[int, int] | None = None
-        self._pace: float | None = None
+        self._rate: float | None = None
         self._work_ns = 0
 
     def hear(self, newest_ns: int, due_ns: int, took_ns: int) -> None:
@@ -49,7 +49,7 @@ class Deferral:
             took_ns: how long it took to count its events.
         """
         self._work_ns += took_ns
-        self._measure_pace(newest_ns, due_ns)
+        self._measure_rate(newest_ns, due_ns)
 
     def find_ns(self, newest_ns: int, due_ns: int, end_ns: int, now_ns: int) -> int:
         """Return how long what comes next may wait; to be called when a slice has ended.
@@ -60,21 +60,21 @@ class Deferral:
             end_ns: sensor time at which the next slice ends.
             now_ns: steady time.
         """
-        self._measure_pace(newest_ns, due_ns)
+        self._measure_rate(newest_ns, due_ns)
         work_ns, self._work_ns = self._work_ns, 0
-        if self._pace is None:
+        if self._rate is None:
             return 0
-        until_ns = due_ns + round(self._pace * (end_ns - newest_ns)) - EARLY_NS - work_ns
+        until_ns = due_ns + round(self._rate * (end_ns - newest_ns)) - EARLY_NS - work_ns
         wait_ns = min(until_ns - now_ns, self._longest_ns)
         return wait_ns if wait_ns >= SHORTEST_NS else 0
 
-    def _measure_pace(self, newest_ns: int, due_ns: int) -> None:
+    def _measure_rate(self, newest_ns: int, due_ns: int) -> None:
         """Measure how much steady time passes per sensor time: less where a bag is played fast."""
         if self._since is None:
             self._since = newest_ns, due_ns
         passed_ns = due_ns - self._since[1]
-        if passed_ns < _PACE_NS:
+        if passed_ns < _MEASURE_NS:
             return
-        pace = passed_ns / max(newest_ns - self._since[0], 1)
-        self._pace = pace if _PACES[0] < pace < _PACES[1] else None
+        rate = passed_ns / max(newest_ns - self._since[0], 1)
+        self._rate = rate if _RATES[0] < rate < _RATES[1] else None
         self._since = newest_ns, due_ns

@@ -11,11 +11,11 @@ MS = 1_000_000
 SLICE_NS = 10 * MS
 
 
-def settle(deferral, pace=1.0, seconds=1.0):
+def settle(deferral, rate=1.0, seconds=1.0):
     """Take in packets of 2 ms that are taken at once, and return the next sensor time."""
     times_ns = np.arange(2 * MS, round(seconds * 1e9) + 1, 2 * MS).tolist()
     for newest_ns in times_ns:
-        due_ns = round(pace * newest_ns)
+        due_ns = round(rate * newest_ns)
         if newest_ns % SLICE_NS:
             deferral.hear(newest_ns, due_ns, 0)
         else:
@@ -46,16 +46,16 @@ def test_the_work_on_packets_is_allowed_for():
 
 def test_a_bag_that_is_played_fast_leaves_less_time():
     deferral = Deferral()
-    newest_ns = settle(deferral, pace=0.5)
+    newest_ns = settle(deferral, rate=0.5)
     due_ns = newest_ns // 2
     assert deferral.find_ns(newest_ns, due_ns, newest_ns + 8 * MS, due_ns) == 4 * MS - EARLY_NS
     fast = Deferral()
-    newest_ns = settle(fast, pace=0.1)
+    newest_ns = settle(fast, rate=0.1)
     due_ns = newest_ns // 10
     assert fast.find_ns(newest_ns, due_ns, newest_ns + 8 * MS, due_ns) == 0
 
 
-def test_nothing_waits_before_the_pace_is_known_nor_after_a_restart():
+def test_nothing_waits_before_the_rate_is_known_nor_after_a_restart():
     deferral = Deferral()
     assert deferral.find_ns(0, 0, SLICE_NS, 0) == 0
     settle(deferral)
@@ -63,13 +63,13 @@ def test_nothing_waits_before_the_pace_is_known_nor_after_a_restart():
     assert deferral.find_ns(0, 0, SLICE_NS, 0) == 0
 
 
-@pytest.mark.parametrize('pace', [0.0, 100.0, -1.0])
-def test_nothing_waits_while_the_clocks_do_not_run_together(pace):
+@pytest.mark.parametrize('rate', [0.0, 100.0, -1.0])
+def test_nothing_waits_while_the_clocks_do_not_run_together(rate):
     deferral = Deferral()
     settle(deferral)
     for number in range(1, 1000):
         due_ns = 10**9 + number * MS
-        newest_ns = 10**9 + (round(number * MS / pace) if pace else 0)
+        newest_ns = 10**9 + (round(number * MS / rate) if rate else 0)
         deferral.hear(newest_ns, due_ns, 0)
     assert deferral.find_ns(newest_ns, due_ns, newest_ns + SLICE_NS, due_ns) == 0
 
@@ -92,24 +92,24 @@ def test_long_slices_and_limits():
 
 @given(
     seed=st.integers(0, 10**6),
-    pace=st.floats(0.1, 10.0),
+    rate=st.floats(0.1, 10.0),
     period_ns=st.integers(MS // 10, 30 * MS),
     offset_ns=st.integers(-(10**15), 10**15),
 )
-def test_no_slice_ends_later_for_it(seed, pace, period_ns, offset_ns):
-    """Packets of any period, at any pace, that come up to half a millisecond late."""
+def test_no_slice_ends_later_for_it(seed, rate, period_ns, offset_ns):
+    """Packets of any period, at any rate of replay, that come up to half a millisecond late."""
     rng = np.random.default_rng(seed)
     deferral, awake_ns, end_ns = Deferral(), -(10**18), None
     newest_ns, waits = 0, []
     for _ in range(300):
         newest_ns += int(period_ns * rng.uniform(0.5, 1.5)) + 1
-        due_ns = offset_ns + round(pace * newest_ns) + int(rng.uniform(0, MS / 2))
+        due_ns = offset_ns + round(rate * newest_ns) + int(rng.uniform(0, MS / 2))
         taken_ns = max(due_ns, awake_ns)
         end_ns = (newest_ns // SLICE_NS + 1) * SLICE_NS if end_ns is None else end_ns
         if newest_ns < end_ns:
             deferral.hear(newest_ns, due_ns, 0)
             continue
-        # Of the measured pace, an error of the jitter in 250 ms is allowed for.
+        # Of the measured rate, an error of the jitter in 250 ms is allowed for.
         assert taken_ns - due_ns <= MS / 10
         end_ns = (newest_ns // SLICE_NS + 1) * SLICE_NS
         waits.append(deferral.find_ns(newest_ns, due_ns, end_ns, taken_ns))

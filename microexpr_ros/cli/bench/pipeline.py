@@ -85,7 +85,8 @@ class Row:
         cpu_percent: processor time over wall time, by process; 100 is one core.
         threads_percent: the same by thread, in one process: `subscriptions` cuts slices and steps
             the spiking network, `reconstructor` makes images, `player` publishes packets, `read
-            ahead` reads them, `python` runs the executor, `dds...` are those of the middleware.
+            ahead` reads them, `executor` and `python` run services and timers, `dds...` are those
+            of the middleware.
         cpu_share: share of each process in the processor time of all: of each stage, where every
             node has a process.
         memory_mb: resident memory at the end, by process.
