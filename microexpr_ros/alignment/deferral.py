@@ -18,7 +18,7 @@ _RATES: Final = (0.02, 50.0)
 
 
 class Deferral:
-    """Tell how long the packets that come next may wait.
+    """Find out how long the packets that come next may wait.
 
     Packets come several times per slice, and only the one that ends the slice makes anything new.
     To wake up for each of the others takes longer than to count its events, so they wait, and are

@@ -35,6 +35,7 @@ def test_the_numbers_of_a_run_by_hand():
         seen=make_observation(),
         wall_s=0.5,
         begun={'pipeline': Usage(2.0, 100.0, {'player': 0.5, 'python': 1.5})},
+        halfway={'pipeline': Usage(2.1, 122.2)},
         used={'pipeline': Usage(2.2, 123.4, {'player': 0.55, 'python': 1.5, 'late': 0.15})},
     )
     row = summarize_run(run, 'a bag', ONE_PROCESS, rate=2.0, seconds=0.04)
@@ -44,6 +45,7 @@ def test_the_numbers_of_a_run_by_hand():
     assert row.cpu_percent == {'pipeline': 40.0}
     assert row.threads_percent == {'late': 30.0, 'player': 10.0, 'python': 0.0}
     assert row.memory_mb == {'pipeline': 123}
+    assert row.memory_growth_mb == {'pipeline': 1.2}
     # Four slices and 900 events of 40 ms, at twice the speed.
     assert row.windows_hz == 200.0
     assert row.events_per_s == 45_000
