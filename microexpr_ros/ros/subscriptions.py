@@ -472,14 +472,12 @@ class SubscriptionThread:
                 self._notice_silence(sets, now_ns)
                 check_ns = self._find_deadline(sets, now_ns)
             wait_set.clear_entities()
-            until_ns = check_ns
             deferred = [one for one in sets if one.deferred_until_ns > now_ns]
             for one, topics in awaited:
-                if one in deferred:
-                    until_ns = min(until_ns, one.deferred_until_ns)
-                    continue
-                for topic in topics:
+                for topic in () if one in deferred else topics:
                     wait_set.add_subscription(topic.subscription.handle)
+            # Silence is looked for after that: it would take what is deferred too soon.
+            until_ns = min((one.deferred_until_ns for one in deferred), default=check_ns)
             wait_set.add_guard_condition(wake.handle)
             wait_set.wait(0 if self._are_posted_due() else max(until_ns - now_ns, 0))
             self._take_posted()
