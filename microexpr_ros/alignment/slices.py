@@ -170,6 +170,11 @@ class SliceCutter:
         self.late = 0
         self.restarts = 0
 
+    @property
+    def end_ns(self) -> int | None:
+        """End of the slice that is open, on the sensor's clock; None if none is."""
+        return self._end_ns
+
     def reset(self) -> None:
         """Forget the slice that is open; the next event opens a new one."""
         self._end_ns = None

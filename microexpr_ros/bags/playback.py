@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -13,6 +12,7 @@ from microexpr_ros.bags.damage import Damage
 from microexpr_ros.bags.pacing import Lateness, Pacer
 from microexpr_ros.bags.reading import read_messages
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.threads import start_thread
 
 READ_AHEAD_BYTES: Final = 32 * 1024 * 1024
 READ_AHEAD_NS: Final = 2_000_000_000
@@ -109,7 +109,7 @@ class Playback:
         Raises:
             MicroexprError: The bag cannot be read.
         """
-        threading.Thread(target=self._read_ahead, daemon=True).start()
+        start_thread('read ahead', self._read_ahead)
         try:
             self._queue.wait_filled(_FILL_S)
             item = self._queue.get()

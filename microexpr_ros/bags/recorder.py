@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -18,6 +17,7 @@ from microexpr_ros.bags.contents import EVENT_PACKET
 from microexpr_ros.bags.event_packet import SequenceGaps
 from microexpr_ros.bags.folder import BagFolder
 from microexpr_ros.bags.serialization import read_sequence_number
+from microexpr_ros.threads import start_thread
 
 CACHE_BYTES: Final = 100 * 1024 * 1024
 
@@ -95,8 +95,7 @@ class BagRecorder:
         self._overrun: Counter[str] = Counter()
         self._gaps: dict[str, SequenceGaps] = {}
         self._uncountable: set[str] = set()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self._thread = start_thread('bag recorder', self._run)
 
     @property
     def path(self) -> Path:

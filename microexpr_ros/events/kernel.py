@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, cast
 
+import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 _Function = TypeVar('_Function', bound=Callable[..., object])
+_Scalar = TypeVar('_Scalar', bound=np.generic)
 
 Integer: TypeAlias = Any
 """An integer inside a kernel, of which numba chooses the width."""
@@ -20,3 +23,15 @@ def kernel(function: _Function) -> _Function:
     call; `codecs.warm_up` does that ahead of time.
     """
     return cast(_Function, njit(nogil=True, cache=True)(function))
+
+
+def read_only(array: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    """Return a contiguous view, or copy, of an array that a kernel only reads.
+
+    Writable, read-only and scattered arrays are different types to numba, and a kernel is compiled
+    anew for each: in the middle of a stream, that takes longer than a slice. Arrays of messages
+    are read-only, others are not.
+    """
+    view = np.ascontiguousarray(array).view()
+    view.setflags(write=False)
+    return view

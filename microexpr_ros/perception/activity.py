@@ -9,6 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.events.kernel import kernel, read_only
+
 BLOCKS: Final = 8
 """Blocks per side that the region is divided into."""
 
@@ -68,12 +70,9 @@ class ActivityConfiguration:
             activity: before the slice.
         """
         _, rows, columns = counts.shape
-        height, width = rows // BLOCKS, columns // BLOCKS
-        # Polarity and rows first: summed along memory, in a type too wide to overflow.
-        by_row = counts.reshape(2, BLOCKS, height, columns).sum((0, 2), dtype=np.uint32)
-        blocks = by_row.reshape(BLOCKS, BLOCKS, width).sum(2)
+        cells = rows // BLOCKS * (columns // BLOCKS)
         duration_s = duration_ns * 1e-9
-        now_hz = blocks / (height * width * pixels_per_cell * duration_s)
+        now_hz = _sum_blocks(read_only(counts)) / (cells * pixels_per_cell * duration_s)
         recent = math.exp(-duration_s * 1e3 / self.moving_tau_ms)
         longer = math.exp(-duration_s * 1e3 / self.silent_tau_ms)
         return Activity(
@@ -88,3 +87,17 @@ class ActivityConfiguration:
     def silent(self, activity: Activity) -> bool:
         """Return whether the region has been silent for long."""
         return activity.total_hz < self.silent_hz
+
+
+@kernel
+def _sum_blocks(counts: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the events of each block of cells, int64 [BLOCKS, BLOCKS], of both polarities."""
+    polarities, rows, columns = counts.shape
+    height, width = rows // BLOCKS, columns // BLOCKS
+    blocks = np.zeros((BLOCKS, BLOCKS), np.int64)
+    for p in range(polarities):
+        for r in range(BLOCKS * height):
+            for j in range(BLOCKS):
+                for c in range(j * width, (j + 1) * width):
+                    blocks[r // height, j] += counts[p, r, c]
+    return blocks

@@ -37,6 +37,7 @@ from microexpr_ros.ros.subscriptions import (
     SubscriptionThread,
     TopicCallback,
 )
+from microexpr_ros.threads import start_thread
 
 Answer: TypeAlias = tuple[bool, str]
 """What a service answers: whether it succeeded, and a line for a person."""
@@ -283,8 +284,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
                 self._handle_callback_error(error)
 
         self.stopping = threading.Event()
-        thread = threading.Thread(target=guarded, daemon=True)
-        thread.start()
+        thread = start_thread(self.get_name(), guarded)
 
         def end() -> None:
             self.stopping.set()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -16,6 +18,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import environment
 from microexpr_ros.ros.lifecycle import MicroexprNode
 from microexpr_ros.ros.subscriptions import SubscriptionThread
+from microexpr_ros.threads import start_thread
 
 
 def run_node(kind: type[MicroexprNode[Any]]) -> None:
@@ -65,21 +68,53 @@ def _spin(
 ) -> None:
     """Start nodes one by one, as they are added to `nodes`, and run them."""
     try:
-        executor = SingleThreadedExecutor()
-        for node in make(thread):
-            nodes.append(node)
-            executor.add_node(node)
-            node.start()
-        # Modules, types and networks live as long as the process: without this, the collector
-        # visits these hundreds of thousands of objects again and again.
-        gc.collect()
-        gc.freeze()
-        executor.spin()
+        with ExitStack() as others:
+            executors = []
+            for node in make(thread):
+                nodes.append(node)
+                executors.append(SingleThreadedExecutor())
+                executors[-1].add_node(node)
+                node.start()
+            # Modules, types and networks live as long as the process: without this, the collector
+            # visits these hundreds of thousands of objects again and again.
+            gc.collect()
+            gc.freeze()
+            # To take one call, an executor looks at every service, timer and event of its nodes:
+            # one for all of them would look at those of all.
+            for node, executor in zip(nodes[1:], executors[1:], strict=True):
+                others.enter_context(_spinning(node, executor))
+            executors[0].spin()
     except Exception:
         # An interrupt invalidates the context first and reaches Python later: until then, every
         # call into ROS fails.
         if rclpy.ok():
             raise
+
+
+@contextmanager
+def _spinning(node: MicroexprNode[Any], executor: SingleThreadedExecutor) -> Iterator[None]:
+    """Run a node's services and timers on a thread of their own."""
+    ending = threading.Event()
+
+    def spin() -> None:
+        try:
+            # Not `spin` and `shutdown`: that takes away what a thread is about to wait for.
+            while node.context.ok() and not ending.is_set():
+                executor.spin_once()
+        except ExternalShutdownException:
+            pass
+        except Exception as error:
+            if node.context.ok():
+                node.fail(error)
+                node.context.try_shutdown()
+
+    thread = start_thread('executor', spin)
+    try:
+        yield
+    finally:
+        ending.set()
+        executor.wake()
+        thread.join()
 
 
 def initialize(args: Sequence[str] | None = None) -> None:

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 from rclpy.callback_groups import CallbackGroup
@@ -28,6 +29,7 @@ from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.subscription import Subscription
 
 from microexpr_ros.ros.inputs import Input
+from microexpr_ros.threads import start_thread
 
 Callback: TypeAlias = Callable[..., None]
 """What `SubscriptionThread.subscribe` describes: its arguments depend on `raw`."""
@@ -102,6 +104,7 @@ class SubscriptionSet:
         silence_ns: how long nothing must arrive.
         quiet_since_ns: steady time of the first topic's last message, or of the last call of
             `on_silence`.
+        deferred_until_ns: steady time before which nobody needs what arrives.
     """
 
     node: Node
@@ -111,6 +114,7 @@ class SubscriptionSet:
     silence_ns: int
     objects: Mapping[str, ObjectCallback] = field(default_factory=dict)
     quiet_since_ns: int = field(default_factory=time.monotonic_ns)
+    deferred_until_ns: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _ignored_ns: dict[str, int] = field(default_factory=dict)
     _destroyed: bool = False
@@ -151,6 +155,10 @@ class SubscriptionSet:
         with self._lock:
             left_over = [self._take(one) for one in topics]
             return any(left_over)
+
+    def defer(self, duration_ns: int) -> None:
+        """Let what arrives wait for a time: it alone does not wake the thread."""
+        self.deferred_until_ns = time.monotonic_ns() + duration_ns
 
     def destroy(self) -> None:
         """Destroy the subscriptions; none of their callbacks runs after this."""
@@ -221,6 +229,10 @@ class SubscriptionSet:
                 self.on_silence()
             except Exception as error:
                 self.on_error(error)
+
+
+def _are_deferred(sets: Sequence[SubscriptionSet], now_ns: int) -> bool:
+    return bool(sets) and all(one.deferred_until_ns > now_ns for one in sets)
 
 
 class SubscriptionThread:
@@ -305,10 +317,8 @@ class SubscriptionThread:
             self._changes += 1
             if self._thread is None:
                 self._wake = GuardCondition(lambda: None, _OwnThread(), context=node.context)
-                self._thread = threading.Thread(
-                    target=self._run, args=(node.context, self._wake), daemon=True
-                )
-                self._thread.start()
+                run = partial(self._run, node.context, self._wake)
+                self._thread = start_thread('subscriptions', run)
             elif self._wake is not None:
                 self._wake.trigger()
         return made
@@ -363,8 +373,15 @@ class SubscriptionThread:
         if not takers or self._wake is None:
             return 0
         self._posted.append((topic, item, published_ns))
-        self._wake.trigger()
+        if not _are_deferred(takers, time.monotonic_ns()):
+            self._wake.trigger()
         return len(takers)
+
+    def _are_posted_due(self) -> bool:
+        """Return whether the oldest object that waits is to be taken now."""
+        if not self._posted:
+            return False
+        return not _are_deferred(self._find_takers(self._posted[0][0]), time.monotonic_ns())
 
     def _find_takers(self, topic: str) -> list[SubscriptionSet]:
         return [one for one in (*self._sets, *self._polled) if topic in one.objects]
@@ -455,10 +472,14 @@ class SubscriptionThread:
                 self._notice_silence(sets, now_ns)
                 check_ns = self._find_deadline(sets, now_ns)
             wait_set.clear_entities()
-            for handle in handles:
-                wait_set.add_subscription(handle)
+            deferred = [one for one in sets if one.deferred_until_ns > now_ns]
+            for one, topics in awaited:
+                for topic in () if one in deferred else topics:
+                    wait_set.add_subscription(topic.subscription.handle)
+            # Silence is looked for after that: it would take what is deferred too soon.
+            until_ns = min((one.deferred_until_ns for one in deferred), default=check_ns)
             wait_set.add_guard_condition(wake.handle)
-            wait_set.wait(0 if self._posted else max(check_ns - now_ns, 0))
+            wait_set.wait(0 if self._are_posted_due() else max(until_ns - now_ns, 0))
             self._take_posted()
             ready = set(wait_set.get_ready_entities('subscription'))
             is_free = self.lock.acquire(blocking=False)
@@ -466,11 +487,12 @@ class SubscriptionThread:
                 self.lock.release()
             for (one, topics), numbers in zip(awaited, pointers, strict=True):
                 with self.lock:
-                    # While another thread held the lock, more has come on any topic.
+                    # While another thread held the lock, more has come on any topic; and what was
+                    # deferred was not waited for.
                     arrived = [
                         topic
                         for topic, number in zip(topics, numbers, strict=True)
-                        if number in ready or not is_free
+                        if number in ready or not is_free or one in deferred
                     ]
                     # What a callback has just begun to hand over must not be taken here, too.
                     if arrived and changes == self._changes and context.ok():

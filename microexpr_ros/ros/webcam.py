@@ -20,6 +20,7 @@ from microexpr_ros.events.events import Frame
 from microexpr_ros.ros.video import VideoSource
 from microexpr_ros.synthesis.sensors.video_file import FrameClock, to_rgb
 from microexpr_ros.synthesis.sensors.video_sensor import LIMITS, VideoSensor, fit
+from microexpr_ros.threads import start_thread
 
 MOST_WAITING: Final = 2
 """Frames that may wait to be converted."""
@@ -148,8 +149,7 @@ class DeviceFrames:
         self._request = width, height, rate_hz
         self._closing = threading.Event()
         self._began_ns = time.monotonic_ns()
-        self._thread = threading.Thread(target=self._grab, daemon=True)
-        self._thread.start()
+        self._thread = start_thread('webcam', self._grab)
 
     def close(self) -> None:
         """Let the thread release the device, after the grab in which it may be waiting."""

@@ -34,15 +34,18 @@ def test_the_numbers_of_a_run_by_hand():
     run = Run(
         seen=make_observation(),
         wall_s=0.5,
-        begun={'pipeline': Usage(cpu_s=2.0, memory_mb=100.0)},
-        used={'pipeline': Usage(cpu_s=2.2, memory_mb=123.4)},
+        begun={'pipeline': Usage(2.0, 100.0, {'player': 0.5, 'python': 1.5})},
+        halfway={'pipeline': Usage(2.1, 122.2)},
+        used={'pipeline': Usage(2.2, 123.4, {'player': 0.55, 'python': 1.5, 'late': 0.15})},
     )
     row = summarize_run(run, 'a bag', ONE_PROCESS, rate=2.0, seconds=0.04)
     assert (row.source, row.form, row.faces) == ('a bag', ONE_PROCESS, 1)
     assert row.cpu_share == {'pipeline': 1.0}
     assert row.thinned_percent == 25.0
     assert row.cpu_percent == {'pipeline': 40.0}
+    assert row.threads_percent == {'late': 30.0, 'player': 10.0, 'python': 0.0}
     assert row.memory_mb == {'pipeline': 123}
+    assert row.memory_growth_mb == {'pipeline': 1.2}
     # Four slices and 900 events of 40 ms, at twice the speed.
     assert row.windows_hz == 200.0
     assert row.events_per_s == 45_000
@@ -98,6 +101,12 @@ def test_both_forms_are_measured(microexpr, tmp_path):
     assert (one['form'], each['form']) == ('one process', 'a process per node')
     assert set(one['memory_mb']) == {'pipeline'}
     assert set(each['memory_mb']) == set(NODES)
+    threads = {'subscriptions', 'reconstructor', 'player', 'read ahead'}
+    assert threads <= set(one['threads_percent'])
+    assert not each['threads_percent']
+    assert sum(one['threads_percent'].values()) == pytest.approx(
+        one['cpu_percent']['pipeline'], abs=5
+    )
     is_ours = others.share() < 0.25
     for row in (one, each):
         assert 0 < row['latency_ms']['p50'] <= row['latency_ms']['p99']

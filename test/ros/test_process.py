@@ -74,6 +74,31 @@ def test_further_interrupts_do_not_disturb_the_end(start, tmp_path, command, pau
     assert bags.read_contents(path).complete
 
 
+TWO_NODES = """
+    from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
+    from microexpr_ros.ros.process import run_nodes
+
+    class Sound(MicroexprNode):
+        name, Parameters = 'sound', NodeParameters
+
+    class Broken(MicroexprNode):
+        name, Parameters = 'broken', NodeParameters
+
+        def activate(self):
+            self.create_timer(0.1, lambda: 1 / 0)
+
+    run_nodes(lambda thread: [kind(thread) for kind in ({})])
+"""
+
+
+@pytest.mark.parametrize('order', ['Sound, Broken', 'Broken, Sound'])
+def test_a_defect_of_any_node_ends_the_process(start, order):
+    process = start(TWO_NODES.format(order))
+    _, log = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert 'ZeroDivisionError' in log
+
+
 PIPELINE = 'from microexpr_ros.ros.nodes.pipeline import main; main()'
 
 

@@ -4,6 +4,7 @@ import pytest
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 
+from microexpr_ros.ros import subscriptions
 from microexpr_ros.ros.subscriptions import MOST_POSTED, SubscriptionThread
 
 DEEP = QoSProfile(depth=1000)
@@ -124,4 +125,50 @@ def test_the_oldest_of_too_many_posted_objects_are_lost(world, thread):
             thread.post('/text', number, 0)
     world.until(lambda: taken and taken[-1] == MOST_POSTED + 4)
     assert taken == list(range(5, MOST_POSTED + 5))
+    assert not errors
+
+
+def test_what_is_deferred_wakes_nobody_and_comes_before_what_does(world, thread, monkeypatch):
+    # Else the thread wakes up by itself.
+    monkeypatch.setattr(subscriptions, 'MAX_WAIT_NS', 60_000_000_000)
+    order, errors = [], []
+    topics = [
+        (String, name, lambda message, _: order.append(message.data), DEEP)
+        for name in ('text', 'other')
+    ]
+    node = world.plain('node')
+    waiting = thread.subscribe(node, topics[:1], errors.append, objects={'text': order.append})
+    thread.subscribe(node, topics[1:], errors.append)
+    publisher = world.tester.create_publisher(String, 'other', DEEP)
+    world.until(lambda: publisher.get_subscription_count() > 0)
+    assert thread.post('/text', 'at once', 0) == 1
+    world.until(lambda: order)
+    waiting.defer(60_000_000_000)
+    for text in ('first', 'second'):
+        assert thread.post('/text', text, 0) == 1
+    world.run(0.3)
+    assert order == ['at once']
+    publisher.publish(String(data='message'))
+    world.until(lambda: 'message' in order)
+    assert order == ['at once', 'first', 'second', 'message']
+    assert not errors
+
+
+def test_deferred_messages_are_taken_when_their_time_has_come(world, thread):
+    order, errors = [], []
+    node = world.plain('node')
+
+    def take(message, _):
+        order.append(message.data)
+        deferring.defer(20_000_000)
+
+    deferring = thread.subscribe(node, [(String, 'text', take, DEEP)], errors.append)
+    publisher = world.tester.create_publisher(String, 'text', DEEP)
+    world.until(lambda: publisher.get_subscription_count() > 0)
+    for number in range(100):
+        publisher.publish(String(data=str(number)))
+        if number % 10 == 0:
+            world.run(0.01)
+    world.until(lambda: len(order) == 100)
+    assert order == [str(number) for number in range(100)]
     assert not errors

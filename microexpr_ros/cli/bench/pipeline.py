@@ -54,12 +54,14 @@ class Run:
         seen: everything that it published.
         wall_s: from the first estimate to the last.
         begun: what each process had used at the first estimate, by name.
+        halfway: what each process had used in the middle of the run.
         used: what each process had used at the last estimate.
     """
 
     seen: Observation
     wall_s: float
     begun: Mapping[str, Usage]
+    halfway: Mapping[str, Usage]
     used: Mapping[str, Usage]
 
 
@@ -83,9 +85,14 @@ class Row:
         skipped_images: images that the reconstructor left out to keep up.
         behind: nodes that fell behind, with the least rate at which they processed their input.
         cpu_percent: processor time over wall time, by process; 100 is one core.
+        threads_percent: the same by thread, in one process: `subscriptions` cuts slices and steps
+            the spiking network, `reconstructor` makes images, `player` publishes packets, `read
+            ahead` reads them, `executor` and `python` run services and timers, `dds...` are those
+            of the middleware.
         cpu_share: share of each process in the processor time of all: of each stage, where every
             node has a process.
         memory_mb: resident memory at the end, by process.
+        memory_growth_mb: how much of it came in the second half of the run.
     """
 
     source: str
@@ -103,8 +110,10 @@ class Row:
     skipped_images: int
     behind: dict[str, float]
     cpu_percent: dict[str, float]
+    threads_percent: dict[str, float]
     cpu_share: dict[str, float]
     memory_mb: dict[str, int]
+    memory_growth_mb: dict[str, float]
 
 
 @app.command()
@@ -138,7 +147,7 @@ def pipeline(
     moving texture, with the overlay too; there the share of a process is that of a stage. What
     further faces cost is measured in one process: each has as many slices a second as the first.
     Processor time counts from the first to the last estimate, so that the start is left out; 100
-    is one core. Memory is the resident set at the end.
+    is one core. Memory is the resident set at the end; its growth is that of the second half.
     """
     environment.keep_on_loopback()
     environment.prepare()
@@ -232,6 +241,11 @@ def summarize_run(
     wall_s = max(run.wall_s, 1e-9)
     cpu_s = {name: used.cpu_s - run.begun[name].cpu_s for name, used in run.used.items()}
     all_s = max(sum(cpu_s.values()), 1e-9)
+    threads_s: dict[str, float] = {}
+    if form == ONE_PROCESS:
+        [(name, usage)] = run.used.items()
+        before = run.begun[name].threads_s
+        threads_s = {one: s - before.get(one, 0.0) for one, s in usage.threads_s.items()}
     return Row(
         source=source,
         form=form,
@@ -248,8 +262,16 @@ def summarize_run(
         skipped_images=numbers['skipped_images'],
         behind=numbers['behind'],
         cpu_percent={name: round(100 * used_s / wall_s, 1) for name, used_s in cpu_s.items()},
+        threads_percent={
+            name: round(100 * threads_s[name] / wall_s, 1)
+            for name in sorted(threads_s, key=threads_s.__getitem__, reverse=True)
+        },
         cpu_share={name: round(used_s / all_s, 3) for name, used_s in cpu_s.items()},
         memory_mb={name: round(used.memory_mb) for name, used in run.used.items()},
+        memory_growth_mb={
+            name: round(used.memory_mb - run.halfway[name].memory_mb, 1)
+            for name, used in run.used.items()
+        },
     )
 
 
@@ -281,7 +303,7 @@ def _run_logged(names: Sequence[str], arguments: list[str], log: IO[str]) -> Run
     observer = Observer(lambda _: None)
     processes: dict[str, Process] = {}
     begun: dict[str, Usage] = {}
-    used: dict[str, Usage] = {}
+    history: list[dict[str, Usage]] = []
     began_s = ended_s = 0.0
     estimates = -1
     try:
@@ -297,14 +319,16 @@ def _run_logged(names: Sequence[str], arguments: list[str], log: IO[str]) -> Run
             if begun and len(observer.seen.estimates) > estimates:
                 estimates = len(observer.seen.estimates)
                 ended_s = time.monotonic()
-                used = measure_usage(processes)
+                history.append(measure_usage(processes))
             time.sleep(_POLL_S)
     finally:
         for process in processes.values():
             process.terminate()
             process.wait()
         seen = observer.close()
-    return Run(seen, ended_s - began_s, begun, used)
+    used = history[-1] if history else {}
+    halfway = history[len(history) // 2] if history else {}
+    return Run(seen, ended_s - began_s, begun, halfway, used)
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:
@@ -334,9 +358,15 @@ def _cells(row: Row) -> dict[str, str]:
             images=row.skipped_images,
         ),
         'behind': '\n'.join(f'{name} {factor:.2f}' for name, factor in row.behind.items()),
-        'CPU %': _lines(row.cpu_percent),
+        'CPU %': _lines(row.cpu_percent | _busy(row.threads_percent)),
         'memory MB': _lines(row.memory_mb),
+        'growth MB': _lines(row.memory_growth_mb),
     }
+
+
+def _busy(threads_percent: Mapping[str, float]) -> dict[str, float]:
+    """Return the threads that use at least 1 % of a core."""
+    return {f'- {name}': percent for name, percent in threads_percent.items() if percent >= 1}
 
 
 def _counts(**lost: int) -> str:

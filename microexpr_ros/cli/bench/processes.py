@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Final
 
 import psutil
@@ -24,10 +27,13 @@ class Usage:
     Attributes:
         cpu_s: processor time.
         memory_mb: resident memory.
+        threads_s: processor time of its threads by the name that the operating system has; threads
+            of one name count together.
     """
 
     cpu_s: float
     memory_mb: float
+    threads_s: Mapping[str, float] = field(default_factory=dict)
 
 
 def start_node(name: str, arguments: list[str], log: IO[str]) -> Process:
@@ -53,11 +59,21 @@ def measure_usage(processes: Mapping[str, Process]) -> dict[str, Usage]:
             observed = psutil.Process(process.pid)
             with observed.oneshot():
                 times, memory = observed.cpu_times(), observed.memory_info()
+            threads_s = _measure_threads(observed)
         except psutil.NoSuchProcess:  # It has just ended.
             continue
         if memory.rss:  # One that is about to end has none.
-            found[name] = Usage(times.user + times.system, memory.rss / 1e6)
+            found[name] = Usage(times.user + times.system, memory.rss / 1e6, threads_s)
     return found
+
+
+def _measure_threads(process: psutil.Process) -> dict[str, float]:
+    found: dict[str, float] = defaultdict(float)
+    for thread in process.threads():
+        with suppress(OSError):  # It has just ended.
+            name = Path(f'/proc/{process.pid}/task/{thread.id}/comm').read_text().rstrip('\n')
+            found[name] += thread.user_time + thread.system_time
+    return dict(found)
 
 
 def watch_peak_memory(processes: Mapping[str, Process], leader: str) -> dict[str, float]:

@@ -24,6 +24,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Frame
 from microexpr_ros.perception.faces.landmarker import Landmarker, MeshedFace, open_landmarker
 from microexpr_ros.perception.faces.rest_face import RestFace
+from microexpr_ros.threads import start_thread
 
 RATE_HZ: Final = 15.0
 """Frames per second that are looked at, at most: each costs some 13 ms of a core."""
@@ -164,8 +165,7 @@ class FrameObserver:
             self._waiting = frame, take
             self._changed.notify()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name='faces', daemon=True)
-                self._thread.start()
+                self._thread = start_thread('faces', self._run)
 
     def close(self) -> None:
         """End the thread, after the frame that it looks at."""

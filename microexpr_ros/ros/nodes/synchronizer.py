@@ -18,6 +18,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from microexpr_ros.alignment.camera_geometry import CameraGeometry, PlaneGeometry, read_geometry
+from microexpr_ros.alignment.deferral import LONGEST_NS, Deferral
 from microexpr_ros.alignment.faces import MAX_FACES
 from microexpr_ros.alignment.faces_in_view import FacesInView
 from microexpr_ros.alignment.head_pose import Calibration, estimate_pose
@@ -173,6 +174,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self._second, self._second_ns, self._refused = '', 0, 0
         self._gaps, self._lost, self._diagnosed, self._seq = SequenceGaps(), 0, 0, 0
         self._thinning = Thinning(ThinningOptions(round(self.parameters.thinning_ms * 1e6)))
+        self._deferral = Deferral(self._choose_longest_wait_ns())
         self._diagnosed_events = (0, 0)
         self._awaits_frame = True
         self._host_offset = HostOffset()
@@ -186,7 +188,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         self.on_teardown(self._output.end)
         self._packets_in = self.watch(topics.EVENTS, 'event packets')
         self._frames_in = self.watch(topics.RGB_IMAGE, 'frames', is_optional=True)
-        self.subscribe(
+        self._subscription = self.subscribe(
             (EventPacketMessage, topics.EVENTS, self._on_packet, qos.EVENTS),
             inputs=[self._packets_in],
             objects={topics.EVENTS: self._on_published_packet},
@@ -294,10 +296,36 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             # What waits because this machine is too slow is not behind by its clock.
             waited_ns = self._packets_in.lag.excess_ns
             self._host_offset.add(stamp_ns, self.get_clock().now().nanoseconds - waited_ns)
+        slices = self._slices.total
         for aligned in self._synchronizer.push(
             events, first_ns, stamp_ns, published_ns, now_ns, triggers
         ):
             self._publish(aligned)
+        if len(events):
+            self._defer(int(events.t[-1]), steady_ns, ended=self._slices.total > slices)
+
+    def _defer(self, newest_ns: int, began_ns: int, *, ended: bool) -> None:
+        """Let the packets that come next wait, if a slice has ended.
+
+        Args:
+            newest_ns: sensor time of the newest event of a packet.
+            began_ns: steady time at which it was taken.
+            ended: whether it ended a slice.
+        """
+        assert self._synchronizer is not None
+        now_ns, due_ns = time.monotonic_ns(), began_ns - self._packets_in.lag.excess_ns
+        end_ns = self._synchronizer.cutter.end_ns
+        if not ended or end_ns is None:
+            self._deferral.hear(newest_ns, due_ns, now_ns - began_ns)
+            return
+        wait_ns = self._deferral.find_ns(newest_ns, due_ns, end_ns, now_ns)
+        if wait_ns:
+            self._subscription.defer(wait_ns)
+
+    def _choose_longest_wait_ns(self) -> int:
+        """Return how long packets may wait: so much less than where thinning begins."""
+        limit_ns = round(self.parameters.thinning_ms * 1e6)
+        return min(LONGEST_NS, limit_ns // 8) if limit_ns else LONGEST_NS
 
     def _refuse(self, stream: tuple[str, int, int], frame_id: str, now_ns: int) -> None:
         """Leave out a packet of another camera, while the first one sends."""
@@ -332,6 +360,7 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
         new_synchronizer = Synchronizer(stream[1], stream[2], self._options, make_tracker)
         # Only now, so that a malformed packet leaves the stream that it interrupts as it was.
         self._decoder, self._synchronizer = new_decoder, new_synchronizer
+        self._deferral.restart()
         self._awaits_frame = True
         self._stream, self._frame_id, self._gaps = stream, frame_id, SequenceGaps()
         self.get_logger().info(f'events: {stream[0]} {stream[2]} x {stream[1]}')
