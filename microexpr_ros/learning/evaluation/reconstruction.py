@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip, dense_counts
+from microexpr_ros.learning.data.exposures import measure_exposures
 from microexpr_ros.learning.evaluation.rounding import rounded
 from microexpr_ros.learning.training.picture_baselines import PictureBaseline
 from microexpr_ros.learning.training.reconstruction import (
@@ -21,11 +22,11 @@ from microexpr_ros.learning.training.reconstruction import (
     ReconstructionExample,
     ReconstructionTraining,
     changed_since,
-    fit_thresholds,
     half_widths,
     predict_pictures,
-    target_at_frame,
+    remember_frames,
 )
+from microexpr_ros.perception.reconstruction.frame_memory import FrameMemory
 from microexpr_ros.perception.reconstruction.integration import integrate, to_log, to_picture
 from microexpr_ros.perception.reconstruction.intervals import AGE_LIMITS
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
@@ -146,9 +147,12 @@ def evaluate_reconstruction(
         The report, its numbers rounded to `rounding.DECIMALS`.
     """
     ages = list(pairwise((0, *AGE_LIMITS)))
+    memories = [remember_frames(r) for r in recordings]
     by_age = {
         f'{10 * low}-{10 * high}': [
-            example for r in recordings for example in find_examples(r, low, high, targets)
+            example
+            for r, remembered in zip(recordings, memories, strict=True)
+            for example in find_examples(r, low, high, targets, remembered)
         ]
         for low, high in ages
     }
@@ -218,14 +222,13 @@ def score_pictures(
 
 
 def _score_one(example: ReconstructionExample, picture: Pictures) -> tuple[float, ...]:
-    clip = example.sparse.clip
-    truth = clip.target[example.number]
+    truth = example.target
     image = np.asarray(np.rint(picture.clip(0, 1) * 255), np.uint8)
     changed, correlation = math.nan, math.nan
     where = changed_since(example)
     if where.sum() >= CHANGED_PIXELS and example.frame is not None:
         changed = metrics.psnr(truth, image, where)
-        before = target_at_frame(example.sparse, example.frame)[where].astype(np.float64)
+        before = example.before[where].astype(np.float64)
         correlation = metrics.correlation(truth[where] - before, image[where] - before)
     # Equal pictures have no finite ratio: 60 dB is an error of less than half a grey level.
     psnr = min(metrics.psnr(truth, image), 60.0)
@@ -278,7 +281,11 @@ def _measure_coverage(
 
 
 def find_examples(
-    recording: SparseClip, low: int, high: int, targets: int
+    recording: SparseClip,
+    low: int,
+    high: int,
+    targets: int,
+    remembered: Sequence[FrameMemory] | None = None,
 ) -> list[ReconstructionExample]:
     """Return examples of a clip whose frame is at least `low` and less than `high` slices old.
 
@@ -287,6 +294,7 @@ def find_examples(
         low: least age of the frame, slices.
         high: age that it does not reach, slices.
         targets: most examples, spread over the clip.
+        remembered: of `remember_frames`; None to make it.
     """
     clip = recording.clip
     examples = []
@@ -297,13 +305,19 @@ def find_examples(
             # Of several, that in the middle: neither age is the rule at the borders of a group.
             frame = int(fitting[len(fitting) // 2])
             examples.append(ReconstructionExample(recording, number, frame))
-    chosen = _spread(examples, targets)
-    return [replace(e, thresholds=fit_thresholds(recording, e.frame or 0)) for e in chosen]
+    remembered = remember_frames(recording) if remembered is None else remembered
+    exposures = measure_exposures(clip)
+    return [
+        replace(e, thresholds=memory.thresholds, average=memory.average, exposures=exposures)
+        for e in _spread(examples, targets)
+        for memory in [remembered[e.frame or 0]]
+    ]
 
 
 def _without_frame(recording: SparseClip, targets: int) -> list[ReconstructionExample]:
+    exposures = measure_exposures(recording.clip)
     examples = [
-        ReconstructionExample(recording, number, None)
+        ReconstructionExample(recording, number, None, exposures=exposures)
         for number, at in enumerate(recording.clip.target_slice.tolist())
         if at >= WARM_UP_SLICES
     ]
@@ -357,9 +371,7 @@ def _copy_moved(example: ReconstructionExample) -> Pictures:
 
 
 def _truth(example: ReconstructionExample) -> Pictures:
-    return np.asarray(
-        example.sparse.clip.target[example.number].astype(np.float32) / np.float32(255)
-    )
+    return np.asarray(example.target.astype(np.float32) / np.float32(255))
 
 
 def _integrate_directly(example: ReconstructionExample) -> Pictures:
