@@ -97,8 +97,8 @@ def test_frame_enters_and_gets_old(reconstructor):
     np.testing.assert_allclose(age, 1 / TINY.frame_slices)
     density = slices[2].counts / np.float32(4)
     np.testing.assert_allclose(state.since_frame, density)
-    # The frame shows the middle of its exposure, which lasted 3.2 slices: of the events in its last
-    # slice it shows 0.5 / 3.2, of those of the slice before 1.5 / 3.2.
+    # The frame shows the middle of its exposure, which lasted 3.2 slices: of the events in its
+    # last slice it shows 0.5 / 3.2, of those of the slice before 1.5 / 3.2.
     late = sum(
         share * slice_.counts / np.float32(4)
         for share, slice_ in ((1 - 0.5 / 3.2, slices[1]), (1 - 1.5 / 3.2, slices[0]))

@@ -1,12 +1,13 @@
 """By how much the exposure of the frames of a clip differs from that of its targets.
 
-A target has the exposure of the newest frame. A picture that was made from an earlier frame has the
-exposure of that one: from what came later no method can know another.
+A target has the exposure of the newest frame. A picture that was made from an earlier frame has
+the exposure of that one: from what came later no method can know another.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -45,7 +46,7 @@ def measure_exposures(clip: Clip) -> Exposures:
     Args:
         clip: With its frames and targets.
     """
-    steps = [_step(before, after) for before, after in zip(clip.target, clip.target[1:])]
+    steps = [_step(before, after) for before, after in pairwise(clip.target)]
     targets = np.concatenate([[0.0], np.cumsum(steps)])
     frames = []
     for frame, at in zip(clip.frames, clip.frame_slice, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
 
@@ -18,6 +18,7 @@ from microexpr_ros.learning.data.exposures import measure_exposures
 from microexpr_ros.learning.evaluation.rounding import rounded
 from microexpr_ros.learning.training.picture_baselines import PictureBaseline
 from microexpr_ros.learning.training.reconstruction import (
+    CHANGED_PIXELS,
     ExampleSampler,
     ReconstructionExample,
     ReconstructionTraining,
@@ -34,14 +35,17 @@ from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 WARM_UP_SLICES: Final = 20
 """Slices of a clip before its first image is scored."""
 
-CHANGED_PIXELS: Final = 64
-"""Fewest changed pixels of an image whose changed pixels are scored."""
-
 COMPLEMENTARY_HZ: Final = 1.0
 """Cut-off of the complementary filter between events and frames."""
 
 LIGHT_CELLS: Final = 12.0
 """Standard deviation of the blur that leaves of a picture little but its light."""
+
+BLUR_CELLS: Final = 0.5
+"""Movement of a landmark, while a frame is exposed, from which on the frame counts as blurred."""
+
+_EXPOSED_SLICES: Final = 4
+"""Slices that the frames of the data are exposed for, at most, with the read-out of the rows."""
 
 Pictures = NDArray[np.float32]
 
@@ -84,13 +88,17 @@ class ConditionReport:
         n: number of pictures.
         methods: scores by method: `network`, and others that need no network.
         coverage: of the network's intervals of 90 %.
-        by_light: scores of `network` and of the first other method by kind of light.
+        by_light: scores by kind of light, of `network` and the others that need no network.
+        by_motion: likewise, of pictures whose frame was taken while the head was `still` or
+            `moving`: while landmarks moved by at least `BLUR_CELLS`, which blurs; empty without a
+            frame.
     """
 
     n: int
     methods: Mapping[str, PictureScores]
     coverage: Coverage
     by_light: Mapping[str, Mapping[str, PictureScores]]
+    by_motion: Mapping[str, Mapping[str, PictureScores]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,21 +255,36 @@ def _score_condition(
         made[name] = [method(example) for example in examples]
     for baseline in baselines:
         made[baseline.name] = baseline.predict(examples)
-    lights = sorted({e.sparse.clip.light for e in examples})
-    compared = list(made)[:2]
-    by_light = {}
-    for light in lights:
-        chosen = [k for k, e in enumerate(examples) if e.sparse.clip.light == light]
-        by_light[light] = {
-            name: score_pictures([examples[k] for k in chosen], [made[name][k] for k in chosen])
-            for name in compared
-        }
+    compared = ['network', *others]
+
+    def score_by(kinds: Sequence[str | None]) -> dict[str, dict[str, PictureScores]]:
+        scores = {}
+        for kind in sorted({kind for kind in kinds if kind is not None}):
+            chosen = [k for k, own in enumerate(kinds) if own == kind]
+            of_kind = [examples[k] for k in chosen]
+            scores[kind] = {
+                name: score_pictures(of_kind, [made[name][k] for k in chosen]) for name in compared
+            }
+        return scores
+
     return ConditionReport(
         n=len(examples),
         methods={name: score_pictures(examples, pictures) for name, pictures in made.items()},
         coverage=_measure_coverage(reconstructor, examples, images, scales),
-        by_light=by_light,
+        by_light=score_by([e.sparse.clip.light for e in examples]),
+        by_motion=score_by([_motion_kind(e) for e in examples]),
     )
+
+
+def _motion_kind(example: ReconstructionExample) -> str | None:
+    """Return whether the head was `still` or `moving` during the frame; None without one."""
+    if example.frame is None:
+        return None
+    clip = example.sparse.clip
+    end = int(clip.frame_slice[example.frame])
+    places = clip.landmarks[[max(end - _EXPOSED_SLICES, 0), end]]
+    moved = float(np.linalg.norm(places[1] - places[0], axis=-1).max())
+    return 'moving' if moved >= BLUR_CELLS else 'still'
 
 
 def _measure_coverage(

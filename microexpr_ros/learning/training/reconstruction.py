@@ -48,12 +48,19 @@ from microexpr_ros.perception.reconstruction.reconstructor import (
 )
 from microexpr_ros.perception.settings import to_settings
 
+CHANGED_PIXELS: Final = 64
+"""Fewest changed pixels of an image whose changed pixels are scored."""
+
 CHANGED: Final = 0.02
 """Change since the frame, as a share of the range, from which a pixel counts as changed."""
 
-_CHANGED_COUNT: Final = 20
-"""Pixels that one that truly changed counts for where intervals are fitted: they are few, and what
-happens there is what the picture is looked at for."""
+_CHANGED_COUNTS: Final = (1, 5, 20, 80, 320)
+"""Pixels that one that truly changed may count for where intervals are fitted: they are few, and
+what happens there is what the picture is looked at for. The least that makes the intervals hold
+those, too, is taken."""
+
+_HELD: Final = 0.89
+"""Share of the changed pixels of a picture that its interval is to hold in the mean."""
 
 _FEWEST_PIXELS: Final = 2000
 """Of a group that gets an interval of its own."""
@@ -344,9 +351,7 @@ class ExampleSampler:
                         jitter, bend=t.bend * rng.random(), seed=int(rng.integers(2**31))
                     )
             if reference is not None:
-                reference = replace(
-                    reference, jitter=_disturb_alignment(jitter_of_reference, rng)
-                )
+                reference = replace(reference, jitter=_disturb_alignment(jitter_of_reference, rng))
         if number not in self._exposures:
             self._exposures[number] = measure_exposures(clip)
         exposures = self._exposures[number]
@@ -569,7 +574,9 @@ def _loss(
     picture = Picture(decoded.image.float(), decoded.scale.float())
     loss = picture_loss(picture, target, changed, c)
     if decoded.flows is not None:
-        loss = loss + c.flow_weight * _flow_loss(decoded.flows, *true_flows(condition, target, net.configuration))
+        loss = loss + c.flow_weight * _flow_loss(
+            decoded.flows, *true_flows(condition, target, net.configuration)
+        )
     # Only what inference makes teaches the scale: from the posterior, errors are smaller.
     error = (picture.image - target).abs().detach()[from_prior]
     scale, weight = picture.scale[from_prior], _weigh(changed, c)[from_prior]
@@ -710,6 +717,30 @@ def predict_with_intervals(
     return images, np.stack(widths)
 
 
+def _fit_groups(
+    errors: NDArray[np.float32],
+    scales: NDArray[np.float32],
+    groups: NDArray[np.int64],
+    weights: NDArray[np.float32],
+) -> tuple[float, ...]:
+    """Return the factor of each group of pixels; of too few pixels, that of all."""
+    found = []
+    for group in range(len(CHANGE_LIMITS) + 1):
+        of_group = groups == group
+        if of_group.sum() < _FEWEST_PIXELS:
+            of_group[:] = True
+        found.append(fit_factor(*(part[of_group] for part in (errors, scales, weights))))
+    return tuple(found)
+
+
+def _changed_held(held: NDArray[np.bool_], changed: NDArray[np.bool_]) -> float:
+    """Return the share of the changed pixels that are held, mean over pictures that have some."""
+    shares = [
+        float(h[c].mean()) for h, c in zip(held, changed, strict=True) if c.sum() >= CHANGED_PIXELS
+    ]
+    return float(np.mean(shares)) if shares else 1.0
+
+
 def fit_intervals(
     network: ConditionalVae, clips: Sequence[SparseClip], training: ReconstructionTraining
 ) -> IntervalFactors:
@@ -720,7 +751,7 @@ def fit_intervals(
         clips: of the validation split.
         training: whose shares of conditions the examples have.
     """
-    examples = validation_examples(clips, network.configuration, training, rounds=2)
+    examples = validation_examples(clips, network.configuration, training, rounds=3)
     images, scales = predict_pictures(network, examples)
     truth = np.stack([e.target for e in examples]) / np.float32(255)
     errors = np.abs(images - truth)
@@ -738,17 +769,15 @@ def fit_intervals(
         if not chosen:
             return IntervalFactors().frame[age]
         groups = np.stack([change_groups(example_pictures(examples[k], network)) for k in chosen])
-        weights = 1 + np.float32(_CHANGED_COUNT - 1) * np.stack(
-            [changed_since(examples[k]) for k in chosen]
-        )
-        found = []
-        for group in range(len(CHANGE_LIMITS) + 1):
-            of_group = groups == group
-            if of_group.sum() < _FEWEST_PIXELS:
-                of_group[:] = True
-            pixels = (part[of_group] for part in (errors[chosen], scales[chosen], weights))
-            found.append(fit_factor(*pixels))
-        return tuple(found)
+        changed = np.stack([changed_since(examples[k]) for k in chosen])
+        found: tuple[float, ...] = ()
+        for count in _CHANGED_COUNTS:
+            weights = 1 + np.float32(count - 1) * changed
+            found = _fit_groups(errors[chosen], scales[chosen], groups, weights)
+            widths = np.array(found, np.float32)[groups] * scales[chosen]
+            if _changed_held(errors[chosen] <= widths, changed) >= _HELD:
+                break
+        return found
 
     def of_kind(has_reference: bool) -> float:
         chosen = without.get(has_reference) or list(range(len(examples)))

@@ -13,8 +13,8 @@ from microexpr_ros.perception.folding import fold_batch_norm
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 
 SOURCES: Final = 4
-"""What a pixel is mixed from: the painted picture, the frames carried to now, their average (or the
-newest frame) as it was, and the reference."""
+"""What a pixel is mixed from: the painted picture, the frames carried to now, their average (or
+the newest frame) as it was, and the reference."""
 
 MOVED: Final = 2
 """What it is mixed from besides if pictures are moved: the average and the reference, moved."""
@@ -234,7 +234,7 @@ class _Block(nn.Module):
 
 
 class _Mover(nn.Module):
-    """Moves the average of the frames and the reference by flows, and weighs them for the mixture."""
+    """Moves the frames' average and the reference by flows, and weighs them for the mixture."""
 
     def __init__(self, configuration: ReconstructionConfiguration) -> None:
         super().__init__()
