@@ -102,6 +102,15 @@ def test_a_reference_shows_the_person_of_the_clip_in_its_light():
     assert within < between
 
 
+@needs_face
+def test_a_reference_has_the_exposure_of_its_clip():
+    """The camera measures more than the face, so this is not what would suit the face alone."""
+    recipe = Recipe('val', 3, step_px=1.0)
+    clip = making.make_clip(recipe, 0)
+    for frame in make_references(recipe, 0).frames:
+        assert np.median(frame) == pytest.approx(np.median(clip.frames[0]), rel=0.1)
+
+
 def test_the_command_adds_them(split):
     given = ['--out', str(split), '--split', 'val', '--seed', '3', '--references']
     result = CliRunner().invoke(app, [*given, '--json'])
