@@ -223,7 +223,10 @@ def score_pictures(
         examples: what was to be made.
         pictures: float32 [grid, grid] each, 0 to 1.
     """
-    rows = [_score_one(e, p) for e, p in zip(examples, pictures, strict=True)]
+    return _mean_scores([_score_one(e, p) for e, p in zip(examples, pictures, strict=True)])
+
+
+def _mean_scores(rows: Sequence[tuple[float, ...]]) -> PictureScores:
     return PictureScores(
         *(metrics.mean_of_known(np.array(column)) for column in zip(*rows, strict=True))
     )
@@ -255,21 +258,24 @@ def _score_condition(
         made[name] = [method(example) for example in examples]
     for baseline in baselines:
         made[baseline.name] = baseline.predict(examples)
-    compared = ['network', *others]
+    scored = {
+        name: [_score_one(e, p) for e, p in zip(examples, pictures, strict=True)]
+        for name, pictures in made.items()
+    }
 
     def score_by(kinds: Sequence[str | None]) -> dict[str, dict[str, PictureScores]]:
         scores = {}
         for kind in sorted({kind for kind in kinds if kind is not None}):
             chosen = [k for k, own in enumerate(kinds) if own == kind]
-            of_kind = [examples[k] for k in chosen]
             scores[kind] = {
-                name: score_pictures(of_kind, [made[name][k] for k in chosen]) for name in compared
+                name: _mean_scores([scored[name][k] for k in chosen])
+                for name in ('network', *others)
             }
         return scores
 
     return ConditionReport(
         n=len(examples),
-        methods={name: score_pictures(examples, pictures) for name, pictures in made.items()},
+        methods={name: _mean_scores(rows) for name, rows in scored.items()},
         coverage=_measure_coverage(reconstructor, examples, images, scales),
         by_light=score_by([e.sparse.clip.light for e in examples]),
         by_motion=score_by([_motion_kind(e) for e in examples]),
