@@ -215,7 +215,8 @@ def remember_frames(sparse: SparseClip) -> list[FrameMemory]:
     since = np.zeros((2, *clip.frames.shape[1:]), np.float32)
     number = slices = 0
     for slice_ in range(int(clip.frame_slice[-1]) + 1 if len(clip.frames) else 0):
-        density = dense_counts(sparse, slice_) / np.float32(clip.pixels_per_cell)
+        counts = dense_counts(sparse, slice_).astype(np.float32)
+        density = counts / np.float32(clip.pixels_per_cell)
         recent = [*recent[-(EXPOSED_SLICES - 1) :], density]
         since, slices = since + density, slices + 1
         if clip.frame_slice[number] != slice_:
@@ -266,8 +267,8 @@ def make_example_batch(
             average = example.average or FrameAverage.start(frame)
             average = replace(
                 average,
-                picture=jitter.warp_images(average.picture.astype(np.float32)),
-                deviation=jitter.warp_images(average.deviation.astype(np.float32)),
+                picture=jitter.warp_images(average.picture),
+                deviation=jitter.warp_images(average.deviation),
             )
             seen = SeenFrames(
                 jitter.warp_images(frame), average, example.age or 0, thresholds.log_change(late)
@@ -319,7 +320,8 @@ class ExampleSampler:
         for number, sparse in enumerate(clips):
             who = sparse.clip.identity, sparse.clip.skin
             self._of_person.setdefault(who, []).append(number)
-        self._memories: dict[int, list[tuple[ContrastThresholds, FrameAverage]]] = {}
+        # Pictures of averages, and deviations, in half precision: those of all clips are kept.
+        self._memories: dict[int, list[tuple[ContrastThresholds, NDArray[np.float16]]]] = {}
         self._exposures: dict[int, Exposures] = {}
 
     def sample(self, number: int, rng: np.random.Generator) -> ReconstructionExample:
@@ -334,7 +336,8 @@ class ExampleSampler:
             frame = self._sample_frame(sparse, int(clip.target_slice[target]), rng)
         thresholds, average = ContrastThresholds(), None
         if frame is not None:
-            known, average = self._remembered(number)[frame]
+            known, half = self._remembered(number)[frame]
+            average = FrameAverage(*half.astype(np.float32))
             if rng.random() < 0.9:
                 thresholds = _disturb_thresholds(known, rng)
         reference, jitter_of_reference = None, jitter
@@ -388,19 +391,20 @@ class ExampleSampler:
         age = at - int(sparse.clip.frame_slice[frame])
         return frame if age < self._configuration.frame_slices else None
 
-    def _remembered(self, number: int) -> list[tuple[ContrastThresholds, FrameAverage]]:
+    def _remembered(self, number: int) -> list[tuple[ContrastThresholds, NDArray[np.float16]]]:
         if number not in self._memories:
             self._memories[number] = [
-                (memory.thresholds, _pack(memory.average))
+                (
+                    memory.thresholds,
+                    np.stack(
+                        [memory.average.picture, memory.average.deviation],
+                        dtype=np.float16,
+                        casting='same_kind',
+                    ),
+                )
                 for memory in remember_frames(self._clips[number])
             ]
         return self._memories[number]
-
-
-def _pack(average: FrameAverage) -> FrameAverage:
-    """Return an average in half precision: those of all clips are kept in memory."""
-    picture, deviation = (v.astype(np.float16) for v in (average.picture, average.deviation))
-    return replace(average, picture=picture, deviation=deviation)
 
 
 def _disturb_thresholds(found: ContrastThresholds, rng: np.random.Generator) -> ContrastThresholds:

@@ -86,7 +86,7 @@ class FrameAverage:
                 what the newest frame shows and what this one shows.
         """
         changed = cv2.GaussianBlur(np.abs(log_change), (0, 0), _QUIET_BLUR_CELLS)
-        quiet = is_quiet(changed)
+        quiet = is_quiet(np.asarray(changed, np.float32))
         carried = integrate(self.picture, log_change)
         light = to_linear(carried)
         steps = log_light(to_linear(frame[quiet])) - log_light(light[quiet])

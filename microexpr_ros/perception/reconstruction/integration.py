@@ -93,11 +93,11 @@ class ContrastThresholds:
         events = sum(blurred[DELAYS.index(START_DELAY)])
         change = to_log(after) - to_log(before)
         change -= np.median(change[is_quiet(np.asarray(events))])
-        change = cv2.GaussianBlur(change, (0, 0), _FIT_BLUR_CELLS)
+        smooth = cv2.GaussianBlur(change, (0, 0), _FIT_BLUR_CELLS)
         low, high = _FIT_LEVELS
         darker, lighter = np.minimum(before, after), np.maximum(before, after)
         used = (events > _FIT_CHANGE) & (darker > low) & (lighter < high)
-        y = change[used].astype(np.float64)
+        y = smooth[used].astype(np.float64)
         equations = []
         for off, on in blurred:
             x = np.stack([on[used], -off[used]]).astype(np.float64)
@@ -157,7 +157,7 @@ def late_density(recent: Sequence[NDArray[np.float32]], delay: float) -> NDArray
         recent: float32 [2, H, W] of each of the last slices, the last one last, up to the frame's.
         delay: of the frame, slices.
     """
-    late = np.zeros_like(recent[-1])
+    late: NDArray[np.float32] = np.zeros_like(recent[-1])
     for share, density in zip(late_shares(delay), reversed(recent), strict=False):
         if share > 0:
             late += share * density
