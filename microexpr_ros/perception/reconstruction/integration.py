@@ -147,7 +147,7 @@ def late_shares(delay: float) -> NDArray[np.float32]:
         float32 [EXPOSED_SLICES], of the last slices of the exposure, the last one first.
     """
     middles = np.arange(EXPOSED_SLICES) + 0.5
-    return np.clip(1 - middles / max(2 * delay, 1e-9), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(1 - middles / max(2 * delay, 1e-9), 0, 1), np.float32)
 
 
 def late_density(recent: Sequence[NDArray[np.float32]], delay: float) -> NDArray[np.float32]:
