@@ -104,11 +104,12 @@ def test_a_reference_shows_the_person_of_the_clip_in_its_light():
 
 @needs_face
 def test_a_reference_has_the_exposure_of_its_clip():
-    """The camera measures more than the face, so this is not what would suit the face alone."""
+    """What stands still behind the head is as bright in both, whatever would suit the face."""
     recipe = Recipe('val', 3, step_px=1.0)
     clip = making.make_clip(recipe, 0)
+    corner = slice(0, 8), slice(0, 8)
     for frame in make_references(recipe, 0).frames:
-        assert np.median(frame) == pytest.approx(np.median(clip.frames[0]), rel=0.1)
+        assert frame[corner].mean() == pytest.approx(clip.frames[0][corner].mean(), abs=2.0)
 
 
 def test_the_command_adds_them(split):
