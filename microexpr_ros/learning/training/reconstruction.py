@@ -340,7 +340,7 @@ class ExampleSampler:
             average = FrameAverage(*half.astype(np.float32))
             if rng.random() < 0.9:
                 thresholds = _disturb_thresholds(known, rng)
-        reference, jitter_of_reference = None, jitter
+        reference, bend = None, 0.0
         if rng.random() < t.reference_chance:
             # While frames come, the reference is the best of them.
             if frame is not None and rng.random() < 0.5:
@@ -349,12 +349,11 @@ class ExampleSampler:
                 reference = self.sample_other_light(number, rng)
             else:
                 reference = self.sample_same_light(number, rng)
-                if self._clips[number].references is None or rng.random() < t.bend_chance:
-                    jitter_of_reference = replace(
-                        jitter, bend=t.bend * rng.random(), seed=int(rng.integers(2**31))
-                    )
+                if sparse.references is None or rng.random() < t.bend_chance:
+                    bend = t.bend * float(rng.random())
             if reference is not None:
-                reference = replace(reference, jitter=_disturb_alignment(jitter_of_reference, rng))
+                bent = replace(jitter, bend=bend, seed=int(rng.integers(2**31)))
+                reference = replace(reference, jitter=_disturb_alignment(bent, rng))
         if number not in self._exposures:
             self._exposures[number] = measure_exposures(clip)
         exposures = self._exposures[number]
@@ -396,11 +395,7 @@ class ExampleSampler:
             self._memories[number] = [
                 (
                     memory.thresholds,
-                    np.stack(
-                        [memory.average.picture, memory.average.deviation],
-                        dtype=np.float16,
-                        casting='same_kind',
-                    ),
+                    np.stack([memory.average.picture, memory.average.deviation], dtype=np.float16),
                 )
                 for memory in remember_frames(self._clips[number])
             ]
