@@ -13,6 +13,7 @@ from microexpr_ros.perception.reconstruction.configuration import (
     PICTURES,
     ReconstructionConfiguration,
 )
+from microexpr_ros.perception.reconstruction.frame_memory import START_DEVIATION
 from microexpr_ros.perception.reconstruction.integration import integrate, to_log, to_picture
 from microexpr_ros.perception.reconstruction.intervals import (
     COVERAGE,
@@ -89,20 +90,31 @@ def test_frame_enters_and_gets_old(reconstructor):
     slices = [slice_at(0), slice_at(1, frame), slice_at(2)]
     state = watch(reconstructor, slices)
     condition = condition_after(state)
-    carried, newest, _, has_frame, age, _ = condition[-PICTURES:].numpy()
+    pictures = condition[-PICTURES:].numpy()
+    carried, newest, _, has_frame, age, _, average, deviation, late_change = pictures
     np.testing.assert_allclose(newest, frame / 255, rtol=1e-6)
     np.testing.assert_array_equal(has_frame, 1)
     np.testing.assert_allclose(age, 1 / TINY.frame_slices)
     density = slices[2].counts / np.float32(4)
     np.testing.assert_allclose(state.since_frame, density)
+    # The frame shows the middle of its exposure, which lasted 3.2 slices: of the events in its
+    # last slice it shows 0.5 / 3.2, of those of the slice before 1.5 / 3.2.
+    late = sum(
+        share * slice_.counts / np.float32(4)
+        for share, slice_ in ((1 - 0.5 / 3.2, slices[1]), (1 - 1.5 / 3.2, slices[0]))
+    )
+    np.testing.assert_allclose(late_change, 0.2 * (late[1] - late[0]), atol=1e-6)
+    density = density + late
     change = 0.2 * (density[1] - density[0])
     np.testing.assert_allclose(condition[-1 - PICTURES], change, atol=1e-6)
-    np.testing.assert_allclose(carried, integrate(frame, change.astype(np.float32)), atol=1e-6)
+    np.testing.assert_allclose(average, newest, rtol=1e-6)
+    np.testing.assert_allclose(deviation, 20 * START_DEVIATION, rtol=1e-6)
+    np.testing.assert_allclose(carried, integrate(newest, change.astype(np.float32)), atol=1e-6)
     for number in range(3, 2 + TINY.frame_slices):
         state = reconstructor.observe(slice_at(number), state)
     condition = condition_after(state)
     assert torch.count_nonzero(condition[-1 - PICTURES]) == 0
-    assert torch.count_nonzero(condition[-PICTURES:][[0, 1, 3, 4]]) == 0
+    assert torch.count_nonzero(condition[-PICTURES:][[0, 1, 3, 4, 6, 7, 8]]) == 0
 
 
 def portrait(seed=0, contrast=60):
@@ -142,20 +154,29 @@ def test_what_is_to_be_remembered_is_not_replaced(reconstructor):
 
 
 def test_thresholds_are_learnt_from_frames(reconstructor):
-    """Frames that brighten by what 0.3 an event says teach a threshold of 0.3."""
+    """Frames that brighten by what 0.3 an event says teach a threshold of 0.3.
+
+    They show what was there when they were complete, which is learnt, too; and a change of their
+    exposure is not taken for one of the light.
+    """
     first = portrait(contrast=30)
     where = np.zeros((128, 128), bool)
     where[30:90, 30:90] = True
-    state = watch(reconstructor, [slice_at(0, first, counts=np.zeros((2, 128, 128), np.uint8))])
+    silence = np.zeros((2, 128, 128), np.uint8)
+    state = watch(reconstructor, [slice_at(0, first, counts=silence)])
     frame = first
     for number in range(1, 7):
-        counts = np.zeros((2, 128, 128), np.uint8)
+        for k in range(1, 12):
+            state = reconstructor.observe(slice_at(12 * (number - 1) + k, counts=silence), state)
+        counts = silence.copy()
         counts[number % 2][where] = 4
-        change = np.where(where, 0.3 if number % 2 else -0.3, 0).astype(np.float32)
-        frame = np.rint(255 * to_picture(to_log(frame) + change)).astype(np.uint8)
-        state = reconstructor.observe(slice_at(number, frame, counts=counts), state)
+        change = np.where(where, 0.3 if number % 2 else -0.3, 0) + (0.2 if number == 3 else 0)
+        frame = np.rint(255 * to_picture(to_log(frame) + change.astype(np.float32)))
+        frame = frame.astype(np.uint8)
+        state = reconstructor.observe(slice_at(12 * number, frame, counts=counts), state)
     assert state.thresholds.on == pytest.approx(0.3, abs=0.03)
     assert state.thresholds.off == pytest.approx(0.3, abs=0.03)
+    assert state.thresholds.delay == 0
 
 
 def test_integration_by_hand():
@@ -218,11 +239,11 @@ def test_moving_shows_what_was_beside():
 
 
 @torch.no_grad()
-def test_the_frame_and_the_reference_are_moved_into_the_mixture():
+def test_the_average_and_the_reference_are_moved_into_the_mixture():
     torch.manual_seed(0)
     network = ConditionalVae(TINY).eval()
     condition = torch.zeros(1, TINY.channels, 128, 128)
-    condition[:, -PICTURES + 1] = torch.rand(128, 128)
+    condition[:, -PICTURES + 6] = torch.rand(128, 128)
     condition[:, -PICTURES + 3] = 1
     network.mover.weigh.bias += 100
     network.paint.weight[:] = 0
@@ -231,7 +252,7 @@ def test_the_frame_and_the_reference_are_moved_into_the_mixture():
     image = network(condition).image
     # Half of four cells to the right and down.
     torch.testing.assert_close(
-        image[..., :-2, :-2], condition[:, -PICTURES + 1, None, 2:, 2:], atol=1e-4, rtol=0
+        image[..., :-2, :-2], condition[:, -PICTURES + 6, None, 2:, 2:], atol=1e-4, rtol=0
     )
 
 
@@ -244,7 +265,7 @@ def test_what_is_missing_is_not_mixed_in():
     features, prior = network.encode(condition)
     pictures = features[0]
     plain = network.decode(features, prior.means()).image
-    for picture in range(3):
+    for picture in (0, 1, 2, 6):
         spoilt = pictures.clone()
         spoilt[:, picture] = 100.0
         # Only the mixture would see it: the features stay those of the condition without it.

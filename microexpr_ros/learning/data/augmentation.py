@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
@@ -14,6 +14,8 @@ from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.events.grid import GRID
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.landmarks import EYE_DISTANCE
+
+Level = TypeVar('Level', np.uint8, np.float32)
 
 NOISE_SHARE: Final = 0.005
 """Share of cells and slices with noise."""
@@ -135,10 +137,13 @@ class Jitter:
             noise += np.float32(mean)
             trace += noise.clip(min=0, out=noise)
 
-    def warp_images(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return images moved like the events, uint8 [..., GRID, GRID]; edges are repeated.
+    def warp_images(self, images: NDArray[Level]) -> NDArray[Level]:
+        """Return images moved like the events, [..., GRID, GRID] of the same type.
 
-        Between cells the grey levels are interpolated.
+        Edges are repeated. Between cells the grey levels are interpolated.
+
+        Args:
+            images: uint8 or float32 [..., GRID, GRID].
         """
         moved = _CENTRES.copy()
         if self.mirror:
@@ -156,7 +161,7 @@ class Jitter:
             cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             for image in images.reshape(-1, GRID, GRID)
         ]
-        return np.array(warped, np.uint8).reshape(images.shape)
+        return np.array(warped, images.dtype).reshape(images.shape)
 
     def _to_region(self) -> NDArray[np.float64]:
         """Return where the cells' centres are in the region; as `_CENTRES`."""

@@ -14,6 +14,7 @@ from microexpr_ros.facs import CODES
 from microexpr_ros.learning.data.augmentation import Jitter
 from microexpr_ros.learning.data.clips import SparseClip
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.integration import START_DELAY, late_shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,8 @@ def condition_events(
     frame_at: int | None,
     configuration: ReconstructionConfiguration,
     jitter: Jitter | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    delay: float = START_DELAY,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return the events of a condition, as the reconstructor would sum them.
 
     Args:
@@ -221,14 +223,16 @@ def condition_events(
         frame_at: slice in which the frame became current; None for no frame.
         configuration: of the reconstruction.
         jitter: an augmentation; None for none.
+        delay: of the frame, slices.
 
     Returns:
-        Voxel grid and leaky integrals, float32 [event_channels - 1, grid, grid], and the sum
-        since the frame, float32 [2, grid, grid], OFF then ON; in events per sensor pixel.
+        Voxel grid and leaky integrals, float32 [event_channels - 1, grid, grid]; the sum since the
+        frame was complete, float32 [2, grid, grid], OFF then ON; and likewise what came before
+        that, but the frame does not show. In events per sensor pixel.
     """
     c = configuration
     jitter = jitter or Jitter()
-    out = np.zeros((c.event_channels + 1, c.grid, c.grid), np.float32)
+    out = np.zeros((c.event_channels + 3, c.grid, c.grid), np.float32)
     powers = c.decays()[:, None].astype(np.float64) ** np.arange(at + 1)
     _accumulate_condition(
         sparse.cells,
@@ -242,9 +246,10 @@ def condition_events(
         jitter.cell_map(),
         jitter.gains() / sparse.clip.pixels_per_cell,
         *_entry_probabilities(jitter),
+        late_shares(delay) if frame_at is not None else np.zeros(0, np.float32),
         out,
     )
-    return out[:-2], out[-2:]
+    return out[:-4], out[-4:-2], out[-2:]
 
 
 def _entry_probabilities(jitter: Jitter) -> tuple[float, float, float, np.uint64]:
@@ -322,7 +327,7 @@ def _accumulate_traces(ordered, starts, begins, rows, powers, out, *events):  # 
 @njit(nogil=True, cache=True)
 def _accumulate_condition(  # type: ignore[no-untyped-def]
     cells, counts, starts, at, frame_at, bins, slices_per_bin, powers, table, weights, keep, flip,
-    late, seed, out,
+    late, seed, unseen, out,
 ):  # fmt: skip
     leaky = len(powers)
     for slice_ in range(at + 1):
@@ -346,5 +351,9 @@ def _accumulate_condition(  # type: ignore[no-untyped-def]
             for k in range(leaky - 1):
                 out[bins + k, row, column] += signed * powers[k, age]
             out[bins + leaky - 1, row, column] += events * powers[leaky - 1, age]
-            if at - age > frame_at:
-                out[bins + leaky + (1 if signed > 0 else 0), row, column] += events
+            plane = bins + leaky + (1 if signed > 0 else 0)
+            before = frame_at - (at - age)
+            if before < 0:
+                out[plane, row, column] += events
+            elif before < len(unseen):
+                out[plane + 2, row, column] += unseen[before] * events

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
 
@@ -14,18 +14,20 @@ from numpy.typing import NDArray
 
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip, dense_counts
+from microexpr_ros.learning.data.exposures import measure_exposures
 from microexpr_ros.learning.evaluation.rounding import rounded
 from microexpr_ros.learning.training.picture_baselines import PictureBaseline
 from microexpr_ros.learning.training.reconstruction import (
+    CHANGED_PIXELS,
     ExampleSampler,
     ReconstructionExample,
     ReconstructionTraining,
     changed_since,
-    fit_thresholds,
     half_widths,
     predict_pictures,
-    target_at_frame,
+    remember_frames,
 )
+from microexpr_ros.perception.reconstruction.frame_memory import FrameMemory
 from microexpr_ros.perception.reconstruction.integration import integrate, to_log, to_picture
 from microexpr_ros.perception.reconstruction.intervals import AGE_LIMITS
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
@@ -33,14 +35,17 @@ from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 WARM_UP_SLICES: Final = 20
 """Slices of a clip before its first image is scored."""
 
-CHANGED_PIXELS: Final = 64
-"""Fewest changed pixels of an image whose changed pixels are scored."""
-
 COMPLEMENTARY_HZ: Final = 1.0
 """Cut-off of the complementary filter between events and frames."""
 
 LIGHT_CELLS: Final = 12.0
 """Standard deviation of the blur that leaves of a picture little but its light."""
+
+BLUR_CELLS: Final = 0.5
+"""Movement of a landmark, while a frame is exposed, from which on the frame counts as blurred."""
+
+_EXPOSED_SLICES: Final = 4
+"""Slices that the frames of the data are exposed for, at most, with the read-out of the rows."""
 
 Pictures = NDArray[np.float32]
 
@@ -83,13 +88,17 @@ class ConditionReport:
         n: number of pictures.
         methods: scores by method: `network`, and others that need no network.
         coverage: of the network's intervals of 90 %.
-        by_light: scores of `network` and of the first other method by kind of light.
+        by_light: scores by kind of light, of `network` and the others that need no network.
+        by_motion: likewise, of pictures whose frame was taken while the head was `still` or
+            `moving`: while landmarks moved by at least `BLUR_CELLS`, which blurs; empty without a
+            frame.
     """
 
     n: int
     methods: Mapping[str, PictureScores]
     coverage: Coverage
     by_light: Mapping[str, Mapping[str, PictureScores]]
+    by_motion: Mapping[str, Mapping[str, PictureScores]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +155,12 @@ def evaluate_reconstruction(
         The report, its numbers rounded to `rounding.DECIMALS`.
     """
     ages = list(pairwise((0, *AGE_LIMITS)))
+    memories = [remember_frames(r) for r in recordings]
     by_age = {
         f'{10 * low}-{10 * high}': [
-            example for r in recordings for example in find_examples(r, low, high, targets)
+            example
+            for r, remembered in zip(recordings, memories, strict=True)
+            for example in find_examples(r, low, high, targets, remembered)
         ]
         for low, high in ages
     }
@@ -211,21 +223,23 @@ def score_pictures(
         examples: what was to be made.
         pictures: float32 [grid, grid] each, 0 to 1.
     """
-    rows = [_score_one(e, p) for e, p in zip(examples, pictures, strict=True)]
+    return _mean_scores([_score_one(e, p) for e, p in zip(examples, pictures, strict=True)])
+
+
+def _mean_scores(rows: Sequence[tuple[float, ...]]) -> PictureScores:
     return PictureScores(
         *(metrics.mean_of_known(np.array(column)) for column in zip(*rows, strict=True))
     )
 
 
 def _score_one(example: ReconstructionExample, picture: Pictures) -> tuple[float, ...]:
-    clip = example.sparse.clip
-    truth = clip.target[example.number]
+    truth = example.target
     image = np.asarray(np.rint(picture.clip(0, 1) * 255), np.uint8)
     changed, correlation = math.nan, math.nan
     where = changed_since(example)
     if where.sum() >= CHANGED_PIXELS and example.frame is not None:
         changed = metrics.psnr(truth, image, where)
-        before = target_at_frame(example.sparse, example.frame)[where].astype(np.float64)
+        before = example.before[where].astype(np.float64)
         correlation = metrics.correlation(truth[where] - before, image[where] - before)
     # Equal pictures have no finite ratio: 60 dB is an error of less than half a grey level.
     psnr = min(metrics.psnr(truth, image), 60.0)
@@ -244,21 +258,39 @@ def _score_condition(
         made[name] = [method(example) for example in examples]
     for baseline in baselines:
         made[baseline.name] = baseline.predict(examples)
-    lights = sorted({e.sparse.clip.light for e in examples})
-    compared = list(made)[:2]
-    by_light = {}
-    for light in lights:
-        chosen = [k for k, e in enumerate(examples) if e.sparse.clip.light == light]
-        by_light[light] = {
-            name: score_pictures([examples[k] for k in chosen], [made[name][k] for k in chosen])
-            for name in compared
-        }
+    scored = {
+        name: [_score_one(e, p) for e, p in zip(examples, pictures, strict=True)]
+        for name, pictures in made.items()
+    }
+
+    def score_by(kinds: Sequence[str | None]) -> dict[str, dict[str, PictureScores]]:
+        scores = {}
+        for kind in sorted({kind for kind in kinds if kind is not None}):
+            chosen = [k for k, own in enumerate(kinds) if own == kind]
+            scores[kind] = {
+                name: _mean_scores([scored[name][k] for k in chosen])
+                for name in ('network', *others)
+            }
+        return scores
+
     return ConditionReport(
         n=len(examples),
-        methods={name: score_pictures(examples, pictures) for name, pictures in made.items()},
+        methods={name: _mean_scores(rows) for name, rows in scored.items()},
         coverage=_measure_coverage(reconstructor, examples, images, scales),
-        by_light=by_light,
+        by_light=score_by([e.sparse.clip.light for e in examples]),
+        by_motion=score_by([_motion_kind(e) for e in examples]),
     )
+
+
+def _motion_kind(example: ReconstructionExample) -> str | None:
+    """Return whether the head was `still` or `moving` during the frame; None without one."""
+    if example.frame is None:
+        return None
+    clip = example.sparse.clip
+    end = int(clip.frame_slice[example.frame])
+    places = clip.landmarks[[max(end - _EXPOSED_SLICES, 0), end]]
+    moved = float(np.linalg.norm(places[1] - places[0], axis=-1).max())
+    return 'moving' if moved >= BLUR_CELLS else 'still'
 
 
 def _measure_coverage(
@@ -278,7 +310,11 @@ def _measure_coverage(
 
 
 def find_examples(
-    recording: SparseClip, low: int, high: int, targets: int
+    recording: SparseClip,
+    low: int,
+    high: int,
+    targets: int,
+    remembered: Sequence[FrameMemory] | None = None,
 ) -> list[ReconstructionExample]:
     """Return examples of a clip whose frame is at least `low` and less than `high` slices old.
 
@@ -287,6 +323,7 @@ def find_examples(
         low: least age of the frame, slices.
         high: age that it does not reach, slices.
         targets: most examples, spread over the clip.
+        remembered: of `remember_frames`; None to make it.
     """
     clip = recording.clip
     examples = []
@@ -297,13 +334,19 @@ def find_examples(
             # Of several, that in the middle: neither age is the rule at the borders of a group.
             frame = int(fitting[len(fitting) // 2])
             examples.append(ReconstructionExample(recording, number, frame))
-    chosen = _spread(examples, targets)
-    return [replace(e, thresholds=fit_thresholds(recording, e.frame or 0)) for e in chosen]
+    remembered = remember_frames(recording) if remembered is None else remembered
+    exposures = measure_exposures(clip)
+    return [
+        replace(e, thresholds=memory.thresholds, average=memory.average, exposures=exposures)
+        for e in _spread(examples, targets)
+        for memory in [remembered[e.frame or 0]]
+    ]
 
 
 def _without_frame(recording: SparseClip, targets: int) -> list[ReconstructionExample]:
+    exposures = measure_exposures(recording.clip)
     examples = [
-        ReconstructionExample(recording, number, None)
+        ReconstructionExample(recording, number, None, exposures=exposures)
         for number, at in enumerate(recording.clip.target_slice.tolist())
         if at >= WARM_UP_SLICES
     ]
@@ -357,9 +400,7 @@ def _copy_moved(example: ReconstructionExample) -> Pictures:
 
 
 def _truth(example: ReconstructionExample) -> Pictures:
-    return np.asarray(
-        example.sparse.clip.target[example.number].astype(np.float32) / np.float32(255)
-    )
+    return np.asarray(example.target.astype(np.float32) / np.float32(255))
 
 
 def _integrate_directly(example: ReconstructionExample) -> Pictures:

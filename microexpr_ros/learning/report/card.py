@@ -69,12 +69,19 @@ def format_reconstruction(report: ReconstructionReport) -> str:
         for light, methods in row.by_light.items()
         for method, scores in methods.items()
     ]
+    motions = [
+        [name, motion, method, _decibels(scores.psnr), _decibels(scores.psnr_changed)]
+        for name, row in rows
+        for motion, methods in row.by_motion.items()
+        for method, scores in methods.items()
+    ]
     parts = [
         f'{report.weights}, split {report.split}: {report.n_clips} clips of '
         f'{report.n_identities} persons.',
         _table(head, cells),
         _table(('made from', 'pictures', 'coverage of 90 %', 'of changed pixels'), coverage),
         _table(('made from', 'light', 'method', 'PSNR', 'PSNR, changed'), lights),
+        _table(('made from', 'head in the frame', 'method', 'PSNR', 'PSNR, changed'), motions),
     ]
     return '\n\n'.join(parts) + '\n'
 

@@ -59,13 +59,12 @@ def write_sheet(
     images, intervals = predict_with_intervals(reconstructor, chosen)
     lines = []
     for example, image, interval in zip(chosen, images, intervals, strict=True):
-        clip = example.sparse.clip
         assert example.frame is not None
         cells = (
-            clip.frames[example.frame],
+            example.sparse.clip.frames[example.frame],
             255 * image,
             _BRIGHTER * 255 * interval,
-            clip.target[example.number],
+            example.target,
         )
         lines.append(_row([np.clip(cell, 0, 255).astype(np.uint8) for cell in cells]))
     sheet = np.concatenate(lines)[:-_GAP]

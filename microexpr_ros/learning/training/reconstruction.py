@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,15 +17,14 @@ from torch.nn import functional
 from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
 from microexpr_ros.learning.data.batches import condition_events
 from microexpr_ros.learning.data.clips import SparseClip, dense_counts, fingerprint
+from microexpr_ros.learning.data.exposures import Exposures, expose_again, measure_exposures
 from microexpr_ros.learning.metrics import gaussian
 from microexpr_ros.learning.models.baselines import newest_frame
 from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Report, Trained
-from microexpr_ros.perception.reconstruction.configuration import (
-    PICTURES,
-    ReconstructionConfiguration,
-)
-from microexpr_ros.perception.reconstruction.integration import ContrastThresholds
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.frame_memory import FrameAverage, FrameMemory
+from microexpr_ros.perception.reconstruction.integration import EXPOSED_SLICES, ContrastThresholds
 from microexpr_ros.perception.reconstruction.intervals import (
     AGE_LIMITS,
     CHANGE_LIMITS,
@@ -34,6 +34,7 @@ from microexpr_ros.perception.reconstruction.intervals import (
     fit_factor,
 )
 from microexpr_ros.perception.reconstruction.network import (
+    MOVED,
     ConditionalVae,
     Gaussians,
     Latents,
@@ -41,23 +42,34 @@ from microexpr_ros.perception.reconstruction.network import (
 )
 from microexpr_ros.perception.reconstruction.reconstructor import (
     Reconstructor,
+    SeenFrames,
     limit_events,
     make_pictures,
 )
 from microexpr_ros.perception.settings import to_settings
 
+CHANGED_PIXELS: Final = 64
+"""Fewest changed pixels of an image whose changed pixels are scored."""
+
 CHANGED: Final = 0.02
 """Change since the frame, as a share of the range, from which a pixel counts as changed."""
 
-_CHANGED_COUNT: Final = 20
-"""Pixels that one that truly changed counts for where intervals are fitted: they are few, and what
-happens there is what the picture is looked at for."""
+_CHANGED_COUNTS: Final = (1, 5, 20, 80, 320)
+"""Pixels that one that truly changed may count for where intervals are fitted: they are few, and
+what happens there is what the picture is looked at for. The least that makes the intervals hold
+those, too, is taken."""
+
+_HELD: Final = 0.89
+"""Share of the changed pixels of a picture that its interval is to hold in the mean."""
 
 _FEWEST_PIXELS: Final = 2000
 """Of a group that gets an interval of its own."""
 
 _LEAST_CHANGED: Final = 32
 """Changed pixels of a picture whose error counts for itself."""
+
+_FARTHEST_CELLS: Final = 12.0
+"""Flows that are learnt from reach no farther."""
 
 _LEAST_SQUARE: Final = 1e-5
 """Added to squared errors: below 50 dB nothing is to be gained."""
@@ -76,12 +88,17 @@ class ReconstructionTraining(Optimization):
             changed pixels. Pictures made with a frame have errors ten times smaller than others:
             by the other terms they would hardly count.
         scale_weight: weight of the likelihood of the errors, which teaches their scale.
+        flow_weight: weight of the error of the predicted flows, cells.
         kl_weight: weight of the divergence after `kl_epochs`, per image.
         kl_epochs: epochs in which the weight grows linearly from 0.
         frame_chance: share of targets that are given a frame.
         reference_chance: share of targets that are given a reference, with or without a frame.
         other_light_chance: share of the references that are of another clip, in another light, if
             there are some in the light of the clip.
+        bend: largest displacement of the smooth deformation, cells, by which a reference of the
+            same light differs from the face as if the head were turned.
+        bend_chance: share of the references that are deformed; if none were made, frames of the
+            clip stand for them, all deformed.
         augmentation: ranges of random changes; a gain changes the thresholds with it, as the
             change of light stays what it is.
     """
@@ -94,11 +111,14 @@ class ReconstructionTraining(Optimization):
     ssim_weight: float = 0.3
     psnr_weight: float = 0.02
     scale_weight: float = 0.02
+    flow_weight: float = 0.02
     kl_weight: float = 1e-3
     kl_epochs: int = 3
     frame_chance: float = 0.55
     reference_chance: float = 0.6
     other_light_chance: float = 0.1
+    bend: float = 5.0
+    bend_chance: float = 0.3
     augmentation: Augmentation = field(
         default_factory=lambda: Augmentation(
             shift=3,
@@ -145,6 +165,8 @@ class ReconstructionExample:
         thresholds: of the sensor, as far as the frames up to then tell.
         reference: a picture of the same person, None for none.
         jitter: an augmentation.
+        average: of the frames up to then; None for that of the frame alone.
+        exposures: of the clip; None if they are all alike.
     """
 
     sparse: SparseClip
@@ -153,6 +175,28 @@ class ReconstructionExample:
     thresholds: ContrastThresholds = field(default_factory=ContrastThresholds)
     reference: Reference | None = None
     jitter: Jitter = field(default_factory=Jitter)
+    average: FrameAverage | None = None
+    exposures: Exposures | None = None
+
+    @property
+    def target(self) -> NDArray[np.uint8]:
+        """What is to be made, uint8 [grid, grid], in the exposure of the frame."""
+        return self._exposed(self.number)
+
+    @property
+    def before(self) -> NDArray[np.uint8]:
+        """What truly was to be seen when the frame was complete, likewise: the nearest target."""
+        assert self.frame is not None
+        clip = self.sparse.clip
+        away = np.abs(clip.target_slice - clip.frame_slice[self.frame])
+        return self._exposed(int(away.argmin()))
+
+    def _exposed(self, number: int) -> NDArray[np.uint8]:
+        target = np.asarray(self.sparse.clip.target[number], np.uint8)
+        if self.exposures is None:
+            return target
+        steps = self.exposures.of(self.frame) - float(self.exposures.targets[number])
+        return expose_again(target, steps)
 
     @property
     def age(self) -> int | None:
@@ -163,18 +207,32 @@ class ReconstructionExample:
         return int(clip.target_slice[self.number]) - int(clip.frame_slice[self.frame])
 
 
+def remember_frames(sparse: SparseClip) -> list[FrameMemory]:
+    """Return what a reconstructor remembers of the frames of a clip, after each of them."""
+    clip = sparse.clip
+    found: list[FrameMemory] = []
+    recent: list[NDArray[np.float32]] = []
+    since = np.zeros((2, *clip.frames.shape[1:]), np.float32)
+    number = slices = 0
+    for slice_ in range(int(clip.frame_slice[-1]) + 1 if len(clip.frames) else 0):
+        counts = dense_counts(sparse, slice_).astype(np.float32)
+        density = counts / np.float32(clip.pixels_per_cell)
+        recent = [*recent[-(EXPOSED_SLICES - 1) :], density]
+        since, slices = since + density, slices + 1
+        if clip.frame_slice[number] != slice_:
+            continue
+        frame = clip.frames[number]
+        if found:
+            found.append(found[-1].add(frame, recent, since, slices))
+        else:
+            found.append(FrameMemory.start(frame, recent, ContrastThresholds()))
+        since, slices, number = np.zeros_like(since), 0, number + 1
+    return found
+
+
 def fit_thresholds(sparse: SparseClip, frame: int) -> ContrastThresholds:
     """Return the thresholds that the frames of a clip tell, up to one of them."""
-    found = ContrastThresholds()
-    clip = sparse.clip
-    for number in range(1, frame + 1):
-        first, last = int(clip.frame_slice[number - 1]), int(clip.frame_slice[number])
-        total = np.sum(
-            [dense_counts(sparse, n) for n in range(first + 1, last + 1)], axis=0, dtype=np.float32
-        )
-        density = np.asarray(total / np.float32(clip.pixels_per_cell), np.float32)
-        found = found.fit(clip.frames[number - 1], clip.frames[number], density)
-    return found
+    return remember_frames(sparse)[frame].thresholds
 
 
 def make_example_batch(
@@ -192,22 +250,32 @@ def make_example_batch(
     for b, example in enumerate(examples):
         clip, jitter = example.sparse.clip, example.jitter
         at = int(clip.target_slice[example.number])
-        frame_at, frame = None, None
+        frame_at = None if example.frame is None else int(clip.frame_slice[example.frame])
+        events[b, :-1], since, late = condition_events(
+            example.sparse, at, frame_at, c, jitter, example.thresholds.delay
+        )
+        seen = None
         if example.frame is not None:
-            frame_at = int(clip.frame_slice[example.frame])
-            frame = jitter.warp_images(clip.frames[example.frame])
-        events[b, :-1], since = condition_events(example.sparse, at, frame_at, c, jitter)
-        if frame is not None:
             off, on = jitter.gains().tolist()
             thresholds = replace(
                 example.thresholds,
                 on=example.thresholds.on / on,
                 off=example.thresholds.off / off,
             )
-            events[b, -1] = thresholds.log_change(since)
+            events[b, -1] = thresholds.log_change(since + late)
+            frame = clip.frames[example.frame]
+            average = example.average or FrameAverage.start(frame)
+            average = replace(
+                average,
+                picture=jitter.warp_images(average.picture),
+                deviation=jitter.warp_images(average.deviation),
+            )
+            seen = SeenFrames(
+                jitter.warp_images(frame), average, example.age or 0, thresholds.log_change(late)
+            )
         reference = example.reference.picture() if example.reference else None
-        pictures.append(make_pictures(frame, example.age or 0, events[b, -1], reference, c))
-        target.append(jitter.warp_images(clip.target[example.number]))
+        pictures.append(make_pictures(seen, events[b, -1], reference, c))
+        target.append(jitter.warp_images(example.target))
         changed.append(jitter.warp_images(changed_since(example).astype(np.uint8)))
     parts = limit_events(events, c.gain), np.stack(pictures)
     condition = torch.from_numpy(np.concatenate(parts, 1))
@@ -219,25 +287,17 @@ def make_example_batch(
 def example_pictures(
     example: ReconstructionExample, network: ConditionalVae
 ) -> NDArray[np.float32]:
-    """Return the pictures that an example is conditioned on, float32 [PICTURES, grid, grid]."""
+    """Return the pictures that an example is conditioned on, float32 [pictures, grid, grid]."""
     condition, _, _ = make_example_batch([example], network.configuration)
-    return np.asarray(condition[0, -PICTURES:].numpy())
-
-
-def target_at_frame(sparse: SparseClip, frame: int) -> NDArray[np.uint8]:
-    """Return what truly was to be seen when a frame was complete: the nearest target."""
-    clip = sparse.clip
-    nearest = int(np.abs(clip.target_slice - clip.frame_slice[frame]).argmin())
-    return np.asarray(clip.target[nearest], np.uint8)
+    return np.asarray(condition[0, -network.configuration.pictures :].numpy())
 
 
 def changed_since(example: ReconstructionExample) -> NDArray[np.bool_]:
     """Return which pixels truly changed since the frame, bool [grid, grid]."""
-    now = example.sparse.clip.target[example.number].astype(np.int16)
+    now = example.target.astype(np.int16)
     if example.frame is None:
         return np.zeros(now.shape, np.bool_)
-    before = target_at_frame(example.sparse, example.frame)
-    return np.asarray(np.abs(now - before) > CHANGED * 255, np.bool_)
+    return np.asarray(np.abs(now - example.before) > CHANGED * 255, np.bool_)
 
 
 class ExampleSampler:
@@ -260,7 +320,9 @@ class ExampleSampler:
         for number, sparse in enumerate(clips):
             who = sparse.clip.identity, sparse.clip.skin
             self._of_person.setdefault(who, []).append(number)
-        self._thresholds: dict[int, ContrastThresholds] = {}
+        # Pictures of averages, and deviations, in half precision: those of all clips are kept.
+        self._memories: dict[int, list[tuple[ContrastThresholds, NDArray[np.float16]]]] = {}
+        self._exposures: dict[int, Exposures] = {}
 
     def sample(self, number: int, rng: np.random.Generator) -> ReconstructionExample:
         """Sample a target of a clip, what it is conditioned on, and an augmentation."""
@@ -272,10 +334,13 @@ class ExampleSampler:
         frame = None
         if rng.random() < t.frame_chance:
             frame = self._sample_frame(sparse, int(clip.target_slice[target]), rng)
-        thresholds = ContrastThresholds()
-        if frame is not None and rng.random() < 0.8:
-            thresholds = self._disturbed(number, rng)
-        reference = None
+        thresholds, average = ContrastThresholds(), None
+        if frame is not None:
+            known, half = self._remembered(number)[frame]
+            average = FrameAverage(*half.astype(np.float32))
+            if rng.random() < 0.9:
+                thresholds = _disturb_thresholds(known, rng)
+        reference, bend = None, 0.0
         if rng.random() < t.reference_chance:
             # While frames come, the reference is the best of them.
             if frame is not None and rng.random() < 0.5:
@@ -284,15 +349,25 @@ class ExampleSampler:
                 reference = self.sample_other_light(number, rng)
             else:
                 reference = self.sample_same_light(number, rng)
+                if sparse.references is None or rng.random() < t.bend_chance:
+                    bend = t.bend * float(rng.random())
             if reference is not None:
-                reference = replace(reference, jitter=_disturb_alignment(jitter, rng))
-        return ReconstructionExample(sparse, target, frame, thresholds, reference, jitter)
+                bent = replace(jitter, bend=bend, seed=int(rng.integers(2**31)))
+                reference = replace(reference, jitter=_disturb_alignment(bent, rng))
+        if number not in self._exposures:
+            self._exposures[number] = measure_exposures(clip)
+        exposures = self._exposures[number]
+        return ReconstructionExample(
+            sparse, target, frame, thresholds, reference, jitter, average, exposures
+        )
 
     def sample_same_light(self, number: int, rng: np.random.Generator) -> Reference | None:
-        """Sample a reference in the light of a clip; of another light if none were made."""
+        """Sample a reference in the light of a clip; a frame of it if none were made."""
         references = self._clips[number].references
         if references is None:
-            return self.sample_other_light(number, rng)
+            references = self._clips[number].clip.frames
+        if not len(references):
+            return None
         return Reference(references[int(rng.integers(len(references)))])
 
     def sample_other_light(self, number: int, rng: np.random.Generator) -> Reference | None:
@@ -315,13 +390,21 @@ class ExampleSampler:
         age = at - int(sparse.clip.frame_slice[frame])
         return frame if age < self._configuration.frame_slices else None
 
-    def _disturbed(self, number: int, rng: np.random.Generator) -> ContrastThresholds:
-        if number not in self._thresholds:
-            sparse = self._clips[number]
-            self._thresholds[number] = fit_thresholds(sparse, len(sparse.clip.frames) - 1)
-        found = self._thresholds[number]
-        both, ratio = np.exp(rng.normal(0, 0.1, 2)).tolist()
-        return replace(found, on=found.on * both * ratio**0.5, off=found.off * both / ratio**0.5)
+    def _remembered(self, number: int) -> list[tuple[ContrastThresholds, NDArray[np.float16]]]:
+        if number not in self._memories:
+            self._memories[number] = [
+                (
+                    memory.thresholds,
+                    np.stack([memory.average.picture, memory.average.deviation], dtype=np.float16),
+                )
+                for memory in remember_frames(self._clips[number])
+            ]
+        return self._memories[number]
+
+
+def _disturb_thresholds(found: ContrastThresholds, rng: np.random.Generator) -> ContrastThresholds:
+    both, ratio = np.exp(rng.normal(0, 0.05, 2)).tolist()
+    return replace(found, on=found.on * both * ratio**0.5, off=found.off * both / ratio**0.5)
 
 
 def _disturb_alignment(jitter: Jitter, rng: np.random.Generator) -> Jitter:
@@ -489,12 +572,58 @@ def _loss(
         decoded = net.decode(features, latents)
     picture = Picture(decoded.image.float(), decoded.scale.float())
     loss = picture_loss(picture, target, changed, c)
+    if decoded.flows is not None:
+        loss = loss + c.flow_weight * _flow_loss(
+            decoded.flows, *true_flows(condition, target, net.configuration)
+        )
     # Only what inference makes teaches the scale: from the posterior, errors are smaller.
     error = (picture.image - target).abs().detach()[from_prior]
     scale, weight = picture.scale[from_prior], _weigh(changed, c)[from_prior]
     surprise = (weight * (error / scale + scale.log())).sum() / weight.sum()
     loss = loss + c.scale_weight * surprise
     return loss + kl_weight * divergence(posterior, prior).mean()
+
+
+def true_flows(
+    condition: Tensor, target: Tensor, configuration: ReconstructionConfiguration
+) -> tuple[Tensor, Tensor]:
+    """Return where each part of the true pictures was in the pictures that are moved.
+
+    By an optical flow (Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016).
+
+    Args:
+        condition: float32 [B, channels, grid, grid].
+        target: float32 [B, 1, grid, grid].
+        configuration: of the network.
+
+    Returns:
+        float32 [B, 2 * MOVED, grid / 4, grid / 4], as `Picture.flows`; and likewise 1 where there
+        is such a picture.
+    """
+    pictures = condition[:, -configuration.pictures :].numpy()
+    moved = (6 if configuration.averages else 1, 3), (2, 5)
+    side = target.shape[-1] // 4
+    flows = np.zeros((len(target), 2 * MOVED, side, side), np.float32)
+    known = np.zeros_like(flows)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    truths = np.rint(255 * target[:, 0].numpy()).astype(np.uint8)
+    for b, truth in enumerate(truths):
+        for source, (picture, is_there) in enumerate(moved):
+            if not pictures[b, is_there, 0, 0]:
+                continue
+            before = np.rint(255 * pictures[b, picture]).astype(np.uint8)
+            flow = search.calc(truth, before, None)  # type: ignore[call-overload]
+            small = cv2.resize(flow, (side, side), interpolation=cv2.INTER_AREA)
+            flows[b, 2 * source : 2 * source + 2] = np.moveaxis(small, 2, 0)
+            known[b, 2 * source : 2 * source + 2] = 1
+    return torch.from_numpy(flows), torch.from_numpy(known)
+
+
+def _flow_loss(flows: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+    # Of several cells, as between a reference in another light and now, the flow is hardly right.
+    known = known * (truth.abs() < _FARTHEST_CELLS)
+    error = functional.smooth_l1_loss(flows.float(), truth, reduction='none')
+    return (known * error).sum() / known.sum().clamp(min=1)
 
 
 def picture_loss(
@@ -587,6 +716,30 @@ def predict_with_intervals(
     return images, np.stack(widths)
 
 
+def _fit_groups(
+    errors: NDArray[np.float32],
+    scales: NDArray[np.float32],
+    groups: NDArray[np.int64],
+    weights: NDArray[np.float32],
+) -> tuple[float, ...]:
+    """Return the factor of each group of pixels; of too few pixels, that of all."""
+    found = []
+    for group in range(len(CHANGE_LIMITS) + 1):
+        of_group = groups == group
+        if of_group.sum() < _FEWEST_PIXELS:
+            of_group[:] = True
+        found.append(fit_factor(*(part[of_group] for part in (errors, scales, weights))))
+    return tuple(found)
+
+
+def _changed_held(held: NDArray[np.bool_], changed: NDArray[np.bool_]) -> float:
+    """Return the share of the changed pixels that are held, mean over pictures that have some."""
+    shares = [
+        float(h[c].mean()) for h, c in zip(held, changed, strict=True) if c.sum() >= CHANGED_PIXELS
+    ]
+    return float(np.mean(shares)) if shares else 1.0
+
+
 def fit_intervals(
     network: ConditionalVae, clips: Sequence[SparseClip], training: ReconstructionTraining
 ) -> IntervalFactors:
@@ -597,9 +750,9 @@ def fit_intervals(
         clips: of the validation split.
         training: whose shares of conditions the examples have.
     """
-    examples = validation_examples(clips, network.configuration, training, rounds=2)
+    examples = validation_examples(clips, network.configuration, training, rounds=3)
     images, scales = predict_pictures(network, examples)
-    truth = np.stack([e.sparse.clip.target[e.number] for e in examples]) / np.float32(255)
+    truth = np.stack([e.target for e in examples]) / np.float32(255)
     errors = np.abs(images - truth)
     by_age: dict[int, list[int]] = {}
     without: dict[bool, list[int]] = {}
@@ -615,17 +768,15 @@ def fit_intervals(
         if not chosen:
             return IntervalFactors().frame[age]
         groups = np.stack([change_groups(example_pictures(examples[k], network)) for k in chosen])
-        weights = 1 + np.float32(_CHANGED_COUNT - 1) * np.stack(
-            [changed_since(examples[k]) for k in chosen]
-        )
-        found = []
-        for group in range(len(CHANGE_LIMITS) + 1):
-            of_group = groups == group
-            if of_group.sum() < _FEWEST_PIXELS:
-                of_group[:] = True
-            pixels = (part[of_group] for part in (errors[chosen], scales[chosen], weights))
-            found.append(fit_factor(*pixels))
-        return tuple(found)
+        changed = np.stack([changed_since(examples[k]) for k in chosen])
+        found: tuple[float, ...] = ()
+        for count in _CHANGED_COUNTS:
+            weights = 1 + np.float32(count - 1) * changed
+            found = _fit_groups(errors[chosen], scales[chosen], groups, weights)
+            widths = np.array(found, np.float32)[groups] * scales[chosen]
+            if _changed_held(errors[chosen] <= widths, changed) >= _HELD:
+                break
+        return found
 
     def of_kind(has_reference: bool) -> float:
         chosen = without.get(has_reference) or list(range(len(examples)))

@@ -29,6 +29,7 @@ class ReconstructionConfiguration:
         latent: channels of the local latent variable, which is 1/16 of the grid wide and high.
         global_latent: values of the global latent variable.
         moves: whether the frame and the reference are also moved by a predicted flow.
+        averages: whether the average of the frames stands for the newest one, and enters too.
     """
 
     grid: int = GRID
@@ -44,6 +45,7 @@ class ReconstructionConfiguration:
     latent: int = 4
     global_latent: int = 8
     moves: bool = added_field(True, before=False)
+    averages: bool = added_field(True, before=False)
 
     @property
     def slices(self) -> int:
@@ -58,7 +60,12 @@ class ReconstructionConfiguration:
     @property
     def channels(self) -> int:
         """Channels of the condition: the events' and the pictures'."""
-        return self.event_channels + PICTURES
+        return self.event_channels + self.pictures
+
+    @property
+    def pictures(self) -> int:
+        """Channels of pictures in a condition: the first of PICTURES."""
+        return PICTURES if self.averages else _WITHOUT_AVERAGE
 
     def decays(self) -> NDArray[np.float32]:
         """Return the factor per slice of each leaky integral, the activity's last."""
@@ -66,6 +73,10 @@ class ReconstructionConfiguration:
         return np.exp(-self.slice_ns * 1e-6 / tau_ms).astype(np.float32)
 
 
-PICTURES = 6
-"""Channels of pictures in a condition: the frame carried to now, the frame, the reference, and
-where there is a frame, its age from 0 to 1, and where there is a reference."""
+PICTURES = 9
+"""Channels of pictures in a condition: the frames carried to now, the newest frame, the reference,
+where there is a frame, its age from 0 to 1, where there is a reference; then the average of the
+frames when the newest was taken, the deviation of its error, and the change of log light that the
+newest frame does not show although it came before it was complete."""
+
+_WITHOUT_AVERAGE = 6

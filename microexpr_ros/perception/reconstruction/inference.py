@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from microexpr_ros.perception.reconstruction.configuration import PICTURES
 from microexpr_ros.perception.reconstruction.network import ConditionalVae
 
 
@@ -13,7 +12,7 @@ class ReconstructionInference(nn.Module):
     """The picture of the most probable latent variables.
 
     Inputs: events float32 [1, event_channels, grid, grid] and pictures float32
-    [1, PICTURES, grid, grid], of `reconstructor.network_inputs`. Outputs: image float32
+    [1, pictures, grid, grid], of `reconstructor.network_inputs`. Outputs: image float32
     [1, 1, grid, grid], 0 to 1, and the scale of its error, likewise.
 
     Args:
@@ -28,7 +27,7 @@ class ReconstructionInference(nn.Module):
         """Return a condition without events and without pictures."""
         c = self.network.configuration
         events = torch.zeros(1, c.event_channels, c.grid, c.grid)
-        return events, torch.zeros(1, PICTURES, c.grid, c.grid)
+        return events, torch.zeros(1, c.pictures, c.grid, c.grid)
 
     def forward(self, events: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Make one picture."""

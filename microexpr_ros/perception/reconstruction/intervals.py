@@ -61,7 +61,7 @@ class IntervalFactors:
         Args:
             age: of its frame, slices; None without one.
             has_reference: whether there is a reference.
-            pictures: float32 [PICTURES, grid, grid], of `reconstructor.make_pictures`.
+            pictures: float32 [pictures, grid, grid], of `reconstructor.make_pictures`.
         """
         if age is None:
             factor = self.reference if has_reference else self.events
@@ -82,7 +82,7 @@ def change_groups(pictures: NDArray[np.float32]) -> NDArray[np.int64]:
     for hardly any.
 
     Args:
-        pictures: float32 [PICTURES, grid, grid], of `reconstructor.make_pictures`.
+        pictures: float32 [pictures, grid, grid], of `reconstructor.make_pictures`.
     """
     change = cv2.GaussianBlur(np.abs(pictures[0] - pictures[1]), (0, 0), _CHANGE_BLUR_CELLS)
     return np.asarray(np.searchsorted(np.array(CHANGE_LIMITS, np.float32), change), np.int64)

@@ -10,17 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from microexpr_ros.perception.folding import fold_batch_norm
-from microexpr_ros.perception.reconstruction.configuration import (
-    PICTURES,
-    ReconstructionConfiguration,
-)
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 
 SOURCES: Final = 4
-"""What a pixel is mixed from: the painted picture, the frame carried to now, the frame itself, and
-the reference."""
+"""What a pixel is mixed from: the painted picture, the frames carried to now, their average (or
+the newest frame) as it was, and the reference."""
 
 MOVED: Final = 2
-"""What it is mixed from besides if pictures are moved: the frame and the reference, moved."""
+"""What it is mixed from besides if pictures are moved: the average and the reference, moved."""
 
 _FLOW_UNIT_CELLS: Final = 4.0
 """What 1 of the layer that predicts flow stands for: layers begin with small numbers."""
@@ -81,10 +78,13 @@ class Picture(NamedTuple):
     Attributes:
         image: float32 [B, 1, grid, grid], gamma-encoded, 0 to 1.
         scale: float32 [B, 1, grid, grid], scale of the Laplace distribution of its error.
+        flows: [B, 2 * MOVED, grid / 4, grid / 4], for each picture that was moved, as of `move`;
+            None if none was, and in an export.
     """
 
     image: Tensor
     scale: Tensor
+    flows: Tensor | None = None
 
 
 class ConditionalVae(nn.Module):
@@ -92,7 +92,8 @@ class ConditionalVae(nn.Module):
 
     The decoder paints an image, weighs it for each pixel against the pictures of the condition,
     and corrects the mixture. It also predicts, on a quarter of the grid, where each part of the
-    face was in the frame and in the reference, and weighs these pictures moved accordingly.
+    face was in the average of the frames and in the reference, and weighs these pictures moved
+    accordingly.
 
     Skip connections come from the condition alone, so the latent variables carry only what the
     condition does not determine: the local ones shapes, the global ones light and skin.
@@ -138,7 +139,7 @@ class ConditionalVae(nn.Module):
             condition: float32 [B, channels, grid, grid], the events and then the pictures of
                 `reconstructor.network_inputs`, side by side or as they are.
         """
-        features = [condition[-1][:, -PICTURES:], self.fine(*condition)]
+        features = [condition[-1][:, -self.configuration.pictures :], self.fine(*condition)]
         for block in self.condition:
             features.append(block(features[-1]))
         return features, self.prior(features[-1])
@@ -154,8 +155,12 @@ class ConditionalVae(nn.Module):
         scale, shift = self.modulate(latents.everywhere)[..., None, None].chunk(2, 1)
         x = x * (1 + scale) + shift
         pictures, fine = features[:2]
-        carried, frame, reference, has_frame, _, has_reference = pictures.chunk(PICTURES, 1)
+        channels = pictures.chunk(self.configuration.pictures, 1)
+        carried, frame, reference, has_frame, _, has_reference = channels[:6]
+        if self.configuration.averages:
+            frame = channels[6]
         levels = []
+        flows = None
         for block, skip in zip(self.decoder, features[-2:1:-1], strict=True):
             x = functional.interpolate(x, scale_factor=2.0, mode='nearest')
             x = block(x, skip)
@@ -167,7 +172,7 @@ class ConditionalVae(nn.Module):
         weights = [painted[:, 1 : 1 + SOURCES]]
         if self.mover is not None:
             known = [*known, has_frame, has_reference]
-            there = pictures[:, 1:3] * torch.cat(known[-MOVED:], 1)
+            there = torch.cat([frame, reference], 1) * torch.cat(known[-MOVED:], 1)
             operands = levels[_FLOW_LEVEL], there
             if torch.compiler.is_exporting():
                 # Without frame and reference, as with an event camera alone, a sixth of the time.
@@ -175,6 +180,7 @@ class ConditionalVae(nn.Module):
                 moved, weight = torch.cond(is_there, self.mover, _move_nothing, operands)
             else:
                 moved, weight = self.mover(*operands)
+                flows = self.mover.flows(levels[_FLOW_LEVEL])
             sources.append(moved)
             weights.append(painted[:, -MOVED:] + weight)
             painted = painted[:, :-MOVED]
@@ -184,7 +190,7 @@ class ConditionalVae(nn.Module):
         shares = torch.exp(shares - shares.detach().amax(1, keepdim=True))
         mixed = (shares * torch.cat(sources, 1)).sum(1, keepdim=True) / shares.sum(1, keepdim=True)
         image = mixed + _REACH * torch.tanh(painted[:, -2:-1])
-        return Picture(image, to_scale(painted[:, -1:]))
+        return Picture(image, to_scale(painted[:, -1:]), flows)
 
     def forward(self, *condition: Tensor) -> Picture:
         """Return the pictures of the most probable latent variables; arguments as of `encode`."""
@@ -228,7 +234,7 @@ class _Block(nn.Module):
 
 
 class _Mover(nn.Module):
-    """Moves the frame and the reference by flows, and weighs them for the mixture."""
+    """Moves the frames' average and the reference by flows, and weighs them for the mixture."""
 
     def __init__(self, configuration: ReconstructionConfiguration) -> None:
         super().__init__()
@@ -247,8 +253,13 @@ class _Mover(nn.Module):
         bias = torch.cat([paint.get_parameter('bias'), self.weigh.get_parameter('bias')])
         return functional.conv2d(fine, weight, bias, padding=1)
 
+    def flows(self, coarse: Tensor) -> Tensor:
+        """Return where each part of the face was in the pictures, as `Picture.flows`."""
+        flows: Tensor = _FLOW_UNIT_CELLS * self.flow(coarse)
+        return flows
+
     def forward(self, coarse: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        flows = _FLOW_UNIT_CELLS * self.flow(coarse)
+        flows = self.flows(coarse)
         flows = functional.interpolate(flows, scale_factor=4.0, mode='bilinear')
         pairs = zip(pictures.chunk(MOVED, 1), flows.chunk(MOVED, 1), strict=True)
         moved = torch.cat([move(picture, flow) for picture, flow in pairs], 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
@@ -15,11 +15,13 @@ from microexpr_ros import srgb
 from microexpr_ros.alignment.slices import Slice, blank_slice, follows
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception import weights
-from microexpr_ros.perception.reconstruction.configuration import (
-    PICTURES,
-    ReconstructionConfiguration,
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.frame_memory import FrameAverage, FrameMemory
+from microexpr_ros.perception.reconstruction.integration import (
+    EXPOSED_SLICES,
+    ContrastThresholds,
+    integrate,
 )
-from microexpr_ros.perception.reconstruction.integration import ContrastThresholds, integrate
 from microexpr_ros.perception.reconstruction.intervals import IntervalFactors
 from microexpr_ros.perception.reconstruction.reference import frame_quality
 from microexpr_ros.perception.runtime import Runtime, load_export
@@ -28,6 +30,10 @@ from microexpr_ros.perception.settings import to_settings
 if TYPE_CHECKING:
     from microexpr_ros.perception.reconstruction.network import ConditionalVae
     from microexpr_ros.perception.torch_runtime import TorchRuntime
+
+
+_DEVIATION_GAIN: Final = 20.0
+"""Brings deviations of frames, some hundredths, to the size of pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,10 @@ class ReconstructionState:
         since_frame: float32 [2, grid, grid], sum of the slices after the frame's, OFF then ON.
         frame: uint8 [grid, grid], the last frame, None if none is known.
         frame_age: slices since the frame became current.
-        thresholds: the event sensor's, measured from the frames so far.
+        thresholds: the event sensor's, and the delay of the frames, measured from those so far.
+        exposed: float32 [2, grid, grid], events of each of the last `EXPOSED_SLICES` slices, OFF
+            then ON, oldest first.
+        memory: of the frames, as long as they follow each other; None if none is known.
         reference: uint8 [grid, grid], a good picture of the same face from any time before,
             None if none is known.
         reference_quality: of `frame_quality`; infinite for one that was asked for.
@@ -58,6 +67,8 @@ class ReconstructionState:
     reference: NDArray[np.uint8] | None = None
     reference_quality: float = 0.0
     end_ns: int | None = None
+    exposed: tuple[NDArray[np.float32], ...] = ()
+    memory: FrameMemory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,19 +240,25 @@ class Reconstructor:
         off, on = density
         signed = on - off
         since_frame = state.since_frame + density
+        exposed = (*state.exposed[-(EXPOSED_SLICES - 1) :], density)
         leaky = state.leaky * self._decays
         leaky[:-1] += signed
         leaky[-1] += on + off
-        seen: dict[str, Any] = {'since_frame': since_frame, 'frame_age': state.frame_age + 1}
+        age = state.frame_age + 1
+        seen: dict[str, Any] = {'since_frame': since_frame, 'frame_age': age}
         if slice_.frame is not None:
             frame = grey(slice_.frame, c.grid)
+            if state.memory is not None and state.frame_age < c.frame_slices:
+                memory = state.memory.add(frame, exposed, since_frame, age)
+            else:
+                memory = FrameMemory.start(frame, exposed, state.thresholds)
             seen = {
                 'since_frame': np.zeros_like(since_frame),
                 'frame': frame,
                 'frame_age': 0,
+                'memory': memory,
+                'thresholds': memory.thresholds,
             }
-            if state.frame is not None and state.frame_age < c.frame_slices:
-                seen['thresholds'] = state.thresholds.fit(state.frame, frame, since_frame)
             quality = frame_quality(frame)
             if quality > state.reference_quality:
                 seen |= {'reference': frame, 'reference_quality': quality}
@@ -250,6 +267,7 @@ class Reconstructor:
             recent=(*state.recent[1:], signed),
             leaky=leaky,
             end_ns=slice_.clock_end_ns,
+            exposed=exposed,
             **seen,
         )
 
@@ -302,17 +320,21 @@ def network_inputs(
 
     Returns:
         float32 [event_channels, grid, grid]: of `limit_events`. And float32
-        [PICTURES, grid, grid]: of `make_pictures`.
+        [pictures, grid, grid]: of `make_pictures`.
     """
     c = configuration
     events = np.zeros((c.event_channels, c.grid, c.grid), np.float32)
     for number, signed in enumerate(state.recent):
         events[number // c.slices_per_bin] += signed
     events[c.bins : -1] = state.leaky
-    frame = state.frame if state.frame_age < c.frame_slices else None
-    if frame is not None:
-        events[-1] = state.thresholds.log_change(state.since_frame)
-    pictures = make_pictures(frame, state.frame_age, events[-1], state.reference, c)
+    memory = state.memory if state.frame_age < c.frame_slices else None
+    if memory is None or state.frame is None:
+        pictures = make_pictures(None, events[-1], state.reference, c)
+        return limit_events(events, c.gain), pictures
+    events[-1] = memory.thresholds.log_change(state.since_frame + memory.late)
+    late_change = memory.thresholds.log_change(memory.late)
+    seen = SeenFrames(state.frame, memory.average, state.frame_age, late_change)
+    pictures = make_pictures(seen, events[-1], state.reference, c)
     return limit_events(events, c.gain), pictures
 
 
@@ -339,32 +361,52 @@ def compress(events: NDArray[np.float32], gain: float) -> NDArray[np.float32]:
     return np.copysign(x, events, out=x)
 
 
+@dataclass(frozen=True, slots=True)
+class SeenFrames:
+    """What is known of the frames of a condition.
+
+    Attributes:
+        newest: uint8 [grid, grid].
+        average: of all so far.
+        age: of the newest, slices.
+        late_change: float32 [grid, grid], change of log light that the newest does not show
+            although it came before it was complete.
+    """
+
+    newest: NDArray[np.uint8]
+    average: FrameAverage
+    age: int
+    late_change: NDArray[np.float32]
+
+
 def make_pictures(
-    frame: NDArray[np.uint8] | None,
-    age: int,
+    frames: SeenFrames | None,
     log_change: NDArray[np.float32],
     reference: NDArray[np.uint8] | None,
     configuration: ReconstructionConfiguration,
 ) -> NDArray[np.float32]:
-    """Return the pictures of a condition, float32 [PICTURES, grid, grid], 0 where there are none.
+    """Return the pictures of a condition, float32 [pictures, grid, grid], 0 where there are none.
 
-    The frame carried to now, the frame, the reference, each 0 to 1; then 1 where there is a
-    frame, its age as a share of `frame_slices`, and 1 where there is a reference.
+    `PICTURES` says which; shares of the range, the age as a share of `frame_slices`.
 
     Args:
-        frame: uint8 [grid, grid], None for none.
-        age: of the frame, slices.
-        log_change: float32 [grid, grid], of log light since the frame.
+        frames: None for none.
+        log_change: float32 [grid, grid], of log light since what the newest frame shows.
         reference: uint8 [grid, grid], None for none.
         configuration: of the network.
     """
     c = configuration
-    pictures = np.zeros((PICTURES, c.grid, c.grid), np.float32)
-    if frame is not None:
-        pictures[0] = integrate(frame, log_change)
-        pictures[1] = frame.astype(np.float32) / np.float32(255)
+    pictures = np.zeros((c.pictures, c.grid, c.grid), np.float32)
+    if frames is not None:
+        average = frames.average
+        pictures[0] = integrate(average.picture if c.averages else frames.newest, log_change)
+        pictures[1] = frames.newest.astype(np.float32) / np.float32(255)
         pictures[3] = 1.0
-        pictures[4] = age / c.frame_slices
+        pictures[4] = frames.age / c.frame_slices
+        if c.averages:
+            pictures[6] = average.picture
+            pictures[7] = np.float32(_DEVIATION_GAIN) * average.deviation
+            np.clip(frames.late_change, -3, 3, out=pictures[8])
     if reference is not None:
         pictures[2] = reference.astype(np.float32) / np.float32(255)
         pictures[5] = 1.0

@@ -53,7 +53,7 @@ from microexpr_ros.synthesis.dataset.recipe import Recipe, check_order
 from microexpr_ros.synthesis.dataset.splits import SPLITS
 from microexpr_ros.synthesis.dataset.take import Take, sample_take
 from microexpr_ros.synthesis.sensors import frame_camera
-from microexpr_ros.synthesis.sensors.automatic_exposure import start_exposure
+from microexpr_ros.synthesis.sensors.automatic_exposure import AutomaticExposure, start_exposure
 from microexpr_ros.synthesis.sensors.filming import RenderedFrames, film
 from microexpr_ros.synthesis.sensors.frame_camera import METERED, WEBCAM, Metering
 from microexpr_ros.synthesis.sensors.frame_taking import RegionFrames
@@ -188,7 +188,7 @@ def make_clip(recipe: Recipe, index: int) -> Clip:
     times, pictures, parts = [], [], []
     samples = film(take.scene, take.motion, take.sensor.parameters, take.rng, recipe.step_px)
     first = next(samples)
-    camera = _start_camera(take, first.picture)
+    camera = RegionFrames(clip_exposure(take, first.picture), take.scene.light, take.rng)
     for sample in chain([first], samples):
         camera.see(sample.t_ns, sample.picture)
         times.append(sample.t_ns)
@@ -246,12 +246,19 @@ def _metering(take: Take) -> Metering:
     return Metering(min(share, 1.0), np.concatenate([behind, things]))
 
 
-def _start_camera(take: Take, picture: NDArray[np.float32]) -> RegionFrames:
-    """Return a rolling shutter, of which the region has a part of the rows."""
+def clip_exposure(take: Take, picture: NDArray[np.float32]) -> AutomaticExposure:
+    """Sample the exposure of the frame camera when a clip begins.
+
+    Args:
+        take: Of the clip, after its first picture and with no random numbers used since.
+        picture: float32 [height, width], that picture, lux.
+
+    Returns:
+        That of a rolling shutter, of which the region has a part of the rows.
+    """
     share = min(take.scene.camera.height / take.sensor.parameters.height, 1.0)
     readout_ns = round(share * WEBCAM.readout_ns)
-    exposure = start_exposure(picture, take.rng, _metering(take), readout_ns)
-    return RegionFrames(exposure, take.scene.light, take.rng)
+    return start_exposure(picture, take.rng, _metering(take), readout_ns)
 
 
 def make_shard(path: Path, recipe: Recipe, numbers: range) -> list[ClipMetadata]:

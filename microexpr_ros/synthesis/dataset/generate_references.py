@@ -18,7 +18,7 @@ from microexpr_ros.atomic import atomic_target
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.grid import GRID
 from microexpr_ros.jobs import run
-from microexpr_ros.synthesis.dataset.generate import refuse_mixture
+from microexpr_ros.synthesis.dataset.generate import clip_exposure, refuse_mixture
 from microexpr_ros.synthesis.dataset.index import read_index
 from microexpr_ros.synthesis.dataset.recipe import Recipe
 from microexpr_ros.synthesis.dataset.references import (
@@ -30,7 +30,8 @@ from microexpr_ros.synthesis.dataset.references import (
 )
 from microexpr_ros.synthesis.dataset.splits import story_motion
 from microexpr_ros.synthesis.dataset.take import sample_take
-from microexpr_ros.synthesis.sensors import frame_camera
+from microexpr_ros.synthesis.sensors.filming import film
+from microexpr_ros.synthesis.sensors.frame_camera import WEBCAM, compress, expose, gather
 from microexpr_ros.synthesis.world.labels import face_landmarks
 from microexpr_ros.synthesis.world.motion import Motion, Wave
 
@@ -47,8 +48,6 @@ _POSTURE_S: Final = 20.0
 """Time constant of that: heads wander as in an Ornstein-Uhlenbeck process."""
 
 _EXPOSURE_MOMENTS: Final = 3
-
-_START: Final = np.zeros(1, np.int64)
 
 
 def generate_references(
@@ -112,34 +111,30 @@ def make_references(recipe: Recipe, number: int) -> References:
     """
     take = sample_take(recipe, number)
     scene = take.scene
+    samples = film(scene, take.motion, take.sensor.parameters, take.rng, recipe.step_px)
+    camera = clip_exposure(take, next(samples).picture).camera
+    lasts_ns = camera.exposure_ns + camera.readout_ns
     # Not the take's own random numbers: those decide the noise of its clip.
     rng = np.random.default_rng([recipe.seed, number, 0x9EFE])
-    camera = frame_camera.auto_expose(_shrink(scene.radiance(take.motion.instants(_START)[0])))
     low, high = np.log(AGE_S).tolist()
     ages_s = np.exp(rng.uniform(low, high, PER_CLIP))
     frames, landmarks = [], []
     for age_s in ages_s.tolist():
         motion = _change_posture(story_motion(rng, number), age_s, rng)
-        opened = int(rng.integers(motion.duration_ns - camera.exposure_ns))
-        times = frame_camera.exposure_times(camera, opened, _EXPOSURE_MOMENTS)
-        gains = scene.light.gain(
-            frame_camera.exposure_times(camera, opened, frame_camera.GAIN_MOMENTS)
-        )
-        pictures = [_shrink(scene.radiance(instant)) for instant in motion.instants(times)]
-        mean = frame_camera.average(pictures, gains.mean())
-        frames.append(frame_camera.expose(camera, mean, rng))
-        landmarks.append(face_landmarks(scene, motion, times[-1:])[0])
+        opened = int(rng.integers(motion.duration_ns - lasts_ns))
+        times = np.linspace(opened, opened + lasts_ns, _EXPOSURE_MOMENTS).astype(np.int64)
+        pictures = np.stack([scene.radiance(instant) for instant in motion.instants(times)])
+        mean = gather(camera, opened, times, pictures, scene.light)
+        frame = compress(expose(camera, mean, rng), WEBCAM.jpeg_quality)
+        frames.append(cv2.resize(frame, (GRID, GRID), interpolation=cv2.INTER_AREA))
+        middle = times[len(times) // 2]
+        landmarks.append(face_landmarks(scene, motion, middle[None])[0])
     to_cells = GRID / np.array([scene.camera.width, scene.camera.height], np.float32)
     return References(
         ages_s.astype(np.float32),
         np.stack(frames),
         np.asarray(to_cells * np.stack(landmarks), np.float32),
     )
-
-
-def _shrink(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    shrunk = cv2.resize(picture, (GRID, GRID), interpolation=cv2.INTER_AREA)
-    return np.asarray(shrunk, np.float32)
 
 
 def _change_posture(motion: Motion, age_s: float, rng: np.random.Generator) -> Motion:

@@ -328,9 +328,10 @@ def test_condition_is_what_the_reconstructor_holds(make_clip, frame):
 def test_condition_without_events_is_empty(make_clip):
     clip = make_clip(0)
     sparse = make_sparse(clip)
-    events, since = condition_events(sparse, 0, None, TINY, Jitter(keep=0.0))
+    events, since, late = condition_events(sparse, 0, None, TINY, Jitter(keep=0.0))
     assert not events.any()
     assert not since.any()
+    assert not late.any()
 
 
 def test_loading_reads_the_split(data):

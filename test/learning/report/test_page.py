@@ -161,10 +161,12 @@ def test_pictures_are_tables():
         {'network': measured, 'direct integration': whole},
         Coverage(0.9, 0.875),
         {'dim': {'network': measured}},
+        {'moving': {'network': whole}},
     )
     alone = ConditionReport(12, {'network': whole}, Coverage(0.91, math.nan), {})
     report = ReconstructionReport('test', {'0-30': young}, None, alone, alone, 12, 3, 'cvae-w4@1')
-    summary, scores, coverage, lights = format_reconstruction(report).rstrip().split('\n\n')
+    parts = format_reconstruction(report).rstrip().split('\n\n')
+    summary, scores, coverage, lights, motions = parts
     assert 'cvae-w4@1, split test: 12 clips of 3 persons' in summary
     assert '| frame 0-30 ms old | **network** | 24.50 dB | 0.750 | 20.25 dB | 0.875 |' in scores
     assert '| events alone | **network** | 30.00 dB | 0.900 | – | – |' in scores
@@ -172,3 +174,4 @@ def test_pictures_are_tables():
     assert 'same light' not in scores
     assert '| frame 0-30 ms old | 24 | 90.0 % | 87.5 % |' in coverage
     assert '| frame 0-30 ms old | dim | network | 24.50 dB | 20.25 dB |' in lights
+    assert '| frame 0-30 ms old | moving | network | 30.00 dB | – |' in motions

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -39,9 +40,13 @@ from microexpr_ros.learning.training.reconstruction import (
     divergence,
     make_example_batch,
     train_reconstruction,
+    true_flows,
 )
 from microexpr_ros.perception.classifier import ActionUnitClassifier
-from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.configuration import (
+    PICTURES,
+    ReconstructionConfiguration,
+)
 from microexpr_ros.perception.reconstruction.integration import ContrastThresholds
 from microexpr_ros.perception.reconstruction.network import Gaussians
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
@@ -504,8 +509,9 @@ def test_references_in_another_light_are_of_the_same_person_and_another_clip(spa
         for _ in range(5):
             frame = sampler.sample_other_light(number, rng).frame
             assert any(np.array_equal(frame, other) for other in others)
-            # Without references of its own, a clip has no others.
-            assert sampler.sample_same_light(number, rng) is not None
+            # Without references of its own, a clip has its frames.
+            same = sampler.sample_same_light(number, rng).frame
+            assert any(np.array_equal(same, own) for own in sparse.clip.frames)
 
 
 def test_references_in_the_same_light_are_those_of_the_clip(sparse_clips):
@@ -529,6 +535,24 @@ def test_a_training_goes_on_from_tensors_that_fit(sparse_clips):
     # What has another size begins with random numbers.
     assert after['paint.weight'].shape == first['paint.weight'].shape
     assert after['paint.weight'].abs().max() > 1e-3
+
+
+def test_flows_are_learnt_from_true_movement():
+    """The average of the frames shows everything two cells further left than now."""
+    rng = np.random.default_rng(0)
+    smooth = cv2.GaussianBlur(rng.standard_normal((128, 130)), (0, 0), 3)
+    wide = torch.from_numpy(0.5 + 0.2 * smooth / smooth.std()).float().clamp(0, 1)
+    condition = torch.zeros(2, TINY.channels, 128, 128)
+    condition[0, -PICTURES + 6], condition[0, -PICTURES + 3] = wide[:, 2:], 1
+    target = wide[:, :128].expand(2, 1, 128, 128)
+    flows, known = true_flows(condition, target, TINY)
+    assert known[0, :2].all()
+    # Without a reference there, and in the second without a frame, there is none to learn from.
+    assert not known[0, 2:].any()
+    assert not known[1].any()
+    inside = flows[0, :, 4:-4, 4:-4]
+    torch.testing.assert_close(inside[0], torch.full((24, 24), -2.0), atol=0.3, rtol=0)
+    torch.testing.assert_close(inside[1], torch.zeros(24, 24), atol=0.3, rtol=0)
 
 
 def test_a_reference_is_mirrored_with_its_example(sparse_clips):

@@ -102,6 +102,16 @@ def test_a_reference_shows_the_person_of_the_clip_in_its_light():
     assert within < between
 
 
+@needs_face
+def test_a_reference_has_the_exposure_of_its_clip():
+    """What stands still behind the head is as bright in both, whatever would suit the face."""
+    recipe = Recipe('val', 3, step_px=1.0)
+    clip = making.make_clip(recipe, 0)
+    corner = slice(0, 8), slice(0, 8)
+    for frame in make_references(recipe, 0).frames:
+        assert frame[corner].mean() == pytest.approx(clip.frames[0][corner].mean(), abs=2.0)
+
+
 def test_the_command_adds_them(split):
     given = ['--out', str(split), '--split', 'val', '--seed', '3', '--references']
     result = CliRunner().invoke(app, [*given, '--json'])
