@@ -81,6 +81,7 @@ class TrainingConfiguration(Optimization):
             with the clip, as its neurons begin at rest; `settle` in files.
         clip_weight: weight of the clip loss beside the slice loss.
         decision_weight: weight of the decision loss beside them.
+        side_weight: weight of the side loss beside them.
         control: train a network without access to time, to measure what time is worth.
         augmentation: ranges of random changes.
         boxes: regions in which the faces are seen.
@@ -102,6 +103,7 @@ class TrainingConfiguration(Optimization):
     burn_in: int = renamed_field(8, 'settle')
     clip_weight: float = 0.5
     decision_weight: float = 0.5
+    side_weight: float = 1.0
     control: Control = 'none'
     augmentation: Augmentation = field(default_factory=Augmentation)
     boxes: Boxes = 'followed'
@@ -155,12 +157,18 @@ class ActionUnitLoss(nn.Module):
     The decision loss is the cross entropy of the dominant unit, or none, given the largest
     evidence for each unit. Here every unit competes: the network must know what is a blink or
     speech and not the expression.
+
+    The side loss is the cross entropy of the left side's share of what moves, given the difference
+    of the sides' log-odds. Few movements are uneven, so the slice loss alone hardly teaches it.
     """
 
-    def __init__(self, clip_weight: float, decision_weight: float = 0.0) -> None:
+    def __init__(
+        self, clip_weight: float, decision_weight: float = 0.0, side_weight: float = 0.0
+    ) -> None:
         super().__init__()
         self.clip_weight = clip_weight
         self.decision_weight = decision_weight
+        self.side_weight = side_weight
         self.threshold = nn.Parameter(torch.full((len(facs.CODES),), -2.0))
         self.sharpness = nn.Parameter(torch.tensor(1.0))
 
@@ -196,7 +204,27 @@ class ActionUnitLoss(nn.Module):
         own = real.gather(1, label[:, None])
         excused = (real > own) & (functional.one_hot(label, margin.shape[1]) == 0)
         by_clip = functional.cross_entropy(margin.masked_fill(excused, -torch.inf), label)
-        return by_side / 2 + self.clip_weight * by_clip + self.decision_weight * by_decision
+        loss = by_side / 2 + self.clip_weight * by_clip + self.decision_weight * by_decision
+        if self.side_weight:
+            loss = loss + self.side_weight * _side_loss(logits, target, valid)
+        return loss
+
+
+def _side_loss(logits: Tensor, roots: Tensor, valid: Tensor) -> Tensor:
+    """Return the side loss.
+
+    Args:
+        logits: float32 [T, B, 18, 2], of the roots of the intensities.
+        roots: float32 [T, B, 18, 2], true ones.
+        valid: bool [T, B].
+    """
+    share = roots[..., 0] / roots.sum(3).clamp(min=1e-6)
+    # For small intensities, the difference of the log-odds is the logarithm of their ratio.
+    found = logits[..., 0] - logits[..., 1]
+    losses = functional.binary_cross_entropy_with_logits(found, share, reduction='none')
+    entropy = functional.binary_cross_entropy(share, share, reduction='none')
+    strength = roots.amax(3)
+    return (((losses - entropy) * strength).sum(2) * valid).sum() / valid.sum()
 
 
 def _largest(values: Tensor, valid: Tensor, clips: int) -> Tensor:
@@ -248,7 +276,7 @@ def train(
     net = build(model, network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
         _take_over(net, start)
-    loss_of = ActionUnitLoss(c.clip_weight, c.decision_weight)
+    loss_of = ActionUnitLoss(c.clip_weight, c.decision_weight, c.side_weight)
     validation = in_boxes(validation, c.boxes)
     fresh = FreshClips(c.fresh, c.seed) if c.fresh.scenes else ()
 

@@ -25,6 +25,7 @@ from microexpr_ros.learning.training import action_units as training
 from microexpr_ros.learning.training.action_units import (
     ActionUnitLoss,
     TrainingConfiguration,
+    _side_loss,
     predict,
     sample_slice_ends,
     sample_window_ends,
@@ -278,6 +279,22 @@ def test_a_start_must_be_a_finished_training(tmp_path):
         read_best(path)
     write_checkpoint(path, {}, {}, [{'loss': 1.0}], {'weight': torch.ones(2)})
     assert torch.equal(read_best(path)['weight'], torch.ones(2))
+
+
+def test_the_side_loss_asks_for_the_ratio_of_the_sides_where_something_moves():
+    roots = torch.zeros(1, 2, 18, 2)
+    roots[0, :, 3] = torch.tensor([0.6, 0.2])
+    valid = torch.tensor([[True, False]])
+    logits = torch.zeros(1, 2, 18, 2, requires_grad=True)
+    loss = _side_loss(logits, roots, valid)
+    loss.backward()
+    # Towards more on the left, in the one unit that moves and in the one slice that counts.
+    assert logits.grad[0, 0, 3, 0] < 0 < logits.grad[0, 0, 3, 1]
+    assert logits.grad.count_nonzero() == 2
+    right = torch.zeros(1, 2, 18, 2)
+    right[..., 0] = np.log(3) * (roots[..., 0] > 0)
+    assert float(_side_loss(right, roots, valid)) == pytest.approx(0, abs=1e-6)
+    assert float(loss) > 0.05
 
 
 def test_random_spikes_have_the_rate_as_mean_and_gradient():
