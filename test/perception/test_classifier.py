@@ -241,7 +241,7 @@ def test_shipped_weights_load_and_are_small():
     path = weights.shipped('au')
     assert path.stat().st_size < 5_000_000
     classifier = ActionUnitClassifier.load()
-    assert classifier.boxes == 'aligned'
+    assert classifier.boxes == 'followed'
     classifier.warm_up()
     shown = AlignedRegion(138.0, 148.0, 256.0)
     out, _ = run(classifier, [slice_at(k, region=shown) for k in range(3)])
