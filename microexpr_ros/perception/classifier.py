@@ -228,7 +228,7 @@ class ActionUnitClassifier:
         if state.end_ns is not None and not follows(slice_, state.end_ns):
             state = self.initial_state()
         cells = np.array([slice_.pixels_per_cell], np.float32)
-        sides, *rest = self._runtime(self._held(slice_)[None], cells, *state.network)
+        sides, *rest = self._runtime(self.held_still(slice_)[None], cells, *state.network)
         decided, network = rest[: -len(state.network)], rest[-len(state.network) :]
         activity = self.activity.observe(
             slice_.counts, slice_.pixels_per_cell, slice_.duration_ns, state.activity
@@ -247,8 +247,8 @@ class ActionUnitClassifier:
             tuple(network), activity, estimate.active, age_ns, slice_.clock_end_ns
         )
 
-    def _held(self, slice_: Slice) -> NDArray[np.uint8]:
-        """Return the counts as the network saw them in training."""
+    def held_still(self, slice_: Slice) -> NDArray[np.uint8]:
+        """Return the counts of a slice as the network sees them, uint8 [2, grid, grid]."""
         if self.boxes != 'followed':
             return slice_.counts
         columns, rows = (round(-share * self.grid) for share in slice_.off_centre)

@@ -193,7 +193,7 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
         def run(slice_: Slice) -> NDArray[np.float32]:
             nonlocal state
             cells = np.array([slice_.pixels_per_cell], np.float32)
-            sides, *after = network(slice_.counts[None], cells, *state)
+            sides, *after = network(classifier.held_still(slice_)[None], cells, *state)
             state = tuple(after[-len(state) :])
             return np.asarray(sides[0])
 
