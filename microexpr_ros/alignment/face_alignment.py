@@ -32,15 +32,12 @@ def align(landmarks: NDArray[np.floating]) -> AlignedRegion:
     Raises:
         ValueError: All landmarks are at one place, or some are not finite.
     """
-    # As complex numbers: a product turns and scales them.
-    points = _to_complex(landmarks)
-    middle = complex(points.mean())
-    turn = complex(np.vdot(_WANTED, points - middle)) / _SPREAD
+    turns, centres = _fit(landmarks[None])
+    turn, centre = complex(turns[0]), complex(centres[0])
     if not cmath.isfinite(turn):
         raise ValueError(f'landmarks {landmarks.tolist()} are not finite')
     if not abs(turn) > 0:
         raise ValueError(f'landmarks {landmarks.tolist()} span no face')
-    centre = middle - (_MIDDLE - (0.5 + 0.5j)) * turn
     return AlignedRegion(centre.real, centre.imag, abs(turn), cmath.phase(turn))
 
 
@@ -50,11 +47,8 @@ def align_centres(landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
     Args:
         landmarks: float [N, 5, 2], of N moments.
     """
-    points = np.ascontiguousarray(landmarks, np.float64).view(np.complex128)[..., 0]
-    middle = points.mean(1)
-    turn = (points - middle[:, None]) @ _WANTED.conj() / _SPREAD
-    centre = middle - (_MIDDLE - (0.5 + 0.5j)) * turn
-    return np.stack([centre.real, centre.imag], 1)
+    _, centres = _fit(landmarks)
+    return np.stack([centres.real, centres.imag], 1)
 
 
 def measure_off_centre(
@@ -72,9 +66,20 @@ def measure_off_centre(
     return columns, rows
 
 
+def _fit(
+    landmarks: NDArray[np.floating],
+) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    """Return sides, turned by the rolls, and centres, complex128 [N], of the best squares."""
+    # As complex numbers: a product turns and scales them.
+    points = _to_complex(landmarks)
+    middles = points.mean(1)
+    turns = (points - middles[:, None]) @ _WANTED.conj() / _SPREAD
+    return turns, middles - (_MIDDLE - (0.5 + 0.5j)) * turns
+
+
 def _to_complex(points: NDArray[np.floating]) -> NDArray[np.complex128]:
-    """Return columns plus i times rows, complex128 [N], of points, float [N, 2]."""
-    return np.ascontiguousarray(points, np.float64).view(np.complex128)[:, 0]
+    """Return columns plus i times rows, complex128 [...], of points, float [..., 2]."""
+    return np.ascontiguousarray(points, np.float64).view(np.complex128)[..., 0]
 
 
 # The places of the landmarks: their middle, how far they are from it, and the sum of its squares.

@@ -151,11 +151,11 @@ def real_slices(count):
     return islice(face_slices(sources.inspect_bag(bag, 'real')), count)
 
 
-@pytest.mark.parametrize('recording', [made_slices, real_slices])
-def test_shipped_export_decides_as_the_network_over_a_thousand_slices(recording):
+# The face of the real recording is found after a while.
+@pytest.mark.parametrize(('recording', 'slices'), [(made_slices, 1000), (real_slices, 952)])
+def test_shipped_export_decides_as_the_network_over_a_thousand_slices(recording, slices):
     stream = list(recording(1000))
-    # The face of the real recording is found after a while.
-    assert len(stream) > 900
+    assert len(stream) == slices
     slow = ActionUnitClassifier.from_weights(weights.load(weights.shipped('au'), 'au'))
     fast = ActionUnitClassifier.load()
     state, own = slow.initial_state(), fast.initial_state()

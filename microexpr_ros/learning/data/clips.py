@@ -94,10 +94,11 @@ def in_boxes(clips: Sequence[SparseClip], boxes: Boxes) -> list[SparseClip]:
         clips: as `make_sparse` returns them.
         boxes: followed or aligned, both without a tracker's errors, or coarse.
     """
-    if boxes == 'followed':
-        held = (clip if clip.boxes == boxes else hold_still(clip) for clip in clips)
-        return [clip if clip.boxes == boxes else align_clip(clip, boxes) for clip in held]
-    return [align_clip(clip) if clip.boxes != boxes else clip for clip in clips]
+
+    def put(clip: SparseClip) -> SparseClip:
+        return align_clip(hold_still(clip) if boxes == 'followed' else clip, boxes)
+
+    return [clip if clip.boxes == boxes else put(clip) for clip in clips]
 
 
 def hold_still(sparse: SparseClip, found: NDArray[np.floating] | None = None) -> SparseClip:
