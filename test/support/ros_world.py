@@ -50,6 +50,7 @@ class World:
         self.context.init(domain_id=domain)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.nodes = []
+        self._plain_nodes = []
         self._tester = None
 
     def add(self, kind, *remappings, thread=None, **parameters):
@@ -72,6 +73,7 @@ class World:
         """Make another node, as of another package."""
         node = rclpy.create_node(name, context=self.context)
         self.executor.add_node(node)
+        self._plain_nodes.append(node)
         return node
 
     @property
@@ -140,6 +142,8 @@ class World:
             node.stop()
             node.subscription_thread.close()
         self.executor.shutdown()
-        for node in self.nodes:
+        # What is left to the garbage collector would still be seen by a later test on the domain.
+        for node in (*self.nodes, *self._plain_nodes):
             node.destroy_node()
         self.context.try_shutdown()
+        self.context.destroy()
