@@ -174,7 +174,8 @@ def find_recordings(patterns: Sequence[str]) -> list[Source]:
 
 
 def _find_sources(files: Any, path: str) -> list[Source]:
-    paths = files.glob(path) if any(sign in path for sign in '*?[') else [path]
+    is_pattern = any(sign in path for sign in '*?[') and not files.exists(path)
+    paths = files.glob(path) if is_pattern else [path]
     return [
         Source(str(one) if is_local(files) else files.unstrip_protocol(one), _mark(files, one))
         for one in paths

@@ -175,7 +175,13 @@ def _analyze_parts(job: Job, path: Path, result: str, start: Start | None) -> Ou
             store.write(_part_name(result, part.number), encode_part(part))
         return Long(result, start)
     names = [_part_name(result, number) for number in range(parts[0].number)]
-    before = [decode_part(store.read(name)) for name in names]
+    try:
+        before = [decode_part(store.read(name)) for name in names]
+    except MicroexprError:
+        # Another recording with the same content may have been done meanwhile.
+        if store.has(result):
+            return job.write_done(result)
+        raise
     store.write(result, encode_result(join_parts([*before, *parts])))
     for name in names:
         store.remove(name)

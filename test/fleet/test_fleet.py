@@ -192,6 +192,38 @@ def test_a_worker_that_dies_when_the_result_is_there_is_followed_by_another(
     assert not job.store.names('parts')
 
 
+def test_of_two_long_recordings_with_one_content_the_later_takes_the_result(
+    settings, tmp_path, monkeypatch
+):
+    for name in ('one.npy', 'two.npy'):
+        write_recording(tmp_path / name, seconds=0.45)
+    monkeypatch.setattr(tasks, 'PARTS_OF_A_TASK', 1)
+    short = replace(settings, part_ns=2 * SHORT_NS)
+    sources = find_recordings([f'{tmp_path}/*.npy'])
+    one, two = (Job(source, short, str(tmp_path / 'out')) for source in sources)
+    begun = analyze_source(one)
+    step = analyze_on(one, begun.result, begun.next)
+    analyze_part = tasks.analyze_part
+
+    def finish_two_first(*arguments, **options):
+        monkeypatch.setattr(tasks, 'analyze_part', analyze_part)
+        other = analyze_source(two)
+        while isinstance(other, Long):
+            other = analyze_on(two, other.result, other.next)
+        return analyze_part(*arguments, **options)
+
+    monkeypatch.setattr(tasks, 'analyze_part', finish_two_first)
+    assert analyze_on(one, step.result, step.next) == Done(step.result)
+    assert not one.store.names('parts')
+
+
+def test_a_recording_that_is_called_like_a_pattern_is_found(tmp_path):
+    for name in ('[1].npy', '1.npy'):
+        write_recording(tmp_path / name)
+    [source] = find_recordings([str(tmp_path / '[1].npy')])
+    assert source.address == str(tmp_path / '[1].npy')
+
+
 def test_what_names_no_recording_and_no_fleet_is_refused(tmp_path):
     with pytest.raises(MicroexprError, match='names no recording'):
         find_recordings([f'{tmp_path}/*.raw'])
