@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from microexpr_ros.atomic import atomic_target
 from microexpr_ros.errors import MicroexprError
@@ -201,8 +202,12 @@ def fetched(address: str, retries: int = 0) -> Iterator[Path]:
 
         def copy() -> Path:
             # A folder of its own: what an attempt before has left must not be mixed in.
-            target = Path(mkdtemp(dir=scratch), path.rstrip('/').rsplit('/', 1)[-1])
-            files.get(path, str(target), recursive=files.isdir(path))
+            target = Path(mkdtemp(dir=scratch), _file_name(files, path))
+            if _is_folder(files, path):
+                files.get(path, str(target), recursive=True)
+            else:
+                # As `get` would, but no sign in the name is taken for a pattern.
+                files.get_file(path, str(target))
             return target
 
         yield _ask(address, copy, retries)
@@ -258,6 +263,20 @@ def _ask(address: str, work: Callable[[], Result], retries: int = 0) -> Result:
 def _protocols(files: Any) -> tuple[str, ...]:
     protocol = files.protocol
     return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+def _file_name(files: Any, path: str) -> str:
+    """Return the name of a file or folder in a store; its ending says what it is."""
+    if 'http' in _protocols(files):
+        # A signed URL ends with its signature.
+        path = urlsplit(path).path
+    return path.rstrip('/').rsplit('/', 1)[-1]
+
+
+def _is_folder(files: Any, path: str) -> bool:
+    # Over HTTP the answer is in the links of a file, all of which is fetched for them.
+    is_file = 'http' in _protocols(files) and '.' in _file_name(files, path)
+    return not is_file and bool(files.isdir(path))
 
 
 def _mark(files: Any, path: str) -> str:

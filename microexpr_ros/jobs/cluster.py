@@ -65,8 +65,8 @@ def local_cluster(workers: int, memory: str = EVEN_SHARE) -> Iterator[Cluster]:
 
     Args:
         workers: Processes, of one thread each.
-        memory: Most that a worker may take, for example 4GB, before it is restarted; EVEN_SHARE for
-            an even share of the machine's.
+        memory: Most that a worker may take, for example 4GB, before it is restarted, or
+            EVEN_SHARE.
 
     Raises:
         MicroexprError: Dask is not installed, or an argument is wrong.

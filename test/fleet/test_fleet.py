@@ -3,7 +3,10 @@
 import json
 import os
 import signal
+import threading
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -137,7 +140,7 @@ def test_a_store_that_does_not_answer_is_asked_again(memory, settings, tmp_path,
         write_recording(tmp_path / f'{number}.npy', number)
         memory.put(str(tmp_path / f'{number}.npy'), f'/{number}.npy')
     recordings = find_recordings(['memory:///*.npy'])
-    calls = stutter(monkeypatch, memory, 'get', ConnectionError('no answer'))
+    calls = stutter(monkeypatch, memory, 'get_file', ConnectionError('no answer'))
     assert analyze_fleet(recordings[:1], str(tmp_path / 'out'), settings).done == 1
     calls.clear()
     none = replace(settings, retries=1)
@@ -215,6 +218,20 @@ def test_of_two_long_recordings_with_one_content_the_later_takes_the_result(
     monkeypatch.setattr(tasks, 'analyze_part', finish_two_first)
     assert analyze_on(one, step.result, step.next) == Done(step.result)
     assert not one.store.names('parts')
+
+
+def test_a_signed_url_is_fetched_under_the_name_of_its_file(tmp_path):
+    (tmp_path / 'face.raw').write_bytes(b'events')
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f'http://127.0.0.1:{server.server_port}/face.raw?signature=a/b'
+        try:
+            [source] = find_recordings([url])
+            with fetched(source.address) as path:
+                assert (path.name, path.read_bytes()) == ('face.raw', b'events')
+        finally:
+            server.shutdown()
 
 
 def test_a_recording_that_is_called_like_a_pattern_is_found(tmp_path):
