@@ -1,5 +1,6 @@
 """The node of the live page: what it subscribes to, and when."""
 
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -137,6 +138,20 @@ def test_a_malformed_message_is_counted_and_the_page_goes_on(world, view):
         world.until(lambda: view.malformed == 1)
         publish(0)
         world.run(0.3)
+        assert viewer.recv(timeout=30)
+
+
+def test_it_draws_also_if_more_comes_than_it_can_read(world, view, monkeypatch):
+    with watch(view) as viewer:
+        _, publish = pipeline(world, 'pipeline')
+        world.until(lambda: subscribers(world) == [1] * len(TOPICS))
+        take, end_s = view.subscription_thread.take, time.monotonic() + 60
+
+        def take_more(polled):
+            return take(polled) or time.monotonic() < end_s
+
+        monkeypatch.setattr(view.subscription_thread, 'take', take_more)
+        publish(0)
         assert viewer.recv(timeout=30)
 
 
