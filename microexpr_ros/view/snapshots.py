@@ -350,7 +350,7 @@ def _draw_reconstruction(
     if interval is None:
         return drawn
     unsure = np.minimum(_fit(interval) / np.float32(UNSURE), 1)[..., None]
-    return np.minimum(drawn * (1 + unsure * (TINT - 1)), 255).astype(np.uint8)
+    return np.asarray(np.minimum(drawn * (1 + unsure * (TINT - 1)), 255), np.uint8)
 
 
 def _draw_events(trace: NDArray[np.float32]) -> NDArray[np.uint8]:
