@@ -183,6 +183,7 @@ def test_slices_of_its_own_process_are_not_made_into_messages(world, view, monke
         ({'host': '0.0.0.0'}, 'host 0.0.0.0 can be reached from the network: give a token'),
         ({'token': 'short'}, 'a token of 5 characters can be guessed'),
         ({'host': '203.0.113.1', 'token': 'long enough'}, 'cannot be served at 203.0.113.1:8090'),
+        ({'host': 'a..b', 'token': 'long enough'}, 'cannot be served at a..b:8090'),
     ],
 )
 def test_it_says_why_it_cannot_serve(world, parameters, message):
