@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -36,6 +37,13 @@ _PAUSE_S: Final = 0.5
 _ONE_PUT: Final = 1 << 31
 """Half of the largest result that S3 is given in one piece."""
 
+_SECRET: Final = re.compile(
+    r'([?&][^=&\s]*(?:sig|token|credential|key|secret|password)[^=&\s]*=)[^&\s\'")]+', re.I
+)
+"""Parameters of URLs that give access, of S3, Google Cloud Storage, Azure and others."""
+
+_PASSWORD: Final = re.compile(r'(://[^/\s:@]*:)[^/\s@]+@')
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -48,6 +56,11 @@ class Source:
 
     address: str
     mark: str
+
+    @property
+    def name(self) -> str:
+        """What people and results are told: the address without what gives access."""
+        return hide_secrets(self.address)
 
 
 class Store:
@@ -158,6 +171,16 @@ def is_address(text: str) -> bool:
     return '://' in text or (any(sign in text for sign in '*?[') and not Path(text).exists())
 
 
+def hide_secrets(text: str) -> str:
+    """Return a text without the signatures, tokens and passwords of the URLs in it.
+
+    Example:
+        >>> hide_secrets('https://lab/face.raw?part=2&X-Amz-Signature=3f9c is gone')
+        'https://lab/face.raw?part=2&X-Amz-Signature=... is gone'
+    """
+    return _PASSWORD.sub(r'\1...@', _SECRET.sub(r'\1...', text))
+
+
 def find_recordings(patterns: Sequence[str]) -> list[Source]:
     """Return the recordings that paths, URLs and patterns name, each once, sorted.
 
@@ -169,7 +192,7 @@ def find_recordings(patterns: Sequence[str]) -> list[Source]:
         files, path = _open(pattern)
         sources = _ask(pattern, partial(_find_sources, files, path))
         if not sources:
-            raise MicroexprError(f'{pattern} names no recording: check it')
+            raise MicroexprError(f'{hide_secrets(pattern)} names no recording: check it')
         found |= {source.address: source for source in sources}
     return [found[address] for address in sorted(found)]
 
@@ -254,7 +277,8 @@ def _ask(address: str, work: Callable[[], Result], retries: int = 0) -> Result:
             if attempt == retries or isinstance(error, _ANSWERS):
                 reason = ' '.join(str(error).split()) or type(error).__name__
                 raise MicroexprError(
-                    f'cannot use {address} ({reason}): check address, credentials and connection'
+                    hide_secrets(f'cannot use {address} ({reason})')
+                    + ': check address, credentials and connection'
                 ) from error
         time.sleep(_PAUSE_S * 2**attempt)
         attempt += 1

@@ -18,7 +18,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.fleet import store, tasks
 from microexpr_ros.fleet.fleet import analyze_fleet, read_status
-from microexpr_ros.fleet.store import Store, fetched, find_recordings
+from microexpr_ros.fleet.store import Store, fetched, find_recordings, hide_secrets
 from microexpr_ros.fleet.tasks import Done, Job, Long, Settings, analyze_on, analyze_source
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 
@@ -232,6 +232,38 @@ def test_a_signed_url_is_fetched_under_the_name_of_its_file(tmp_path):
                 assert (path.name, path.read_bytes()) == ('face.raw', b'events')
         finally:
             server.shutdown()
+
+
+def test_what_gives_access_is_kept_out_of_results_and_errors(settings, tmp_path):
+    (tmp_path / 'face.raw').write_bytes(b'no events')
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f'http://127.0.0.1:{server.server_port}/face.raw?part=1&X-Amz-Signature=3f9c'
+        try:
+            status = analyze_fleet(find_recordings([url]), str(tmp_path / 'out'), settings)
+            with pytest.raises(MicroexprError) as gone:
+                find_recordings([url.replace('face', 'gone')])
+        finally:
+            server.shutdown()
+    assert list(status.failed) == [url.replace('3f9c', '...')]
+    written = [one.read_bytes() for one in (tmp_path / 'out').rglob('*') if one.is_file()]
+    assert any(b'face.raw?part=1' in one for one in written)
+    assert not any(b'3f9c' in one for one in (*written, str(gone.value).encode()))
+
+
+@pytest.mark.parametrize(
+    ('url', 'shown'),
+    [
+        ('s3://lab/face.raw', 's3://lab/face.raw'),
+        ('https://me:word@lab/face.raw?part=2', 'https://me:...@lab/face.raw?part=2'),
+        ('https://lab/f.raw?sv=1&sig=a%2Fb&se=2', 'https://lab/f.raw?sv=1&sig=...&se=2'),
+        ('https://lab/f.raw?X-Goog-Credential=me&access_token=b',
+         'https://lab/f.raw?X-Goog-Credential=...&access_token=...'),
+    ],
+)  # fmt: skip
+def test_signatures_tokens_and_passwords_are_hidden(url, shown):
+    assert hide_secrets(url) == shown
 
 
 def test_a_recording_that_is_called_like_a_pattern_is_found(tmp_path):
