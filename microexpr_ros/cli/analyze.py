@@ -22,6 +22,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.files import KNOWN_FORMATS, Recording, open_recording, parse_sensor
 from microexpr_ros.events.region import Region
 from microexpr_ros.fleet.store import RETRIES, is_address
+from microexpr_ros.jobs.cluster import EVEN_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +104,7 @@ def analyze_recordings(
     ] = None,
     scheduler: SchedulerOption = None,
     certificates: CertificatesOption = None,
-    memory: MemoryOption = 'auto',
+    memory: MemoryOption = EVEN_SHARE,
     retries: Annotated[
         int, typer.Option(min=0, help='How often a store of a fleet is asked again.')
     ] = RETRIES,

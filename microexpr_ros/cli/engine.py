@@ -12,7 +12,9 @@ from typing import Annotated, TypeAlias
 import typer
 
 from microexpr_ros.cli import output
+from microexpr_ros.errors import MicroexprError
 from microexpr_ros.jobs import cluster
+from microexpr_ros.jobs.cluster import EVEN_SHARE
 
 SchedulerOption: TypeAlias = Annotated[
     str | None,
@@ -47,13 +49,30 @@ class Engine:
         workers: processes of this machine.
         scheduler: address of a cluster in their place.
         certificates: folder of the certificates; None for those of Dask's configuration.
-        memory: most that a process may take.
+        memory: most that a process may take; auto for an even share.
+
+    Raises:
+        MicroexprError: an option has no effect with the others.
     """
 
     workers: int = 1
     scheduler: str | None = None
     certificates: Path | None = None
-    memory: str = 'auto'
+    memory: str = EVEN_SHARE
+
+    def __post_init__(self) -> None:
+        if self.scheduler is None and self.certificates is not None:
+            raise MicroexprError('--certificates are for a --scheduler: give one')
+        if self.scheduler is not None and self.workers != 1:
+            raise MicroexprError(
+                '--workers are processes of this machine, and --scheduler has workers of its own: '
+                'leave out one'
+            )
+        if self.scheduler is not None and self.memory != EVEN_SHARE:
+            raise MicroexprError(
+                '--memory is for --workers; those of a --scheduler are given it by `dask worker '
+                '--memory-limit`'
+            )
 
     @contextmanager
     def pool(self) -> Iterator[int | Executor]:
@@ -67,8 +86,11 @@ class Engine:
 
     @contextmanager
     def supervised(self) -> Iterator[int | Executor]:
-        """Yield the same, but several processes as a cluster: one that dies is replaced."""
-        if self.scheduler is not None or self.workers == 1:
+        """Yield the same, but processes as a cluster: one that dies is replaced.
+
+        One worker is this process, which keeps to no limit of memory, unless there is one.
+        """
+        if self.scheduler is not None or (self.workers == 1 and self.memory == EVEN_SHARE):
             with self.pool() as pool:
                 yield pool
             return

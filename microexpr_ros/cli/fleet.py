@@ -58,8 +58,7 @@ def analyze(
     sources = find_recordings(recordings)
     with engine.supervised() as pool, output.progress_bar('recordings') as bar:
         status = analyze_fleet(sources, out, settings, pool, bar.update)
-    if status.done:
-        write_summary(out)
+    write_summary(out)
     _print(status, out, as_json)
     if status.failed:
         raise typer.Exit(2)

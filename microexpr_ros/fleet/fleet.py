@@ -68,7 +68,7 @@ def analyze_fleet(
     """
     store = Store(out)
     jobs = [Job(source, settings, store.address) for source in sources]
-    plan = {'model': settings.model, 'recordings': {job.id: job.source.address for job in jobs}}
+    plan = {'model': settings.model, 'recordings': {job.id: job.source.name for job in jobs}}
     store.write(PLAN, json.dumps(plan, indent=1).encode())
     there = store.names(RECORDS)
     todo = {

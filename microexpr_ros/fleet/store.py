@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from microexpr_ros.atomic import atomic_target
 from microexpr_ros.errors import MicroexprError
@@ -35,6 +37,13 @@ _PAUSE_S: Final = 0.5
 _ONE_PUT: Final = 1 << 31
 """Half of the largest result that S3 is given in one piece."""
 
+_SECRET: Final = re.compile(
+    r'([?&][^=&\s]*(?:sig|token|credential|key|secret|password)[^=&\s]*=)[^&\s\'")]+', re.I
+)
+"""Parameters of URLs that give access, of S3, Google Cloud Storage, Azure and others."""
+
+_PASSWORD: Final = re.compile(r'(://[^/\s:@]*:)[^/\s@]+@')
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -47,6 +56,11 @@ class Source:
 
     address: str
     mark: str
+
+    @property
+    def name(self) -> str:
+        """What people and results are told: the address without what gives access."""
+        return hide_secrets(self.address)
 
 
 class Store:
@@ -157,6 +171,16 @@ def is_address(text: str) -> bool:
     return '://' in text or (any(sign in text for sign in '*?[') and not Path(text).exists())
 
 
+def hide_secrets(text: str) -> str:
+    """Return a text without the signatures, tokens and passwords of the URLs in it.
+
+    Example:
+        >>> hide_secrets('https://lab/face.raw?part=2&X-Amz-Signature=3f9c is gone')
+        'https://lab/face.raw?part=2&X-Amz-Signature=... is gone'
+    """
+    return _PASSWORD.sub(r'\1...@', _SECRET.sub(r'\1...', text))
+
+
 def find_recordings(patterns: Sequence[str]) -> list[Source]:
     """Return the recordings that paths, URLs and patterns name, each once, sorted.
 
@@ -168,13 +192,14 @@ def find_recordings(patterns: Sequence[str]) -> list[Source]:
         files, path = _open(pattern)
         sources = _ask(pattern, partial(_find_sources, files, path))
         if not sources:
-            raise MicroexprError(f'{pattern} names no recording: check it')
+            raise MicroexprError(f'{hide_secrets(pattern)} names no recording: check it')
         found |= {source.address: source for source in sources}
     return [found[address] for address in sorted(found)]
 
 
 def _find_sources(files: Any, path: str) -> list[Source]:
-    paths = files.glob(path) if any(sign in path for sign in '*?[') else [path]
+    is_pattern = any(sign in path for sign in '*?[') and not files.exists(path)
+    paths = files.glob(path) if is_pattern else [path]
     return [
         Source(str(one) if is_local(files) else files.unstrip_protocol(one), _mark(files, one))
         for one in paths
@@ -200,8 +225,12 @@ def fetched(address: str, retries: int = 0) -> Iterator[Path]:
 
         def copy() -> Path:
             # A folder of its own: what an attempt before has left must not be mixed in.
-            target = Path(mkdtemp(dir=scratch), path.rstrip('/').rsplit('/', 1)[-1])
-            files.get(path, str(target), recursive=files.isdir(path))
+            target = Path(mkdtemp(dir=scratch), _file_name(files, path))
+            if _is_folder(files, path):
+                files.get(path, str(target), recursive=True)
+            else:
+                # As `get` would, but no sign in the name is taken for a pattern.
+                files.get_file(path, str(target))
             return target
 
         yield _ask(address, copy, retries)
@@ -248,7 +277,8 @@ def _ask(address: str, work: Callable[[], Result], retries: int = 0) -> Result:
             if attempt == retries or isinstance(error, _ANSWERS):
                 reason = ' '.join(str(error).split()) or type(error).__name__
                 raise MicroexprError(
-                    f'cannot use {address} ({reason}): check address, credentials and connection'
+                    hide_secrets(f'cannot use {address} ({reason})')
+                    + ': check address, credentials and connection'
                 ) from error
         time.sleep(_PAUSE_S * 2**attempt)
         attempt += 1
@@ -257,6 +287,20 @@ def _ask(address: str, work: Callable[[], Result], retries: int = 0) -> Result:
 def _protocols(files: Any) -> tuple[str, ...]:
     protocol = files.protocol
     return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+def _file_name(files: Any, path: str) -> str:
+    """Return the name of a file or folder in a store; its ending says what it is."""
+    if 'http' in _protocols(files):
+        # A signed URL ends with its signature.
+        path = urlsplit(path).path
+    return path.rstrip('/').rsplit('/', 1)[-1]
+
+
+def _is_folder(files: Any, path: str) -> bool:
+    # Over HTTP the answer is in the links of a file, all of which is fetched for them.
+    is_file = 'http' in _protocols(files) and '.' in _file_name(files, path)
+    return not is_file and bool(files.isdir(path))
 
 
 def _mark(files: Any, path: str) -> str:

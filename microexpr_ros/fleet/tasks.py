@@ -16,7 +16,14 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.files import Recording, open_recording
 from microexpr_ros.events.region import Region
 from microexpr_ros.fleet.results import decode_part, encode_part, encode_result
-from microexpr_ros.fleet.store import RETRIES, Source, Store, fetched, hash_content
+from microexpr_ros.fleet.store import (
+    RETRIES,
+    Source,
+    Store,
+    fetched,
+    hash_content,
+    hide_secrets,
+)
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 
 RECORDS: Final = 'records'
@@ -92,14 +99,15 @@ class Job:
     def write_done(self, result: str) -> Done:
         """Record that the result is there."""
         store = self.store
-        content = {'recording': self.source.address, 'result': result}
+        content = {'recording': self.source.name, 'result': result}
         store.write(f'{RECORDS}/{self.id}{DONE}', json.dumps(content).encode())
         store.remove(f'{RECORDS}/{self.id}{FAILED}')
         return Done(result)
 
     def write_failed(self, reason: str) -> Failed:
         """Record why there is no result."""
-        content = {'recording': self.source.address, 'reason': reason}
+        reason = hide_secrets(reason)
+        content = {'recording': self.source.name, 'reason': reason}
         self.store.write(f'{RECORDS}/{self.id}{FAILED}', json.dumps(content).encode())
         return Failed(reason)
 
@@ -175,7 +183,13 @@ def _analyze_parts(job: Job, path: Path, result: str, start: Start | None) -> Ou
             store.write(_part_name(result, part.number), encode_part(part))
         return Long(result, start)
     names = [_part_name(result, number) for number in range(parts[0].number)]
-    before = [decode_part(store.read(name)) for name in names]
+    try:
+        before = [decode_part(store.read(name)) for name in names]
+    except MicroexprError:
+        # Another recording with the same content may have been done meanwhile.
+        if store.has(result):
+            return job.write_done(result)
+        raise
     store.write(result, encode_result(join_parts([*before, *parts])))
     for name in names:
         store.remove(name)
@@ -218,4 +232,4 @@ def _attempt(job: Job, work: Callable[[Path], Outcome]) -> Outcome:
         try:
             return work(path)
         except MicroexprError as error:
-            return job.write_failed(str(error).replace(str(path), job.source.address))
+            return job.write_failed(str(error).replace(str(path), job.source.name))

@@ -23,6 +23,9 @@ CA_FILE: Final = 'ca.pem'
 CERTIFICATE_FILE: Final = 'cert.pem'
 KEY_FILE: Final = 'key.pem'
 
+EVEN_SHARE: Final = 'auto'
+"""As a limit of memory: an even share of the machine's for each worker."""
+
 _PATIENCE_S: Final = 10
 _RESTART: Final = '24h'
 """How long a worker that was killed may take to start anew."""
@@ -57,13 +60,13 @@ def require_cluster() -> None:
 
 
 @contextmanager
-def local_cluster(workers: int, memory: str = 'auto') -> Iterator[Cluster]:
+def local_cluster(workers: int, memory: str = EVEN_SHARE) -> Iterator[Cluster]:
     """Start a cluster of this machine; it listens on the loopback alone.
 
     Args:
         workers: Processes, of one thread each.
-        memory: Most that a worker may take, for example 4GB, before it is restarted; auto for
-            an even share of the machine's.
+        memory: Most that a worker may take, for example 4GB, before it is restarted, or
+            EVEN_SHARE.
 
     Raises:
         MicroexprError: Dask is not installed, or an argument is wrong.
@@ -77,7 +80,7 @@ def local_cluster(workers: int, memory: str = 'auto') -> Iterator[Cluster]:
     if workers < 1:
         raise MicroexprError(f'--workers {workers} is too small: give at least 1')
     try:
-        limit = memory if memory == 'auto' else parse_bytes(memory)
+        limit = memory if memory == EVEN_SHARE else parse_bytes(memory)
     except ValueError:
         raise MicroexprError(f'{memory!r} is no amount of memory: give for example 4GB') from None
     with (

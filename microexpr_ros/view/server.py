@@ -128,9 +128,10 @@ class ViewServer:
         """Serve on this thread until `stop` is called on another."""
         try:
             asyncio.run(self._serve())
-        except OSError as error:
+        except Exception as error:
             if self._port.done():
                 raise
+            # Whoever waits for the port must not wait for ever.
             self._port.set_exception(error)
 
     def wait_until_listening(self) -> None:
@@ -141,10 +142,12 @@ class ViewServer:
         """
         try:
             self._port.result()
-        except OSError as error:
+        # A name that no host can have is an error of its encoding.
+        except (OSError, UnicodeError) as error:
             host, port = self._options.host, self._options.port
+            reason = (error.strerror if isinstance(error, OSError) else None) or error
             raise MicroexprError(
-                f'the page cannot be served at {host}:{port} ({error.strerror or error}): '
+                f'the page cannot be served at {host}:{port} ({reason}): '
                 'choose another port, or an address of this machine'
             ) from None
 

@@ -72,11 +72,11 @@ _SHOWN_VALUES: Final = ('thresholds', 'lost', 'lost_packets', 'late_events', 'mi
 """Of what a node reports, that which the page shows."""
 
 
-UNSURE: Final = 96
-"""Half width of an interval, in grey levels, from which a reconstruction is faded most."""
+UNSURE: Final = 128
+"""Half width of an interval, in grey levels, that says nothing: it spans all of them."""
 
-FADED: Final = np.float32(0.8)
-"""Share of the background in what is faded most."""
+TINT: Final = np.array((1.36, 0.89, 1.05), np.float32)
+"""Factors that make a grey violet, and no brighter: B, G, R of what is least sure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,13 +342,15 @@ def _draw_faces(faces: Collection[_Face]) -> NDArray[np.uint8]:
 def _draw_reconstruction(
     picture: NDArray[np.uint8], interval: NDArray[np.uint8] | None
 ) -> NDArray[np.uint8]:
-    """Return a picture that fades into the background where it is unsure, in OpenCV's order."""
+    """Return a picture that is violet where it is unsure, in OpenCV's order.
+
+    Hue and not brightness, of which the picture itself is made.
+    """
     drawn = np.asarray(cv2.cvtColor(_fit(picture), cv2.COLOR_GRAY2BGR), np.uint8)
     if interval is None:
         return drawn
-    kept = np.float32(1) - FADED * np.minimum(_fit(interval) / UNSURE, 1).astype(np.float32)
-    background = np.array(BACKGROUND[::-1], np.float32)
-    return np.asarray(background + kept[..., None] * (drawn - background), np.uint8)
+    unsure = np.minimum(_fit(interval) / np.float32(UNSURE), 1)[..., None]
+    return np.asarray(np.minimum(drawn * (1 + unsure * (TINT - 1)), 255), np.uint8)
 
 
 def _draw_events(trace: NDArray[np.float32]) -> NDArray[np.uint8]:

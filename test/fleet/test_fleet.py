@@ -3,7 +3,10 @@
 import json
 import os
 import signal
+import threading
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -15,7 +18,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.fleet import store, tasks
 from microexpr_ros.fleet.fleet import analyze_fleet, read_status
-from microexpr_ros.fleet.store import Store, fetched, find_recordings
+from microexpr_ros.fleet.store import Store, fetched, find_recordings, hide_secrets
 from microexpr_ros.fleet.tasks import Done, Job, Long, Settings, analyze_on, analyze_source
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 
@@ -137,7 +140,7 @@ def test_a_store_that_does_not_answer_is_asked_again(memory, settings, tmp_path,
         write_recording(tmp_path / f'{number}.npy', number)
         memory.put(str(tmp_path / f'{number}.npy'), f'/{number}.npy')
     recordings = find_recordings(['memory:///*.npy'])
-    calls = stutter(monkeypatch, memory, 'get', ConnectionError('no answer'))
+    calls = stutter(monkeypatch, memory, 'get_file', ConnectionError('no answer'))
     assert analyze_fleet(recordings[:1], str(tmp_path / 'out'), settings).done == 1
     calls.clear()
     none = replace(settings, retries=1)
@@ -190,6 +193,84 @@ def test_a_worker_that_dies_when_the_result_is_there_is_followed_by_another(
     last = steps[-2]
     assert analyze_on(job, last.result, last.next) == steps[-1] == Done(last.result)
     assert not job.store.names('parts')
+
+
+def test_of_two_long_recordings_with_one_content_the_later_takes_the_result(
+    settings, tmp_path, monkeypatch
+):
+    for name in ('one.npy', 'two.npy'):
+        write_recording(tmp_path / name, seconds=0.45)
+    monkeypatch.setattr(tasks, 'PARTS_OF_A_TASK', 1)
+    short = replace(settings, part_ns=2 * SHORT_NS)
+    sources = find_recordings([f'{tmp_path}/*.npy'])
+    one, two = (Job(source, short, str(tmp_path / 'out')) for source in sources)
+    begun = analyze_source(one)
+    step = analyze_on(one, begun.result, begun.next)
+    analyze_part = tasks.analyze_part
+
+    def finish_two_first(*arguments, **options):
+        monkeypatch.setattr(tasks, 'analyze_part', analyze_part)
+        other = analyze_source(two)
+        while isinstance(other, Long):
+            other = analyze_on(two, other.result, other.next)
+        return analyze_part(*arguments, **options)
+
+    monkeypatch.setattr(tasks, 'analyze_part', finish_two_first)
+    assert analyze_on(one, step.result, step.next) == Done(step.result)
+    assert not one.store.names('parts')
+
+
+def test_a_signed_url_is_fetched_under_the_name_of_its_file(tmp_path):
+    (tmp_path / 'face.raw').write_bytes(b'events')
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f'http://127.0.0.1:{server.server_port}/face.raw?signature=a/b'
+        try:
+            [source] = find_recordings([url])
+            with fetched(source.address) as path:
+                assert (path.name, path.read_bytes()) == ('face.raw', b'events')
+        finally:
+            server.shutdown()
+
+
+def test_what_gives_access_is_kept_out_of_results_and_errors(settings, tmp_path):
+    (tmp_path / 'face.raw').write_bytes(b'no events')
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f'http://127.0.0.1:{server.server_port}/face.raw?part=1&X-Amz-Signature=3f9c'
+        try:
+            status = analyze_fleet(find_recordings([url]), str(tmp_path / 'out'), settings)
+            with pytest.raises(MicroexprError) as gone:
+                find_recordings([url.replace('face', 'gone')])
+        finally:
+            server.shutdown()
+    assert list(status.failed) == [url.replace('3f9c', '...')]
+    written = [one.read_bytes() for one in (tmp_path / 'out').rglob('*') if one.is_file()]
+    assert any(b'face.raw?part=1' in one for one in written)
+    assert not any(b'3f9c' in one for one in (*written, str(gone.value).encode()))
+
+
+@pytest.mark.parametrize(
+    ('url', 'shown'),
+    [
+        ('s3://lab/face.raw', 's3://lab/face.raw'),
+        ('https://me:word@lab/face.raw?part=2', 'https://me:...@lab/face.raw?part=2'),
+        ('https://lab/f.raw?sv=1&sig=a%2Fb&se=2', 'https://lab/f.raw?sv=1&sig=...&se=2'),
+        ('https://lab/f.raw?X-Goog-Credential=me&access_token=b',
+         'https://lab/f.raw?X-Goog-Credential=...&access_token=...'),
+    ],
+)  # fmt: skip
+def test_signatures_tokens_and_passwords_are_hidden(url, shown):
+    assert hide_secrets(url) == shown
+
+
+def test_a_recording_that_is_called_like_a_pattern_is_found(tmp_path):
+    for name in ('[1].npy', '1.npy'):
+        write_recording(tmp_path / name)
+    [source] = find_recordings([str(tmp_path / '[1].npy')])
+    assert source.address == str(tmp_path / '[1].npy')
 
 
 def test_what_names_no_recording_and_no_fleet_is_refused(tmp_path):

@@ -59,6 +59,19 @@ def test_a_fleet_is_summed_up_and_its_status_printed(tmp_path):
     assert status.stdout == result.stdout
 
 
+def test_a_fleet_of_failures_alone_has_a_page_with_their_reasons(tmp_path):
+    pytest.importorskip('pyarrow', reason='requirements/parquet.txt')
+    pytest.importorskip('fsspec', reason='requirements/fleet.txt')
+    write_recording(tmp_path / '0.npy')
+    options = ('--out', tmp_path / 'out', '--sensor', '64x48', '--workers', 1)
+    assert invoke(app, tmp_path / '0.npy', *options, '--time-unit', 'us').exit_code == 0
+    (tmp_path / '0.npy').write_text('nothing')
+    assert invoke(app, tmp_path / '0.npy', *options, '--time-unit', 'us').exit_code == 2
+    page = (tmp_path / 'out' / 'summary.html').read_text()
+    assert '0 of 1 recordings, 1 failed' in page
+    assert 'damaged or not a .npy file' in page
+
+
 def test_a_fleet_goes_to_no_scheduler_without_encryption_nor_writes_videos(tmp_path):
     pytest.importorskip('distributed', reason='requirements/fleet.txt')
     pytest.importorskip('pyarrow', reason='requirements/parquet.txt')

@@ -1,5 +1,6 @@
 """The node of the live page: what it subscribes to, and when."""
 
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -140,6 +141,20 @@ def test_a_malformed_message_is_counted_and_the_page_goes_on(world, view):
         assert viewer.recv(timeout=30)
 
 
+def test_it_draws_also_if_more_comes_than_it_can_read(world, view, monkeypatch):
+    with watch(view) as viewer:
+        _, publish = pipeline(world, 'pipeline')
+        world.until(lambda: subscribers(world) == [1] * len(TOPICS))
+        take, end_s = view.subscription_thread.take, time.monotonic() + 60
+
+        def take_more(polled):
+            return take(polled) or time.monotonic() < end_s
+
+        monkeypatch.setattr(view.subscription_thread, 'take', take_more)
+        publish(0)
+        assert viewer.recv(timeout=30)
+
+
 class Synchronizer(MicroexprNode[NodeParameters]):
     name = 'synchronizer'
     Parameters = NodeParameters
@@ -168,6 +183,7 @@ def test_slices_of_its_own_process_are_not_made_into_messages(world, view, monke
         ({'host': '0.0.0.0'}, 'host 0.0.0.0 can be reached from the network: give a token'),
         ({'token': 'short'}, 'a token of 5 characters can be guessed'),
         ({'host': '203.0.113.1', 'token': 'long enough'}, 'cannot be served at 203.0.113.1:8090'),
+        ({'host': 'a..b', 'token': 'long enough'}, 'cannot be served at a..b:8090'),
     ],
 )
 def test_it_says_why_it_cannot_serve(world, parameters, message):

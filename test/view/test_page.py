@@ -48,6 +48,19 @@ TOO_FAINT = """(() => {
 })()"""
 
 
+# Where the last row of the units stands, once when all are active and once when none is.
+LOWEST_ROW = """new Promise((done) => {
+  const tops = {};
+  const look = () => {
+    const row = document.querySelector('.units tbody tr:last-child');
+    tops[row.classList.contains('active')] = row.getBoundingClientRect().top;
+    if (Object.keys(tops).length === 2) done([tops.true, tops.false]);
+    else requestAnimationFrame(look);
+  };
+  look();
+})"""
+
+
 @pytest.fixture
 def live():
     pipeline = LivePipeline()
@@ -229,14 +242,26 @@ def test_texts_have_enough_contrast(page, live, scheme):
     assert too_faint == []
 
 
-@pytest.mark.parametrize('size', [(1280, 800), (820, 1180), (1180, 820), (390, 844)])
+SIZES = [(1280, 800), (1180, 820), (1024, 768), (820, 1180), (390, 844)]
+
+
+@pytest.mark.parametrize('size', SIZES)
 def test_it_fits_the_width_of_every_screen(page, live, size):
     page.resize(*size)
     page.open(live.url)
     page.until(f'{BUTTONS}.length > 0')
     assert page.evaluate('document.documentElement.scrollWidth <= innerWidth')
-    if size == (1280, 800):
+    if size[0] > size[1]:
         assert page.evaluate('document.documentElement.scrollHeight <= innerHeight')
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_a_unit_that_becomes_active_does_not_move_the_others(page, live, size):
+    page.resize(*size)
+    page.open(live.url)
+    page.until("document.querySelectorAll('.units tbody tr').length === 18")
+    active, resting = page.evaluate(LOWEST_ROW)
+    assert active == resting
 
 
 def test_each_face_has_a_card(page):

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from view_pages import EPOCH_NS, MS, make_estimate, make_expression, make_slice
@@ -196,13 +197,19 @@ def test_landmarks_are_in_shares_of_the_turned_region():
     assert face['region'] == [bounds.x, bounds.y, bounds.width, bounds.height]
 
 
-def test_a_reconstruction_fades_where_it_is_unsure():
+def test_a_reconstruction_is_tinted_where_it_is_unsure_and_stays_as_bright():
     composer = SnapshotComposer()
     composer.add_slice(make_slice(), 'face_0')
-    composer.add_reconstruction(np.full((128, 128), 200, np.uint8))
+    picture = np.full((128, 128), 60, np.uint8)
+    picture[64:] = 150
+    composer.add_reconstruction(picture)
     interval = np.zeros((128, 128), np.uint8)
-    interval[:, 64:] = 255
+    interval[:, 64:] = 127
     composer.add_interval(interval)
     right = composer.compose().pictures[:, 128:]
-    np.testing.assert_allclose(right[:, 4:56], 200, atol=4)
-    assert right[:, 72:124].mean() < 80
+    np.testing.assert_allclose(right[:, :64], np.repeat(picture[:, :64, None], 3, 2), atol=1)
+    blue, green, red = (right[:, 64:, place].astype(int) for place in range(3))
+    assert (blue - green > 20).all()
+    assert (red > green).all()
+    bright = cv2.cvtColor(right, cv2.COLOR_BGR2GRAY)
+    np.testing.assert_allclose(bright, picture, atol=4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -164,8 +165,11 @@ class ViewNode(MicroexprNode[ViewParameters]):
         subscribed = self._subscribed
         if subscribed is None:
             return None  # The first viewer has only just come.
-        while self.subscription_thread.take(subscribed):
-            pass  # A slow page has let them wait, and shall see the newest.
+        # A slow page has let messages wait, and shall see the newest. If more come than can be
+        # read, it still has to be drawn.
+        end_s = time.monotonic() + 1 / self._options.rate_hz
+        while self.subscription_thread.take(subscribed) and time.monotonic() < end_s:
+            pass
         with self._lock:
             snapshot = self._composer.compose()
         if snapshot is None:

@@ -8,6 +8,7 @@ const BAND = 52;
 const BAR = 16;
 const BARS = 3;
 const AXIS = 17;
+const NARROW = 400;
 const GAP_MS = 400;
 const NEAR_MS = 150;
 
@@ -78,7 +79,8 @@ export class Timeline {
 
   #drawAxis(context, x, width, height, colour) {
     context.fillStyle = colour('faint');
-    for (let ago = 0; ago <= SPAN_MS; ago += 5_000) {
+    const step = width < NARROW ? 10_000 : 5_000;
+    for (let ago = 0; ago <= SPAN_MS; ago += step) {
       context.textAlign = ago === 0 ? 'right' : ago === SPAN_MS ? 'left' : 'center';
       context.fillText(ago ? `−${ago / 1000} s` : 'now', x(this.nowMs - ago), height - 3);
     }
