@@ -364,6 +364,21 @@ class SliceSender:
         self._world.run(0.01)
 
 
+def test_slices_of_another_length_are_refused_while_faces_come_and_go(world):
+    node = world.add(ReconstructorNode)
+    node.start()
+    publisher = world.tester.create_publisher(AlignedEvents, 'aligned_events', qos.SLICES)
+    world.until(lambda: publisher.get_subscription_count() > 0)
+    counts = np.zeros((2, 128, 128), np.uint8)
+    for number, face in enumerate((-1, 0, -1), start=1):
+        region = Region(0, 0, 128, 128) if face >= 0 else None
+        slice_ = Slice(EPOCH + number * 5 * MS, 5 * MS, region, counts, 0)
+        aligned = AlignedSlice(slice_, face, SyncSource.NONE, 0.0, 0)
+        publisher.publish(aligned_to_message(aligned, 'event_camera', 0))
+    world.until(lambda: node.malformed == 3 or not world.context.ok())
+    assert not node.failed
+
+
 def test_images_are_made_only_while_somebody_subscribes(world):
     node = world.add(ReconstructorNode)
     node.start()

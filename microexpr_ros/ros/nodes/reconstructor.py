@@ -115,7 +115,8 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
     def _on_slice(self, given: FaceSlice) -> None:
         aligned, face = self._input.take(given), given.face_id
         for lost in self._in_view.take(face, aligned.slice):
-            del self._states[lost]
+            # One whose slices were all refused has no state.
+            self._states.pop(lost, None)
         state = self._states.get(face) or self._reconstructor.initial_state()
         self._states[face] = self._reconstructor.observe(aligned.slice, state)
         self._input.done.add()
