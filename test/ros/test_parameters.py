@@ -41,7 +41,9 @@ def test_given_values_are_taken(world):
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(world):
-    with pytest.raises(MicroexprError, match=r'unknown parameter sped; n knows box, mode, names, shares, speed'):
+    with pytest.raises(
+        MicroexprError, match=r'unknown parameter sped; n knows box, mode, names, shares, speed'
+    ):
         make(world, sped=1.0)
 
 
