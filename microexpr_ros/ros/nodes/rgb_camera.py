@@ -115,9 +115,9 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
             stamp = self.get_clock().now()
             if not grabbed:
                 return
-            self._end_silence()
             decoded, pixels = capture.retrieve()
             if decoded:
+                self._end_silence()
                 self._publish(np.asarray(pixels, np.uint8), stamp.nanoseconds)
                 self._frames.add()
             due_s += period_s
