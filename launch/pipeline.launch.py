@@ -116,10 +116,10 @@ def read_arguments(context: LaunchContext) -> dict[str, Any]:
 
 
 def require_one_source(given: dict[str, Any]) -> None:
-    """Refuse two sources of events, or of frames.
+    """Refuse two sources of events or of frames, and arguments of a source that is not there.
 
     Raises:
-        RuntimeError: the arguments name two.
+        RuntimeError: the arguments name two, or none to which another argument belongs.
     """
     if given['driver'] and given['events']:
         raise RuntimeError('events:= plays a recording; leave out driver:=')
@@ -132,6 +132,8 @@ def require_one_source(given: dict[str, Any]) -> None:
         raise RuntimeError('events_topic:= is read instead; leave out driver:= and events:=')
     if given['rgb_topic'] and given['rgb']:
         raise RuntimeError('rgb_topic:= is read instead; leave out rgb:=')
+    if given['rate'] != 1 and not (given['bag'] or given['events']):
+        raise RuntimeError('rate:= is the speed of a recording; give bag:= or events:=PATH, too')
     if given['sensor'] and not given['events']:
         raise RuntimeError('sensor:= is the size of a recording; give events:=PATH, too')
 

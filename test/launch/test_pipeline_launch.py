@@ -134,6 +134,7 @@ def test_every_argument_is_declared_with_its_meaning(pipeline):
         ({'rgb_topic': '/i', 'rgb': 'event_camera'}, 'leave out rgb:='),
         ({'face_source': 'yolo'}, 'face_source:=yolo is none of auto, rgb, events, hri, fixed'),
         ({'sensor': '64x48'}, 'give events:=PATH, too'),
+        ({'rate': '2', 'driver': 'simulated'}, 'give bag:= or events:=PATH, too'),
         ({'rate': 'fast'}, 'rate:=fast is not a number'),
         ({'view': 'yes'}, 'view:=yes is neither true nor false'),
         ({'view_host': '0.0.0.0'}, 'add view:=true'),
