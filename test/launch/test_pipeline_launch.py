@@ -241,6 +241,7 @@ def test_topics_of_other_drivers_are_read_and_recorded(start, composed):
             ('synchronizer:event_camera/events', '/dvs/events'),
             ('recorder:event_camera/events', '/dvs/events'),
             ('synchronizer:rgb_camera/image_raw', '/usb/image'),
+            ('reconstructor:rgb_camera/image_raw', '/usb/image'),
             ('recorder:rgb_camera/image_raw', '/usb/image'),
         ]
 
@@ -267,7 +268,10 @@ def test_a_webcam_is_event_camera_and_frame_camera(start, composed, arguments, e
     assert hosted(nodes) == ['event_camera', *NETWORKS]
     for node in nodes:
         assert parameters(node)['event_camera'] == {'driver': 'webcam', **expected}
-        assert node.remappings == [('synchronizer:rgb_camera/image_raw', 'event_camera/image_raw')]
+        assert node.remappings == [
+            ('synchronizer:rgb_camera/image_raw', 'event_camera/image_raw'),
+            ('reconstructor:rgb_camera/image_raw', 'event_camera/image_raw'),
+        ]
 
 
 @FORMS
@@ -300,8 +304,11 @@ def test_the_frames_of_an_event_camera_stand_in_for_the_rgb_cameras(start, compo
     nodes = start(composed=composed, rgb='event_camera', **source)
     assert 'rgb_camera' not in hosted(nodes)
     for node in nodes:
-        first = ('synchronizer:rgb_camera/image_raw', 'event_camera/image_raw')
-        assert node.remappings[0] == first
+        assert node.remappings[:2] == [
+            ('synchronizer:rgb_camera/image_raw', 'event_camera/image_raw'),
+            # With `paste` it reads the frames, too.
+            ('reconstructor:rgb_camera/image_raw', 'event_camera/image_raw'),
+        ]
 
 
 @FORMS
