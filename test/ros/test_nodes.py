@@ -466,6 +466,21 @@ def test_the_reconstruction_is_pasted_into_the_newest_frame(world):
     assert (shown[y + height // 2, x + width // 2] != pixels[0, 0]).any()
 
 
+def test_a_frame_that_cannot_be_pasted_into_keeps_no_other_image_back(world):
+    node = world.add(ReconstructorNode, paste=True)
+    node.start()
+    frames = world.tester.create_publisher(Image, 'rgb_camera/image_raw', qos.FRAMES)
+    world.until(lambda: frames.get_subscription_count() > 0)
+    frames.publish(Image(height=2, width=2, step=2, encoding='nv21'))
+    world.until(lambda: node._pasting.has_frame)
+    world.collect(Image, 'reconstruction/pasted', qos.FRAMES)
+    aligned = world.collect(Image, '/humans/faces/face_0/aligned', qos.RESULTS)
+    send = SliceSender(world)
+    world.until(lambda: send() or (node.malformed and aligned))
+    assert node.diagnose().values['images'] > 0
+    assert not node.failed
+
+
 def test_a_geometry_that_is_missing_is_a_failure(world):
     node = world.add(ReconstructorNode, paste=True, geometry='missing.yaml')
     assert node.trigger_configure().name == 'FAILURE'

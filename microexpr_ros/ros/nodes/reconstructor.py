@@ -137,6 +137,10 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
             self._publish(source, made, is_nearest)
             self._images.add()
             self._input.latency_ns(source.aligned)
+            # Last: it raises an error if the frame is not one of the geometry's.
+            if is_nearest and self._pasting is not None:
+                slice_ = source.aligned.slice
+                self._pasting.publish(made.image, slice_.region, slice_.end_ns)
 
     def _is_seen(self, face: str, is_nearest: bool) -> bool:
         """Return whether anybody subscribes to the image of a face; else none is made of it."""
@@ -160,8 +164,6 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         if is_nearest:
             self._publisher.publish(made.image, stamp_ns, source.frame_id)
             self._uncertainty.publish(made.interval, stamp_ns, source.frame_id)
-            if self._pasting is not None:
-                self._pasting.publish(made.image, source.aligned.slice.region, stamp_ns)
         image = partial(pixels_to_image, made.image, stamp_ns, source.frame_id)
         self._face_topics.publish(source.face_id, hri.ALIGNED, image)
 
