@@ -144,7 +144,7 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
             level, message = WARN, f'the camera is open and has sent nothing for {silent_s:.1f} s'
         else:
             level, message = OK, 'running'
-        return Diagnosis(
+        diagnosis = Diagnosis(
             level,
             message,
             {
@@ -153,6 +153,8 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
                 'frames': self._frames.total,
             },
         )
+        problem = self._infos.problem
+        return diagnosis.with_problem(problem) if problem else diagnosis
 
 
 def main() -> None:
