@@ -1,5 +1,6 @@
 import dataclasses
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from microexpr_ros.events.region import Region
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception.drawing import SIDE, Panel
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstruction, Reconstructor
-from microexpr_ros.ros import qos
+from microexpr_ros.ros import inputs, qos, slices
 from microexpr_ros.ros.conversions import (
     aligned_to_message,
     image_to_pixels,
@@ -31,6 +32,7 @@ from microexpr_ros.ros.conversions import (
 )
 from microexpr_ros.ros.diagnostics import Diagnosis
 from microexpr_ros.ros.diagnostics import to_message as diagnostics_to_message
+from microexpr_ros.ros.nodes import reconstructor
 from microexpr_ros.ros.nodes.au_classifier import ActionUnitClassifierNode
 from microexpr_ros.ros.nodes.event_camera import EventCameraNode
 from microexpr_ros.ros.nodes.overlay import OverlayNode, show_diagnostics
@@ -393,6 +395,31 @@ def test_images_are_made_only_while_somebody_subscribes(world):
     images = world.collect(Image, 'reconstruction/image', qos.RESULTS)
     world.until(lambda: send() or images)
     assert count('images') >= [1]
+
+
+class AheadClock:
+    """The clocks of a machine whose system clock is ahead of that of the sender."""
+
+    monotonic_ns = staticmethod(time.monotonic_ns)
+
+    @staticmethod
+    def time_ns():
+        return time.time_ns() + 3000 * MS
+
+
+@pytest.mark.parametrize('composed', [True, False])
+def test_images_are_made_whatever_the_clock_of_the_sender_says(world, monkeypatch, composed):
+    for module in (inputs, slices, reconstructor):
+        monkeypatch.setattr(module, 'time', AheadClock)
+    thread = SubscriptionThread() if composed else None
+    node = world.add(ReconstructorNode, thread=thread)
+    node.start()
+    world.add(SynchronizerNode, thread=thread, region=REGION).start()
+    images = world.collect(Image, 'reconstruction/image', qos.RESULTS)
+    world.until(lambda: node._publisher.has_subscribers)
+    feed = world.feed_packets()
+    packets = map(packet_to_message, some_packets(60_000))
+    world.until(lambda: feed([next(packets)]) or images)
 
 
 def test_slices_do_not_wait_for_images(world, monkeypatch):

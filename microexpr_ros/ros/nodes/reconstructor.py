@@ -27,7 +27,7 @@ from microexpr_ros.ros.slices import FaceSlice, SliceInput, subscribe_slices
 from microexpr_ros.ros.worker import Worker
 
 MAX_AGE_NS = 50_000_000
-"""No image is made of a slice that is older than this: catching up comes first."""
+"""No image is made of a slice that has waited for longer than this: catching up comes first."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         self._worker.add(partial(self._make_image, given, self._states[face], is_nearest))
 
     def _make_image(self, source: FaceSlice, state: ReconstructionState, is_nearest: bool) -> None:
-        if time.time_ns() - source.published_ns > MAX_AGE_NS:
+        if time.monotonic_ns() - source.due_ns > MAX_AGE_NS:
             self._skipped += 1
             return
         made = self._reconstructor.reconstruct(state)

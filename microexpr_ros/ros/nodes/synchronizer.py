@@ -379,7 +379,8 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
 
     def _publish(self, aligned: AlignedSlice) -> None:
         self._slices.add()
-        self._output.send(aligned, self._frame_id, self._lost)
+        late_ns = self._packets_in.lag.excess_ns
+        self._output.send(aligned, self._frame_id, self._lost, late_ns)
         self._in_view.take(face_id(aligned), aligned.slice)
         self._face_topics.follow(self._in_view.faces, aligned.slice.end_ns, self._frame_id)
         if self._stream is not None:
