@@ -74,7 +74,10 @@ INPUTS = (EVENTS, EVENT_FRAMES, FRAMES, 'aligned_events')
 """Topics that a bag may hold and our nodes read."""
 
 READERS = ('synchronizer', 'recorder')
-"""Nodes that read what cameras publish."""
+"""Nodes that read the events of cameras."""
+
+FRAME_READERS = ('synchronizer', 'reconstructor')
+"""Nodes that work with the frames of the RGB camera, beside the recorder."""
 
 
 def read_arguments(context: LaunchContext) -> dict[str, Any]:
@@ -116,10 +119,10 @@ def read_arguments(context: LaunchContext) -> dict[str, Any]:
 
 
 def require_one_source(given: dict[str, Any]) -> None:
-    """Refuse two sources of events, or of frames.
+    """Refuse two sources of events or of frames, and arguments of a source that is not there.
 
     Raises:
-        RuntimeError: the arguments name two.
+        RuntimeError: the arguments name two, or none to which another argument belongs.
     """
     if given['driver'] and given['events']:
         raise RuntimeError('events:= plays a recording; leave out driver:=')
@@ -132,6 +135,8 @@ def require_one_source(given: dict[str, Any]) -> None:
         raise RuntimeError('events_topic:= is read instead; leave out driver:= and events:=')
     if given['rgb_topic'] and given['rgb']:
         raise RuntimeError('rgb_topic:= is read instead; leave out rgb:=')
+    if given['rate'] != 1 and not (given['bag'] or given['events']):
+        raise RuntimeError('rate:= is the speed of a recording; give bag:= or events:=PATH, too')
     if given['sensor'] and not given['events']:
         raise RuntimeError('sensor:= is the size of a recording; give events:=PATH, too')
 
@@ -186,10 +191,11 @@ def rename_topics(given: dict[str, Any]) -> list[tuple[str, str]]:
         renamed += [(f'{reader}:{EVENTS}', given['events_topic']) for reader in READERS]
     is_webcam = given['driver'] == WEBCAM
     if given['rgb_topic'] and not is_webcam:
-        renamed += [(f'{reader}:{FRAMES}', given['rgb_topic']) for reader in READERS]
+        readers = (*FRAME_READERS, 'recorder')
+        renamed += [(f'{reader}:{FRAMES}', given['rgb_topic']) for reader in readers]
     if given['rgb'] == SAME_SENSOR or is_webcam:
-        # Only the synchronizer's topic is renamed, because a bag may hold both topics.
-        renamed.append((f'synchronizer:{FRAMES}', EVENT_FRAMES))
+        # Not the recorder's topic, because a bag may hold both topics.
+        renamed += [(f'{reader}:{FRAMES}', EVENT_FRAMES) for reader in FRAME_READERS]
     if given['bag']:
         # A bag has absolute names, but inside a namespace the player must publish inside it, too.
         renamed += [(f'/{topic}', topic) for topic in INPUTS]

@@ -152,10 +152,15 @@ class CameraInfoPublisher:
 
     Raises:
         MicroexprError: the calibration cannot be read.
+
+    Attributes:
+        problem: why the calibration is not published, for people; empty if it is, or if there is
+            none.
     """
 
     def __init__(self, node: MicroexprNode[Any], url: str, profile: QoSProfile) -> None:
         self._node = node
+        self.problem = ''
         self._info = read_camera_info(url) if url else None
         if self._info is not None:
             self._publisher = node.advertise(CameraInfo, topics.CAMERA_INFO, profile)
@@ -171,12 +176,13 @@ class CameraInfoPublisher:
         info = self._info
         if info is None:
             return
+        self.problem = ''
         if size != (info.height, info.width):
-            self._node.get_logger().warning(
+            self.problem = (
                 f'camera_info is not published: the calibration is of {info.width} x '
-                f'{info.height}, the camera has {size[1]} x {size[0]}; calibrate at that size',
-                throttle_duration_sec=30.0,
+                f'{info.height}, the camera has {size[1]} x {size[0]}; calibrate at that size'
             )
+            self._node.get_logger().warning(self.problem, throttle_duration_sec=30.0)
         elif self._publisher.get_subscription_count():
             info.header.stamp = to_time(stamp_ns)
             info.header.frame_id = frame_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import zlib
 from dataclasses import fields
 from typing import Any, Final
@@ -236,10 +237,13 @@ def _region_to_roi(region: Region) -> RegionOfInterest:
 
 
 def _message_to_region(message: AlignedEvents) -> Region | AlignedRegion | None:
-    if message.region_side > 0:
-        return AlignedRegion(
-            message.region_x, message.region_y, message.region_side, message.region_roll
+    square = message.region_x, message.region_y, message.region_side, message.region_roll
+    if not all(map(math.isfinite, square)):
+        raise MicroexprError(
+            f'AlignedEvents with a region of x, y, side and roll {square}; the sender is malformed'
         )
+    if message.region_side > 0:
+        return AlignedRegion(*square)
     roi = message.roi
     if roi.width == 0 or roi.height == 0:
         return None

@@ -154,6 +154,37 @@ class Silence:
         return max(now_ns - self._since_ns, 0)
 
 
+class Recurrence:
+    """Notices what happens again and again, not only once."""
+
+    _LASTING_NS: Final = 1_000_000_000
+    _ENDED_NS: Final = 2_000_000_000
+
+    def __init__(self) -> None:
+        self._first_ns: int | None = None
+        self._last_ns = 0
+
+    def add(self, now_ns: int) -> None:
+        """Take note that it has happened.
+
+        Args:
+            now_ns: steady time.
+        """
+        if self._first_ns is None or now_ns - self._last_ns > self._ENDED_NS:
+            self._first_ns = now_ns
+        self._last_ns = now_ns
+
+    def goes_on(self, now_ns: int) -> bool:
+        """Return whether it has happened for a second or longer, and lately.
+
+        Args:
+            now_ns: steady time.
+        """
+        if self._first_ns is None or now_ns - self._last_ns > self._ENDED_NS:
+            return False
+        return self._last_ns - self._first_ns >= self._LASTING_NS
+
+
 class Lag:
     """How much longer messages wait than at best, and whether their reader falls behind.
 

@@ -205,7 +205,16 @@ def expression_to_message(
 
 
 def message_to_expression(message: MicroExpressionMessage) -> MicroExpression:
-    """Return the expression that a message carries."""
+    """Return the expression that a message carries.
+
+    Raises:
+        MicroexprError: its kind is not one of this version.
+    """
+    if message.kind not in set(ExpressionKind):
+        raise MicroexprError(
+            f'MicroExpression of kind {message.kind}; this version knows '
+            f'{", ".join(map(str, map(int, ExpressionKind)))}'
+        )
     return MicroExpression(
         codes=tuple(message.codes),
         onset_ns=to_ns(message.onset),

@@ -48,6 +48,7 @@ def load_face_source(
     region: Region | None,
     geometry: CameraGeometry | None = None,
     log: Callable[[str], object] = _log.warning,
+    on_failure: Callable[[Exception], object] | None = None,
 ) -> FaceSource:
     """Return a source of faces that is ready, so that no slice waits for it.
 
@@ -55,7 +56,9 @@ def load_face_source(
         name: one of FACE_SOURCES.
         region: the fixed region, which comes before any other source.
         geometry: of the cameras; None if both see the same field of view.
-        log: called with a line for people when the source changes, or fails, while it is used.
+        log: called with a line for people when the source changes while it is used.
+        on_failure: called in another thread with the error after which faces are no longer
+            looked for in the frames, as of `FrameObserver`.
 
     Raises:
         MicroexprError: a file or a parameter is missing.
@@ -70,14 +73,18 @@ def load_face_source(
     if name == HRI:
         return FaceSource(HRI, f'those of another detector, on {TRACKED}', None)
     if uses_frames(name):
-        return _load_rgb(geometry, log)
+        return _load_rgb(geometry, log, on_failure)
     return _load_events()
 
 
-def _load_rgb(geometry: CameraGeometry | None, log: Callable[[str], object]) -> FaceSource:
+def _load_rgb(
+    geometry: CameraGeometry | None,
+    log: Callable[[str], object],
+    on_failure: Callable[[Exception], object] | None,
+) -> FaceSource:
     events = _load_events()
     assert events.make_tracker is not None
-    find_in_events, observer = events.make_tracker, FrameObserver(log=log)
+    find_in_events, observer = events.make_tracker, FrameObserver(on_failure=on_failure)
 
     def make_tracker(height: int, width: int) -> FaceTracker:
         in_events = find_in_events(height, width)

@@ -327,12 +327,25 @@ def message_to_corners(message: NormalizedRegionOfInterest2D) -> NDArray[np.floa
 
 
 def message_to_calibration(message: CameraInfo) -> Calibration | None:
-    """Return the calibration in a message; None if the camera is not calibrated."""
+    """Return the calibration in a message; None if the camera is not calibrated.
+
+    Raises:
+        MicroexprError: its numbers are not those of a camera.
+    """
     if not message.k[0] > 0 or message.distortion_model not in COEFFICIENTS:
         return None
+    allowed = COEFFICIENTS[message.distortion_model]
     matrix = np.array(message.k, np.float64).reshape(3, 3)
     is_fisheye = message.distortion_model == 'equidistant'
-    return Calibration(matrix, np.array(message.d, np.float64), is_fisheye)
+    # Many drivers leave them out where there is no distortion.
+    distortion = np.array(message.d or [0.0] * allowed[0], np.float64)
+    is_finite = np.isfinite(matrix).all() and np.isfinite(distortion).all()
+    if len(distortion) not in allowed or not is_finite or not matrix[1, 1] > 0:
+        raise MicroexprError(
+            f'CameraInfo with k {matrix.ravel().tolist()} and {len(message.d)} coefficients '
+            f'{distortion.tolist()} of {message.distortion_model}; the sender is malformed'
+        )
+    return Calibration(matrix, distortion, is_fisheye)
 
 
 def pose_to_transform(

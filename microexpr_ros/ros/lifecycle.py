@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,7 +27,7 @@ from std_srvs.srv import Trigger
 
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import topics
-from microexpr_ros.ros.diagnostics import ERROR, Diagnosis, to_message
+from microexpr_ros.ros.diagnostics import ERROR, Diagnosis, Recurrence, to_message
 from microexpr_ros.ros.inputs import Input
 from microexpr_ros.ros.parameters import declare, parameter, read
 from microexpr_ros.ros.qos_overrides import PREFIX, PUBLISHER, SUBSCRIPTION, QosOverrides
@@ -101,6 +102,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         self.error: str | None = None
         self.diagnosis: Diagnosis | None = None
         self.malformed = 0
+        self._malformed_recently, self._malformed_error = Recurrence(), ''
         self.failed = False
         self.stopping = threading.Event()
         self._configured = False
@@ -420,6 +422,8 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
             return  # While the process ends, every call into ROS may fail.
         if isinstance(error, MicroexprError):
             self.malformed += 1
+            self._malformed_recently.add(time.monotonic_ns())
+            self._malformed_error = str(error)
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             return
         # A defect: end rather than go on in an unknown state.
@@ -452,6 +456,9 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
             return Diagnosis(message='inactive')
         diagnosis = self.diagnose()
         values = {**diagnosis.values, 'malformed_messages': self.malformed}
+        if self._malformed_recently.goes_on(time.monotonic_ns()):
+            problem = f'messages are malformed, and skipped: {self._malformed_error}'
+            diagnosis = diagnosis.with_problem(problem)
         for one in list(self._subscription_sets):
             for watching in one.inputs:
                 values |= watching.values()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar, cast
 
 from rcl_interfaces.msg import (
@@ -134,21 +134,34 @@ def _convert(field: dataclasses.Field[Any], value: Any) -> Any:
         return str(value)
     if isinstance(field.default, float) and isinstance(value, int):
         return float(value)
-    if field.metadata['element'] is float:
-        return [float(number) for number in value or ()]
     if field.metadata['element'] is not None:
-        return list(value or ())
+        return _convert_list(field, value)
     return value
+
+
+def _convert_list(field: dataclasses.Field[Any], value: Any) -> Any:
+    if value is None or value == '':
+        return []
+    # A lone value is left for `_check_type`: a text would fall into its characters.
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return value
+    if field.metadata['element'] is float:
+        return [float(number) if type(number) is int else number for number in value]
+    return list(value)
 
 
 def _check_type(field: dataclasses.Field[Any], value: Any) -> None:
     element = field.metadata['element']
-    expected = type(field.default) if element is None else element
-    elements = [value] if element is None else list(value)
-    # bool is an int to Python, not to ROS.
-    if any(type(one) is not expected for one in elements):
-        kind = expected.__name__ if element is None else f'list of {expected.__name__}'
-        raise MicroexprError(f'parameter {field.name} = {value!r}: a {kind} is expected')
+    if element is None:
+        # bool is an int to Python, not to ROS.
+        if type(value) is not type(field.default):
+            kind = type(field.default).__name__
+            raise MicroexprError(f'parameter {field.name} = {value!r}: a {kind} is expected')
+    elif not isinstance(value, list) or any(type(one) is not element for one in value):
+        raise MicroexprError(
+            f'parameter {field.name} = {value!r}: a list of {element.__name__} is expected, '
+            'in square brackets'
+        )
 
 
 def _check_range(field: dataclasses.Field[Any], value: Any) -> None:

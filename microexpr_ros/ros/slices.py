@@ -29,14 +29,14 @@ class FaceSlice:
         aligned: the slice.
         face_id: id of the face that it shows, empty without one.
         frame_id: coordinate frame of the event camera.
-        published_ns: system time at which it was published, or its newest packet where it did
-            not leave the process.
+        due_ns: steady time at which it could be taken at best: how long it has waited since then
+            does not depend on the clocks of other machines.
     """
 
     aligned: AlignedSlice
     face_id: str
     frame_id: str
-    published_ns: int
+    due_ns: int
 
 
 class SliceOutput:
@@ -51,10 +51,19 @@ class SliceOutput:
     def __init__(self, node: MicroexprNode[Any]) -> None:
         self._output = Output(node, AlignedEvents, topics.ALIGNED_EVENTS, qos.SLICES)
 
-    def send(self, aligned: AlignedSlice, frame_id: str, lost_packets: int) -> None:
-        """Send a slice; to be called from a callback of the subscription thread."""
-        published_ns = aligned.newest_arrival_ns or time.time_ns()
-        given = FaceSlice(aligned, face_id(aligned), frame_id, published_ns)
+    def send(
+        self, aligned: AlignedSlice, frame_id: str, lost_packets: int, late_ns: int = 0
+    ) -> None:
+        """Send a slice; to be called from a callback of the subscription thread.
+
+        Args:
+            aligned: the slice.
+            frame_id: coordinate frame of the event camera.
+            lost_packets: packets that were lost so far.
+            late_ns: how much longer its newest packet has waited than packets do at best.
+        """
+        due_ns = time.monotonic_ns() - late_ns
+        given = FaceSlice(aligned, face_id(aligned), frame_id, due_ns)
         self._output.send(given, lambda: serialize_aligned(aligned, frame_id, lost_packets))
 
     def end(self) -> None:
@@ -72,14 +81,16 @@ def subscribe_slices(
         take: called with each slice.
         options: as of `MicroexprNode.subscribe`.
     """
+    watching = node.watch(topics.ALIGNED_EVENTS, 'slices')
 
-    def take_message(message: AlignedEvents, published_ns: int) -> None:
+    def take_message(message: AlignedEvents, _: int) -> None:
+        due_ns = time.monotonic_ns() - watching.lag.excess_ns
         aligned, frame_id = message_to_aligned(message), message.header.frame_id
-        take(FaceSlice(aligned, message.face_id, frame_id, published_ns))
+        take(FaceSlice(aligned, message.face_id, frame_id, due_ns))
 
     node.subscribe(
         (AlignedEvents, topics.ALIGNED_EVENTS, take_message, qos.SLICES),
-        inputs=[node.watch(topics.ALIGNED_EVENTS, 'slices')],
+        inputs=[watching],
         objects={topics.ALIGNED_EVENTS: take},
         **options,
     )

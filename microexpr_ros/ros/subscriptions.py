@@ -379,9 +379,10 @@ class SubscriptionThread:
 
     def _are_posted_due(self) -> bool:
         """Return whether the oldest object that waits is to be taken now."""
-        if not self._posted:
-            return False
-        return not _are_deferred(self._find_takers(self._posted[0][0]), time.monotonic_ns())
+        with self.lock:
+            if not self._posted:
+                return False
+            return not _are_deferred(self._find_takers(self._posted[0][0]), time.monotonic_ns())
 
     def _find_takers(self, topic: str) -> list[SubscriptionSet]:
         return [one for one in (*self._sets, *self._polled) if topic in one.objects]
@@ -398,7 +399,9 @@ class SubscriptionThread:
     def _take_posted(self) -> None:
         for _ in range(min(len(self._posted), MAX_IN_A_ROW)):
             with self.lock:
-                self._give(*self._posted.popleft())
+                # Meanwhile `end_handing_over` of another thread may have given them.
+                if self._posted:
+                    self._give(*self._posted.popleft())
 
     def end_handing_over(self, topic: str) -> None:
         """Let messages of a topic be taken again."""

@@ -134,6 +134,7 @@ def test_every_argument_is_declared_with_its_meaning(pipeline):
         ({'rgb_topic': '/i', 'rgb': 'event_camera'}, 'leave out rgb:='),
         ({'face_source': 'yolo'}, 'face_source:=yolo is none of auto, rgb, events, hri, fixed'),
         ({'sensor': '64x48'}, 'give events:=PATH, too'),
+        ({'rate': '2', 'driver': 'simulated'}, 'give bag:= or events:=PATH, too'),
         ({'rate': 'fast'}, 'rate:=fast is not a number'),
         ({'view': 'yes'}, 'view:=yes is neither true nor false'),
         ({'view_host': '0.0.0.0'}, 'add view:=true'),
@@ -240,6 +241,7 @@ def test_topics_of_other_drivers_are_read_and_recorded(start, composed):
             ('synchronizer:event_camera/events', '/dvs/events'),
             ('recorder:event_camera/events', '/dvs/events'),
             ('synchronizer:rgb_camera/image_raw', '/usb/image'),
+            ('reconstructor:rgb_camera/image_raw', '/usb/image'),
             ('recorder:rgb_camera/image_raw', '/usb/image'),
         ]
 
@@ -266,7 +268,10 @@ def test_a_webcam_is_event_camera_and_frame_camera(start, composed, arguments, e
     assert hosted(nodes) == ['event_camera', *NETWORKS]
     for node in nodes:
         assert parameters(node)['event_camera'] == {'driver': 'webcam', **expected}
-        assert node.remappings == [('synchronizer:rgb_camera/image_raw', 'event_camera/image_raw')]
+        assert node.remappings == [
+            ('synchronizer:rgb_camera/image_raw', 'event_camera/image_raw'),
+            ('reconstructor:rgb_camera/image_raw', 'event_camera/image_raw'),
+        ]
 
 
 @FORMS
@@ -299,8 +304,11 @@ def test_the_frames_of_an_event_camera_stand_in_for_the_rgb_cameras(start, compo
     nodes = start(composed=composed, rgb='event_camera', **source)
     assert 'rgb_camera' not in hosted(nodes)
     for node in nodes:
-        first = ('synchronizer:rgb_camera/image_raw', 'event_camera/image_raw')
-        assert node.remappings[0] == first
+        assert node.remappings[:2] == [
+            ('synchronizer:rgb_camera/image_raw', 'event_camera/image_raw'),
+            # With `paste` it reads the frames, too.
+            ('reconstructor:rgb_camera/image_raw', 'event_camera/image_raw'),
+        ]
 
 
 @FORMS

@@ -14,6 +14,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import qos
 from microexpr_ros.ros.camera_info import parse_camera_info, read_camera_info
 from microexpr_ros.ros.conversions import to_ns
+from microexpr_ros.ros.diagnostics import WARN
 from microexpr_ros.ros.nodes.event_camera import EventCameraNode
 from microexpr_ros.ros.nodes.rgb_camera import RgbCameraNode
 
@@ -198,7 +199,11 @@ def test_a_calibration_of_another_size_is_not_published(world, tmp_path, url, ca
     world.until(lambda: len(images) > 5)
     assert node.count_subscribers('/rgb_camera/camera_info') == 1
     assert not infos
-    assert 'the calibration is of 64 x 48, the camera has 32 x 24' in capfd.readouterr().err
+    line = 'the calibration is of 64 x 48, the camera has 32 x 24'
+    assert line in capfd.readouterr().err
+    diagnosis = node.diagnose()
+    assert line in diagnosis.message
+    assert diagnosis.level == WARN
 
 
 def test_without_a_calibration_there_is_no_topic(world, tmp_path):

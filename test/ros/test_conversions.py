@@ -1,4 +1,5 @@
 import json
+import math
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -231,6 +232,11 @@ def test_expressions_come_back_with_their_kind():
     assert estimates.message_to_expression(message) == blink
 
 
+def test_an_expression_of_an_unknown_kind_is_refused():
+    with pytest.raises(MicroexprError, match='of kind 9; this version knows 0, 1, 2'):
+        estimates.message_to_expression(MicroExpressionMessage(kind=9))
+
+
 def test_expressions_are_stamped_with_their_apex():
     expression = MicroExpression((1, 2), 100, 200, 300, 0.4, 0.9)
     message = estimates.expression_to_message(expression, 'camera', 'face_0')
@@ -322,7 +328,16 @@ def test_event_packets_are_those_of_the_standard_package():
     assert hashes['event_camera_msgs/msg/EventPacket'].startswith('RIHS01_d6fa1762')
 
 
-@pytest.mark.parametrize('change', [{'sync_source': 9}, {'height': 0}, {'duration': None}])
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'sync_source': 9},
+        {'height': 0},
+        {'duration': None},
+        {'region_x': math.nan},
+        {'region_side': math.inf},
+    ],
+)
 def test_malformed_slices_are_refused(change):
     aligned = AlignedSlice(
         Slice(10, 10, None, np.zeros((2, 8, 8), np.uint8), 0), -1, SyncSource.NONE, 0.0, 0

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Lag, Silence
+from microexpr_ros.ros.diagnostics import OK, WARN, Diagnosis, Lag, Recurrence, Silence
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -42,6 +42,19 @@ def test_silence_begins_once_and_ends_once():
     assert silence.end(1200 * MS) == 1200 * MS
     assert not silence.is_silent
     assert silence.end(1300 * MS) == 0
+
+
+def test_what_happens_once_does_not_go_on():
+    recurrence = Recurrence()
+    assert not recurrence.goes_on(0)
+    recurrence.add(5 * SECOND)
+    assert not recurrence.goes_on(5 * SECOND)
+    recurrence.add(8 * SECOND)  # Once more, after a long time.
+    assert not recurrence.goes_on(8 * SECOND)
+    recurrence.add(9 * SECOND)
+    assert recurrence.goes_on(9 * SECOND)
+    assert recurrence.goes_on(11 * SECOND)
+    assert not recurrence.goes_on(11 * SECOND + 1)
 
 
 @OFFSETS

@@ -3,17 +3,35 @@
 import os
 import subprocess
 import sys
+import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
+from event_streams import random_events
 
 pytest.importorskip('microexpr_ros.msg')
 
+from rclpy.exceptions import InvalidHandle
+from rclpy.executors import ExternalShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from sensor_msgs.msg import Image
+
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.events import Triggers
+from microexpr_ros.events.packets import packetize
 from microexpr_ros.events.region import Region
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.faces import EventFaceTracker, landmarker
-from microexpr_ros.perception.faces.frame_tracker import FrameFaceTracker
+from microexpr_ros.perception.faces.frame_tracker import (
+    FrameFaces,
+    FrameFaceTracker,
+    FrameObserver,
+)
+from microexpr_ros.ros import qos, topics
+from microexpr_ros.ros.conversions import packet_to_message, pixels_to_image
+from microexpr_ros.ros.diagnostics import WARN
 from microexpr_ros.ros.face_sources import load_face_source
 from microexpr_ros.ros.nodes.synchronizer import SynchronizerNode
 
@@ -74,6 +92,55 @@ def test_the_synchronizer_logs_once_which_source_it_uses(world, log, parameters,
     world.until(lambda: line in log)
     world.run(0.2)
     assert log.count('faces: ') == 1
+
+
+class Cameras:
+    """Publish packets and frames of one clock, to a synchronizer that has been started."""
+
+    def __init__(self, world):
+        self._world = world
+        self._feed = world.feed_packets()
+        self._frames = world.tester.create_publisher(Image, topics.RGB_IMAGE, qos.FRAMES)
+        world.until(lambda: self._frames.get_subscription_count() > 0)
+        events = random_events(np.random.default_rng(0), 100_000, 100 * 10**9, 48, 64)
+        stream = [(events, Triggers.empty())]
+        self._packets = packetize(stream, 48, 64, epoch_ns=time.time_ns(), packet_ns=10**7)
+
+    def send(self):
+        packet = next(self._packets)
+        self._feed([packet_to_message(packet)])
+        pixels = np.zeros((48, 64, 3), np.uint8)
+        self._frames.publish(pixels_to_image(pixels, packet.stamp_ns, 'rgb_camera'))
+        self._world.run(0.01)
+
+
+def test_frames_in_which_no_face_can_be_found_are_a_problem(world, monkeypatch):
+    monkeypatch.setattr(landmarker, '_find_missing', list)
+    monkeypatch.setitem(sys.modules, 'mediapipe', None)
+    node = world.add(SynchronizerNode, face_source='rgb')
+    node.start()
+    cameras = Cameras(world)
+    line = 'faces are not looked for in the frames: MediaPipe needs packages'
+    world.until(lambda: cameras.send() or line in node.diagnose().message)
+    assert node.diagnose().level == WARN
+    assert not node.failed
+
+
+def test_a_defect_while_faces_are_looked_for_ends_the_process(world, monkeypatch):
+    def look(*_):
+        raise ZeroDivisionError('a defect')
+
+    monkeypatch.setattr(landmarker, '_find_missing', list)
+    monkeypatch.setattr(FrameFaces, 'find', look)
+    monkeypatch.setattr(FrameObserver.__init__, '__defaults__', (lambda: nullcontext(look), None))
+    node = world.add(SynchronizerNode, face_source='rgb')
+    node.start()
+    cameras = Cameras(world)
+    with suppress(_rclpy.RCLError, InvalidHandle, ExternalShutdownException):
+        while world.context.ok():
+            cameras.send()
+    assert node.failed
+    assert node.error == 'synchronizer: a defect'
 
 
 def test_the_synchronizer_finds_faces_without_torch():

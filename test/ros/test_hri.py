@@ -24,6 +24,7 @@ from tf2_msgs.msg import TFMessage
 from microexpr_ros.alignment.head_pose import HeadPose
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.alignment.synchronizer import AlignedSlice, SyncSource
+from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Triggers
 from microexpr_ros.events.packets import packetize
 from microexpr_ros.events.region import AlignedRegion, Region
@@ -393,3 +394,32 @@ def test_a_pose_becomes_a_transform(axes, quaternion):
 
 def test_a_camera_that_is_not_calibrated_has_no_calibration():
     assert hri.message_to_calibration(CameraInfo()) is None
+
+
+def make_camera_info(model='plumb_bob', distortion=(), k=(100, 0, 50, 0, 100, 50, 0, 0, 1)):
+    info = CameraInfo(width=100, height=100, distortion_model=model, d=list(distortion))
+    info.k = [float(number) for number in k]
+    return info
+
+
+# Of a fisheye lens without distortion, angles are as pixels are.
+@pytest.mark.parametrize(('model', 'x'), [('plumb_bob', 0.1), ('equidistant', np.tan(0.1))])
+def test_a_calibration_without_coefficients_has_no_distortion(model, x):
+    calibration = hri.message_to_calibration(make_camera_info(model))
+    directions = calibration.undistort(np.array([[50.0, 50], [60, 50]]))
+    np.testing.assert_allclose(directions, [[0, 0], [x, 0]], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    'info',
+    [
+        make_camera_info('plumb_bob', [0.0] * 3),
+        make_camera_info('equidistant', [0.0] * 5),
+        make_camera_info('plumb_bob', [np.nan] * 5),
+        make_camera_info(k=(100, 0, np.nan, 0, 100, 50, 0, 0, 1)),
+        make_camera_info(k=(100, 0, 50, 0, 0, 50, 0, 0, 1)),
+    ],
+)
+def test_a_calibration_that_is_that_of_no_camera_is_refused(info):
+    with pytest.raises(MicroexprError, match=r'CameraInfo with k .*; the sender is malformed'):
+        hri.message_to_calibration(info)

@@ -6,7 +6,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.ros.diagnostics import ERROR, OK
+from microexpr_ros.ros.diagnostics import ERROR, OK, WARN
 from microexpr_ros.ros.lifecycle import MicroexprNode, NodeParameters
 from microexpr_ros.ros.worker import Worker
 
@@ -89,6 +89,15 @@ def test_a_malformed_message_is_counted_and_the_node_goes_on(talk, world, log, p
     assert values['malformed_messages'] == '1'
     assert not talk.node.failed
     world.until(lambda: 'no such text: say something else' in log)
+
+
+def test_messages_that_are_malformed_again_and_again_are_a_problem(talk, world):
+    status = talk.status(lambda status: talk.say('subscription malformed') or status.level == WARN)
+    assert status.message == (
+        'messages are malformed, and skipped: no such text: say something else'
+    )
+    assert not talk.node.failed
+    assert talk.status(lambda status: status.level == OK).message == 'running'
 
 
 @pytest.mark.parametrize('place', ['subscription', 'timer', 'thread', 'worker'])

@@ -1,5 +1,6 @@
 import dataclasses
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from microexpr_ros.events.region import Region
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception.drawing import SIDE, Panel
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstruction, Reconstructor
-from microexpr_ros.ros import qos
+from microexpr_ros.ros import inputs, qos, slices
 from microexpr_ros.ros.conversions import (
     aligned_to_message,
     image_to_pixels,
@@ -31,6 +32,7 @@ from microexpr_ros.ros.conversions import (
 )
 from microexpr_ros.ros.diagnostics import Diagnosis
 from microexpr_ros.ros.diagnostics import to_message as diagnostics_to_message
+from microexpr_ros.ros.nodes import reconstructor
 from microexpr_ros.ros.nodes.au_classifier import ActionUnitClassifierNode
 from microexpr_ros.ros.nodes.event_camera import EventCameraNode
 from microexpr_ros.ros.nodes.overlay import OverlayNode, show_diagnostics
@@ -364,6 +366,21 @@ class SliceSender:
         self._world.run(0.01)
 
 
+def test_slices_of_another_length_are_refused_while_faces_come_and_go(world):
+    node = world.add(ReconstructorNode)
+    node.start()
+    publisher = world.tester.create_publisher(AlignedEvents, 'aligned_events', qos.SLICES)
+    world.until(lambda: publisher.get_subscription_count() > 0)
+    counts = np.zeros((2, 128, 128), np.uint8)
+    for number, face in enumerate((-1, 0, -1), start=1):
+        region = Region(0, 0, 128, 128) if face >= 0 else None
+        slice_ = Slice(EPOCH + number * 5 * MS, 5 * MS, region, counts, 0)
+        aligned = AlignedSlice(slice_, face, SyncSource.NONE, 0.0, 0)
+        publisher.publish(aligned_to_message(aligned, 'event_camera', 0))
+    world.until(lambda: node.malformed == 3 or not world.context.ok())
+    assert not node.failed
+
+
 def test_images_are_made_only_while_somebody_subscribes(world):
     node = world.add(ReconstructorNode)
     node.start()
@@ -378,6 +395,31 @@ def test_images_are_made_only_while_somebody_subscribes(world):
     images = world.collect(Image, 'reconstruction/image', qos.RESULTS)
     world.until(lambda: send() or images)
     assert count('images') >= [1]
+
+
+class AheadClock:
+    """The clocks of a machine whose system clock is ahead of that of the sender."""
+
+    monotonic_ns = staticmethod(time.monotonic_ns)
+
+    @staticmethod
+    def time_ns():
+        return time.time_ns() + 3000 * MS
+
+
+@pytest.mark.parametrize('composed', [True, False])
+def test_images_are_made_whatever_the_clock_of_the_sender_says(world, monkeypatch, composed):
+    for module in (inputs, slices, reconstructor):
+        monkeypatch.setattr(module, 'time', AheadClock)
+    thread = SubscriptionThread() if composed else None
+    node = world.add(ReconstructorNode, thread=thread)
+    node.start()
+    world.add(SynchronizerNode, thread=thread, region=REGION).start()
+    images = world.collect(Image, 'reconstruction/image', qos.RESULTS)
+    world.until(lambda: node._publisher.has_subscribers)
+    feed = world.feed_packets()
+    packets = map(packet_to_message, some_packets(60_000))
+    world.until(lambda: feed([next(packets)]) or images)
 
 
 def test_slices_do_not_wait_for_images(world, monkeypatch):
@@ -449,6 +491,21 @@ def test_the_reconstruction_is_pasted_into_the_newest_frame(world):
     x, y, width, height = REGION
     assert (shown[:y] == pixels[:y]).all()
     assert (shown[y + height // 2, x + width // 2] != pixels[0, 0]).any()
+
+
+def test_a_frame_that_cannot_be_pasted_into_keeps_no_other_image_back(world):
+    node = world.add(ReconstructorNode, paste=True)
+    node.start()
+    frames = world.tester.create_publisher(Image, 'rgb_camera/image_raw', qos.FRAMES)
+    world.until(lambda: frames.get_subscription_count() > 0)
+    frames.publish(Image(height=2, width=2, step=2, encoding='nv21'))
+    world.until(lambda: node._pasting.has_frame)
+    world.collect(Image, 'reconstruction/pasted', qos.FRAMES)
+    aligned = world.collect(Image, '/humans/faces/face_0/aligned', qos.RESULTS)
+    send = SliceSender(world)
+    world.until(lambda: send() or (node.malformed and aligned))
+    assert node.diagnose().values['images'] > 0
+    assert not node.failed
 
 
 def test_a_geometry_that_is_missing_is_a_failure(world):

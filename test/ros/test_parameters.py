@@ -13,6 +13,8 @@ class Values:
     speed: float = parameter(1.0, 'speed', minimum=0.0, maximum=2.0)
     mode: str = parameter('slow', 'mode', choices=('slow', 'fast'))
     box: tuple[int, ...] = parameter((), 'box', element=int)
+    names: tuple[str, ...] = parameter((), 'names', element=str)
+    shares: tuple[float, ...] = parameter((), 'shares', element=float)
 
 
 def make_node(world, **given):
@@ -39,7 +41,9 @@ def test_given_values_are_taken(world):
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(world):
-    with pytest.raises(MicroexprError, match=r'unknown parameter sped; n knows box, mode, speed'):
+    with pytest.raises(
+        MicroexprError, match=r'unknown parameter sped; n knows box, mode, names, shares, speed'
+    ):
         make(world, sped=1.0)
 
 
@@ -56,6 +60,26 @@ def test_a_value_of_another_type_is_refused(world):
 def test_a_text_must_be_one_of_its_choices(world):
     with pytest.raises(MicroexprError, match='choose one of slow, fast'):
         make(world, mode='sideways')
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'element'),
+    [
+        ('box', 5, 'int'),
+        ('box', [1.5], 'int'),
+        ('names', '/images', 'str'),
+        ('shares', 0.5, 'float'),
+        ('shares', 'half', 'float'),
+        ('shares', ['half'], 'float'),
+    ],
+)
+def test_what_is_no_list_of_the_element_is_refused(world, name, value, element):
+    with pytest.raises(MicroexprError, match=f'{name} = .*: a list of {element} is expected'):
+        make(world, **{name: value})
+
+
+def test_whole_numbers_may_stand_where_floats_are_meant(world):
+    assert make(world, shares=[1, 2]).shares == (1.0, 2.0)
 
 
 def test_an_array_that_was_empty_can_be_set_later(world):

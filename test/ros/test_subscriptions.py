@@ -128,6 +128,24 @@ def test_the_oldest_of_too_many_posted_objects_are_lost(world, thread):
     assert not errors
 
 
+def test_posted_objects_are_taken_once_if_another_thread_ends_the_handing_over(world, thread):
+    taken, errors = [], []
+    topic = (String, 'text', lambda message, _: None, DEEP)
+    thread.subscribe(world.plain('node'), [topic], errors.append, objects={'text': taken.append})
+    thread.post('/text', 0, 0)
+    world.until(lambda: taken)
+    world.run(0.1)
+    with thread.lock:  # The thread waits to take the object, which is taken here meanwhile.
+        thread.post('/text', 1, 0)
+        world.run(0.3)
+        thread.end_handing_over('/text')
+    world.run(0.1)
+    thread.post('/text', 2, 0)
+    world.until(lambda: len(taken) == 3 or errors)
+    assert taken == [0, 1, 2]
+    assert not errors
+
+
 def test_what_is_deferred_wakes_nobody_and_comes_before_what_does(world, thread, monkeypatch):
     # Else the thread wakes up by itself.
     monkeypatch.setattr(subscriptions, 'MAX_WAIT_NS', 60_000_000_000)

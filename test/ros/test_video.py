@@ -1,6 +1,7 @@
 """Streams in place of a camera; the one of the tests is MJPEG over HTTP, from this process."""
 
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
@@ -14,8 +15,9 @@ from sensor_msgs.msg import Image
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import qos, video
 from microexpr_ros.ros.conversions import image_to_pixels
+from microexpr_ros.ros.diagnostics import WARN
 from microexpr_ros.ros.nodes.rgb_camera import RgbCameraNode
-from microexpr_ros.ros.video import find_source, hide_password
+from microexpr_ros.ros.video import VideoSource, find_source, hide_password
 
 HAS_FFMPEG = cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG)
 
@@ -64,6 +66,23 @@ class Stream:
         self.closing.set()
         self.server.shutdown()
         self.server.server_close()
+
+
+class UndecodedCapture:
+    """A camera whose frames arrive and cannot be decoded, as MJPEG over a bad cable."""
+
+    def isOpened(self):  # noqa: N802  # OpenCV's name
+        return True
+
+    def grab(self):
+        time.sleep(0.01)
+        return True
+
+    def retrieve(self):
+        return False, None
+
+    def release(self):
+        pass
 
 
 @pytest.fixture
@@ -162,3 +181,11 @@ def test_passwords_are_hidden_in_pipelines_too():
     pipeline = 'rtspsrc location=rtsp://{}camera/1?at=x@y ! decodebin ! appsink'
     assert hide_password(pipeline.format('me:secret@')) == pipeline.format('...@')
     assert hide_password(pipeline.format('')) == pipeline.format('')
+
+
+def test_a_camera_whose_frames_cannot_be_decoded_sends_nothing(world, monkeypatch):
+    monkeypatch.setattr(VideoSource, 'open', lambda *_: UndecodedCapture())
+    node = world.add(RgbCameraNode)
+    node.start()
+    world.until(lambda: node.diagnose().message.startswith('the camera is open and has sent'))
+    assert node.diagnose().level == WARN

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -20,7 +19,6 @@ from microexpr_ros.alignment.observed_faces import (
     are_close,
     find_nearest,
 )
-from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Frame
 from microexpr_ros.perception.faces.landmarker import Landmarker, MeshedFace, open_landmarker
 from microexpr_ros.perception.faces.rest_face import RestFace
@@ -31,8 +29,6 @@ RATE_HZ: Final = 15.0
 
 SIGMA: Final = 0.015
 """One sigma of the error of a landmark along an axis, in distances between the eyes."""
-
-_log = logging.getLogger(__name__)
 
 OpenLandmarker = Callable[[], AbstractContextManager[Landmarker]]
 
@@ -134,15 +130,16 @@ class FrameObserver:
 
     Args:
         open_landmarker: opens what finds faces in an image; called in the thread.
-        log: called in the thread with a line for people, if the landmarker cannot be opened.
+        on_failure: called in the thread with the error that ends it: a MicroexprError if the
+            landmarker cannot be opened, any other is a defect. None: it is raised there.
     """
 
     def __init__(
         self,
         open_landmarker: OpenLandmarker = _open_for_frames,
-        log: Callable[[str], object] = _log.error,
+        on_failure: Callable[[Exception], object] | None = None,
     ) -> None:
-        self._open, self._log = open_landmarker, log
+        self._open, self._on_failure = open_landmarker, on_failure
         self._changed = threading.Condition()
         self._waiting: tuple[Frame, Callable[[Observation], object]] | None = None
         self._last_ns: int | None = None
@@ -182,8 +179,10 @@ class FrameObserver:
                 while (job := self._next()) is not None:
                     frame, take = job
                     take(Observation(frame.t, faces.find(frame), SIGMA))
-        except MicroexprError as error:
-            self._log(str(error))
+        except Exception as error:
+            if self._on_failure is None:
+                raise
+            self._on_failure(error)
 
     def _next(self) -> tuple[Frame, Callable[[Observation], object]] | None:
         with self._changed:

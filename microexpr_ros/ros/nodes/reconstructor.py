@@ -27,7 +27,7 @@ from microexpr_ros.ros.slices import FaceSlice, SliceInput, subscribe_slices
 from microexpr_ros.ros.worker import Worker
 
 MAX_AGE_NS = 50_000_000
-"""No image is made of a slice that is older than this: catching up comes first."""
+"""No image is made of a slice that has waited for longer than this: catching up comes first."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
     def _on_slice(self, given: FaceSlice) -> None:
         aligned, face = self._input.take(given), given.face_id
         for lost in self._in_view.take(face, aligned.slice):
-            del self._states[lost]
+            # One whose slices were all refused has no state.
+            self._states.pop(lost, None)
         state = self._states.get(face) or self._reconstructor.initial_state()
         self._states[face] = self._reconstructor.observe(aligned.slice, state)
         self._input.done.add()
@@ -128,7 +129,7 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         self._worker.add(partial(self._make_image, given, self._states[face], is_nearest))
 
     def _make_image(self, source: FaceSlice, state: ReconstructionState, is_nearest: bool) -> None:
-        if time.time_ns() - source.published_ns > MAX_AGE_NS:
+        if time.monotonic_ns() - source.due_ns > MAX_AGE_NS:
             self._skipped += 1
             return
         made = self._reconstructor.reconstruct(state)
@@ -136,6 +137,10 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
             self._publish(source, made, is_nearest)
             self._images.add()
             self._input.latency_ns(source.aligned)
+            # Last: it raises an error if the frame is not one of the geometry's.
+            if is_nearest and self._pasting is not None:
+                slice_ = source.aligned.slice
+                self._pasting.publish(made.image, slice_.region, slice_.end_ns)
 
     def _is_seen(self, face: str, is_nearest: bool) -> bool:
         """Return whether anybody subscribes to the image of a face; else none is made of it."""
@@ -159,8 +164,6 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         if is_nearest:
             self._publisher.publish(made.image, stamp_ns, source.frame_id)
             self._uncertainty.publish(made.interval, stamp_ns, source.frame_id)
-            if self._pasting is not None:
-                self._pasting.publish(made.image, source.aligned.slice.region, stamp_ns)
         image = partial(pixels_to_image, made.image, stamp_ns, source.frame_id)
         self._face_topics.publish(source.face_id, hri.ALIGNED, image)
 

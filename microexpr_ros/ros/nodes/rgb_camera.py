@@ -115,9 +115,9 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
             stamp = self.get_clock().now()
             if not grabbed:
                 return
-            self._end_silence()
             decoded, pixels = capture.retrieve()
             if decoded:
+                self._end_silence()
                 self._publish(np.asarray(pixels, np.uint8), stamp.nanoseconds)
                 self._frames.add()
             due_s += period_s
@@ -144,7 +144,7 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
             level, message = WARN, f'the camera is open and has sent nothing for {silent_s:.1f} s'
         else:
             level, message = OK, 'running'
-        return Diagnosis(
+        diagnosis = Diagnosis(
             level,
             message,
             {
@@ -153,6 +153,8 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
                 'frames': self._frames.total,
             },
         )
+        problem = self._infos.problem
+        return diagnosis.with_problem(problem) if problem else diagnosis
 
 
 def main() -> None:

@@ -150,8 +150,13 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             patience_ns=round(given.patience_ms * 1e6),
             faces=given.faces,
         )
+        self._faces_problem = ''
         self._face_source = load_face_source(
-            given.face_source, self._options.region, geometry, self.get_logger().warning
+            given.face_source,
+            self._options.region,
+            geometry,
+            self.get_logger().warning,
+            self._on_face_source_failure,
         )
         self.on_teardown(self._face_source.close)
         self.get_logger().info(f'faces: {self._face_source.description}')
@@ -234,6 +239,13 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
                 self._listener.frame_size = rows, columns
             self._synchronizer.push_frame(frame)
             self._frames.add()
+
+    def _on_face_source_failure(self, error: Exception) -> None:
+        if isinstance(error, MicroexprError):
+            self._faces_problem = f'faces are not looked for in the frames: {error}'
+        elif self.context.ok():
+            self.fail(error)
+            self.context.try_shutdown()
 
     def _find_frame_offset(self) -> int:
         """Return how far the stamps of frames are ahead of those of the events, in ns."""
@@ -367,7 +379,8 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
 
     def _publish(self, aligned: AlignedSlice) -> None:
         self._slices.add()
-        self._output.send(aligned, self._frame_id, self._lost)
+        late_ns = self._packets_in.lag.excess_ns
+        self._output.send(aligned, self._frame_id, self._lost, late_ns)
         self._in_view.take(face_id(aligned), aligned.slice)
         self._face_topics.follow(self._in_view.faces, aligned.slice.end_ns, self._frame_id)
         if self._stream is not None:
@@ -410,6 +423,8 @@ class SynchronizerNode(MicroexprNode[SynchronizerParameters]):
             self.resolve_topic_name(topics.RGB_IMAGE),
         )
         problems |= self._find_second_camera()
+        if self._faces_problem:
+            problems['FACES'] = self._faces_problem
         if self._listener is not None:
             problems |= self._listener.find_problems(synchronizer.line.last_ns)
         share = self._share_thinned()
