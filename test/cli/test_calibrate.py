@@ -9,6 +9,9 @@ import yaml
 from command_line import invoke
 from event_streams import random_events
 from fake_clips import needs_face
+from filmed_faces import FOCAL_PX, TRANSLATION_M, film_face
+from filmed_faces import FRAME as FILMED_FRAME
+from filmed_faces import SENSOR as FILMED_SENSOR
 from moving_faces import EPOCH_NS, make_face, write_face
 from scripted_faces import ScriptedTracker
 from two_cameras import (
@@ -30,6 +33,7 @@ from sensor_msgs.msg import CameraInfo
 
 from microexpr_ros.alignment.camera_geometry import read_geometry
 from microexpr_ros.alignment.faces import Face
+from microexpr_ros.alignment.head_pose import Calibration
 from microexpr_ros.alignment.observed_faces import Observation
 from microexpr_ros.bags import BagWriter
 from microexpr_ros.cli import app
@@ -344,3 +348,45 @@ def test_options_of_a_face_that_contradict_each_other_are_refused(
 ):
     with pytest.raises(MicroexprError, match=message):
         invoke(app, 'calibrate', 'cameras', board, '--out', tmp_path / 'a.yaml', *options)
+
+
+@needs_face
+@pytest.mark.skipif(
+    not landmarker.is_installed(), reason='MediaPipe is not installed (requirements/peers.txt)'
+)
+def test_trackers_find_a_filmed_face_well_enough(tmp_path):
+    events, frames, (on_sensor, in_frame) = film_face()
+    bag, out = tmp_path / 'bag', tmp_path / 'cameras.yaml'
+    with BagWriter(bag) as writer:
+        for name, (rows, columns), focal_px in (
+            ('event', FILMED_SENSOR, FOCAL_PX),
+            ('rgb', FILMED_FRAME, 2 * FOCAL_PX),
+        ):
+            # Of a camera, (0, 0) is the centre of the first pixel.
+            middle = np.array([columns, rows]) / 2 - 0.5
+            matrix = np.array([[focal_px, 0, middle[0]], [0, focal_px, middle[1]], [0, 0, 1]])
+            info = to_info(Calibration(matrix, np.zeros(5)), (rows, columns))
+            topic = f'/{name}_camera/camera_info'
+            cdr = serialize_message(info)
+            writer.write_serialized(topic, 'sensor_msgs/msg/CameraInfo', cdr, EPOCH_NS)
+        for packet in packetize([(events, Triggers.empty())], *FILMED_SENSOR, epoch_ns=EPOCH_NS):
+            writer.write_packet('/event_camera/events', packet)
+        for stamp_ns, pixels in zip(frames.stamp_ns.tolist(), frames.pixels, strict=True):
+            writer.write_image('/rgb_camera/image_raw', pixels, EPOCH_NS + stamp_ns, 'rgb')
+    text = invoke(app, 'calibrate', 'cameras', bag, '--face', '--out', out).stdout
+    assert 'for eyes 63.0 mm apart' in text
+    geometry = read_geometry(out)
+    mapped = np.stack([geometry.face_to_sensor(one) for one in in_frame])
+    eyes = np.linalg.norm(on_sensor[:, 0] - on_sensor[:, 1], axis=1)
+    errors = np.linalg.norm(mapped - on_sensor, axis=2).mean(axis=1) / eyes
+    assert errors.mean() < 0.03
+    # The person's eyes are 60.5 mm apart.
+    assert np.linalg.norm(geometry.translation - TRANSLATION_M) < 0.01
+    baseline = ['--baseline', '51', '--json']
+    found = json.loads(
+        invoke(
+            app, 'calibrate', 'cameras', bag, '--face', '--out', tmp_path / 'b.yaml', *baseline
+        ).stdout
+    )
+    assert found['eyes_mm'] == pytest.approx(60.5, abs=5)
+    assert np.linalg.norm(read_geometry(tmp_path / 'b.yaml').translation - TRANSLATION_M) < 0.005
