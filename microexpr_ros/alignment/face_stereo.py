@@ -55,8 +55,12 @@ _ROUGH: Final = 0.03
 """Landmarks that differ by more from the pose that most agree with, as of a camera of focal length
 1, are left out at first."""
 _STEPS: Final = 30
+_LONGEST_STEP: Final = 0.1
+"""A step turns and moves nothing by more, rad and m: heads that fit nothing would fly away."""
 _OUTLIER: Final = 3.0
 """Moments that are worse than so many times the median count little, and are not reported."""
+_EXACT: Final = 0.01
+"""Moments with smaller errors, in sigmas, are never worse than others: that is rounding."""
 _PARTS: Final = 8
 """Parts of the recording, of which each is left out once to see what depends on it."""
 
@@ -152,7 +156,7 @@ def measure_face_stereo(
         )
     everything = np.ones(len(seen), np.bool_)
     found = _fit(scene, heads, _fit_roughly(scene, heads), everything)
-    kept = found.misfits <= _OUTLIER * np.median(found.misfits)
+    kept = found.misfits <= _limit(found.misfits)
     doubt = _find_doubt(scene, found)
     if not doubt <= LARGEST_DOUBT:
         raise MicroexprError(
@@ -194,6 +198,7 @@ class _Pose:
     translation: NDArray[np.float64]
 
     def place(self, geometry: StereoGeometry) -> StereoGeometry:
+        """Return a geometry with this pose."""
         return replace(geometry, rotation=self.rotation, translation=self.translation)
 
 
@@ -353,8 +358,7 @@ def _fit(scene: _Scene, heads: _Heads, pose: _Pose, used: NDArray[np.bool_]) -> 
     for _ in range(_STEPS):
         errors = scene.errors(pose, heads)
         misfits = np.sqrt((errors**2).mean(axis=1))
-        limit = _OUTLIER * float(np.median(misfits[used]))
-        weights = np.where(used, 1 / (1 + (misfits / max(limit, 1e-9)) ** 2) ** 2, 0)
+        weights = np.where(used, 1 / (1 + (misfits / _limit(misfits[used])) ** 2) ** 2, 0)
         by_cameras, by_head = scene.slopes(pose, heads)
         transposed = by_head.transpose(0, 2, 1)
         own = np.linalg.inv(transposed @ by_head + 1e-9 * np.eye(6))
@@ -364,13 +368,24 @@ def _fit(scene: _Scene, heads: _Heads, pose: _Pose, used: NDArray[np.bool_]) -> 
         passed = weighted @ by_head @ own
         normal = (weighted @ by_cameras - passed @ shared).sum(axis=0)
         gradient = (weighted @ errors[..., None] - passed @ rest).sum(axis=0)
-        step = -np.linalg.lstsq(normal, gradient, rcond=None)[0]
-        heads = heads.move(-(own @ (rest + shared @ step))[..., 0])
+        step = _shorten(-np.linalg.lstsq(normal, gradient, rcond=None)[0][:, 0])
+        heads = heads.move(_shorten(-(own @ (rest + shared @ step[:, None]))[..., 0]))
         turn = np.asarray(cv2.Rodrigues(step[:3])[0], np.float64)
-        pose = _Pose(turn @ pose.rotation, pose.translation + step[3:, 0])
+        pose = _Pose(turn @ pose.rotation, pose.translation + step[3:])
         if float(np.abs(step).max()) < 1e-7:
             break
     return _Fit(pose, heads, misfits)
+
+
+def _limit(misfits: NDArray[np.float64]) -> float:
+    """Return the misfit above which a moment does not agree with the others."""
+    return max(_OUTLIER * float(np.median(misfits)), _EXACT)
+
+
+def _shorten(steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return steps, float64 [..., 6], those that are too long shortened."""
+    longest = np.abs(steps).max(axis=-1, keepdims=True)
+    return np.asarray(steps * np.minimum(1, _LONGEST_STEP / np.maximum(longest, 1e-12)))
 
 
 def _find_doubt(scene: _Scene, found: _Fit) -> float:

@@ -166,9 +166,10 @@ def test_a_recording_whose_parts_contradict_each_other_is_refused():
         measure_face_stereo(sights, CALIBRATIONS, *SIZES)
 
 
-def test_one_who_fits_badly_does_not_move_the_rest():
+@pytest.mark.parametrize('shift_px', [(12, -7), (400, -900), (-3000, 10)])
+def test_one_who_fits_badly_does_not_move_the_rest(shift_px):
     sights = film(mean_face(9))
-    away = [FaceSight(np.add(one.on_sensor, (12, -7)), one.in_frame) for one in sights[40:50]]
+    away = [FaceSight(np.add(one.on_sensor, shift_px), one.in_frame) for one in sights[40:50]]
     found = measure_face_stereo(sights[:40] + away + sights[50:], CALIBRATIONS, *SIZES)
     assert found.left_out == 10
     assert np.linalg.norm(found.geometry.translation - STEREO.translation) < 1e-3
