@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -167,6 +168,16 @@ class StereoGeometry(CameraGeometry):
     translation: NDArray[np.float64]
     sensor: tuple[int, int] | None = None
     frame: tuple[int, int] | None = None
+
+    @property
+    def baseline_m(self) -> float:
+        """Distance between the cameras."""
+        return float(np.linalg.norm(self.translation))
+
+    @property
+    def turn_degrees(self) -> float:
+        """Angle by which one camera is turned against the other."""
+        return math.degrees(float(np.linalg.norm(cv2.Rodrigues(self.rotation)[0])))
 
     def homography_at(self, region: Region | AlignedRegion) -> NDArray[np.float64]:
         """Return the homography of a plane before the event camera, as far away as the face is.

@@ -63,7 +63,11 @@ class HeadPose:
 
     def landmarks(self) -> NDArray[np.float64]:
         """Return where the landmarks of the mean face are, float64 [5, 3], m."""
-        return np.asarray(_FACE_M @ (self.rotation @ _AXES.T).T + self.position, np.float64)
+        return np.asarray(MEAN_FACE_M @ self.from_mean_face().T + self.position, np.float64)
+
+    def from_mean_face(self) -> NDArray[np.float64]:
+        """Return the rotation from the axes of `MEAN_FACE_M`, float64 [3, 3]."""
+        return np.asarray(self.rotation @ _AXES.T, np.float64)
 
 
 def estimate_pose(landmarks: NDArray[np.floating], calibration: Calibration) -> HeadPose | None:
@@ -82,7 +86,7 @@ def estimate_pose(landmarks: NDArray[np.floating], calibration: Calibration) -> 
     """
     directions = calibration.undistort(np.asarray(landmarks, np.float64) - 0.5)
     found, vector, position = cv2.solvePnP(
-        _FACE_M, directions, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP
+        MEAN_FACE_M, directions, np.eye(3), None, flags=cv2.SOLVEPNP_SQPNP
     )
     if not found or not np.isfinite(position).all() or position[2, 0] <= 0:
         return None
@@ -90,10 +94,10 @@ def estimate_pose(landmarks: NDArray[np.floating], calibration: Calibration) -> 
     return HeadPose(rotation, np.asarray(position[:, 0], np.float64))
 
 
-_FACE_M: Final = INTERPUPILLARY_M * np.column_stack(
+MEAN_FACE_M: Final = INTERPUPILLARY_M * np.column_stack(
     [(PLACES - PLACES[:2].mean(axis=0)) / EYE_DISTANCE, -DEPTHS]
 )
 """Landmarks of the mean face, float64 [5, 3]: to the subject's left, down, into the head, m."""
 
 _AXES: Final = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
-"""Forward, left and up, by columns, in the axes of `_FACE_M`."""
+"""Forward, left and up, by columns, in the axes of `MEAN_FACE_M`."""

@@ -7,7 +7,6 @@ the events, and takes the corners with it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -148,16 +147,6 @@ class MeasuredStereo:
     def residual_px(self) -> float:
         """Root mean square of the residuals, px of the event sensor."""
         return root_mean_square(self.residuals)
-
-    @property
-    def baseline_m(self) -> float:
-        """Distance between the cameras."""
-        return float(np.linalg.norm(self.geometry.translation))
-
-    @property
-    def turn_degrees(self) -> float:
-        """Angle by which one camera is turned against the other."""
-        return math.degrees(float(np.linalg.norm(cv2.Rodrigues(self.geometry.rotation)[0])))
 
 
 def fit_stereo(

@@ -24,6 +24,7 @@ from microexpr_ros.analysis.results import ROW_ARRAYS, Analysis, AnalysisRows
 from microexpr_ros.analysis.stream import SliceStream, StreamState
 from microexpr_ros.events.files import Recording
 from microexpr_ros.perception.classifier import ActionUnitClassifier
+from microexpr_ros.perception.faces.sources import EVENTS, known_source
 
 PART_NS: Final = 60_000_000_000
 """Length of a part on the sensor's clock."""
@@ -115,7 +116,10 @@ def analyze_part(
         following = None
     else:
         following = Start(number + 1, stream.stopped, chain.state)
-    return Part(number, rows.finish(recording, stream, classifier.model), following)
+    is_fixed = options is not None and options.region is not None
+    known_from = known_source(EVENTS, is_fixed, stream.frames)
+    analysis = rows.finish(recording, stream, classifier.model, known_from)
+    return Part(number, analysis, following)
 
 
 def join_parts(parts: Sequence[Part]) -> Analysis:

@@ -18,7 +18,7 @@ from microexpr_ros.events.files import Recording, open_recording
 from microexpr_ros.events.region import Region
 from microexpr_ros.facs import CODES, ExpressionKind
 from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
-from microexpr_ros.perception.faces.sources import AUTO, EVENTS, open_trackers
+from microexpr_ros.perception.faces.sources import AUTO, EVENTS, known_source, open_trackers
 
 ROW_ARRAYS: Final = (
     *('clock_ns', 'stamp_ns', 'face', 'status', 'region'),
@@ -42,6 +42,8 @@ class Analysis:
         format: its format, for people.
         sensor: columns and rows of the event sensor.
         model: name and hash of the network.
+        face_source: what faces were known from: rgb (frames, and events while these show none),
+            events, or fixed (a fixed region).
         start_ns: begin of the first slice on the sensor's clock; 0 without slices.
         clock_ns: int64 [T], end of each slice on the sensor's clock, ns.
         stamp_ns: int64 [T], end of each slice, ROS time of the sensor, ns.
@@ -64,6 +66,7 @@ class Analysis:
     format: str
     sensor: tuple[int, int]
     model: str
+    face_source: str
     start_ns: int
     clock_ns: NDArray[np.int64]
     stamp_ns: NDArray[np.int64]
@@ -116,6 +119,7 @@ class Analysis:
             'format': self.format,
             'sensor': list(self.sensor),
             'model': self.model,
+            'face_source': self.face_source,
             'seconds': round(float(self.time_s[-1]), 3) if len(self) else 0.0,
             'slices': int(self.nearest.sum()),
             'events': self.events,
@@ -206,7 +210,9 @@ def analyze_recording(
             rows.add(analyzed)
             if on_slice is not None:
                 on_slice(analyzed)
-    return rows.finish(recording, stream, classifier.model)
+    is_fixed = options is not None and options.region is not None
+    known_from = known_source(face_source, is_fixed, stream.frames)
+    return rows.finish(recording, stream, classifier.model, known_from)
 
 
 class AnalysisRows:
@@ -242,7 +248,9 @@ class AnalysisRows:
         self._active.append(estimate.active)
         self._movements += analyzed.movements
 
-    def finish(self, recording: Recording, stream: SliceStream, model: str) -> Analysis:
+    def finish(
+        self, recording: Recording, stream: SliceStream, model: str, face_source: str
+    ) -> Analysis:
         """Return all that was found in a recording whose slices have been read."""
         units, number = len(CODES), len(self._clock_ns)
         return Analysis(
@@ -250,6 +258,7 @@ class AnalysisRows:
             format=recording.kind,
             sensor=(recording.width, recording.height),
             model=model,
+            face_source=face_source,
             start_ns=self._start_ns,
             clock_ns=np.array(self._clock_ns, np.int64),
             stamp_ns=np.array(self._stamp_ns, np.int64),

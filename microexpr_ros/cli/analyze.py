@@ -288,11 +288,21 @@ def _analyze(
 
 
 def _summarize(analysis: Analysis) -> str:
+    # Loading the networks takes a while.
+    from microexpr_ros.perception.faces.sources import FIXED, RGB
+
     found = analysis.summarize()
+    faces = 'no face was found'
+    if analysis.face_source == FIXED:
+        faces = 'a fixed region'
+    elif found['faces']:
+        share = float((analysis.face[analysis.nearest] >= 0).mean())
+        where = 'frames' if analysis.face_source == RGB else 'events'
+        faces = f'a face in {share:.0%} of it, from {where}'
     left_out = [f'{count} {reason}' for reason, count in found['left_out'].items()]
     held = f'; {analysis.held} times out of order raised' if analysis.held else ''
     return (
-        f'{found["seconds"]:.2f} s, {found["events"]} events, {found["frames"]} frames: '
+        f'{found["seconds"]:.2f} s, {found["events"]} events, {found["frames"]} frames, {faces}: '
         f'{found["micro_expressions"]} micro-expressions, '
         f'{found["expressions"] - found["micro_expressions"]} longer expressions, '
         f'{found["blinks"]} blinks, {found["speech"]} of speech; left out: '

@@ -8,20 +8,26 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
 from microexpr_ros import bags
-from microexpr_ros.alignment.camera_geometry import CameraGeometry, write_geometry
+from microexpr_ros.alignment.camera_geometry import CameraGeometry, StereoGeometry, write_geometry
 from microexpr_ros.alignment.clock import SensorClock
+from microexpr_ros.alignment.face_stereo import (
+    REACH_M,
+    MeasuredFaceStereo,
+    measure_face_stereo,
+)
 from microexpr_ros.alignment.geometry_measurement import (
     ChangeCollector,
     MeasuredGeometry,
     measure_geometry,
 )
+from microexpr_ros.alignment.head_pose import INTERPUPILLARY_M
 from microexpr_ros.alignment.stereo_measurement import (
     BoardChange,
     Checkerboard,
@@ -41,6 +47,7 @@ from microexpr_ros.cli import output
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.events import Frame
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.events.files.packet_decoder import find_first
 from microexpr_ros.events.region import AlignedRegion
@@ -49,6 +56,11 @@ if TYPE_CHECKING:
     from microexpr_ros.alignment.head_pose import Calibration
     from microexpr_ros.events.events import Events
     from microexpr_ros.events.files import Recording
+
+_Frames: TypeAlias = Callable[[], Iterator[tuple[int, NDArray[np.uint8]]]]
+"""Begins with the first frame: times on the clock of the events, ns, and grey pixels."""
+_Chunks: TypeAlias = 'Iterator[tuple[NDArray[np.int64], Events]]'
+"""Events with their times in ROS time, ns."""
 
 app = make_app(help='Measure how two cameras are tied together.', no_args_is_help=True)
 
@@ -139,6 +151,31 @@ def cameras(
     square: Annotated[
         float | None, typer.Option(help='Side of its squares, in mm.', min=1.0, max=500.0)
     ] = None,
+    face: Annotated[
+        bool,
+        typer.Option(
+            '--face',
+            help='Measure the relative pose of both calibrated cameras from the face of one '
+            'person, who comes near and goes away; frames need MediaPipe.',
+        ),
+    ] = False,
+    eyes: Annotated[
+        float | None,
+        typer.Option(
+            help='With --face: distance between the eyes, in mm; without it, '
+            f'{1000 * INTERPUPILLARY_M:.0f}, the mean of adults.',
+            min=45.0,
+            max=80.0,
+        ),
+    ] = None,
+    baseline: Annotated[
+        float | None,
+        typer.Option(
+            help='With --face: distance between the lenses, in mm, instead of --eyes.',
+            min=1.0,
+            max=1000.0,
+        ),
+    ] = None,
     event_camera_info: Annotated[
         Path | None,
         typer.Option(help='YAML calibration of the event camera; left out: camera_info in BAG.'),
@@ -157,17 +194,26 @@ def cameras(
     Move a checkerboard, or your face, at the distance of the face, all over the picture. Give the
     file to the synchronizer as geometry. A camera that has events and frames needs none.
     """
+    # Only here: the help of this command needs no networks.
+    from microexpr_ros.perception.faces import landmarker
+
     if out.exists():
         raise MicroexprError(f'{out} is already there: remove it or choose another name')
     checkerboard = _parse_board(board, square)
-    if checkerboard is None and (event_camera_info or rgb_camera_info):
-        raise MicroexprError('calibrations are used with a checkerboard alone: give --board')
+    _check_face_options(face, board, eyes, baseline)
+    is_stereo = face or checkerboard is not None
+    if not is_stereo and (event_camera_info or rgb_camera_info):
+        raise MicroexprError(
+            'calibrations are used with a checkerboard or a face alone: give --board or --face'
+        )
+    if face:
+        landmarker.require_installed()
     contents = bags.read_contents(bag)
     images = _find_images(contents, frames_topic)
     recording = open_recording(bag, topic=events_topic)
     sensor = recording.height, recording.width
     lenses: tuple[_Lens, ...] = ()
-    if checkerboard is not None:
+    if is_stereo:
         lenses = (
             _read_lens(contents, recording.topic, event_camera_info),
             _read_lens(contents, images.name, rgb_camera_info),
@@ -184,23 +230,14 @@ def cameras(
         for _, stamp_ns, grey in _frames_until(bag, images, seconds):
             yield stamp_ns - offset_ns, grey
 
-    collector = ChangeCollector()
-    for time_ns, grey in frames():
-        collector.add_frame(time_ns, grey)
-    frame = collector.frame or sensor
-    for lens in lenses[1:]:
-        lens.check(frame)
-    collector.choose(sensor)
-    recording = open_recording(bag, topic=events_topic)
-    with output.progress_bar(bag.name) as bar:
-        for times_ns, events in _events_in_ros_time(recording, seconds, bar.update):
-            collector.add_events(times_ns, events)
-    if checkerboard is None:
-        found = _report_plane(measure_geometry(collector.changes(), sensor, frame))
+    def events(on_progress: Any) -> _Chunks:
+        return _events_in_ros_time(open_recording(bag, topic=events_topic), seconds, on_progress)
+
+    if face:
+        with output.progress_bar(bag.name) as bar:
+            found = _measure_by_face(frames, events(bar.update), sensor, lenses, eyes, baseline)
     else:
-        seen = _find_board(frames(), collector, checkerboard)
-        calibrations = lenses[0].calibration, lenses[1].calibration
-        found = _report_stereo(measure_stereo(seen, checkerboard, calibrations, sensor, frame))
+        found = _measure_by_changes(bag.name, frames, events, sensor, lenses, checkerboard)
     values = {**found.values, 'frame_offset_s': round(offset_ns / 1e9, 6)}
     write_geometry(out, found.geometry, values)
     if picture is not None:
@@ -212,6 +249,60 @@ def cameras(
         output.print_text(f'{found.summary}\n{given}')
 
 
+def _measure_by_changes(
+    name: str,
+    frames: _Frames,
+    events: Callable[[Any], _Chunks],
+    sensor: tuple[int, int],
+    lenses: tuple[_Lens, ...],
+    checkerboard: Checkerboard | None,
+) -> _Report:
+    """Measure from how frames and events change."""
+    collector = ChangeCollector()
+    for time_ns, grey in frames():
+        collector.add_frame(time_ns, grey)
+    frame = collector.frame or sensor
+    for lens in lenses[1:]:
+        lens.check(frame)
+    collector.choose(sensor)
+    with output.progress_bar(name) as bar:
+        for times_ns, chunk in events(bar.update):
+            collector.add_events(times_ns, chunk)
+    if checkerboard is None:
+        return _report_plane(measure_geometry(collector.changes(), sensor, frame))
+    seen = _find_board(frames(), collector, checkerboard)
+    calibrations = lenses[0].calibration, lenses[1].calibration
+    return _report_board(measure_stereo(seen, checkerboard, calibrations, sensor, frame))
+
+
+def _measure_by_face(
+    frames: _Frames,
+    events: _Chunks,
+    sensor: tuple[int, int],
+    lenses: tuple[_Lens, ...],
+    eyes_mm: float | None,
+    baseline_mm: float | None,
+) -> _Report:
+    """Measure from the landmarks of a face."""
+    # Only here: the help of this command needs no networks.
+    from microexpr_ros.perception.faces.face_sights import find_face_sights
+
+    def checked() -> Iterator[Frame]:
+        for time_ns, grey in frames():
+            lenses[1].check((grey.shape[0], grey.shape[1]))
+            yield Frame(time_ns, grey)
+
+    found = measure_face_stereo(
+        find_face_sights(checked(), events, *sensor),
+        (lenses[0].calibration, lenses[1].calibration),
+        sensor,
+        lenses[1].size,
+        eyes_m=INTERPUPILLARY_M if eyes_mm is None else eyes_mm / 1000,
+        baseline_m=None if baseline_mm is None else baseline_mm / 1000,
+    )
+    return _report_face(found)
+
+
 @dataclass(frozen=True, slots=True)
 class _Report:
     """A geometry that was measured: what is written and printed of it, and drawn."""
@@ -220,6 +311,17 @@ class _Report:
     values: dict[str, Any]
     summary: str
     draw: Callable[[Path], None]
+
+
+def _check_face_options(
+    face: bool, board: str | None, eyes: float | None, baseline: float | None
+) -> None:
+    if face and board is not None:
+        raise MicroexprError('--face and --board measure the same: leave one out')
+    if not face and (eyes is not None or baseline is not None):
+        raise MicroexprError('--eyes and --baseline are of a face: add --face, or leave them out')
+    if eyes is not None and baseline is not None:
+        raise MicroexprError('--eyes and --baseline both give the scale: leave one out')
 
 
 def _parse_board(board: str | None, square_mm: float | None) -> Checkerboard | None:
@@ -457,23 +559,63 @@ def _report_plane(found: MeasuredGeometry) -> _Report:
     return _Report(found.geometry, values, summary, draw)
 
 
-def _report_stereo(found: MeasuredStereo) -> _Report:
-    geometry, baseline_mm = found.geometry, 1000 * found.baseline_m
-    values = {
-        'kind': 'stereo',
+def _report_board(found: MeasuredStereo) -> _Report:
+    pose, values = _describe_pose(found.geometry)
+    values |= {
         'residual_px': round(found.residual_px, 3),
         'correlation': round(found.correlation, 3),
         'places': len(found.points),
         'moments': found.moments,
-        'baseline_mm': round(baseline_mm, 2),
-        'turn_degrees': round(found.turn_degrees, 3),
     }
     summary = (
-        f'stereo: cameras {baseline_mm:.1f} mm apart, turned by {found.turn_degrees:.2f} degrees; '
-        f'{found.residual_px:.2f} px of the event sensor remain at {len(found.points)} corners '
-        f'(root mean square)\n'
+        f'stereo: {pose}; {found.residual_px:.2f} px of the event sensor remain at '
+        f'{len(found.points)} corners (root mean square)\n'
         f'correlation {found.correlation:.2f} on the board over {found.moments} moments'
     )
+    return _report_stereo(found, values, summary)
+
+
+def _report_face(found: MeasuredFaceStereo) -> _Report:
+    pose, values = _describe_pose(found.geometry)
+    near_m, far_m = found.distances_m
+    values |= {
+        'residual_px': round(found.residual_px, 3),
+        'residual_eye_distances': round(found.residual, 4),
+        'doubt_eye_distances': round(found.doubt, 4),
+        'eyes_mm': round(1000 * found.eyes_m, 2),
+        'nearest_m': round(near_m, 3),
+        'farthest_m': round(far_m, 3),
+        'places': len(found.points),
+        'moments': found.moments,
+        'moments_left_out': found.left_out,
+    }
+    summary = (
+        f'stereo: {pose}, for eyes {1000 * found.eyes_m:.1f} mm apart\n'
+        f'{found.residual_px:.2f} px of the event sensor ({found.residual:.1%} of the distance '
+        f'between the eyes) remain at {len(found.points)} landmarks (root mean square); '
+        f'{found.moments} moments, {found.left_out} left out; face at {near_m:.2f} to '
+        f'{far_m:.2f} m\n'
+        f'faces at {REACH_M[0]:g} to {REACH_M[1]:g} m are mapped to within {found.doubt:.1%} of '
+        'the distance between the eyes (1 sigma, as parts of the recording differ)'
+    )
+    return _report_stereo(found, values, summary)
+
+
+def _describe_pose(geometry: StereoGeometry) -> tuple[str, dict[str, Any]]:
+    baseline_mm, turn = 1000 * geometry.baseline_m, geometry.turn_degrees
+    text = f'cameras {baseline_mm:.1f} mm apart, turned by {turn:.2f} degrees'
+    values = {
+        'kind': 'stereo',
+        'baseline_mm': round(baseline_mm, 2),
+        'turn_degrees': round(turn, 3),
+    }
+    return text, values
+
+
+def _report_stereo(
+    found: MeasuredStereo | MeasuredFaceStereo, values: dict[str, Any], summary: str
+) -> _Report:
+    geometry = found.geometry
     assert geometry.sensor is not None
     assert geometry.frame is not None
     rows, columns = geometry.sensor

@@ -14,13 +14,12 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
 from microexpr_ros.perception.faces import EventFaceTracker, FaceInference
 from microexpr_ros.perception.faces.frame_tracker import FrameFaceTracker, FrameObserver
-from microexpr_ros.perception.faces.sources import AUTO, EVENTS, RGB, uses_frames
+from microexpr_ros.perception.faces.sources import AUTO, EVENTS, FIXED, RGB, uses_frames
 from microexpr_ros.ros.hri import TRACKED
 
 _log = logging.getLogger(__name__)
 
 HRI: Final = 'hri'
-FIXED: Final = 'fixed'
 
 FACE_SOURCES: Final = (AUTO, RGB, EVENTS, HRI, FIXED)
 

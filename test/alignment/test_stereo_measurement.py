@@ -107,7 +107,7 @@ def test_the_pose_is_found_from_events_and_frames_of_a_moving_board(changes):
     geometry = found.geometry
     assert np.linalg.norm(geometry.translation - SMALL.translation) < 0.002
     assert turn_between(geometry.rotation, SMALL.rotation) < 0.2
-    assert found.baseline_m == pytest.approx(0.0508, abs=0.002)
+    assert found.geometry.baseline_m == pytest.approx(0.0508, abs=0.002)
     assert found.residual_px < 0.2
     assert found.correlation > 0.9
     assert len(found.points) == len(found.residuals) == 35 * found.moments

@@ -72,13 +72,16 @@ def test_faces_are_found_in_the_frames_from_the_first_on(tmp_path, scripted):
     found = analyze(path, face_source='rgb')
     # The face is known after the slice of the first frame, at 5 ms.
     assert found.face[:3].tolist() == [-1, 0, 0]
+    assert found.face_source == 'rgb'
     x, y, width, height = found.region[1]
     assert (x + width / 2, y + height / 2) == pytest.approx((400, 200), abs=1)
     assert (width, height) == pytest.approx((180, 180), abs=2)
     again = analyze(path, face_source='rgb')
     np.testing.assert_array_equal(again.sides, found.sides)
     # In the events nobody is found: they are noise.
-    assert set(analyze(path).face.tolist()) == {-1}
+    in_events = analyze(path)
+    assert set(in_events.face.tolist()) == {-1}
+    assert in_events.face_source == 'events'
 
 
 def test_frames_of_another_camera_are_mapped_by_the_geometry(tmp_path, scripted):

@@ -38,6 +38,7 @@ def test_arrays_have_a_row_per_slice(analysis):
     assert (summary['slices'], summary['faces'], summary['left_out']) == (count, 1, {})
     assert (summary['expressions'], summary['blinks'], summary['speech']) == (1, 1, 3)
     assert sum(summary['status'].values()) == count
+    assert summary['face_source'] == 'events'
 
 
 def test_units_have_the_columns_and_the_scale_of_openface(analysis, tmp_path):

@@ -1,17 +1,23 @@
 """`microexpr analyze` in this process."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from command_line import invoke
 from counting_network import counting_classifier
+from event_streams import random_events
 from face_bags import write_face_bag
 
+from microexpr_ros.bags import BagWriter
 from microexpr_ros.cli.analyze import app
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.events.events import Triggers
+from microexpr_ros.events.packets import packetize
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.faces import landmarker
+from microexpr_ros.topics import EVENTS_TOPIC
 
 
 @pytest.fixture
@@ -31,9 +37,24 @@ def test_two_runs_write_the_same_bytes(bag, tmp_path):
         result = invoke(app, bag, '--out', tmp_path / name)
         assert result.exit_code == 0
         assert '1 blinks, 3 of speech; left out: nothing' in result.stdout
+        assert re.search(r'0 frames, a face in \d+% of it, from events: ', result.stdout)
     one, two = (contents(tmp_path / name / 'face') for name in ('one', 'two'))
     assert one == two
     assert set(one) == {'action_units.csv', 'movements.csv', 'summary.json', 'timeline.png'}
+
+
+def test_a_line_says_where_no_face_was_found_or_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(ActionUnitClassifier, 'load', lambda path=None: counting_classifier())
+    noise = random_events(np.random.default_rng(0), 4000, 500_000_000, 480, 640)
+    with BagWriter(tmp_path / 'noise') as writer:
+        for packet in packetize([(noise, Triggers.empty())], 480, 640, epoch_ns=10**18):
+            writer.write_packet(EVENTS_TOPIC, packet)
+    given = (app, tmp_path / 'noise', '--out')
+    assert '0 frames, no face was found: ' in invoke(*given, tmp_path / 'a').stdout
+    region = ('--region', '10,20,200,200')
+    assert '0 frames, a fixed region: ' in invoke(*given, tmp_path / 'b', *region).stdout
+    read = [json.loads((tmp_path / name / 'noise' / 'summary.json').read_text()) for name in 'ab']
+    assert [one['face_source'] for one in read] == ['events', 'fixed']
 
 
 def test_a_video_is_written_and_redacted_results_replace_it(bag, tmp_path):

@@ -1,13 +1,19 @@
 """`microexpr calibrate` on bags whose offset and geometry are known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
 from command_line import invoke
+from event_streams import random_events
 from fake_clips import needs_face
+from filmed_faces import FOCAL_PX, TRANSLATION_M, film_face
+from filmed_faces import FRAME as FILMED_FRAME
+from filmed_faces import SENSOR as FILMED_SENSOR
 from moving_faces import EPOCH_NS, make_face, write_face
+from scripted_faces import ScriptedTracker
 from two_cameras import (
     FACE_M,
     FRAME,
@@ -26,11 +32,15 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo
 
 from microexpr_ros.alignment.camera_geometry import read_geometry
+from microexpr_ros.alignment.faces import Face
+from microexpr_ros.alignment.head_pose import Calibration
+from microexpr_ros.alignment.observed_faces import Observation
 from microexpr_ros.bags import BagWriter
 from microexpr_ros.cli import app
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.events import Triggers
 from microexpr_ros.events.packets import packetize
+from microexpr_ros.perception.faces import face_sights, landmarker
 
 MS = 1_000_000
 
@@ -204,7 +214,9 @@ def test_calibrations_come_from_files_where_the_bag_has_none(board, stereo, tmp_
         measure_stereo(board, tmp_path / 'cameras.yaml', *files)
     found = json.loads(measure_stereo(stereo, tmp_path / 'cameras.yaml', *files, '--json'))
     assert found['baseline_mm'] == pytest.approx(50.8, abs=2)
-    with pytest.raises(MicroexprError, match='with a checkerboard alone: give --board'):
+    with pytest.raises(
+        MicroexprError, match='a checkerboard or a face alone: give --board or --face'
+    ):
         invoke(app, 'calibrate', 'cameras', stereo, '--out', tmp_path / 'other.yaml', *files)
 
 
@@ -220,3 +232,161 @@ def test_calibrations_come_from_files_where_the_bag_has_none(board, stereo, tmp_
 def test_a_board_that_is_not_whole_is_refused(tmp_path, options, reason):
     with pytest.raises(MicroexprError, match=reason):
         invoke(app, 'calibrate', 'cameras', tmp_path, '--out', tmp_path / 'cameras.yaml', *options)
+
+
+@pytest.fixture
+def trackers(monkeypatch):
+    """Find the face that `come_and_go` moves, in the frames and in the events of `face_stereo`."""
+
+    class Observer:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def submit(self, frame, take):
+            _, in_frame = see_face(frame.t - EPOCH_NS)
+            take(Observation(frame.t, [in_frame], 0.015))
+
+    def find(number):
+        on_sensor, _ = see_face((number + 1) * 10 * MS)
+        return [Face(0, on_sensor.astype(np.float32), 0.03)]
+
+    monkeypatch.setattr(landmarker, '_find_missing', list)
+    monkeypatch.setattr(face_sights, 'DirectObserver', Observer)
+    monkeypatch.setattr(face_sights, 'EventFaceTracker', lambda *_: ScriptedTracker(find))
+
+
+def see_face(t_ns):
+    """Return the landmarks of a face that nods, turns, comes near and goes away, px."""
+    t = t_ns / 1e9
+    turn = [0.2 * np.sin(1.1 * t), 0.3 * np.sin(0.8 * t), 0.1 * np.sin(1.7 * t)]
+    place = [0.03 * np.sin(1.3 * t), 0.02 * np.sin(1.9 * t), 0.6 + 0.2 * np.sin(0.9 * t)]
+    return see_points(FACE_M, turn, place, SMALL)
+
+
+@pytest.fixture(scope='module')
+def face_stereo(tmp_path_factory):
+    """Write a bag whose pixels do not matter: trackers are scripted."""
+    path = tmp_path_factory.mktemp('face_stereo') / 'bag'
+    events = random_events(np.random.default_rng(0), 8000, 8_000 * MS, *SMALL.sensor)
+    events = replace(events, t=events.t - events.t[0])
+    with BagWriter(path) as writer:
+        for topic, (camera, size) in {
+            '/event_camera/camera_info': (SMALL.event_camera, SMALL.sensor),
+            '/rgb_camera/camera_info': (SMALL.rgb_camera, SMALL.frame),
+        }.items():
+            cdr = serialize_message(to_info(camera, size))
+            writer.write_serialized(topic, 'sensor_msgs/msg/CameraInfo', cdr, EPOCH_NS)
+        for packet in packetize([(events, Triggers.empty())], *SMALL.sensor, epoch_ns=EPOCH_NS):
+            writer.write_packet('/event_camera/events', packet)
+        for t_ns in range(0, 8_000 * MS, 66 * MS):
+            pixels = np.zeros(SMALL.frame, np.uint8)
+            writer.write_image('/rgb_camera/image_raw', pixels, EPOCH_NS + t_ns, 'rgb')
+    return path
+
+
+def measure_by_face(bag, out, *options):
+    given = ['--face', '--frame-offset', '0', *options]
+    return invoke(app, 'calibrate', 'cameras', bag, '--out', out, *given).stdout
+
+
+def test_a_face_gives_the_pose_of_two_calibrated_cameras(face_stereo, trackers, tmp_path):
+    out, picture = tmp_path / 'cameras.yaml', tmp_path / 'cameras.png'
+    text = measure_by_face(face_stereo, out, '--picture', picture)
+    assert 'stereo: cameras 50.8 mm apart' in text
+    assert 'for eyes 63.0 mm apart' in text
+    assert 'faces at 0.4 to 1 m are mapped to within 0.' in text
+    assert f'-p geometry:={out}' in text
+    assert picture.stat().st_size > 1000
+    measured = yaml.safe_load(out.read_text())['measured']
+    assert measured['kind'] == 'stereo'
+    assert measured['baseline_mm'] == pytest.approx(50.8, abs=0.5)
+    assert measured['residual_eye_distances'] < 0.01
+    assert measured['doubt_eye_distances'] < 0.005
+    assert measured['nearest_m'] < 0.45 < 0.75 < measured['farthest_m']
+    geometry = read_geometry(out)
+    assert (geometry.sensor, geometry.frame) == (SMALL.sensor, SMALL.frame)
+    on_sensor, in_frame = see_face(1_000 * MS)
+    np.testing.assert_allclose(geometry.face_to_sensor(in_frame), on_sensor, atol=0.2)
+
+
+@pytest.mark.parametrize(
+    ('options', 'eyes_mm', 'baseline_mm'),
+    [(['--eyes', '60'], 60, 48.4), (['--baseline', '55'], 68.2, 55)],
+)
+def test_the_scale_of_a_face_is_given(
+    face_stereo, trackers, tmp_path, options, eyes_mm, baseline_mm
+):
+    found = json.loads(measure_by_face(face_stereo, tmp_path / 'a.yaml', '--json', *options))
+    assert found['eyes_mm'] == pytest.approx(eyes_mm, abs=0.3)
+    assert found['baseline_mm'] == pytest.approx(baseline_mm, abs=0.3)
+
+
+def test_a_face_needs_calibrations_and_mediapipe(board, monkeypatch, tmp_path):
+    out = tmp_path / 'cameras.yaml'
+    monkeypatch.setattr(landmarker, '_find_missing', lambda: ['mediapipe'])
+    with pytest.raises(MicroexprError, match='No module named mediapipe'):
+        measure_by_face(board, out)
+    monkeypatch.setattr(landmarker, '_find_missing', list)
+    with pytest.raises(MicroexprError, match='no calibration on /event_camera/camera_info'):
+        measure_by_face(board, out)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--face', '--board', '8x6', '--square', '25'], 'measure the same: leave one out'),
+        (['--eyes', '60'], 'add --face'),
+        (['--baseline', '60'], 'add --face'),
+        (['--face', '--eyes', '60', '--baseline', '60'], 'both give the scale'),
+    ],
+)
+def test_options_of_a_face_that_contradict_each_other_are_refused(
+    board, tmp_path, options, message
+):
+    with pytest.raises(MicroexprError, match=message):
+        invoke(app, 'calibrate', 'cameras', board, '--out', tmp_path / 'a.yaml', *options)
+
+
+@needs_face
+@pytest.mark.skipif(
+    not landmarker.is_installed(), reason='MediaPipe is not installed (requirements/peers.txt)'
+)
+def test_trackers_find_a_filmed_face_well_enough(tmp_path):
+    events, frames, (on_sensor, in_frame) = film_face()
+    bag, out = tmp_path / 'bag', tmp_path / 'cameras.yaml'
+    with BagWriter(bag) as writer:
+        for name, (rows, columns), focal_px in (
+            ('event', FILMED_SENSOR, FOCAL_PX),
+            ('rgb', FILMED_FRAME, 2 * FOCAL_PX),
+        ):
+            # Of a camera, (0, 0) is the centre of the first pixel.
+            middle = np.array([columns, rows]) / 2 - 0.5
+            matrix = np.array([[focal_px, 0, middle[0]], [0, focal_px, middle[1]], [0, 0, 1]])
+            info = to_info(Calibration(matrix, np.zeros(5)), (rows, columns))
+            topic = f'/{name}_camera/camera_info'
+            cdr = serialize_message(info)
+            writer.write_serialized(topic, 'sensor_msgs/msg/CameraInfo', cdr, EPOCH_NS)
+        for packet in packetize([(events, Triggers.empty())], *FILMED_SENSOR, epoch_ns=EPOCH_NS):
+            writer.write_packet('/event_camera/events', packet)
+        for stamp_ns, pixels in zip(frames.stamp_ns.tolist(), frames.pixels, strict=True):
+            writer.write_image('/rgb_camera/image_raw', pixels, EPOCH_NS + stamp_ns, 'rgb')
+    text = invoke(app, 'calibrate', 'cameras', bag, '--face', '--out', out).stdout
+    assert 'for eyes 63.0 mm apart' in text
+    geometry = read_geometry(out)
+    mapped = np.stack([geometry.face_to_sensor(one) for one in in_frame])
+    eyes = np.linalg.norm(on_sensor[:, 0] - on_sensor[:, 1], axis=1)
+    errors = np.linalg.norm(mapped - on_sensor, axis=2).mean(axis=1) / eyes
+    assert errors.mean() < 0.03
+    # The person's eyes are 60.5 mm apart.
+    assert np.linalg.norm(geometry.translation - TRANSLATION_M) < 0.01
+    baseline = ['--baseline', '51', '--json']
+    found = json.loads(
+        invoke(
+            app, 'calibrate', 'cameras', bag, '--face', '--out', tmp_path / 'b.yaml', *baseline
+        ).stdout
+    )
+    assert found['eyes_mm'] == pytest.approx(60.5, abs=5)
+    assert np.linalg.norm(read_geometry(tmp_path / 'b.yaml').translation - TRANSLATION_M) < 0.005

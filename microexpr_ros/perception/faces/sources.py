@@ -16,6 +16,7 @@ from microexpr_ros.perception.faces.tracker import EventFaceTracker
 AUTO: Final = 'auto'
 RGB: Final = 'rgb'
 EVENTS: Final = 'events'
+FIXED: Final = 'fixed'
 
 RECORDED_SOURCES: Final = (AUTO, RGB, EVENTS)
 """Those that need no other node."""
@@ -36,6 +37,23 @@ def uses_frames(name: str) -> bool:
     if name == RGB:
         landmarker.require_installed()
     return name == RGB or (name == AUTO and landmarker.is_installed())
+
+
+def known_source(name: str, is_fixed: bool, frames: int) -> str:
+    """Return what faces were known from in a recording: FIXED, RGB or EVENTS.
+
+    Args:
+        name: what was asked for, as of `uses_frames`.
+        is_fixed: whether the region is fixed, whatever was asked for.
+        frames: frames that the recording has.
+
+    Example:
+        >>> known_source(EVENTS, is_fixed=False, frames=30)
+        'events'
+    """
+    if is_fixed:
+        return FIXED
+    return RGB if frames and uses_frames(name) else EVENTS
 
 
 @contextmanager
