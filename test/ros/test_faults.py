@@ -9,6 +9,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from face_bags import write_face_bag
 from microexpr_ros.msg import ActionUnitArray
+from rclpy.qos import QoSProfile
 
 from microexpr_ros.child import python
 from microexpr_ros.ros import qos
@@ -36,7 +37,8 @@ class Stack:
             ActionUnitArray,
             'au_predictions',
             lambda message: self.estimates.append((time.monotonic(), message)),
-            qos.RESULTS,
+            # All that a node makes at once of what has waited for it.
+            QoSProfile(depth=2 * qos.SLICES.depth),
         )
         world.tester.create_subscription(
             DiagnosticArray,
@@ -182,8 +184,8 @@ def test_a_classifier_that_is_killed_and_restarted(live, hindrance):
 
 def test_a_classifier_that_stands_still_counts_what_it_missed(live, hindrance):
     stopped_s = live.pause('au_classifier')
-    # Its queue holds 200 slices, 2 s.
-    live.world.run(4.0)
+    # Its queue holds slices of 12 s.
+    live.world.run(14.0)
     resumed_s = live.resume('au_classifier')
     assert live.wait_for(READING, resumed_s) < LIMIT_S + hindrance.seconds(resumed_s)
     live.world.run(3.0)
