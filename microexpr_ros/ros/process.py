@@ -18,7 +18,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.ros import environment
 from microexpr_ros.ros.lifecycle import MicroexprNode
 from microexpr_ros.ros.subscriptions import SubscriptionThread
-from microexpr_ros.threads import share_heap, start_thread
+from microexpr_ros.threads import start_thread
 
 
 def run_node(kind: type[MicroexprNode[Any]]) -> None:
@@ -40,7 +40,6 @@ def run_nodes(
         args: command line, None for that of the process.
     """
     code = 0
-    share_heap()
     thread = SubscriptionThread()
     nodes: list[MicroexprNode[Any]] = []
     try:
