@@ -13,7 +13,7 @@ from filmed_faces import FOCAL_PX, TRANSLATION_M, film_face
 from filmed_faces import FRAME as FILMED_FRAME
 from filmed_faces import SENSOR as FILMED_SENSOR
 from moving_faces import EPOCH_NS, make_face, write_face
-from scripted_faces import ScriptedTracker
+from scripted_faces import ScriptedObserver, ScriptedTracker
 from two_cameras import (
     FACE_M,
     FRAME,
@@ -34,7 +34,6 @@ from sensor_msgs.msg import CameraInfo
 from microexpr_ros.alignment.camera_geometry import read_geometry
 from microexpr_ros.alignment.faces import Face
 from microexpr_ros.alignment.head_pose import Calibration
-from microexpr_ros.alignment.observed_faces import Observation
 from microexpr_ros.bags import BagWriter
 from microexpr_ros.cli import app
 from microexpr_ros.errors import MicroexprError
@@ -238,23 +237,16 @@ def test_a_board_that_is_not_whole_is_refused(tmp_path, options, reason):
 def trackers(monkeypatch):
     """Find the face that `come_and_go` moves, in the frames and in the events of `face_stereo`."""
 
-    class Observer:
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def submit(self, frame, take):
-            _, in_frame = see_face(frame.t - EPOCH_NS)
-            take(Observation(frame.t, [in_frame], 0.015))
-
     def find(number):
         on_sensor, _ = see_face((number + 1) * 10 * MS)
         return [Face(0, on_sensor.astype(np.float32), 0.03)]
 
     monkeypatch.setattr(landmarker, '_find_missing', list)
-    monkeypatch.setattr(face_sights, 'DirectObserver', Observer)
+
+    def observe():
+        return ScriptedObserver(lambda t_ns: [see_face(t_ns - EPOCH_NS)[1]])
+
+    monkeypatch.setattr(face_sights, 'DirectObserver', observe)
     monkeypatch.setattr(face_sights, 'EventFaceTracker', lambda *_: ScriptedTracker(find))
 
 

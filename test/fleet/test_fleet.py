@@ -220,32 +220,29 @@ def test_of_two_long_recordings_with_one_content_the_later_takes_the_result(
     assert not one.store.names('parts')
 
 
-def test_a_signed_url_is_fetched_under_the_name_of_its_file(tmp_path):
+@pytest.fixture
+def site(tmp_path):
+    """The address of a server that gives the files of `tmp_path`."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
+def test_a_signed_url_is_fetched_under_the_name_of_its_file(site, tmp_path):
     (tmp_path / 'face.raw').write_bytes(b'events')
-    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
-    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f'http://127.0.0.1:{server.server_port}/face.raw?signature=a/b'
-        try:
-            [source] = find_recordings([url])
-            with fetched(source.address) as path:
-                assert (path.name, path.read_bytes()) == ('face.raw', b'events')
-        finally:
-            server.shutdown()
+    [source] = find_recordings([f'{site}/face.raw?signature=a/b'])
+    with fetched(source.address) as path:
+        assert (path.name, path.read_bytes()) == ('face.raw', b'events')
 
 
-def test_what_gives_access_is_kept_out_of_results_and_errors(settings, tmp_path):
+def test_what_gives_access_is_kept_out_of_results_and_errors(settings, site, tmp_path):
     (tmp_path / 'face.raw').write_bytes(b'no events')
-    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
-    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f'http://127.0.0.1:{server.server_port}/face.raw?part=1&X-Amz-Signature=3f9c'
-        try:
-            status = analyze_fleet(find_recordings([url]), str(tmp_path / 'out'), settings)
-            with pytest.raises(MicroexprError) as gone:
-                find_recordings([url.replace('face', 'gone')])
-        finally:
-            server.shutdown()
+    url = f'{site}/face.raw?part=1&X-Amz-Signature=3f9c'
+    status = analyze_fleet(find_recordings([url]), str(tmp_path / 'out'), settings)
+    with pytest.raises(MicroexprError) as gone:
+        find_recordings([url.replace('face', 'gone')])
     assert list(status.failed) == [url.replace('3f9c', '...')]
     written = [one.read_bytes() for one in (tmp_path / 'out').rglob('*') if one.is_file()]
     assert any(b'face.raw?part=1' in one for one in written)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from microexpr_ros.alignment.faces import Face
+from microexpr_ros.alignment.observed_faces import Observation
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.landmarks import PLACES
 
@@ -22,6 +23,22 @@ class ScriptedTracker:
 
     def reset(self):
         self.resets += 1
+
+
+class ScriptedObserver:
+    """Finds in each frame the faces that a function of its time gives, at once."""
+
+    def __init__(self, faces_at):
+        self.faces_at = faces_at
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def submit(self, frame, take):
+        take(Observation(frame.t, self.faces_at(frame.t), 0.015))
 
 
 def make_face(number, x, y=200.0, side=100.0, roll=0.0):

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 from event_streams import random_events
-from scripted_faces import ScriptedTracker, make_face
+from scripted_faces import ScriptedObserver, ScriptedTracker, make_face
 
-from microexpr_ros.alignment.observed_faces import Observation
 from microexpr_ros.events.events import Events, Frame
 from microexpr_ros.perception.faces import face_sights
 from microexpr_ros.perception.faces.face_sights import SensorFace, find_face_sights
@@ -101,19 +100,12 @@ def test_slices_without_events_are_counted():
 def test_sights_are_of_frames_that_show_one_face(monkeypatch):
     in_frames = {20: [50.0], 40: [], 60: [50.0, 90.0], 80: [60.0], 500: [70.0]}
 
-    class Observer:
-        def __enter__(self):
-            return self
+    def observe():
+        return ScriptedObserver(
+            lambda t_ns: [np.full((5, 2), column) for column in in_frames[(t_ns - BEGAN_NS) // MS]]
+        )
 
-        def __exit__(self, *_):
-            pass
-
-        def submit(self, frame, take):
-            columns = in_frames[(frame.t - BEGAN_NS) // MS]
-            faces = [np.full((5, 2), column) for column in columns]
-            take(Observation(frame.t, faces, 0.015))
-
-    monkeypatch.setattr(face_sights, 'DirectObserver', Observer)
+    monkeypatch.setattr(face_sights, 'DirectObserver', observe)
     monkeypatch.setattr(face_sights, 'EventFaceTracker', lambda *_: ScriptedTracker(moving))
     frames = [Frame(BEGAN_NS + at * MS, PIXELS) for at in in_frames]
     sights = find_face_sights(frames, [events_at(*range(0, 110 * MS, 10 * MS))], 480, 640)
