@@ -24,7 +24,7 @@ from microexpr_ros.analysis.results import ROW_ARRAYS, Analysis, AnalysisRows
 from microexpr_ros.analysis.stream import SliceStream, StreamState
 from microexpr_ros.events.files import Recording
 from microexpr_ros.perception.classifier import ActionUnitClassifier
-from microexpr_ros.perception.faces.sources import EVENTS, known_source
+from microexpr_ros.perception.faces.sources import EVENTS
 
 PART_NS: Final = 60_000_000_000
 """Length of a part on the sensor's clock."""
@@ -116,9 +116,7 @@ def analyze_part(
         following = None
     else:
         following = Start(number + 1, stream.stopped, chain.state)
-    is_fixed = options is not None and options.region is not None
-    known_from = known_source(EVENTS, is_fixed, stream.frames)
-    analysis = rows.finish(recording, stream, classifier.model, known_from)
+    analysis = rows.finish(recording, stream, classifier.model, EVENTS, options)
     return Part(number, analysis, following)
 
 

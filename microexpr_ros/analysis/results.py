@@ -210,9 +210,7 @@ def analyze_recording(
             rows.add(analyzed)
             if on_slice is not None:
                 on_slice(analyzed)
-    is_fixed = options is not None and options.region is not None
-    known_from = known_source(face_source, is_fixed, stream.frames)
-    return rows.finish(recording, stream, classifier.model, known_from)
+    return rows.finish(recording, stream, classifier.model, face_source, options)
 
 
 class AnalysisRows:
@@ -249,16 +247,30 @@ class AnalysisRows:
         self._movements += analyzed.movements
 
     def finish(
-        self, recording: Recording, stream: SliceStream, model: str, face_source: str
+        self,
+        recording: Recording,
+        stream: SliceStream,
+        model: str,
+        face_source: str,
+        options: SynchronizerOptions | None,
     ) -> Analysis:
-        """Return all that was found in a recording whose slices have been read."""
+        """Return all that was found in a recording whose slices have been read.
+
+        Args:
+            recording: the recording.
+            stream: its slices.
+            model: name and hash of the network.
+            face_source: what finds faces where the region is not fixed, as it was asked for.
+            options: how slices were cut.
+        """
+        is_fixed = options is not None and options.region is not None
         units, number = len(CODES), len(self._clock_ns)
         return Analysis(
             source=recording.path.name,
             format=recording.kind,
             sensor=(recording.width, recording.height),
             model=model,
-            face_source=face_source,
+            face_source=known_source(face_source, is_fixed, stream.frames),
             start_ns=self._start_ns,
             clock_ns=np.array(self._clock_ns, np.int64),
             stamp_ns=np.array(self._stamp_ns, np.int64),
