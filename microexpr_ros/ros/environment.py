@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-PROFILE = 'config/shared_memory.xml'
+PROFILE = 'config/fast_dds.xml'
 
 
 def share(package: str = 'microexpr_ros') -> Path:
@@ -25,10 +25,11 @@ def share(package: str = 'microexpr_ros') -> Path:
 
 
 def prepare() -> None:
-    """Let rclpy find its installation, and let large messages pass.
+    """Let rclpy find its installation, let large messages pass, and let processes meet soon.
 
     With its default transport Fast DDS loses best-effort messages of about a megabyte; the
-    profile enlarges its shared-memory segment. Variables that the user has set stay as they are.
+    profile enlarges its shared-memory segment, and shortens the time until a process that was
+    started again is found. Variables that the user has set stay as they are.
     """
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)
     os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE', str(share() / PROFILE))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from std_msgs.msg import String
 
 from microexpr_ros import bags
 
@@ -163,3 +164,34 @@ def test_a_node_that_cannot_start_is_one_line_and_an_exit_code(start):
     assert process.returncode == 2
     assert 'parameter bag is empty; set it to a rosbag2 to play' in out + log
     assert 'Traceback' not in out + log
+
+
+SPEAKER = """
+    import time
+    import rclpy
+    from std_msgs.msg import String
+    from microexpr_ros.ros import environment
+    environment.prepare()
+    rclpy.init()
+    node = rclpy.create_node('speaker')
+    publisher = node.create_publisher(String, 'text', 10)
+    print('started', flush=True)
+    while True:
+        publisher.publish(String())
+        time.sleep(0.01)
+"""
+
+
+def test_a_process_that_was_killed_and_started_again_is_soon_found(start, world, hindrance):
+    heard = world.collect(String, 'text', 10)
+    for _ in range(4):
+        process = start(SPEAKER)
+        process.stdout.readline()
+        started_s = time.monotonic()
+        world.until(lambda: heard, seconds=120)
+        assert time.monotonic() - started_s < 1 + hindrance.seconds(started_s)
+        world.run(0.5)
+        process.kill()
+        process.wait()
+        world.run(0.1)
+        heard.clear()
