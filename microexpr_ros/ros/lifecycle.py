@@ -334,7 +334,9 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         # Before the work begins, which may report an error of its own.
         self.error = None
         try:
-            self.activate()
+            # Callbacks of what it subscribes to must not run before all that they use is there.
+            with self.subscription_thread.lock:
+                self.activate()
             if not self.finds_topics:
                 self._qos_overrides.require_made()
         except Exception as error:

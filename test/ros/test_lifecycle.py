@@ -1,5 +1,8 @@
 """What becomes of errors and mismatches in any of the nodes."""
 
+import threading
+import time
+
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -154,6 +157,41 @@ class TornNode(MicroexprNode[NodeParameters]):
     def activate(self):
         for number in (1, 2):
             self.on_teardown(lambda n=number: self.torn.append(f'activated {n}'))
+
+
+class HastyNode(MicroexprNode[NodeParameters]):
+    """Subscribes before it has made what its callback uses."""
+
+    name = 'hasty'
+    Parameters = NodeParameters
+
+    def activate(self):
+        self.subscribe((String, 'text', self._on_text, TEXTS))
+        time.sleep(0.5)
+        self.heard = []
+
+    def _on_text(self, message, _):
+        self.heard.append(message.data)
+
+
+def test_messages_that_come_while_a_node_is_activated_wait_until_it_is(world):
+    publisher = world.tester.create_publisher(String, 'text', TEXTS)
+    node = world.add(HastyNode)
+    stopping = threading.Event()
+
+    def talk():
+        while not stopping.wait(0.01):
+            publisher.publish(String(data='a text'))
+
+    talking = threading.Thread(target=talk)
+    talking.start()
+    try:
+        node.start()
+        world.until(lambda: node.heard)
+    finally:
+        stopping.set()
+        talking.join()
+    assert not node.failed, node.error
 
 
 def test_what_was_set_up_last_is_taken_down_first(world):
