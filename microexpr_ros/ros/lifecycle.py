@@ -108,6 +108,7 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         self._configured = False
         self._active = False
         self._subscription_sets: list[SubscriptionSet] = []
+        self._made_while_active: list[SubscriptionSet] = []
         self._until_cleanup = ExitStack()
         self._until_deactivation = ExitStack()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -226,6 +227,10 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
             polled,
         )
         self._subscription_sets.append(made)
+        if self._active:
+            # Any number of these come and go, as publishers do: `unsubscribe` leaves nothing.
+            self._made_while_active.append(made)
+            return made
         # What is unsubscribed before must not be kept until then.
         reference = weakref.ref(made)
         self.on_teardown(lambda: self._unsubscribe(reference()))
@@ -235,6 +240,8 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
         """Destroy what `subscribe` made; without effect the second time."""
         if subscription_set in self._subscription_sets:
             self._subscription_sets.remove(subscription_set)
+            if subscription_set in self._made_while_active:
+                self._made_while_active.remove(subscription_set)
             self.subscription_thread.unsubscribe(subscription_set)
 
     def _unsubscribe(self, subscription_set: SubscriptionSet | None) -> None:
@@ -383,6 +390,8 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
     def stop(self) -> None:
         """Take down what the node started since it was activated."""
         self._active = False
+        while self._made_while_active:
+            self.unsubscribe(self._made_while_active[-1])
         self._until_deactivation.close()
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:

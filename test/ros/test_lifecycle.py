@@ -159,6 +159,23 @@ class TornNode(MicroexprNode[NodeParameters]):
             self.on_teardown(lambda n=number: self.torn.append(f'activated {n}'))
 
 
+def test_subscriptions_that_come_and_go_leave_nothing(world, talk, monkeypatch):
+    node, kept = talk.node, []
+    monkeypatch.setattr(node, 'on_teardown', kept.append)
+
+    def subscribe():
+        return node.subscribe((String, 'another', lambda message, _: None, TEXTS))
+
+    gone = [subscribe() for _ in range(3)]
+    subscribe()
+    for one in gone:
+        node.unsubscribe(one)
+    world.until(lambda: world.tester.count_subscribers('another') == 1)
+    assert not kept
+    node.trigger_deactivate()
+    world.until(lambda: world.tester.count_subscribers('another') == 0)
+
+
 class HastyNode(MicroexprNode[NodeParameters]):
     """Subscribes before it has made what its callback uses."""
 

@@ -296,3 +296,8 @@ def test_without_names_a_redacted_recording_has_the_results(world, record):
 def test_pictures_cannot_be_named_for_a_redacted_recording(record):
     with pytest.raises(MicroexprError, match='not /rgb_camera/image_raw: leave them out'):
         record(redact=True, topics=['/au_predictions', '/rgb_camera/image_raw'])
+
+
+def test_every_topic_and_some_topics_are_not_asked_for_together(record):
+    with pytest.raises(MicroexprError, match='topics names /one, /two: give one of them'):
+        record(all=True, topics=['/one', '/two'])

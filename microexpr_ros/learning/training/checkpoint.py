@@ -51,14 +51,13 @@ def read_checkpoint(
         The history and the state of the best network.
 
     Raises:
-        MicroexprError: there is no such file, or it is from another training.
+        MicroexprError: there is no such file, it is no checkpoint, or it is from another training.
     """
     if not path.is_file():
         raise MicroexprError(
             f'no checkpoint at {path}: leave out --resume to start from the beginning'
         )
-    # Only tensors and plain values are read: a checkpoint cannot run code.
-    content = torch.load(path, weights_only=True)
+    content = _load(path)
     if content['identity'] != json.dumps(identity, sort_keys=True):
         raise MicroexprError(
             f'{path} is from a training with other settings or data: '
@@ -77,10 +76,15 @@ def read_best(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise MicroexprError(f'no checkpoint at {path}: train the run that it is of first')
-    content = torch.load(path, weights_only=True) if zipfile.is_zipfile(path) else {}
-    if 'best' not in content:
-        raise MicroexprError(f'{path} is no checkpoint of a training')
-    best: dict[str, Tensor] = content['best']
+    best: dict[str, Tensor] = _load(path)['best']
     if not best:
         raise MicroexprError(f'{path} has no scored epoch yet: let that training finish first')
     return best
+
+
+def _load(path: Path) -> dict[str, Any]:
+    # Only tensors and plain values are read: a checkpoint cannot run code.
+    content = torch.load(path, weights_only=True) if zipfile.is_zipfile(path) else {}
+    if 'best' not in content:
+        raise MicroexprError(f'{path} is no checkpoint of a training')
+    return dict(content)

@@ -46,6 +46,10 @@ class RecorderNode(MicroexprNode[RecorderParameters]):
         """Check the names of the topics."""
         given = self.parameters
         names = given.topics
+        if given.all and names != RECORDED:
+            raise MicroexprError(
+                f'all records every topic, topics names {", ".join(names)}: give one of them'
+            )
         if given.redact and names == RECORDED:
             names = REDACTED
         self._topics = [self._resolve(name) for name in names]

@@ -394,6 +394,9 @@ def test_resuming_something_else_is_refused(sparse_clips, tmp_path):
     few = sparse_clips[:2]
     with pytest.raises(MicroexprError, match='leave out --resume'):
         train(few, few, short(), SMALL, checkpoint=path, resume=True)
+    path.write_text('text')
+    with pytest.raises(MicroexprError, match='is no checkpoint'):
+        train(few, few, short(), SMALL, checkpoint=path, resume=True)
     train(few, few, short(epochs=1), SMALL, checkpoint=path)
     for clips, changes in ((few, {'seed': 9}), (sparse_clips[2:4], {})):
         with pytest.raises(MicroexprError, match='other settings or data'):
