@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from microexpr_ros.atomic import atomic_target, explain_write_errors
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.clips import SparseClip
-from microexpr_ros.learning.evaluation.reconstruction import find_examples
+from microexpr_ros.learning.training.fixed_examples import find_examples
 from microexpr_ros.learning.training.reconstruction import (
     ReconstructionExample,
     changed_since,
