@@ -16,6 +16,7 @@ from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip, dense_counts
 from microexpr_ros.learning.evaluation.rounding import rounded
 from microexpr_ros.learning.training.fixed_examples import find_examples, without_frame
+from microexpr_ros.learning.training.intervals import half_widths
 from microexpr_ros.learning.training.picture_baselines import PictureBaseline
 from microexpr_ros.learning.training.reconstruction import (
     CHANGED_PIXELS,
@@ -23,7 +24,6 @@ from microexpr_ros.learning.training.reconstruction import (
     ReconstructionExample,
     ReconstructionTraining,
     changed_since,
-    half_widths,
     predict_pictures,
     remember_frames,
 )
@@ -297,7 +297,8 @@ def _measure_coverage(
 ) -> Coverage:
     everywhere, changed = [], []
     for example, image, scale in zip(examples, images, scales, strict=True):
-        held = np.abs(image - _truth(example)) <= half_widths(reconstructor, example, scale)
+        widths = half_widths(reconstructor, example, image, scale)
+        held = np.abs(image - _truth(example)) <= widths
         everywhere.append(float(held.mean()))
         where = changed_since(example)
         if where.sum() >= CHANGED_PIXELS:
