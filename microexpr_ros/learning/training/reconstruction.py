@@ -503,7 +503,6 @@ def validation_examples(
     configuration: ReconstructionConfiguration,
     training: ReconstructionTraining,
     limit: int = 240,
-    rounds: int = 1,
 ) -> list[ReconstructionExample]:
     """Return a fixed set of examples in the shares of the training, without augmentation.
 
@@ -512,11 +511,9 @@ def validation_examples(
         configuration: of the network.
         training: how often which condition is sampled.
         limit: of the number of clips.
-        rounds: examples of each clip.
     """
     sampler, rng = ExampleSampler(clips, configuration, training), np.random.default_rng(0)
-    numbers = list(range(min(len(clips), limit))) * rounds
-    examples = [sampler.sample(number, rng) for number in numbers]
+    examples = [sampler.sample(number, rng) for number in range(min(len(clips), limit))]
     return [
         replace(
             example,
