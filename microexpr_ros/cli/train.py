@@ -12,10 +12,12 @@ from microexpr_ros.cli import output
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.cli.reading import read_split
+from microexpr_ros.errors import MicroexprError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from microexpr_ros.learning.data.clips import SparseClip
     from microexpr_ros.learning.training.configuration import (
         ActionUnitRun,
         FaceRun,
@@ -159,6 +161,65 @@ def reconstruction(
     with _reports(run, tensorboard) as report:
         result = make_reconstruction(training, validation, run, resume, report)
     output.print_values(json_values(result), json_)
+
+
+@app.command()
+def intervals(
+    data: Annotated[Path, typer.Option(help='Data set with the split val.')],
+    out: Annotated[Path, typer.Option(help='Folder for the weights.')],
+    weights: Annotated[
+        Path | None,
+        typer.Option(help='Weights of a reconstructor.', show_default='those of the package'),
+    ] = None,
+    clips: Annotated[
+        str | None,
+        typer.Option(
+            metavar='FIRST:END',
+            help='Clips of val to fit to, by number, without END; those of persons that a '
+            'training learnt from must stay out.',
+            show_default='all',
+        ),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Fit the intervals of a trained reconstructor again; its network stays as it is.
+
+    They are fitted to the split val; the split test is not read.
+    """
+    from microexpr_ros.learning.evaluation import json_values
+    from microexpr_ros.learning.pipelines import fit_intervals_again
+    from microexpr_ros.perception import weights as files
+
+    file = files.load(weights or files.shipped('reconstruction'), 'reconstruction')
+    span = None if clips is None else _parse_span(clips)
+    every = read_split(data, 'val', images=True, targets=True)
+    chosen = every if span is None else _choose_persons(every, span)
+    fitted_to = f'{data.name}/val {clips or f"0:{len(every)}"}'
+    with output.spinner('fitting'):
+        result = fit_intervals_again(file, chosen, fitted_to, out)
+    output.print_values(json_values(result), json_)
+
+
+def _parse_span(text: str) -> tuple[int, int]:
+    first, colon, end = text.partition(':')
+    if not (colon and first.isdecimal() and end.isdecimal() and int(first) < int(end)):
+        raise MicroexprError(f'--clips {text}: give two numbers FIRST:END, such as 0:120')
+    return int(first), int(end)
+
+
+def _choose_persons(clips: Sequence[SparseClip], span: tuple[int, int]) -> Sequence[SparseClip]:
+    """Return the clips of a span, which must have all clips of its persons."""
+    first, end = span
+    if end > len(clips):
+        raise MicroexprError(f'--clips {first}:{end}: val has {len(clips)} clips')
+    inside = {sparse.clip.identity for sparse in clips[first:end]}
+    outside = {sparse.clip.identity for sparse in (*clips[:first], *clips[end:])}
+    if inside & outside:
+        raise MicroexprError(
+            f'--clips {first}:{end}: further clips of val show the same persons: choose whole '
+            'persons, whose clips are next to each other'
+        )
+    return clips[first:end]
 
 
 @app.command()

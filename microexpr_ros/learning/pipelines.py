@@ -27,10 +27,12 @@ from microexpr_ros.learning.training.configuration import (
     FaceRun,
     ReconstructionRun,
 )
+from microexpr_ros.learning.training.intervals import fit_intervals
 from microexpr_ros.learning.training.picture_baselines import (
     train_picture_baseline,
     write_picture_baseline,
 )
+from microexpr_ros.learning.training.reconstruction import ReconstructionTraining
 from microexpr_ros.learning.training.runner import Report, training_settings
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
@@ -209,16 +211,12 @@ def make_reconstruction(
         read_best(run.start) if run.start else None,
     )
     deployed = trained.network.deployed()
-    path = run.out / 'reconstruction.safetensors'
-    intervals = reconstruction_training.fit_intervals(deployed, validation_clips, run.training)
-    values = {
-        **Reconstructor(deployed, intervals=intervals).to_settings(),
-        'training': training_settings(run.training, trained),
-        'torch': torch.__version__,
-    }
-    tensors = {key: value.contiguous() for key, value in deployed.state_dict().items()}
-    weights.save(path, 'reconstruction', f'cvae-w{deployed.configuration.width}', values, tensors)
-    write_export(path, 'reconstruction')
+    path = _write_reconstructor(
+        run.out,
+        f'cvae-w{deployed.configuration.width}',
+        Reconstructor(deployed, intervals=fit_intervals(deployed, validation_clips, run.training)),
+        {'training': training_settings(run.training, trained), 'torch': torch.__version__},
+    )
     return {
         'weights': str(path),
         'model': weights.load(path, 'reconstruction').model,
@@ -226,6 +224,46 @@ def make_reconstruction(
         'validation_loss': -trained.score,
         'history': list(trained.history),
     }
+
+
+def fit_intervals_again(
+    file: weights.Weights, clips: Sequence[SparseClip], fitted_to: str, out: Path
+) -> dict[str, Any]:
+    """Write the weights of a reconstructor once more, with intervals fitted to clips.
+
+    Args:
+        file: weights of a reconstructor.
+        clips: of persons that it did not learn from.
+        fitted_to: which clips these are; kept in the file.
+        out: folder for the weights.
+    """
+    reconstructor = Reconstructor.from_weights(file)
+    clips = in_boxes(clips, 'aligned')
+    intervals = fit_intervals(reconstructor.network, clips, ReconstructionTraining())
+    reconstructor = Reconstructor(reconstructor.network, intervals=intervals)
+    kept = {key: file.settings[key] for key in ('training', 'torch') if key in file.settings}
+    path = _write_reconstructor(
+        out, file.name, reconstructor, {**kept, 'intervals_fitted_to': fitted_to}
+    )
+    return {
+        'weights': str(path),
+        'model': weights.load(path, 'reconstruction').model,
+        'clips': len(clips),
+        'persons': len({sparse.clip.identity for sparse in clips}),
+        'intervals': to_settings(intervals),
+    }
+
+
+def _write_reconstructor(
+    folder: Path, name: str, reconstructor: Reconstructor, described: Mapping[str, Any]
+) -> Path:
+    """Write the weights of a reconstructor and their export, and return the weights' file."""
+    path = folder / 'reconstruction.safetensors'
+    tensors = dict(reconstructor.network.state_dict())
+    settings = {**reconstructor.to_settings(), **described}
+    weights.save(path, 'reconstruction', name, settings, tensors)
+    write_export(path, 'reconstruction')
+    return path
 
 
 def _make_picture_baseline(

@@ -1,10 +1,16 @@
 import json
 
+import numpy as np
 import pytest
+import torch
 from command_line import assert_one_clear_line, invoke
 
 from microexpr_ros.cli import evaluate, train
 from microexpr_ros.errors import MicroexprError
+from microexpr_ros.perception import weights
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.network import ConditionalVae
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
 
 @pytest.mark.slow
@@ -18,6 +24,50 @@ def test_train_then_evaluate(data, tmp_path, kind):
     assert report['split'] == 'test'
     assert report['n_clips'] == 6
     assert report['weights'] == result['model']
+
+
+@pytest.fixture(scope='module')
+def tiny_reconstructor(tmp_path_factory):
+    """Return the weights file of an untrained reconstructor."""
+    torch.manual_seed(0)
+    network = ConditionalVae(ReconstructionConfiguration(fine=4, width=4, latent=2)).deployed()
+    path = tmp_path_factory.mktemp('tiny') / 'reconstruction.safetensors'
+    settings = {**Reconstructor(network).to_settings(), 'training': {'epochs': 7}}
+    weights.save(path, 'reconstruction', 'tiny', settings, dict(network.state_dict()))
+    return path
+
+
+def fit_intervals(data, file, out, clips):
+    options = ('--data', data, '--weights', file, '--out', out, '--clips', clips)
+    return invoke(train.app, 'intervals', *options, '--json')
+
+
+@pytest.mark.slow
+def test_intervals_are_fitted_again_to_chosen_persons(data, tiny_reconstructor, tmp_path):
+    result = json.loads(fit_intervals(data, tiny_reconstructor, tmp_path, '0:4').stdout)
+    assert (result['clips'], result['persons']) == (4, 1)
+    path = tmp_path / 'reconstruction.safetensors'
+    before, after = (weights.load(p, 'reconstruction') for p in (tiny_reconstructor, path))
+    assert result['model'] == after.model != before.model
+    for name, tensor in before.tensors.items():
+        assert torch.equal(tensor, after.tensors[name])
+    assert after.settings['training'] == {'epochs': 7}
+    assert after.settings['intervals_fitted_to'] == f'{data.name}/val 0:4'
+    assert after.settings['intervals'] != before.settings['intervals']
+    exported, network = Reconstructor.load(path), Reconstructor.from_weights(after)
+    assert exported.intervals == network.intervals
+    state = network.initial_state()
+    found, same = (each.reconstruct(state).interval for each in (exported, network))
+    assert np.abs(found.astype(int) - same).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ('clips', 'what'),
+    [('0:5', 'whole persons'), ('0:7', '6 clips'), ('4:4', 'FIRST:END'), ('-1:4', 'FIRST:END')],
+)
+def test_clips_that_intervals_cannot_be_fitted_to(data, tiny_reconstructor, tmp_path, clips, what):
+    with pytest.raises(MicroexprError, match=what):
+        fit_intervals(data, tiny_reconstructor, tmp_path, clips)
 
 
 def test_a_run_is_a_file_that_options_change(data, tmp_path):

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import cv2
@@ -18,6 +19,7 @@ from microexpr_ros.perception.reconstruction.integration import integrate, to_lo
 from microexpr_ros.perception.reconstruction.intervals import (
     COVERAGE,
     IntervalFactors,
+    change_groups,
     fit_factor,
 )
 from microexpr_ros.perception.reconstruction.network import ConditionalVae, move
@@ -26,6 +28,7 @@ from microexpr_ros.perception.reconstruction.reconstructor import (
     grey,
     network_inputs,
 )
+from microexpr_ros.perception.settings import to_settings
 
 STEP_NS = 10_000_000
 REGION = Region(0, 0, 256, 256)
@@ -206,25 +209,59 @@ def test_intervals_hold_what_they_promise():
 
 
 def test_factors_are_of_the_age_and_the_change():
-    rows = tuple(tuple(10 * age + group for group in range(6)) for age in range(1, 5))
+    rows = tuple(tuple(10 * age + group for group in range(7)) for age in range(1, 5))
     factors = IntervalFactors(rows, 5.0, 6.0)
     still = np.full((PICTURES, 128, 128), 0.5, np.float32)
+    image = still[0]
     ages = {0: 10, 2: 10, 3: 20, 10: 30, 30: 40, 99: 40}
-    assert {age: factors.factors(age, True, still).max() for age in ages} == ages
-    assert factors.factors(None, True, still)[0, 0] == 5.0
-    assert factors.factors(None, False, still)[0, 0] == 6.0
-    moved = still.copy()
-    moved[0, 40:80, 40:80] += np.float32(0.01)
-    found = factors.factors(0, False, moved)
-    assert (found[60, 60], found[20, 20]) == (13, 10)
+    assert {age: factors.factors(age, True, still, image).max() for age in ages} == ages
+    assert factors.factors(None, True, still, image)[0, 0] == 5.0
+    assert factors.factors(None, False, still, image)[0, 0] == 6.0
+    moved = image.copy()
+    moved[40:80, 40:80] += np.float32(0.01)
+    found = factors.factors(0, False, still, moved)
+    assert (found[60, 60], found[20, 20]) == (14, 10)
+
+
+def test_noise_of_the_newest_frame_is_no_change():
+    pictures = np.full((PICTURES, 128, 128), 0.5, np.float32)
+    image = pictures[6]
+    noise = np.random.default_rng(0).normal(0, 0.05, image.shape).astype(np.float32)
+    pictures[1] += noise
+    assert change_groups(pictures, image).max() == 0
+    # Networks of before have no average of frames: theirs is the newest one.
+    assert change_groups(pictures[:6], image).max() == 6
+
+
+def test_intervals_are_those_of_the_factors(reconstructor):
+    frame = np.full((128, 128), 100, np.uint8)
+    state = watch(reconstructor, [slice_at(k, frame if k == 0 else None) for k in range(5)])
+    wider = IntervalFactors(tuple((2 * f,) * 7 for f, *_ in reconstructor.intervals.frame))
+    doubled = Reconstructor(reconstructor.network, intervals=wider).reconstruct(state)
+    found = reconstructor.reconstruct(state)
+    np.testing.assert_array_equal(doubled.image, found.image)
+    half = found.interval < 127
+    assert half.any()
+    assert np.abs(doubled.interval[half].astype(int) - 2 * found.interval[half]).max() <= 1
 
 
 def test_factors_of_earlier_files_are_of_all_pixels():
+    image = np.random.default_rng(0).random((128, 128), np.float32)
+    pictures = np.zeros((PICTURES, 128, 128), np.float32)
     values = {'frame': [1.0, 2.0, 3.0, 4.0], 'reference': 5.0, 'events': 6.0}
     factors = IntervalFactors.from_settings(values)
-    assert factors.frame == tuple((age,) * 6 for age in (1.0, 2.0, 3.0, 4.0))
-    again = {'frame': [[1.0, 2.0]], 'reference': 5.0, 'events': 6.0}
-    assert IntervalFactors.from_settings(again) == IntervalFactors(((1.0, 2.0),), 5.0, 6.0)
+    assert np.unique(factors.factors(4, False, pictures, image)) == [2.0]
+    # Their groups were of another measure of change: the widest interval holds for all.
+    groups = {'frame': [[1.0, 4.0, 2.0]], 'reference': 5.0, 'events': 6.0}
+    factors = IntervalFactors.from_settings(groups)
+    assert np.unique(factors.factors(4, False, pictures, image)) == [4.0]
+    assert factors.reference == 5.0
+
+
+def test_factors_of_a_file_are_those_that_were_written():
+    rows = tuple(tuple(10.0 * age + group for group in range(3)) for age in range(4))
+    factors = IntervalFactors(rows, 5.0, 6.0, (0.01, 0.1))
+    assert IntervalFactors.from_settings(json.loads(json.dumps(to_settings(factors)))) == factors
 
 
 def test_moving_shows_what_was_beside():

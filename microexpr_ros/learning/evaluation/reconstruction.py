@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip, dense_counts
-from microexpr_ros.learning.data.exposures import measure_exposures
 from microexpr_ros.learning.evaluation.rounding import rounded
+from microexpr_ros.learning.training.fixed_examples import find_examples, without_frame
+from microexpr_ros.learning.training.intervals import half_widths
 from microexpr_ros.learning.training.picture_baselines import PictureBaseline
 from microexpr_ros.learning.training.reconstruction import (
     CHANGED_PIXELS,
@@ -23,17 +24,12 @@ from microexpr_ros.learning.training.reconstruction import (
     ReconstructionExample,
     ReconstructionTraining,
     changed_since,
-    half_widths,
     predict_pictures,
     remember_frames,
 )
-from microexpr_ros.perception.reconstruction.frame_memory import FrameMemory
 from microexpr_ros.perception.reconstruction.integration import integrate, to_log, to_picture
 from microexpr_ros.perception.reconstruction.intervals import AGE_LIMITS
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
-
-WARM_UP_SLICES: Final = 20
-"""Slices of a clip before its first image is scored."""
 
 COMPLEMENTARY_HZ: Final = 1.0
 """Cut-off of the complementary filter between events and frames."""
@@ -164,7 +160,7 @@ def evaluate_reconstruction(
         ]
         for low, high in ages
     }
-    alone = [example for r in recordings for example in _without_frame(r, targets)]
+    alone = [example for r in recordings for example in without_frame(r, targets)]
     sampler = ExampleSampler(recordings, reconstructor.configuration, ReconstructionTraining())
     rng = np.random.default_rng(seed)
     numbers = {id(r): n for n, r in enumerate(recordings)}
@@ -301,61 +297,13 @@ def _measure_coverage(
 ) -> Coverage:
     everywhere, changed = [], []
     for example, image, scale in zip(examples, images, scales, strict=True):
-        held = np.abs(image - _truth(example)) <= half_widths(reconstructor, example, scale)
+        widths = half_widths(reconstructor, example, image, scale)
+        held = np.abs(image - _truth(example)) <= widths
         everywhere.append(float(held.mean()))
         where = changed_since(example)
         if where.sum() >= CHANGED_PIXELS:
             changed.append(float(held[where].mean()))
     return Coverage(float(np.mean(everywhere)), float(np.mean(changed)) if changed else math.nan)
-
-
-def find_examples(
-    recording: SparseClip,
-    low: int,
-    high: int,
-    targets: int,
-    remembered: Sequence[FrameMemory] | None = None,
-) -> list[ReconstructionExample]:
-    """Return examples of a clip whose frame is at least `low` and less than `high` slices old.
-
-    Args:
-        recording: the clip.
-        low: least age of the frame, slices.
-        high: age that it does not reach, slices.
-        targets: most examples, spread over the clip.
-        remembered: of `remember_frames`; None to make it.
-    """
-    clip = recording.clip
-    examples = []
-    for number, at in enumerate(clip.target_slice.tolist()):
-        ages = at - clip.frame_slice
-        fitting = np.flatnonzero((ages >= low) & (ages < high))
-        if at >= WARM_UP_SLICES and len(fitting):
-            # Of several, that in the middle: neither age is the rule at the borders of a group.
-            frame = int(fitting[len(fitting) // 2])
-            examples.append(ReconstructionExample(recording, number, frame))
-    remembered = remember_frames(recording) if remembered is None else remembered
-    exposures = measure_exposures(clip)
-    return [
-        replace(e, thresholds=memory.thresholds, average=memory.average, exposures=exposures)
-        for e in _spread(examples, targets)
-        for memory in [remembered[e.frame or 0]]
-    ]
-
-
-def _without_frame(recording: SparseClip, targets: int) -> list[ReconstructionExample]:
-    exposures = measure_exposures(recording.clip)
-    examples = [
-        ReconstructionExample(recording, number, None, exposures=exposures)
-        for number, at in enumerate(recording.clip.target_slice.tolist())
-        if at >= WARM_UP_SLICES
-    ]
-    return _spread(examples, targets)
-
-
-def _spread(examples: list[ReconstructionExample], count: int) -> list[ReconstructionExample]:
-    chosen = np.unique(np.linspace(0, len(examples) - 1, count).round().astype(int))
-    return [examples[k] for k in chosen] if examples else []
 
 
 def _copy_frame(example: ReconstructionExample) -> Pictures:

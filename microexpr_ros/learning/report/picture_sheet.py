@@ -13,12 +13,9 @@ from numpy.typing import NDArray
 from microexpr_ros.atomic import atomic_target, explain_write_errors
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.clips import SparseClip
-from microexpr_ros.learning.evaluation.reconstruction import find_examples
-from microexpr_ros.learning.training.reconstruction import (
-    ReconstructionExample,
-    changed_since,
-    predict_with_intervals,
-)
+from microexpr_ros.learning.training.fixed_examples import find_examples
+from microexpr_ros.learning.training.intervals import predict_with_intervals
+from microexpr_ros.learning.training.reconstruction import ReconstructionExample, changed_since
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
 COLUMNS: Final = ('frame', 'reconstruction', 'interval', 'truth')

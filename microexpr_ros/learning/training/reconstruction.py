@@ -25,14 +25,6 @@ from microexpr_ros.learning.training.runner import Optimization, Report, Trained
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.reconstruction.frame_memory import FrameAverage, FrameMemory
 from microexpr_ros.perception.reconstruction.integration import EXPOSED_SLICES, ContrastThresholds
-from microexpr_ros.perception.reconstruction.intervals import (
-    AGE_LIMITS,
-    CHANGE_LIMITS,
-    IntervalFactors,
-    age_group,
-    change_groups,
-    fit_factor,
-)
 from microexpr_ros.perception.reconstruction.network import (
     MOVED,
     ConditionalVae,
@@ -41,7 +33,6 @@ from microexpr_ros.perception.reconstruction.network import (
     Picture,
 )
 from microexpr_ros.perception.reconstruction.reconstructor import (
-    Reconstructor,
     SeenFrames,
     limit_events,
     make_pictures,
@@ -53,17 +44,6 @@ CHANGED_PIXELS: Final = 64
 
 CHANGED: Final = 0.02
 """Change since the frame, as a share of the range, from which a pixel counts as changed."""
-
-_CHANGED_COUNTS: Final = (1, 5, 20, 80, 320)
-"""Pixels that one that truly changed may count for where intervals are fitted: they are few, and
-what happens there is what the picture is looked at for. The least that makes the intervals hold
-those, too, is taken."""
-
-_HELD: Final = 0.89
-"""Share of the changed pixels of a picture that its interval is to hold in the mean."""
-
-_FEWEST_PIXELS: Final = 2000
-"""Of a group that gets an interval of its own."""
 
 _LEAST_CHANGED: Final = 32
 """Changed pixels of a picture whose error counts for itself."""
@@ -523,7 +503,6 @@ def validation_examples(
     configuration: ReconstructionConfiguration,
     training: ReconstructionTraining,
     limit: int = 240,
-    rounds: int = 1,
 ) -> list[ReconstructionExample]:
     """Return a fixed set of examples in the shares of the training, without augmentation.
 
@@ -532,11 +511,9 @@ def validation_examples(
         configuration: of the network.
         training: how often which condition is sampled.
         limit: of the number of clips.
-        rounds: examples of each clip.
     """
     sampler, rng = ExampleSampler(clips, configuration, training), np.random.default_rng(0)
-    numbers = list(range(min(len(clips), limit))) * rounds
-    examples = [sampler.sample(number, rng) for number in numbers]
+    examples = [sampler.sample(number, rng) for number in range(min(len(clips), limit))]
     return [
         replace(
             example,
@@ -690,98 +667,3 @@ def predict_pictures(
         images.append(picture.image[:, 0].clamp(0, 1).numpy())
         scales.append(picture.scale[:, 0].numpy())
     return np.concatenate(images), np.concatenate(scales)
-
-
-def half_widths(
-    reconstructor: Reconstructor, example: ReconstructionExample, scale: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return half the widths of the intervals of a picture, float32 [grid, grid].
-
-    Args:
-        reconstructor: whose picture it is.
-        example: what was to be made.
-        scale: float32 [grid, grid], the network's.
-    """
-    pictures = example_pictures(example, reconstructor.network)
-    has_reference = example.reference is not None
-    return reconstructor.intervals.factors(example.age, has_reference, pictures) * scale
-
-
-def predict_with_intervals(
-    reconstructor: Reconstructor, examples: Sequence[ReconstructionExample]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return pictures and half the widths of their intervals, float32 [N, grid, grid] each."""
-    images, scales = predict_pictures(reconstructor.network, examples)
-    widths = [half_widths(reconstructor, e, s) for e, s in zip(examples, scales, strict=True)]
-    return images, np.stack(widths)
-
-
-def _fit_groups(
-    errors: NDArray[np.float32],
-    scales: NDArray[np.float32],
-    groups: NDArray[np.int64],
-    weights: NDArray[np.float32],
-) -> tuple[float, ...]:
-    """Return the factor of each group of pixels; of too few pixels, that of all."""
-    found = []
-    for group in range(len(CHANGE_LIMITS) + 1):
-        of_group = groups == group
-        if of_group.sum() < _FEWEST_PIXELS:
-            of_group[:] = True
-        found.append(fit_factor(*(part[of_group] for part in (errors, scales, weights))))
-    return tuple(found)
-
-
-def _changed_held(held: NDArray[np.bool_], changed: NDArray[np.bool_]) -> float:
-    """Return the share of the changed pixels that are held, mean over pictures that have some."""
-    shares = [
-        float(h[c].mean()) for h, c in zip(held, changed, strict=True) if c.sum() >= CHANGED_PIXELS
-    ]
-    return float(np.mean(shares)) if shares else 1.0
-
-
-def fit_intervals(
-    network: ConditionalVae, clips: Sequence[SparseClip], training: ReconstructionTraining
-) -> IntervalFactors:
-    """Return the factors whose intervals hold the right share of the clips' pixels.
-
-    Args:
-        network: a deployed network.
-        clips: of the validation split.
-        training: whose shares of conditions the examples have.
-    """
-    examples = validation_examples(clips, network.configuration, training, rounds=3)
-    images, scales = predict_pictures(network, examples)
-    truth = np.stack([e.target for e in examples]) / np.float32(255)
-    errors = np.abs(images - truth)
-    by_age: dict[int, list[int]] = {}
-    without: dict[bool, list[int]] = {}
-    for k, example in enumerate(examples):
-        if example.age is None:
-            without.setdefault(example.reference is not None, []).append(k)
-        else:
-            by_age.setdefault(age_group(example.age), []).append(k)
-
-    def of_age(age: int) -> tuple[float, ...]:
-        # A kind that the split does not have gets the factors of all pictures with a frame.
-        chosen = by_age.get(age) or [k for members in by_age.values() for k in members]
-        if not chosen:
-            return IntervalFactors().frame[age]
-        groups = np.stack([change_groups(example_pictures(examples[k], network)) for k in chosen])
-        changed = np.stack([changed_since(examples[k]) for k in chosen])
-        found: tuple[float, ...] = ()
-        for count in _CHANGED_COUNTS:
-            weights = 1 + np.float32(count - 1) * changed
-            found = _fit_groups(errors[chosen], scales[chosen], groups, weights)
-            widths = np.array(found, np.float32)[groups] * scales[chosen]
-            if _changed_held(errors[chosen] <= widths, changed) >= _HELD:
-                break
-        return found
-
-    def of_kind(has_reference: bool) -> float:
-        chosen = without.get(has_reference) or list(range(len(examples)))
-        return fit_factor(errors[chosen].ravel(), scales[chosen].ravel())
-
-    return IntervalFactors(
-        tuple(of_age(age) for age in range(len(AGE_LIMITS))), of_kind(True), of_kind(False)
-    )

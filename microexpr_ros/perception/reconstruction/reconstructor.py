@@ -295,7 +295,8 @@ class Reconstructor:
         image, scale = self._runtime(events[None], pictures[None])
         is_current = state.frame is not None and state.frame_age < self.configuration.frame_slices
         age = state.frame_age if is_current else None
-        factors = self.intervals.factors(age, state.reference is not None, pictures)
+        has_reference = state.reference is not None
+        factors = self.intervals.factors(age, has_reference, pictures, image[0, 0])
         half = 255 * factors * scale[0, 0]
         return Reconstruction(
             np.asarray(np.rint(image[0, 0] * 255), np.uint8),
