@@ -215,7 +215,7 @@ def vary_sensor(rng: np.random.Generator, parameters: SensorParameters) -> Senso
         threshold_off=float(np.clip(threshold * np.exp(rng.normal(0, 0.12)), 0.08, 0.5)),
         threshold_sigma=threshold * float(rng.uniform(0.1, 0.2)),
         corner_hz=_between(rng, 30, 400),
-        shot_hz=_between(rng, 0.01, 2),
+        shot_hz=_between(rng, 0.01, 5),
         leak_hz=_between(rng, 0.01, 0.2),
         hot_share=_between(rng, 5e-5, 1e-3),
     )
