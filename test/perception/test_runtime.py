@@ -169,11 +169,11 @@ def test_shipped_export_decides_as_the_network_over_a_thousand_slices(recording,
     # From one state, a step is the same but for rounding, which may decide on a spike where a
     # voltage lies at the threshold.
     equal = [
-        np.allclose(one.sides, other.sides, rtol=0, atol=1e-3)
+        bool(np.allclose(one.sides, other.sides, rtol=0, atol=1e-3))
         and np.array_equal(one.active, other.active)
         for one, other in zip(same_state, expected, strict=True)
     ]
-    assert np.mean(equal) >= 0.998
+    assert equal.count(False) <= 2
     assert [one.status for one in same_state] == [other.status for other in expected]
     # Left alone, rounding moves single spikes, which later ones follow.
     intensity = np.array([[e.intensity for e in run] for run in (expected, alone)])

@@ -9,7 +9,14 @@ from microexpr_ros.perception.presence import Presence
 
 GRID = 128
 
-PULSES = ((12, 30, 60), (1, 35, 70), (45, 90, 120), (25, 140, 155), (25, 165, 180), (25, 190, 205))
+PULSES = (
+    (12, 30, 60),
+    (1, 35, 70),
+    (45, 120, 140),
+    (25, 140, 155),
+    (25, 165, 180),
+    (25, 190, 205),
+)
 """Unit, first and last slice of its rise and fall: an expression, a blink, three syllables."""
 
 

@@ -14,7 +14,7 @@ from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.alignment.faces import MAX_FACES
 from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.events.region import AlignedRegion
-from microexpr_ros.events.sensor_grid import SENSOR_CELLS
+from microexpr_ros.events.sensor_grid import SENSOR_CELLS, SensorMap
 from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
 from microexpr_ros.perception.faces.inference import PLACE, FaceInference
 from microexpr_ros.perception.faces.traces import POOLED, EventTraces
@@ -81,7 +81,7 @@ def sample_moments(
     chosen = np.sort(rng.choice(np.arange(length // 16, length), moments, replace=False))
     traces = EventTraces(take.height, take.width, take.pixels * contrast)
     pooled, places, cut, landmarks, is_face = [], [], [], [], []
-    scale = take.shape[1] / take.width
+    sensor = SensorMap(take.height, take.width)
     number = 0
     for moment in range(int(chosen[-1]) + 1):
         traces.update(_slice(take, moment, mirrored, backwards), SLICE_NS / 1e9)
@@ -89,7 +89,7 @@ def sample_moments(
             continue
         number += 1
         at = max(length - 2 - moment, 0) if backwards else moment
-        faces = take.landmarks[:, at] * scale
+        faces = sensor.to_cells(take.landmarks[:, at]).astype(np.float32)
         if mirrored:
             faces = faces[:, MIRRORED]
             faces[..., 0] = take.shape[1] - faces[..., 0]

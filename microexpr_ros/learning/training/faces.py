@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.face_samples import FaceSamples, concatenate, sample_moments
 from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Report, Trained
@@ -60,12 +61,22 @@ def train_faces(
         resume: go on from the checkpoint.
         report: called after every step and every epoch.
         start: state to start from; None for random numbers.
+
+    Raises:
+        MicroexprError: `start` is of networks of another shape; `resume`, and the checkpoint is
+            missing or of another configuration.
     """
     c = configuration
     runner.seed_torch(c)
     networks = FaceNetworks(network)
     if start is not None:
-        networks.load_state_dict(start)
+        try:
+            networks.load_state_dict(start)
+        except RuntimeError as error:
+            raise MicroexprError(
+                'the networks to start from have another shape: give the configuration '
+                f'(`network`) that they were trained with ({" ".join(str(error).split())[:200]})'
+            ) from error
     rng = np.random.default_rng([c.seed, 1])
     held_out = concatenate([sample_moments(take, rng, 4, 4, False) for take in validation])
 

@@ -40,7 +40,7 @@ class FlickerFilter:
         self._square = np.zeros((2, *shape), np.float32)
         self._usual = np.zeros((2, *shape), np.float32)
         self._left = np.zeros((2, *shape), np.uint8)
-        self._events = 0.0
+        self._events = self._measured = 0.0
         self._slices = 0
         self.flickers = False
 
@@ -48,7 +48,8 @@ class FlickerFilter:
         """Forget all events."""
         for array in (self._mean, self._square, self._usual):
             array[:] = 0
-        self._events, self._slices, self.flickers = 0.0, 0, False
+        self._events = self._measured = 0.0
+        self._slices, self.flickers = 0, False
 
     def remove(self, counts: NDArray[np.uint8], duration_s: float) -> NDArray[np.uint8]:
         """Return the counts of the next slice without those of flicker.
@@ -64,10 +65,16 @@ class FlickerFilter:
             self.flickers = False
             return counts
         _measure(counts, new, self._mean, self._square, self._usual)
+        # The averages began at 0: so much of them is of slices.
+        self._measured += float(new) * (1 - self._measured)
         self._slices += 1
         if self._slices % 10 == 0:
-            busy, regular = _count_regular(self._mean, self._square)
-            self.flickers = busy > _COVERED * counts[0].size and regular > 0.5 * busy
+            busy, regular = _count_regular(self._mean, self._square, np.float32(self._measured))
+            flickers = busy > _COVERED * counts[0].size and regular > 0.5 * busy
+            if flickers and not self.flickers:
+                # Where there are many events, the usual count is far from where it began.
+                np.divide(self._mean, self._measured, out=self._usual)
+            self.flickers = flickers
         if not self.flickers:
             return counts
         _subtract(counts, self._usual, self._left)
@@ -96,16 +103,18 @@ def _measure(
 
 
 @kernel
-def _count_regular(mean: NDArray[np.float32], square: NDArray[np.float32]) -> tuple[int, int]:
+def _count_regular(
+    mean: NDArray[np.float32], square: NDArray[np.float32], measured: np.float32
+) -> tuple[int, int]:
     """Return how many cells are busy with events of both kinds, and how many of them regular."""
     _, rows, columns = mean.shape
     busy = regular = 0
     for r in range(rows):
         for c in range(columns):
-            off, on = mean[0, r, c], mean[1, r, c]
+            off, on = mean[0, r, c] / measured, mean[1, r, c] / measured
             if off > _BUSY and on > _BUSY:
                 busy += 1
-                spread = square[0, r, c] - off * off + square[1, r, c] - on * on
+                spread = (square[0, r, c] + square[1, r, c]) / measured - off * off - on * on
                 if spread < _REGULAR * (off + on):
                     regular += 1
     return busy, regular

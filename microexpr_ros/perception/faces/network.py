@@ -18,11 +18,13 @@ class FaceConfiguration:
         detector: channels at a half, a quarter and an eighth of the pooled sensor.
         refiner: channels at a half, a quarter, an eighth and a sixteenth of the crop.
         hidden: units of the refiner behind its convolutions.
+        blocks: residual blocks of the refiner at a quarter, an eighth and a sixteenth of the crop.
     """
 
     detector: tuple[int, ...] = (16, 32, 48)
     refiner: tuple[int, ...] = (24, 48, 64, 80)
     hidden: int = 96
+    blocks: tuple[int, ...] = (2, 2, 1)
 
 
 class FaceDetector(nn.Module):
@@ -72,10 +74,11 @@ class FaceRefiner(nn.Module):
         super().__init__()
         a, b, d, e = c.refiner
         self.first = nn.Sequential(_conv(CHANNELS, a, 2, 5), _conv(a, b, 2))
-        self.second = _conv(b, b)
+        quarter, eighth, sixteenth = c.blocks
+        self.second = _residuals(b, quarter)
         self.third = _conv(b, d, 2)
-        self.fourth = _conv(d, d)
-        self.fifth = _conv(d, e, 2)
+        self.fourth = _residuals(d, eighth)
+        self.fifth = nn.Sequential(_conv(d, e, 2), _residuals(e, sixteenth))
         cells = (CROP // 16) ** 2
         self.head = nn.Sequential(
             nn.Flatten(), nn.Linear(e * cells, c.hidden), nn.ReLU(), nn.Linear(c.hidden, 16)
@@ -83,9 +86,8 @@ class FaceRefiner(nn.Module):
 
     def forward(self, crop: Tensor) -> Tensor:
         """Return landmarks, errors and logit."""
-        x = self.first(crop)
-        x = self.third(x + self.second(x))
-        out: Tensor = self.head(self.fifth(x + self.fourth(x)))
+        x = self.third(self.second(self.first(crop)))
+        out: Tensor = self.head(self.fifth(self.fourth(x)))
         return out
 
     def inputs(self) -> tuple[Tensor, ...]:
@@ -101,6 +103,23 @@ class FaceNetworks(nn.Module):
         self.configuration = configuration
         self.detector = FaceDetector(configuration)
         self.refiner = FaceRefiner(configuration)
+
+
+class _Residual(nn.Module):
+    """Adds what a convolution makes of its input to it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.added = _conv(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum."""
+        out: Tensor = x + self.added(x)
+        return out
+
+
+def _residuals(channels: int, number: int) -> nn.Sequential:
+    return nn.Sequential(*(_Residual(channels) for _ in range(number)))
 
 
 def _conv(before: int, after: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:

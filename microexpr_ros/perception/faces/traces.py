@@ -82,9 +82,14 @@ class EventTraces:
             level = float(np.quantile(self._mean, _NOISE_QUANTILE))
             self._noise = min(level, _MOST_NOISE_HZ)
         self._slices += 1
+        flickered = self._flicker.flickers
+        counts = self._flicker.remove(counts, duration_s)
+        if self._flicker.flickers and not flickered:
+            # What came until now was flicker.
+            self.maps[:] = 0
         keep = np.exp(-duration_s / np.array([*_TRACE_S, _MEMORY_S, _NOISE_S])).astype(np.float32)
         _update(
-            self._flicker.remove(counts, duration_s),
+            counts,
             self._share,
             keep,
             np.float32(self._noise * duration_s),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.alignment.faces import MAX_FACES, Face
 from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.events.sensor_grid import SensorMap
 from microexpr_ros.landmarks import EYE_DISTANCE
 from microexpr_ros.perception.faces.inference import FaceInference, Refined
 from microexpr_ros.perception.faces.traces import EventTraces
@@ -104,7 +105,7 @@ class EventFaceTracker:
         self._inference = inference or FaceInference.load()
         self._options = options or EventFaceOptions()
         self._traces = EventTraces(height, width, pixels)
-        self._to_px = np.array([width, height]) / self._traces.shape[::-1]
+        self._map = SensorMap(height, width)
         self._tracks: list[_Track] = []
         self._next = 0
         self._unsearched_s = 0.0
@@ -145,7 +146,7 @@ class EventFaceTracker:
     def _face(self, track: _Track) -> Face:
         return Face(
             track.number,
-            (self._expect(track, self._options.lag_s) * self._to_px).astype(np.float32),
+            self._map.to_pixels(self._expect(track, self._options.lag_s)).astype(np.float32),
             math.sqrt(float(track.variance.mean())),
         )
 

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from face_takes import make_take
+from face_takes import make_counted_take, make_take
 
 from microexpr_ros.events.region import AlignedRegion
-from microexpr_ros.landmarks import PLACES
+from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
 from microexpr_ros.learning.data.face_samples import mark_places, sample_moments
 from microexpr_ros.perception.faces.inference import PLACE, Refined
+from microexpr_ros.perception.faces.traces import CROP, CROP_MARGIN
 
 
 def test_the_detector_is_shown_where_centre_size_and_roll_are():
@@ -28,6 +29,26 @@ def test_moments_have_crops_of_faces_and_of_none():
     shown = samples.landmarks[samples.is_face == 1]
     assert 0.05 < np.abs(shown).mean() < 1
     assert not samples.landmarks[samples.is_face < 1].any()
+
+
+@pytest.mark.parametrize('augmented', [False, True])
+def test_faces_are_where_their_events_are_counted(augmented):
+    # Pixels of this sensor lie a quarter of a cell before their share of the grid.
+    take = make_counted_take(260, 346, AlignedRegion(180.0, 130.0, 60.0))
+    away = []
+    for seed in range(12):
+        samples = sample_moments(take, np.random.default_rng(seed), 2, 10, augmented)
+        for crop, landmarks in zip(samples.crops, samples.landmarks, strict=True):
+            events = (crop[:4] / (1 - crop[:4])).sum(axis=0)
+            cut = events[[0, -1]].any() or events[:, [0, -1]].any()
+            if landmarks.any() and not cut:
+                at = np.indices(events.shape) + 0.5 - CROP / 2
+                row, column = (events * at).sum(axis=(1, 2)) / events.sum()
+                eyes = EYE_DISTANCE / CROP_MARGIN * CROP
+                middle = ((PLACES - 0.5) / EYE_DISTANCE + landmarks).mean(axis=0)
+                away.append(np.array([column, row]) / eyes - middle)
+    assert len(away) > 20
+    assert np.abs(np.mean(away, axis=0)).max() < 0.012
 
 
 def test_a_take_without_faces_has_none():

@@ -1,12 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from face_takes import make_take
 
+from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.training.faces import FaceTraining, landmark_loss, train_faces
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.export import write_face_exports
 from microexpr_ros.perception.faces import EventFaceTracker, FaceInference
-from microexpr_ros.perception.faces.network import FaceConfiguration
+from microexpr_ros.perception.faces.network import FaceConfiguration, FaceNetworks
 from microexpr_ros.perception.settings import to_settings
 
 SMALL = FaceConfiguration((4, 4, 4), (4, 4, 4, 4), 8)
@@ -50,3 +54,10 @@ def test_networks_are_trained_kept_exported_and_run(tmp_path):
         expected = trained.network.refiner(crop)
     (found,) = inference._refiner(crop.numpy())
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_start_of_another_shape_is_refused():
+    takes = [make_take(80)]
+    other = FaceNetworks(replace(SMALL, blocks=(1, 1, 0))).state_dict()
+    with pytest.raises(MicroexprError, match='another shape'):
+        train_faces(takes, takes, FaceTraining(epochs=1), SMALL, start=other)

@@ -30,6 +30,13 @@ def test_what_comes_in_every_slice_alike_is_taken_away():
     assert left.sum() < 0.1 * counts.sum()
 
 
+@pytest.mark.parametrize('events', [3, 30])
+def test_a_lamp_is_found_in_a_fifth_of_a_second_however_deep_it_flickers(events):
+    kept, counts, left = run(flicker(np.random.default_rng(0), events), 20)
+    assert kept.flickers
+    assert left.sum() < 0.1 * counts.sum()
+
+
 def test_a_burst_is_left_where_it_is():
     lamp = flicker(np.random.default_rng(0))
 

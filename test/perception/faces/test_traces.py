@@ -101,3 +101,20 @@ def test_a_reset_forgets_everything(traces):
     traces.reset()
     assert not traces.maps.any()
     assert not traces.activity.any()
+
+
+def test_nothing_is_left_of_a_lamp_that_was_found_to_flicker():
+    traces = EventTraces(240, 320)
+    lamp = np.random.default_rng(0).integers(0, 7, (2, *traces.shape)).astype(np.uint8)
+    traces.update(lamp, 0.01)
+    assert traces.maps[..., 4:].mean() > 0.3
+    for _ in range(60):
+        traces.update(lamp, 0.01)
+    assert traces.maps[..., 4:].mean() < 0.01
+    # What moves under it is remembered.
+    moved = lamp.copy()
+    moved[1, 40:48, 40:48] += 8
+    traces.update(moved, 0.01)
+    for _ in range(20):
+        traces.update(lamp, 0.01)
+    assert traces.maps[44, 44, 5] > 0.5

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.events.sensor_grid import SensorMap
 from microexpr_ros.landmarks import PLACES
 from microexpr_ros.perception.faces import EventFaceOptions, EventFaceTracker, Refined
 
@@ -60,6 +61,16 @@ def test_a_face_that_moves_is_found_where_it_is_in_pixels():
     assert face.landmarks.dtype == np.float32
     assert face.number == 0
     assert 0 < face.sigma < 0.1
+
+
+def test_pixels_are_those_whose_events_are_counted_in_the_cells():
+    tracker = EventFaceTracker(260, 346, Oracle((60, 50)), EventFaceOptions())
+    (face,) = follow(tracker, busy(tracker, (60, 50)), 60)
+    expected = SensorMap(260, 346).to_pixels(AlignedRegion(60, 50, SIDE).to_pixels(PLACES))
+    np.testing.assert_allclose(face.landmarks, expected, atol=0.3)
+    # Cells are not where their share of the sensor is.
+    away = face.landmarks - AlignedRegion(60, 50, SIDE).to_pixels(PLACES) * 346 / 160
+    assert away.mean(axis=0) == pytest.approx([0.5, 0.5], abs=0.3)
 
 
 def test_nothing_is_found_where_nothing_moves():
