@@ -20,6 +20,22 @@ SLICE_NS: Final = 10_000_000
 """Duration of a slice of events: the time step of the networks."""
 
 
+def place_pixels(pixels: int, cells: int) -> NDArray[np.int64]:
+    """Return the cell in which `accumulate` counts each pixel along a side, int64 [pixels].
+
+    Example:
+        >>> place_pixels(5, 2).tolist()
+        [0, 0, 0, 1, 1]
+    """
+    return np.arange(pixels) * cells // pixels
+
+
+def number_cells(height: int, width: int) -> NDArray[np.int32]:
+    """Return the number of the cell of each pixel of a region, int32 [height, width], by rows."""
+    rows, columns = place_pixels(height, GRID), place_pixels(width, GRID)
+    return (rows[:, None] * GRID + columns).astype(np.int32)
+
+
 def accumulate(events: Events, region: Region | AlignedRegion, counts: NDArray[np.uint8]) -> int:
     """Add the events of a region to counts, in place.
 

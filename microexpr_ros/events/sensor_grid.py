@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.events.grid import place_pixels
+
 SENSOR_CELLS: Final = 160
 """Cells along the longer side of the sensor."""
 
@@ -62,7 +64,7 @@ def _pair_middles(pixels: int, cells: int) -> tuple[NDArray[np.float64], NDArray
 
     Both go on for the length of the sensor on either side.
     """
-    counted_in = np.arange(pixels) * cells // pixels
+    counted_in = place_pixels(pixels, cells)
     count = np.bincount(counted_in, minlength=cells)
     # On a small sensor there are cells without a pixel.
     used = np.flatnonzero(count)
@@ -77,11 +79,10 @@ def _pair_middles(pixels: int, cells: int) -> tuple[NDArray[np.float64], NDArray
 def pixels_per_cell(height: int, width: int, shape: tuple[int, int]) -> NDArray[np.float32]:
     """Return how many pixels of the sensor fall into each cell, float32 [rows, columns].
 
-    A pixel falls into cell `pixel * cells // pixels` along each side, as `grid.accumulate`
-    counts, so that cells have unequal numbers.
+    They are counted as `grid.accumulate` does, so that cells have unequal numbers.
     """
     along = [
-        np.bincount(np.arange(pixels) * cells // pixels, minlength=cells)
+        np.bincount(place_pixels(pixels, cells), minlength=cells)
         for pixels, cells in zip((height, width), shape, strict=True)
     ]
     return np.outer(*along).astype(np.float32)

@@ -21,7 +21,7 @@ from microexpr_ros.cli.bench.machine import read_machine
 from microexpr_ros.cli.commands import make_app
 from microexpr_ros.cli.output import JsonOption
 from microexpr_ros.events.events import Frame, Triggers
-from microexpr_ros.events.grid import GRID, SLICE_NS
+from microexpr_ros.events.grid import GRID, SLICE_NS, number_cells
 from microexpr_ros.events.packets import packetize
 from microexpr_ros.synthesis.appearance import count_events, measure_basis
 from microexpr_ros.synthesis.dataset import generate
@@ -295,8 +295,7 @@ def _mixed_seconds() -> tuple[float | None, float | None]:
         # The first round compiles and does not count.
         clips_s, slices = [], 0
         for take, basis in zip(takes, bases, strict=True):
-            rows, columns = (np.arange(size) * GRID // size for size in basis.rest.shape)
-            cells = (rows[:, None] * GRID + columns).astype(np.int32)
+            cells = number_cells(*basis.rest.shape)
             sensor, light = take.sensor.parameters, take.scene.light
             begin = time.process_time()
             counts = count_events(basis, take.motion, light, sensor, cells, GRID, take.rng)

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.grid import GRID, SLICE_NS
+from microexpr_ros.events.grid import GRID, SLICE_NS, number_cells
 from microexpr_ros.learning.data.clips import SparseClip, make_sparse
 from microexpr_ros.synthesis.appearance.counting import count_events
 from microexpr_ros.synthesis.appearance.scenes import MeasuredScene, list_scenes, read_scene
@@ -175,7 +175,7 @@ def mix_clip(
         light = replace(light, flicker_depth=depth, flicker_phase=phase)
     height, width = scene.basis.rest.shape
     counts = count_events(
-        scene.basis, motion, light, parameters, _cells_of_pixels(height, width), GRID, rng
+        scene.basis, motion, light, parameters, number_cells(height, width), GRID, rng
     )
     ends = (np.arange(len(counts), dtype=np.int64) + 1) * SLICE_NS
     nothing = np.zeros((0, GRID, GRID), np.uint8)
@@ -237,9 +237,3 @@ def move_landmarks(
 def _between(rng: np.random.Generator, low: float, high: float) -> float:
     """Sample with a uniform logarithm."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def _cells_of_pixels(height: int, width: int) -> NDArray[np.int32]:
-    """Return the cell of each pixel of a region, as `events.grid.accumulate` counts them."""
-    rows, columns = np.arange(height) * GRID // height, np.arange(width) * GRID // width
-    return (rows[:, None] * GRID + columns).astype(np.int32)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.alignment.faces import Face, FaceTracker
-from microexpr_ros.events.grid import SLICE_NS
+from microexpr_ros.events.grid import SLICE_NS, place_pixels
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.learning.evaluation.head_moving import HeadMovingScores, score_head_moving
 from microexpr_ros.learning.evaluation.outline_tracker import OutlineTracker
@@ -281,10 +281,7 @@ def score_region(takes: Sequence[FaceTake]) -> FaceScores:
     moments: list[_Moment] = []
     for take in takes:
         tracker = OutlineTracker(take.height, take.width)
-        rows, columns = (
-            np.arange(own) * cells // own
-            for own, cells in zip(take.shape, tracker.shape, strict=True)
-        )
+        rows, columns = map(place_pixels, take.shape, tracker.shape)
         shown: list[Sequence[Face]] = []
         for counts in _slices(take):
             coarse = np.zeros((2, *tracker.shape), np.int64)
