@@ -52,7 +52,7 @@ class EventFaceOptions:
     candidate: float = 0.3
     accepted: float = 0.98
     kept: float = 0.6
-    measured: int = 15
+    measured: int = 8
     accepted_sigma: float = 0.2
     lost_s: float = 0.6
     drift: float = 1.5
