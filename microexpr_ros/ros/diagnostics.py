@@ -39,12 +39,14 @@ class Diagnosis:
     def with_problem(self, problem: str) -> Diagnosis:
         """Return it with one more thing that is wrong, named before those that were known.
 
-        A problem that begins with the message is the same one, explained.
+        A problem that begins with the message is the same one, explained; an empty one is none.
 
         Example:
             >>> Diagnosis().with_problem('it is wet').with_problem('it is late').message
             'it is late; it is wet'
         """
+        if not problem:
+            return self
         if self.level == OK:
             return replace(self, level=WARN, message=problem)
         if problem.startswith(self.message):

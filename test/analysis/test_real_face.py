@@ -50,14 +50,14 @@ def test_every_blink_is_seen(analysis, span):
     assert is_active(analysis, (45,), *span)
 
 
-def test_most_blinks_are_reported_as_such(analysis):
+def test_blinks_are_reported_as_such(analysis):
     blinks = [
         analysis.seconds(movement.expression.apex_ns)
         for movement in analysis.movements
         if movement.expression.kind is ExpressionKind.BLINK
     ]
     found = [any(begin_s < t < end_s for t in blinks) for begin_s, end_s in BLINKS]
-    assert sum(found) >= 4, found
+    assert sum(found) >= 6, found
 
 
 def test_the_lips_part_in_speech_and_rest_afterwards(analysis):

@@ -148,6 +148,15 @@ def test_blink_stays_alone():
     assert sorted(e.codes for e in found) == [(4,), (45,)]
 
 
+def test_a_blink_may_be_shorter_than_other_movements():
+    short, shorter = bump(500, 560, 650, 0.9), bump(500, 530, 590, 0.9)
+    (found,) = spot(traces(au45=short))
+    assert found.kind is ExpressionKind.BLINK
+    assert 100 * MS <= found.offset_ns - found.onset_ns < 150 * MS
+    assert spot(traces(au12=short)) == []
+    assert spot(traces(au45=shorter)) == []
+
+
 def test_same_unit_twice():
     twice = np.maximum(bump(300, 400, 500, 0.7), bump(800, 900, 1000, 0.5))
     assert [e.apex_ns // MS for e in spot(traces(au1=twice))] == [400, 900]

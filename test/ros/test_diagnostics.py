@@ -25,6 +25,7 @@ def test_problems_are_named_together():
     diagnosis = Diagnosis(values={'a': 1}).with_problem('it is wet')
     assert (diagnosis.level, diagnosis.message) == (WARN, 'it is wet')
     assert diagnosis.with_problem('it is late').message == 'it is late; it is wet'
+    assert diagnosis.with_problem('') == diagnosis
     assert diagnosis.with_problem('it is wet: it rains').message == 'it is wet: it rains'
     assert diagnosis.values == {'a': 1}
     assert Diagnosis().level == OK

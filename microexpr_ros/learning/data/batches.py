@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from microexpr_ros.events.grid import GRID
 from microexpr_ros.facs import CODES
 from microexpr_ros.learning.data.augmentation import Jitter
-from microexpr_ros.learning.data.clips import SparseClip
+from microexpr_ros.learning.data.clips import UNDECIDED, SparseClip
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.reconstruction.integration import START_DELAY, late_shares
 
@@ -29,6 +29,7 @@ class SequenceBatch:
         sides: float32 [T, B, 18, 2], ground truth.
         valid: bool [T, B], False where a short sequence is padded.
         label: int64 [B], as `SparseClip.label`.
+        main: int64 [T, B], as `SparseClip.main`.
         frames: float32 [T, B, 3, side, side]: the changes of `encode_frames` in the slice in
             which a frame was complete, and the newest frame, 0 before the first. None unless
             requested.
@@ -41,6 +42,7 @@ class SequenceBatch:
     sides: NDArray[np.float32]
     valid: NDArray[np.bool_]
     label: NDArray[np.int64]
+    main: NDArray[np.int64]
     frames: NDArray[np.float32] | None = None
     frame_traces: NDArray[np.float32] | None = None
 
@@ -76,6 +78,7 @@ def make_batch(
     traces = np.zeros((batch, side, side, len(decays), 2), np.float32).transpose(0, 3, 4, 1, 2)
     sides = np.zeros((steps, batch, len(CODES), 2), np.float32)
     valid = np.zeros((steps, batch), np.bool_)
+    main = np.full((steps, batch), UNDECIDED, np.int64)
     images = np.zeros((steps, batch, 3, side, side), np.float32) if frames else None
     image_traces = np.zeros_like(traces) if frames else None
     longest = max(clip.slices for clip in clips)
@@ -104,12 +107,13 @@ def make_batch(
             truth = sparse.clip.sides[ordered[first:end]]
             sides[: end - first, b] = truth[..., ::-1] if jitter.mirror else truth
             valid[: end - first, b] = True
+            main[: end - first, b] = sparse.main()[ordered[first:end]]
             if events:
                 _accumulate_counts(ordered[first:end], sparse.starts, density[:, b], *entries)
                 jitter.add_noise(density[:, b])
                 jitter.add_trace_noise(traces[b], decays, first)
     labels = np.array([clip.label for clip in clips], np.int64)
-    return SequenceBatch(density, traces, sides, valid, labels, images, image_traces)
+    return SequenceBatch(density, traces, sides, valid, labels, main, images, image_traces)
 
 
 def _write_frames(

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numba import njit
@@ -24,6 +25,15 @@ from microexpr_ros.synthesis.dataset.references import (
     has_references,
     read_references,
 )
+
+UNDECIDED: Final = -1
+"""In place of a unit where a movement has begun or nearly ended: nothing is learned there."""
+
+MOVING: Final = 0.6
+"""Share of its peak from which the dominant unit is to be recognized."""
+
+RESTING: Final = 0.15
+"""Share of its peak below which it is to be found at rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,19 @@ class SparseClip:
     def label(self) -> int:
         """Position of the dominant unit in `facs.CODES`; their number if there is none."""
         return CODES.index(self.clip.dominant) if self.clip.dominant else len(CODES)
+
+    def main(self) -> NDArray[np.int64]:
+        """Return the main unit of the movement in each slice, int64 [T].
+
+        It is the position of the dominant unit in `facs.CODES` while that is at `MOVING` of its
+        peak or more, their number while it is below `RESTING`, and `UNDECIDED` in between.
+        """
+        none = np.full(self.slices, len(CODES), np.int64)
+        if not self.clip.dominant:
+            return none
+        own = self.clip.intensity[:, self.label]
+        share = own / max(float(own.max()), 1e-6)
+        return np.select([share >= MOVING, share < RESTING], [self.label, none], UNDECIDED)
 
 
 def make_sparse(clip: Clip, images: bool = True, targets: bool = True) -> SparseClip:

@@ -20,7 +20,13 @@ from microexpr_ros.events.grid import SLICE_NS
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.augmentation import Augmentation
 from microexpr_ros.learning.data.batches import SequenceBatch, make_batch, measure_change_gain
-from microexpr_ros.learning.data.clips import SparseClip, fingerprint, hold_still, in_boxes
+from microexpr_ros.learning.data.clips import (
+    UNDECIDED,
+    SparseClip,
+    fingerprint,
+    hold_still,
+    in_boxes,
+)
 from microexpr_ros.learning.data.fresh import FreshClips, FreshConfiguration
 from microexpr_ros.learning.models.baselines import shuffled
 from microexpr_ros.learning.models.networks import (
@@ -81,6 +87,7 @@ class TrainingConfiguration(Optimization):
             with the clip, as its neurons begin at rest; `settle` in files.
         clip_weight: weight of the clip loss beside the slice loss.
         decision_weight: weight of the decision loss beside them.
+        movement_weight: weight of the movement loss beside them.
         side_weight: weight of the side loss beside them.
         control: train a network without access to time, to measure what time is worth.
         augmentation: ranges of random changes.
@@ -103,6 +110,7 @@ class TrainingConfiguration(Optimization):
     burn_in: int = renamed_field(8, 'settle')
     clip_weight: float = 0.5
     decision_weight: float = 0.5
+    movement_weight: float = 1.0
     side_weight: float = 1.0
     control: Control = 'none'
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -158,21 +166,33 @@ class ActionUnitLoss(nn.Module):
     evidence for each unit. Here every unit competes: the network must know what is a blink or
     speech and not the expression.
 
+    The movement loss is the same for every slice by itself, given the evidence in it: for the
+    main unit while it moves, for none at rest and beside the movement. Slices with a movement
+    and those without weigh alike. The decision loss alone teaches only the slice with the
+    largest evidence, and of the few that are sampled; a clip has a hundred others.
+
     The side loss is the cross entropy of the left side's share of what moves, given the difference
     of the sides' log-odds. Few movements are uneven, so the slice loss alone hardly teaches it.
     """
 
     def __init__(
-        self, clip_weight: float, decision_weight: float = 0.0, side_weight: float = 0.0
+        self,
+        clip_weight: float,
+        decision_weight: float = 0.0,
+        side_weight: float = 0.0,
+        movement_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.clip_weight = clip_weight
         self.decision_weight = decision_weight
         self.side_weight = side_weight
+        self.movement_weight = movement_weight
         self.threshold = nn.Parameter(torch.full((len(facs.CODES),), -2.0))
         self.sharpness = nn.Parameter(torch.tensor(1.0))
 
-    def forward(self, logits: Tensor, sides: Tensor, valid: Tensor, label: Tensor) -> Tensor:
+    def forward(
+        self, logits: Tensor, sides: Tensor, valid: Tensor, label: Tensor, main: Tensor
+    ) -> Tensor:
         """Return the loss.
 
         Args:
@@ -181,14 +201,14 @@ class ActionUnitLoss(nn.Module):
             sides: float32 [T, B * S, 18, 2], ground truth.
             valid: bool [T, B * S].
             label: int64 [B], position of the dominant unit, 18 for none.
+            main: int64 [T, B * S], as `SparseClip.main`.
         """
+        by_decision = logits.new_zeros(())
         if logits.shape[-1] == 3:
             evidence, logits = logits[..., 2], logits[..., :2]
-            by_decision = functional.cross_entropy(
+            by_decision = self.decision_weight * functional.cross_entropy(
                 functional.pad(_largest(evidence, valid, len(label)), (0, 1)), label
-            )
-        else:
-            by_decision = logits.new_zeros(())
+            ) + self.movement_weight * _movement_loss(evidence, valid, main)
         target = sides.sqrt()
         losses = functional.binary_cross_entropy_with_logits(logits, target, reduction='none')
         entropy = functional.binary_cross_entropy(target, target, reduction='none')
@@ -204,10 +224,25 @@ class ActionUnitLoss(nn.Module):
         own = real.gather(1, label[:, None])
         excused = (real > own) & (functional.one_hot(label, margin.shape[1]) == 0)
         by_clip = functional.cross_entropy(margin.masked_fill(excused, -torch.inf), label)
-        loss = by_side / 2 + self.clip_weight * by_clip + self.decision_weight * by_decision
+        loss = by_side / 2 + self.clip_weight * by_clip + by_decision
         if self.side_weight:
             loss = loss + self.side_weight * _side_loss(logits, target, valid)
         return loss
+
+
+def _movement_loss(evidence: Tensor, valid: Tensor, main: Tensor) -> Tensor:
+    """Return the movement loss; arguments as of `ActionUnitLoss.forward`, evidence [T, B, 18]."""
+    none = evidence.shape[-1]
+    # A unit that has no evidence against none has a logit of 0.
+    losses = functional.cross_entropy(
+        functional.pad(evidence, (0, 1)).flatten(0, 1),
+        main.flatten(),
+        reduction='none',
+        ignore_index=UNDECIDED,
+    ).view(main.shape)
+    moving, resting = valid & (main >= 0) & (main < none), valid & (main == none)
+    means = [losses[kind].mean() for kind in (moving, resting) if kind.any()]
+    return torch.stack(means).mean() if means else evidence.new_zeros(())
 
 
 def _side_loss(logits: Tensor, roots: Tensor, valid: Tensor) -> Tensor:
@@ -276,7 +311,7 @@ def train(
     net = build(model, network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
         _take_over(net, start)
-    loss_of = ActionUnitLoss(c.clip_weight, c.decision_weight, c.side_weight)
+    loss_of = ActionUnitLoss(c.clip_weight, c.decision_weight, c.side_weight, c.movement_weight)
     validation = in_boxes(validation, c.boxes)
     fresh = FreshClips(c.fresh, c.seed) if c.fresh.scenes else ()
 
@@ -306,6 +341,7 @@ def train(
                 torch.from_numpy(batch.sides),
                 torch.from_numpy(batch.valid),
                 torch.from_numpy(batch.label[:: len(batch.label) // len(chosen)]),
+                torch.from_numpy(batch.main),
             )
 
     def prepare() -> None:

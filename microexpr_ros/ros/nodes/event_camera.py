@@ -192,7 +192,7 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
             level, message = WARN, f'the camera is {lag_ns / 1e9:.1f} s late'
         else:
             level, message = OK, 'sending' if self._has_subscribers else 'nobody subscribes'
-        diagnosis = Diagnosis(
+        return Diagnosis(
             level,
             message,
             {
@@ -208,9 +208,7 @@ class EventCameraNode(MicroexprNode[EventCameraParameters]):
                 'clock_restarts': self._restarts,
                 'lag_ms': round(lag_ns / 1e6, 1),
             },
-        )
-        problem = self._infos.problem
-        return diagnosis.with_problem(problem) if problem else diagnosis
+        ).with_problem(self._infos.problem)
 
 
 def main() -> None:

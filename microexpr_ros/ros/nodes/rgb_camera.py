@@ -144,7 +144,7 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
             level, message = WARN, f'the camera is open and has sent nothing for {silent_s:.1f} s'
         else:
             level, message = OK, 'running'
-        diagnosis = Diagnosis(
+        return Diagnosis(
             level,
             message,
             {
@@ -152,9 +152,7 @@ class RgbCameraNode(MicroexprNode[RgbCameraParameters]):
                 'frames_hz': round(self._frames.hz(), 1),
                 'frames': self._frames.total,
             },
-        )
-        problem = self._infos.problem
-        return diagnosis.with_problem(problem) if problem else diagnosis
+        ).with_problem(self._infos.problem)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import Region
+from microexpr_ros.facs import CODES
 from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
 from microexpr_ros.learning.data.batches import (
     condition_events,
@@ -16,7 +17,7 @@ from microexpr_ros.learning.data.batches import (
     make_batch,
     measure_change_gain,
 )
-from microexpr_ros.learning.data.clips import dense_counts, load_split, make_sparse
+from microexpr_ros.learning.data.clips import UNDECIDED, dense_counts, load_split, make_sparse
 from microexpr_ros.learning.training.reconstruction import (
     ReconstructionExample,
     Reference,
@@ -386,3 +387,19 @@ def _plain():
         index=0,
         distractors=(),
     )
+
+
+def test_main_unit_is_named_while_it_moves_and_shuffled_with_the_slices(make_clip):
+    # The unit 4 rises from slice 10 to its peak in slice 20, and falls until slice 30.
+    sparse = make_sparse(make_clip(1))
+    unit, main = CODES.index(4), sparse.main()
+    assert (main == unit).nonzero()[0].tolist() == list(range(16, 25))
+    assert (main == UNDECIDED).nonzero()[0].tolist() == [*range(12, 16), *range(25, 29)]
+    assert set(main.tolist()) == {unit, UNDECIDED, len(CODES)}
+    assert (make_sparse(make_clip(0)).main() == len(CODES)).all()
+
+    order = np.random.default_rng(0).permutation(sparse.slices)
+    batch = make_batch([sparse] * 2, 2, order=[order] * 2, windows=[(0, 40), (5, 12)])
+    assert batch.main[:, 0].tolist() == main[order].tolist()
+    assert batch.main[:7, 1].tolist() == main[order][5:12].tolist()
+    assert (batch.main[7:, 1] == UNDECIDED).all()

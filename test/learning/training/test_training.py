@@ -10,7 +10,7 @@ import torch
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
 from microexpr_ros.learning.data.batches import make_batch
-from microexpr_ros.learning.data.clips import make_sparse
+from microexpr_ros.learning.data.clips import UNDECIDED, make_sparse
 from microexpr_ros.learning.data.fresh import FreshConfiguration
 from microexpr_ros.learning.models.baselines import (
     always_positive,
@@ -83,15 +83,19 @@ def logits(sides, eps):
     return torch.logit(sides.sqrt(), eps)
 
 
+def at_rest(valid):
+    return torch.full(valid.shape, 18)
+
+
 def test_loss_of_a_perfect_network_is_small():
     sides = torch.zeros(10, 2, 18, 2)
     sides[4:7, 0, 2, 1] = 0.25
     label = torch.tensor([2, 18])
     valid = torch.ones(10, 2, dtype=torch.bool)
     loss = ActionUnitLoss(clip_weight=0.3)
-    right = loss(logits(sides, 1e-4), sides, valid, label)
-    wrong = loss(logits(sides.roll(1, 2), 1e-4), sides, valid, label)
-    other_side = loss(logits(sides.flip(3), 1e-4), sides, valid, label)
+    right = loss(logits(sides, 1e-4), sides, valid, label, at_rest(valid))
+    wrong = loss(logits(sides.roll(1, 2), 1e-4), sides, valid, label, at_rest(valid))
+    other_side = loss(logits(sides.flip(3), 1e-4), sides, valid, label, at_rest(valid))
     assert 0 <= right < 0.05 < 10 * right < other_side <= wrong
 
 
@@ -105,7 +109,8 @@ def test_loss_does_not_see_what_is_filled_up():
     hidden = torch.where(valid[..., None, None], sides, 0.0)
     # A unit that moves more than the dominant one, but where nobody looks.
     moved = torch.where(valid[..., None, None], 0.9 * sides, 1.0)
-    assert loss(given, 0.9 * hidden, valid, label) == loss(other, moved, valid, label)
+    main = at_rest(valid)
+    assert loss(given, 0.9 * hidden, valid, label, main) == loss(other, moved, valid, label, main)
 
 
 def test_sequences_of_a_clip_are_one_clip_to_the_loss():
@@ -115,7 +120,9 @@ def test_sequences_of_a_clip_are_one_clip_to_the_loss():
     valid, label = torch.ones(8, 1, dtype=torch.bool), torch.tensor([2])
     loss = ActionUnitLoss(0.3)
     halves = [torch.cat([x[4:], x[:4]], 1) for x in (given, sides, valid)]
-    torch.testing.assert_close(loss(*halves, label), loss(given, sides, valid, label))
+    torch.testing.assert_close(
+        loss(*halves, label, at_rest(halves[2])), loss(given, sides, valid, label, at_rest(valid))
+    )
 
 
 def test_blink_under_an_expression_is_excused():
@@ -128,7 +135,10 @@ def test_blink_under_an_expression_is_excused():
     without[:, :, 17] = -7
     by_slice = ActionUnitLoss(0.0)
     clip_loss = [
-        (loss(x, sides, valid, label) - by_slice(x, sides, valid, label)).item()
+        (
+            loss(x, sides, valid, label, at_rest(valid))
+            - by_slice(x, sides, valid, label, at_rest(valid))
+        ).item()
         for x in (given, without)
     ]
     assert clip_loss[0] == pytest.approx(clip_loss[1], abs=1e-4)
@@ -361,10 +371,55 @@ def test_evidence_is_trained_on_the_published_label():
     blink = right.clone()
     blink[:, 0, 17, 2] = 12.0
     found = [
-        (loss(x, sides, valid, label) - blind(x, sides, valid, label)).item()
+        (
+            loss(x, sides, valid, label, at_rest(valid))
+            - blind(x, sides, valid, label, at_rest(valid))
+        ).item()
         for x in (right, blink)
     ]
     assert found == pytest.approx([0, 3], abs=0.1)
+
+
+def movement_loss(evidence, main, valid=None):
+    sides = torch.zeros(*evidence.shape, 2)
+    valid = torch.ones(main.shape, dtype=torch.bool) if valid is None else valid
+    given = torch.cat([logits(sides, 1e-3), evidence[..., None]], 3)
+    label = torch.tensor([18])
+    with_it, without = ActionUnitLoss(0.0, movement_weight=1.0), ActionUnitLoss(0.0)
+    return (
+        with_it(given, sides, valid, label, main) - without(given, sides, valid, label, main)
+    ).item()
+
+
+def test_evidence_is_trained_in_every_slice():
+    """Evidence in the right slice does not excuse evidence in another, as it does over a clip."""
+    main = torch.tensor([[18], [-1], [2], [18]])
+    right = torch.full((4, 1, 18), -9.0)
+    right[2, 0, 2] = 9.0
+    early = right.clone()
+    early[0, 0, 2] = 6.0
+    begun = right.clone()
+    begun[1, 0, 2] = 6.0
+    none_found = torch.full((4, 1, 18), -9.0)
+    # One of two slices at rest has a loss of 6, and rest has half of the weight.
+    losses = [movement_loss(evidence, main) for evidence in (right, begun, early, none_found)]
+    assert losses == pytest.approx([0, 0, 1.5, 4.5], abs=0.01)
+
+
+def test_slices_with_a_movement_weigh_as_much_as_those_without():
+    main = torch.full((10, 1), 18)
+    main[4] = 3
+    none_found = torch.full((10, 1, 18), -9.0)
+    assert movement_loss(none_found, main) == pytest.approx(4.5, abs=0.01)
+
+
+def test_evidence_is_not_trained_where_a_sequence_is_filled_up():
+    main = torch.tensor([[2], [18], [18]])
+    evidence = torch.full((3, 1, 18), -9.0)
+    evidence[0, 0, 2] = evidence[2, 0, 5] = 9.0
+    valid = torch.tensor([[True], [True], [False]])
+    assert movement_loss(evidence, main, valid) == pytest.approx(0, abs=0.01)
+    assert movement_loss(evidence, torch.full((3, 1), UNDECIDED)) == 0
 
 
 def test_resumed_training_is_the_uninterrupted_one(sparse_clips, tmp_path):
