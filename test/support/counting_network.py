@@ -5,6 +5,7 @@ import numpy as np
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception.activity import ActivityConfiguration
 from microexpr_ros.perception.classifier import ActionUnitClassifier
+from microexpr_ros.perception.head_limits import HeadLimits
 from microexpr_ros.perception.presence import Presence
 
 GRID = 128
@@ -51,4 +52,6 @@ def counting_classifier():
         ActivityConfiguration(moving_hz=1e9, silent_hz=0.0),
         model='counting',
         runtime=CountingRuntime(),
+        # What moves must not depend on where a tracker sees the head move.
+        limits=HeadLimits(speed=np.inf, change=np.inf, rotation=np.inf),
     )
