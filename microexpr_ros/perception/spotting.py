@@ -54,8 +54,10 @@ class SpottingConfiguration:
             peak, so that a slow drift back to rest does not stretch it.
         before_ns: the onset lies at most this long before the last slice at rest.
         shortest_ns: a shorter movement is noise.
-        shortest_blink_ns: likewise of a blink: the lids are quicker than all else in a face, and
-            what is cut off at its begin and end is the larger part of it.
+        shortest_blink_ns: likewise of lids that close: they are quicker than all else in a face,
+            and what is cut off at their begin and end is the larger part of it.
+        closed: intensity from which lids close. Lids that move less, for less than
+            `shortest_ns`, are noise.
         longest_ns: a movement that lasts longer is reported before its end.
         trusted_share: least share of an expression's slices with the status OK: a moving head
             looks like moving units.
@@ -75,6 +77,7 @@ class SpottingConfiguration:
     before_ns: int = 60_000_000
     shortest_ns: int = 150_000_000
     shortest_blink_ns: int = 100_000_000
+    closed: float = 0.3
     longest_ns: int = 4_000_000_000
     trusted_share: float = 0.5
     least_margin: float = 0.0
@@ -294,7 +297,8 @@ class Spotter:
         named = set(finished.codes)
         explained = named <= set(c.alone) or bool(named & OPENING and named <= SPEECH)
         trusted = expression.trusted >= c.trusted_share * expression.slices
-        shortest_ns = c.shortest_blink_ns if named == {BLINK} else c.shortest_ns
+        is_closing = named == {BLINK} and finished.peak >= c.closed
+        shortest_ns = c.shortest_blink_ns if is_closing else c.shortest_ns
         long_enough = finished.offset_ns - finished.onset_ns >= shortest_ns
         decided = explained or expression.margin >= c.least_margin
         return trusted and long_enough and decided and bool(named)

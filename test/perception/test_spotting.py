@@ -155,6 +155,9 @@ def test_a_blink_may_be_shorter_than_other_movements():
     assert 100 * MS <= found.offset_ns - found.onset_ns < 150 * MS
     assert spot(traces(au12=short)) == []
     assert spot(traces(au45=shorter)) == []
+    # Lids that hardly move.
+    weak = bump(500, 560, 650, 0.25)
+    assert spot(traces(au45=weak), threshold=0.08) == []
 
 
 def test_same_unit_twice():
