@@ -233,7 +233,7 @@ class ActionUnitLoss(nn.Module):
 def _movement_loss(evidence: Tensor, valid: Tensor, main: Tensor) -> Tensor:
     """Return the movement loss; arguments as of `ActionUnitLoss.forward`, evidence [T, B, 18]."""
     none = evidence.shape[-1]
-    # A unit that has no evidence against none has a logit of 0.
+    # None competes with a logit of 0, as in the decision loss.
     losses = functional.cross_entropy(
         functional.pad(evidence, (0, 1)).flatten(0, 1),
         main.flatten(),

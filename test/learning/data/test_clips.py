@@ -393,9 +393,10 @@ def test_main_unit_is_named_while_it_moves_and_shuffled_with_the_slices(make_cli
     # The unit 4 rises from slice 10 to its peak in slice 20, and falls until slice 30.
     sparse = make_sparse(make_clip(1))
     unit, main = CODES.index(4), sparse.main()
-    assert (main == unit).nonzero()[0].tolist() == list(range(16, 25))
-    assert (main == UNDECIDED).nonzero()[0].tolist() == [*range(12, 16), *range(25, 29)]
-    assert set(main.tolist()) == {unit, UNDECIDED, len(CODES)}
+    # Slices 16 and 24 are at the limit of 0.6, where rounding decides.
+    assert set(main[17:24].tolist()) == {unit}
+    assert set(main[12:16].tolist()) | set(main[25:29].tolist()) == {UNDECIDED}
+    assert set(main[:12].tolist()) | set(main[29:].tolist()) == {len(CODES)}
     assert (make_sparse(make_clip(0)).main() == len(CODES)).all()
 
     order = np.random.default_rng(0).permutation(sparse.slices)
