@@ -1,5 +1,6 @@
 """Commands in processes of their own, on a ROS domain of their own."""
 
+import os
 import subprocess
 
 import command_line
@@ -15,7 +16,7 @@ from microexpr_ros.events.packets import packetize
 @pytest.fixture
 def surroundings(tmp_path, monkeypatch):
     """Let processes of the test import this source tree and hear only each other."""
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(command_line.DOMAIN))
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(os.getpid() % 100 + 1))
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     monkeypatch.setenv('MICROEXPR_CACHE', str(tmp_path / 'cache'))
     monkeypatch.setenv('PYTHONPATH', str(command_line.ROOT))

@@ -20,9 +20,8 @@ _DOMAINS = itertools.count(os.getpid() * 11)
 
 @pytest.fixture
 def domain(monkeypatch):
-    # Domains over 101 would use ports that Linux hands out to others; those from 81 on are of
-    # the tests in other folders, whose nodes may still be there.
-    number = next(_DOMAINS) % 80 + 1
+    # Domains over 101 would use ports that Linux hands out to others.
+    number = next(_DOMAINS) % 100 + 1
     monkeypatch.setenv('ROS_DOMAIN_ID', str(number))
     return number
 

@@ -1,6 +1,5 @@
 """The command line, in this process and in processes of its own."""
 
-import os
 import sys
 import threading
 import time
@@ -9,9 +8,6 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parents[2]
-DOMAIN = 81 + os.getpid() % 20
-"""Of processes that tests outside test/ros start, which has the domains up to 80."""
-
 COMMAND = (sys.executable, '-c', 'from microexpr_ros.cli import main; main()')
 
 
