@@ -394,6 +394,15 @@ class MicroexprNode(LifecycleNode, Generic[Values]):
             self.unsubscribe(self._made_while_active[-1])
         self._until_deactivation.close()
 
+    def destroy_node(self) -> None:
+        """Destroy the node and all that it has made.
+
+        rclpy leaves the state machine to the garbage collector; until then it keeps the node,
+        which others would still see.
+        """
+        super().destroy_node()  # type: ignore[no-untyped-call]
+        self._state_machine.destroy_when_not_in_use()
+
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
         """Set parameters all at once; an unknown name is refused with a reason.
 
