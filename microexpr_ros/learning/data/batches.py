@@ -87,6 +87,7 @@ def make_batch(
         sparse = clips[group[0]]
         jitter = Jitter() if jitters is None else jitters[group[0]]
         ordered = np.arange(sparse.slices) if order is None else order[group[0]]
+        moving = sparse.main()[ordered]
         if events:
             begins = np.array([spans[b][0] for b in group])
             by_begin = np.argsort(begins)
@@ -107,7 +108,7 @@ def make_batch(
             truth = sparse.clip.sides[ordered[first:end]]
             sides[: end - first, b] = truth[..., ::-1] if jitter.mirror else truth
             valid[: end - first, b] = True
-            main[: end - first, b] = sparse.main()[ordered[first:end]]
+            main[: end - first, b] = moving[first:end]
             if events:
                 _accumulate_counts(ordered[first:end], sparse.starts, density[:, b], *entries)
                 jitter.add_noise(density[:, b])

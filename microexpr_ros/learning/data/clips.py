@@ -81,9 +81,9 @@ class SparseClip:
         none = np.full(self.slices, len(CODES), np.int64)
         if not self.clip.dominant:
             return none
-        own = self.clip.intensity[:, self.label]
-        share = own / max(float(own.max()), 1e-6)
-        return np.select([share >= MOVING, share < RESTING], [self.label, none], UNDECIDED)
+        unit = self.label
+        share = self.clip.intensity[:, unit] / max(float(self.peaks[unit]), 1e-6)
+        return np.select([share >= MOVING, share < RESTING], [unit, none], UNDECIDED)
 
 
 def make_sparse(clip: Clip, images: bool = True, targets: bool = True) -> SparseClip:

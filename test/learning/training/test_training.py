@@ -133,14 +133,8 @@ def test_blink_under_an_expression_is_excused():
     given = logits(sides, 1e-3)
     without = given.clone()
     without[:, :, 17] = -7
-    by_slice = ActionUnitLoss(0.0)
-    clip_loss = [
-        (
-            loss(x, sides, valid, label, at_rest(valid))
-            - by_slice(x, sides, valid, label, at_rest(valid))
-        ).item()
-        for x in (given, without)
-    ]
+    by_slice, truth = ActionUnitLoss(0.0), (sides, valid, label, at_rest(valid))
+    clip_loss = [(loss(x, *truth) - by_slice(x, *truth)).item() for x in (given, without)]
     assert clip_loss[0] == pytest.approx(clip_loss[1], abs=1e-4)
 
 
@@ -370,13 +364,8 @@ def test_evidence_is_trained_on_the_published_label():
     right[2, 0, 2, 2] = 9.0
     blink = right.clone()
     blink[:, 0, 17, 2] = 12.0
-    found = [
-        (
-            loss(x, sides, valid, label, at_rest(valid))
-            - blind(x, sides, valid, label, at_rest(valid))
-        ).item()
-        for x in (right, blink)
-    ]
+    truth = sides, valid, label, at_rest(valid)
+    found = [(loss(x, *truth) - blind(x, *truth)).item() for x in (right, blink)]
     assert found == pytest.approx([0, 3], abs=0.1)
 
 
@@ -386,9 +375,8 @@ def movement_loss(evidence, main, valid=None):
     given = torch.cat([logits(sides, 1e-3), evidence[..., None]], 3)
     label = torch.tensor([18])
     with_it, without = ActionUnitLoss(0.0, movement_weight=1.0), ActionUnitLoss(0.0)
-    return (
-        with_it(given, sides, valid, label, main) - without(given, sides, valid, label, main)
-    ).item()
+    truth = sides, valid, label, main
+    return (with_it(given, *truth) - without(given, *truth)).item()
 
 
 def test_evidence_is_trained_in_every_slice():
