@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,12 @@ from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.export import write_export, write_face_exports
 from microexpr_ros.perception.nir_export import write_nir
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.network import ConditionalVae
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.settings import to_settings
-from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
+from microexpr_ros.perception.spiking.network import SpikingNetwork
 from microexpr_ros.synthesis.dataset.face_takes import (
     FaceRecipe,
     generate_face_takes,
@@ -208,7 +211,7 @@ def make_reconstruction(
         run.out / 'reconstruction.checkpoint',
         resume,
         report,
-        read_best(run.start) if run.start else None,
+        _read_start(run.start, run.network) if run.start else None,
     )
     deployed = trained.network.deployed()
     path = _write_reconstructor(
@@ -224,6 +227,30 @@ def make_reconstruction(
         'validation_loss': -trained.score,
         'history': list(trained.history),
     }
+
+
+def _read_start(
+    path: Path, configuration: ReconstructionConfiguration
+) -> Mapping[str, torch.Tensor] | ConditionalVae:
+    """Read what a training of a reconstructor goes on from.
+
+    Raises:
+        MicroexprError: as of `read_best` and `weights.load`, or it is of another network.
+    """
+    if path.suffix != '.safetensors':
+        return read_best(path)
+    network = Reconstructor.from_weights(weights.load(path, 'reconstruction')).network
+    if network.configuration != configuration:
+        differing = ', '.join(
+            item.name
+            for item in fields(configuration)
+            if getattr(network.configuration, item.name) != getattr(configuration, item.name)
+        )
+        raise MicroexprError(
+            f'start {path} has another network, which differs in {differing}: say the same under '
+            'network, or start from a checkpoint'
+        )
+    return network
 
 
 def fit_intervals_again(

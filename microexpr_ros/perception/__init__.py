@@ -1,7 +1,7 @@
 """Action Units and micro-expressions of a face, from its slices; nothing here needs torch.
 
-Images of the face are in `reconstruction`, which loads OpenCV; the spiking network in `spiking`,
-which loads torch.
+Images of the face are in `reconstruction`, which loads OpenCV; the spiking network in
+`spiking.network`, which loads torch.
 """
 
 from microexpr_ros.perception.activity import Activity, ActivityConfiguration

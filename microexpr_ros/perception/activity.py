@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.kernel import kernel, read_only
+from microexpr_ros.events.kernel import FAINTEST, kernel, read_only
 
 BLOCKS: Final = 8
 """Blocks per side that the region is divided into."""
@@ -69,16 +69,18 @@ class ActivityConfiguration:
             duration_ns: length of the slice.
             activity: before the slice.
         """
-        _, rows, columns = counts.shape
-        cells = rows // BLOCKS * (columns // BLOCKS)
         duration_s = duration_ns * 1e-9
-        now_hz = _sum_blocks(read_only(counts)) / (cells * pixels_per_cell * duration_s)
         recent = math.exp(-duration_s * 1e3 / self.moving_tau_ms)
         longer = math.exp(-duration_s * 1e3 / self.silent_tau_ms)
-        return Activity(
-            (recent * activity.blocks_hz + (1 - recent) * now_hz).astype(np.float32),
-            longer * activity.total_hz + (1 - longer) * float(now_hz.mean()),
+        blocks_hz = np.empty((BLOCKS, BLOCKS), np.float32)
+        now_hz = _follow_rates(
+            read_only(counts),
+            pixels_per_cell * duration_s,
+            recent,
+            read_only(activity.blocks_hz),
+            blocks_hz,
         )
+        return Activity(blocks_hz, longer * activity.total_hz + (1 - longer) * now_hz)
 
     def head_moves(self, activity: Activity) -> bool:
         """Return whether many places of the region are active."""
@@ -90,14 +92,34 @@ class ActivityConfiguration:
 
 
 @kernel
-def _sum_blocks(counts: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return the events of each block of cells, int64 [BLOCKS, BLOCKS], of both polarities."""
+def _follow_rates(
+    counts: NDArray[np.uint8],
+    exposure: float,
+    keep: float,
+    before_hz: NDArray[np.float32],
+    blocks_hz: NDArray[np.float32],
+) -> float:
+    """Follow the rates of the blocks of cells, of both polarities; return the mean of the newest.
+
+    Args:
+        counts: uint8 [2, rows, columns].
+        exposure: pixels of a cell, times the length of the slice in s.
+        keep: share of the rates before.
+        before_hz: float32 [BLOCKS, BLOCKS].
+        blocks_hz: takes the new rates.
+    """
     polarities, rows, columns = counts.shape
     height, width = rows // BLOCKS, columns // BLOCKS
-    blocks = np.zeros((BLOCKS, BLOCKS), np.int64)
-    for p in range(polarities):
-        for r in range(BLOCKS * height):
-            for j in range(BLOCKS):
-                for c in range(j * width, (j + 1) * width):
-                    blocks[r // height, j] += counts[p, r, c]
-    return blocks
+    total_hz = 0.0
+    for i in range(BLOCKS):
+        for j in range(BLOCKS):
+            events = np.int64(0)
+            for p in range(polarities):
+                for r in range(i * height, (i + 1) * height):
+                    for c in range(j * width, (j + 1) * width):
+                        events += counts[p, r, c]
+            now_hz = events / (height * width * exposure)
+            total_hz += now_hz
+            rate_hz = np.float32(keep * before_hz[i, j] + (1 - keep) * now_hz)
+            blocks_hz[i, j] = rate_hz if rate_hz >= FAINTEST else np.float32(0)
+    return total_hz / BLOCKS**2

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from microexpr_ros.alignment.head_motion import HeadMotion
 from microexpr_ros.alignment.slices import Slice, blank_slice, follows
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.grid import SLICE_NS, shift_cells
+from microexpr_ros.events.grid import shift_cells
 from microexpr_ros.events.region import Region
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception import weights
@@ -23,6 +23,8 @@ from microexpr_ros.perception.head_limits import HeadLimits
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.runtime import Runtime, load_export
 from microexpr_ros.perception.settings import to_settings
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
+from microexpr_ros.perception.spiking.region_traces import RegionTraces
 
 if TYPE_CHECKING:
     from microexpr_ros.perception.spiking.network import SpikingNetwork
@@ -82,7 +84,7 @@ class ActionUnitState:
     """What the classifier remembers of one face.
 
     Attributes:
-        network: the state of the network, as arrays.
+        network: the traces, and the state of the network, as arrays.
         activity: recent rates of events.
         active: bool [18], which units were active.
         age_ns: how long the state has followed the face.
@@ -108,9 +110,12 @@ class ActionUnitClassifier:
         warm_up_ns: age of the state from which the status can be OK.
         model: name and hash of the weights.
         runtime: the same network, exported; None to step the network itself.
-        slice_ns: length of a slice, needed only without a network.
+        configuration: of the network, needed only without one.
         limits: when the head moves.
         boxes: regions in which the network was trained to see faces.
+
+    Attributes:
+        configuration: shape and time constants of the network.
     """
 
     def __init__(
@@ -121,16 +126,20 @@ class ActionUnitClassifier:
         warm_up_ns: int = 200_000_000,
         model: str = 'untrained',
         runtime: Runtime | None = None,
-        slice_ns: int = SLICE_NS,
+        configuration: SpikingConfiguration | None = None,
         limits: HeadLimits | None = None,
         boxes: Boxes = 'coarse',
     ) -> None:
         self._network = network
         self._runtime = runtime or _torch_runtime(network)
-        shapes = self._runtime.shapes
-        self.grid = shapes[0][-1]
-        self.slice_ns = slice_ns if network is None else network.configuration.slice_ns
-        self._at_rest = tuple(np.zeros(shape, np.float32) for shape in shapes[2:])
+        if network is not None:
+            configuration = network.configuration
+        if configuration is None:
+            raise ValueError('an export without its network needs its configuration')
+        self.configuration = configuration
+        self._traces = RegionTraces(configuration)
+        at_rest = [np.zeros(shape, np.float32) for shape in self._runtime.shapes[1:]]
+        self._at_rest = (self._traces.initial(), *at_rest)
         self.presence = presence
         self.activity = activity or ActivityConfiguration()
         self.limits = limits or HeadLimits()
@@ -156,9 +165,19 @@ class ActionUnitClassifier:
         file = weights.load(path, 'au', with_tensors=False)
         runtime = load_export(path, file.hash)
         if runtime is not None:
-            slice_ns = file.settings['configuration']['slice_ns']
-            boxes = read_boxes(file)
-            return cls(None, *_settings(file), runtime=runtime, slice_ns=slice_ns, boxes=boxes)
+            configuration, boxes = file.configuration(SpikingConfiguration), read_boxes(file)
+            if runtime.shapes[0] != RegionTraces(configuration).shape:
+                raise MicroexprError(
+                    f'{path.with_suffix(".onnx")} was exported by an earlier version; delete it, '
+                    'or export the weights again'
+                )
+            return cls(
+                None,
+                *_settings(file),
+                runtime=runtime,
+                configuration=configuration,
+                boxes=boxes,
+            )
         # Imported here: an export runs without torch.
         import torch
 
@@ -173,7 +192,7 @@ class ActionUnitClassifier:
             MicroexprError: the weights are of another version.
         """
         # Imported here: an export runs without torch.
-        from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
+        from microexpr_ros.perception.spiking.network import SpikingNetwork
 
         network = SpikingNetwork(file.configuration(SpikingConfiguration), normalized=False)
         network.load_state_dict(dict(file.tensors))
@@ -182,12 +201,22 @@ class ActionUnitClassifier:
     def to_settings(self) -> dict[str, Any]:
         """Return everything but the tensors, as JSON values for `weights.save`."""
         return {
-            'configuration': to_settings(self.network.configuration),
+            'configuration': to_settings(self.configuration),
             'presence': self.presence.to_settings(),
             'activity': to_settings(self.activity),
             'warm_up_ns': self.warm_up_ns,
             'boxes': self.boxes,
         }
+
+    @property
+    def grid(self) -> int:
+        """Rows and columns of the slices that the network was trained for."""
+        return self.configuration.grid
+
+    @property
+    def slice_ns(self) -> int:
+        """Length of a slice that the network was trained for."""
+        return self.configuration.slice_ns
 
     @property
     def network(self) -> SpikingNetwork:
@@ -227,9 +256,12 @@ class ActionUnitClassifier:
             return _no_face(slice_.end_ns), self.initial_state()
         if state.end_ns is not None and not follows(slice_, state.end_ns):
             state = self.initial_state()
-        cells = np.array([slice_.pixels_per_cell], np.float32)
-        sides, *rest = self._runtime(self.held_still(slice_)[None], cells, *state.network)
-        decided, network = rest[: -len(state.network)], rest[-len(state.network) :]
+        traces, *before = state.network
+        compressed, traces = self._traces.update(
+            self.held_still(slice_), slice_.pixels_per_cell, traces
+        )
+        sides, *rest = self._runtime(compressed, *before)
+        decided, after = rest[: -len(before)], rest[-len(before) :]
         activity = self.activity.observe(
             slice_.counts, slice_.pixels_per_cell, slice_.duration_ns, state.activity
         )
@@ -244,7 +276,7 @@ class ActionUnitClassifier:
             decided[0][0] if decided else None,
         )
         return estimate, ActionUnitState(
-            tuple(network), activity, estimate.active, age_ns, slice_.clock_end_ns
+            (traces, *after), activity, estimate.active, age_ns, slice_.clock_end_ns
         )
 
     def held_still(self, slice_: Slice) -> NDArray[np.uint8]:

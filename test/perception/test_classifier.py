@@ -20,7 +20,8 @@ from microexpr_ros.perception.classifier import (
     decide_presence,
 )
 from microexpr_ros.perception.presence import Presence
-from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
+from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 STEP_NS = 10_000_000
 REGION = Region(10, 20, 256, 256)

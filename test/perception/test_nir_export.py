@@ -14,7 +14,8 @@ from norse.torch.utils.import_nir import _import_norse_module
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.nir_export import build_graph, write_nir
-from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
+from microexpr_ros.perception.spiking.network import SpikingNetwork
 from microexpr_ros.perception.spiking.traces import update_traces
 
 SMALL = SpikingConfiguration(

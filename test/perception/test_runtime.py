@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -14,13 +15,14 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
-from microexpr_ros.perception.export import write_export
+from microexpr_ros.perception.export import export_au, write_export
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.reconstruction.network import ConditionalVae
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.runtime import Runtime, load_export
-from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
+from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 GRID = 32
 STEP_NS = 10_000_000
@@ -194,7 +196,12 @@ def test_shipped_export_decides_as_the_network_over_a_thousand_slices(recording)
     intensity = np.array([[e.intensity for e in run] for run in (expected, alone)])
     assert np.corrcoef(*intensity.reshape(2, -1))[0, 1] >= 0.995
     active = np.array([[e.active for e in run] for run in (expected, alone)])
-    assert (active[0] == active[1]).all(axis=1).mean() >= 0.98
+    # How many differ depends on the processor, which decides on how convolutions are rounded; but
+    # where they do, both intensities are close to the limit.
+    differ = active[0] != active[1]
+    assert differ.mean() <= 0.002
+    limits = np.broadcast_to(fast.presence.threshold, differ.shape)[differ]
+    assert np.abs(intensity[:, differ] - limits).max(initial=0) < 0.015
     # Else they would agree because nothing happens.
     assert np.ptp(intensity[0], axis=0).max() > 0.15
     assert {False, True} == set(np.unique(active[0]))
@@ -252,6 +259,17 @@ assert 'torch' not in sys.modules
     *_, reference = images(Reconstructor.from_weights(file), stream)
     assert np.abs(image.astype(int) - reference).max() <= 1
     assert np.ptp(image) > 10
+
+
+def test_an_export_of_another_form_is_refused(folder, classifier):
+    path = folder / 'au.safetensors'
+    file = weights.load(path, 'au')
+    # As of before the traces were left to `RegionTraces`: its input was larger.
+    larger = replace(classifier.configuration, grid=2 * GRID)
+    network = SpikingNetwork(larger, normalized=False)
+    path.with_suffix('.onnx').write_bytes(export_au(network, file.hash))
+    with pytest.raises(MicroexprError, match=r'au.onnx was exported by an earlier version'):
+        ActionUnitClassifier.load(path)
 
 
 def test_an_export_has_no_network_to_give(folder, classifier):

@@ -10,10 +10,10 @@ from norse.torch.functional.reset import reset_subtract, reset_value
 from torch import nn
 
 from microexpr_ros.perception.folding import fold_batch_norm
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
 from microexpr_ros.perception.spiking.inference import simplify_cells
 from microexpr_ros.perception.spiking.lif import lif_sequence
 from microexpr_ros.perception.spiking.network import (
-    SpikingConfiguration,
     SpikingNetwork,
     current_for_rate,
     firing_rate,

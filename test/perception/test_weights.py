@@ -8,7 +8,7 @@ from microexpr_ros import facs
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.settings import to_settings
-from microexpr_ros.perception.spiking.network import SpikingConfiguration
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
 
 
 def test_what_is_saved_is_read(tmp_path):

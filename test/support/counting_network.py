@@ -7,8 +7,9 @@ from microexpr_ros.perception.activity import ActivityConfiguration
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.head_limits import HeadLimits
 from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.spiking import RegionTraces, SpikingConfiguration
 
-GRID = 128
+CONFIGURATION = SpikingConfiguration()
 
 PULSES = (
     (12, 30, 60),
@@ -24,14 +25,14 @@ PULSES = (
 class CountingRuntime:
     """Moves units as PULSES say, a little more where there are more events."""
 
-    shapes = ((1, 2, GRID, GRID), (1,), (1, 1))
+    shapes = (RegionTraces(CONFIGURATION).shape, (1, 1))
 
-    def __call__(self, counts, cells, seen):
+    def __call__(self, compressed, seen):
         now = float(seen[0, 0])
         sides = np.zeros((1, len(CODES), 2), np.float32)
         for code, first, last in PULSES:
             share = np.clip((now - first) / (last - first), 0, 1)
-            height = 0.5 * np.sin(np.pi * share) * (1 + 1e-5 * counts.sum(dtype=np.int64))
+            height = 0.5 * np.sin(np.pi * share) * (1 + 1e-5 * np.abs(compressed).sum())
             row = sides[0, CODES.index(code)]
             row[:] = np.maximum(row, height)
         return [sides, np.full((1, 1), now + 1, np.float32)]
@@ -52,6 +53,7 @@ def counting_classifier():
         ActivityConfiguration(moving_hz=1e9, silent_hz=0.0),
         model='counting',
         runtime=CountingRuntime(),
+        configuration=CONFIGURATION,
         # What moves must not depend on where a tracker sees the head move.
         limits=HeadLimits(speed=np.inf, change=np.inf, rotation=np.inf),
     )

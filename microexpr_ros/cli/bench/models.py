@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import numpy as np
 import torch
@@ -40,6 +40,8 @@ from microexpr_ros.perception.reconstruction.inference import ReconstructionInfe
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor, network_inputs
 from microexpr_ros.perception.runtime import Runtime, load_export
 from microexpr_ros.perception.spiking.inference import SpikingInference
+from microexpr_ros.perception.spiking.network import intensities
+from microexpr_ros.perception.spiking.region_traces import RegionTraces
 from microexpr_ros.perception.torch_runtime import TorchRuntime
 
 app = make_app()
@@ -61,7 +63,8 @@ class Row:
 
     Attributes:
         model: name and hash of the weights.
-        runtime: norse and torch, layer by layer, are the references; onnxruntime is the export;
+        runtime: norse and torch, layer by layer, are the references; onnxruntime is the export,
+            with the traces that it is given;
             classifier is all that the node calls: export, statuses, presence and confidence.
         ms: median time of a step, or of an image.
         p99_ms: 99th percentile of that time.
@@ -178,7 +181,6 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
     file = weights_files.load(path, 'au')
     classifier = ActionUnitClassifier.from_weights(file)
     runtime = load_export(path, file.hash) or Runtime(export_au(classifier.network))
-    step = SpikingInference(classifier.network)
     exported = ActionUnitClassifier(
         classifier.network,
         classifier.presence,
@@ -187,14 +189,29 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
         boxes=classifier.boxes,
     )
 
-    def stepping(network: Callable[..., Any]) -> Callable[[Slice], NDArray[np.float32]]:
-        state = classifier.initial_state().network
+    def stepping_torch() -> Callable[[Slice], NDArray[np.float32]]:
+        network = classifier.network
+        state = network.initial_state()
 
+        @torch.inference_mode()
         def run(slice_: Slice) -> NDArray[np.float32]:
             nonlocal state
-            cells = np.array([slice_.pixels_per_cell], np.float32)
-            sides, *after = network(classifier.held_still(slice_)[None], cells, *state)
-            state = tuple(after[-len(state) :])
+            counts = torch.tensor(classifier.held_still(slice_)[None])
+            logits, state = network.step(network.encode(counts, slice_.pixels_per_cell), state)
+            return np.asarray(intensities(logits[0, :, :2]).numpy())
+
+        return run
+
+    def stepping_export() -> Callable[[Slice], NDArray[np.float32]]:
+        region_traces = RegionTraces(classifier.configuration)
+        traces, *state = exported.initial_state().network
+
+        def run(slice_: Slice) -> NDArray[np.float32]:
+            nonlocal traces, state
+            counts = classifier.held_still(slice_)
+            compressed, traces = region_traces.update(counts, slice_.pixels_per_cell, traces)
+            sides, *after = runtime(compressed, *state)
+            state = after[-len(state) :]
             return np.asarray(sides[0])
 
         return run
@@ -210,8 +227,8 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
         return run
 
     networks = {
-        'norse': stepping(TorchRuntime(step)),
-        'onnxruntime': stepping(runtime),
+        'norse': stepping_torch(),
+        'onnxruntime': stepping_export(),
         'classifier': classifying(),
     }
 
@@ -221,7 +238,8 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
             active.append(classifier.presence.active(sides.max(axis=1), active[-1]))
         return np.stack(active)
 
-    return _rows(file.model, _take_turns(networks, slices), _macs(step), _STEPS_HZ, decisions)
+    macs = _macs(SpikingInference(classifier.network))
+    return _rows(file.model, _take_turns(networks, slices), macs, _STEPS_HZ, decisions)
 
 
 def _reconstruction(slices: list[Slice]) -> list[Row]:

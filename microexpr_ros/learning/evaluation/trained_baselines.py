@@ -21,7 +21,7 @@ from microexpr_ros.perception.boxes import Boxes
 from microexpr_ros.perception.classifier import read_boxes
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.settings import to_settings
-from microexpr_ros.perception.spiking.network import SpikingConfiguration
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
 
 NODE_WEIGHTS: Final = ('au', 'reconstruction')
 """Files in the same folder that are no baselines: the nodes run them."""

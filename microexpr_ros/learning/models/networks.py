@@ -10,9 +10,9 @@ from torch import Tensor
 from microexpr_ros.learning.data.batches import SequenceBatch
 from microexpr_ros.learning.models.recurrent_twin import RecurrentTwin
 from microexpr_ros.learning.models.region_counts import RegionCounts
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
 from microexpr_ros.perception.spiking.network import (
     NetworkState,
-    SpikingConfiguration,
     SpikingNetwork,
 )
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from microexpr_ros.facs import CODES
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
 from microexpr_ros.perception.spiking.network import (
     NetworkState,
-    SpikingConfiguration,
     run_memoryless,
 )
 from microexpr_ros.perception.spiking.traces import trace_sequence

@@ -44,8 +44,8 @@ from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Phase, Report, Trained
 from microexpr_ros.perception.boxes import Boxes
 from microexpr_ros.perception.settings import renamed_field, to_settings
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
 from microexpr_ros.perception.spiking.network import (
-    SpikingConfiguration,
     SpikingNetwork,
     intensities,
 )

@@ -19,7 +19,7 @@ from microexpr_ros.learning.training.reconstruction import ReconstructionTrainin
 from microexpr_ros.perception.faces.network import FaceConfiguration
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.settings import key_of
-from microexpr_ros.perception.spiking.network import SpikingConfiguration
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
 
 Configuration = TypeVar('Configuration')
 
@@ -58,7 +58,8 @@ class ReconstructionRun:
     Attributes:
         model: the autoencoder, or a network that it is compared with.
         start: checkpoint of an earlier run to go on from with a new schedule; layers that its
-            network does not have, or has in another size, start from random numbers.
+            network does not have, or has in another size, start from random numbers. Or a weights
+            file (.safetensors) of the same network.
     """
 
     data: Path

@@ -48,6 +48,9 @@ CHANGED: Final = 0.02
 _LEAST_CHANGED: Final = 32
 """Changed pixels of a picture whose error counts for itself."""
 
+_NORMALIZED_PICTURES: Final = 64
+"""Pictures whose statistics the normalization of a deployed network is put back by."""
+
 _FARTHEST_CELLS: Final = 12.0
 """Flows that are learnt from reach no farther."""
 
@@ -447,7 +450,7 @@ def train_reconstruction(
     checkpoint: Path | None = None,
     resume: bool = False,
     report: Report | None = None,
-    start: Mapping[str, Tensor] | None = None,
+    start: Mapping[str, Tensor] | ConditionalVae | None = None,
 ) -> Trained[ConditionalVae]:
     """Train on images with and without a frame and a reference.
 
@@ -462,20 +465,26 @@ def train_reconstruction(
         checkpoint: file written after every epoch.
         resume: go on from the checkpoint.
         report: called after every step and every epoch.
-        start: tensors of an earlier training to go on from with a new schedule; layers that they
-            do not fit start from random numbers.
+        start: tensors of an earlier training to go on from with a new schedule, with which
+            layers that they do not fit start from random numbers; or a deployed network.
 
     Raises:
         MicroexprError: `resume`, and the checkpoint is missing or of another configuration.
     """
     c = configuration or ReconstructionTraining()
     runner.seed_torch(c)
-    net = ConditionalVae(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if start is not None:
+    net = ConditionalVae(network)
+    sampler = ExampleSampler(training, net.configuration, c)
+    if isinstance(start, ConditionalVae):
+        rng = np.random.default_rng(c.seed)
+        chosen = rng.integers(len(training), size=_NORMALIZED_PICTURES)
+        examples = [sampler.sample(int(number), rng) for number in chosen]
+        net = start.trainable(make_example_batch(examples, net.configuration)[0])
+    elif start is not None:
         own = net.state_dict()
         fitting = {k: v for k, v in start.items() if k in own and own[k].shape == v.shape}
         net.load_state_dict({**own, **fitting})
-    sampler = ExampleSampler(training, net.configuration, c)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fixed = validation_examples(validation, net.configuration, c)
 
     def losses(

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.kernel import kernel
+from microexpr_ros.events.kernel import FAINTEST, kernel
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.events.sensor_grid import SENSOR_CELLS, pixels_per_cell, sensor_grid
 from microexpr_ros.perception.faces.flicker import FlickerFilter
@@ -156,7 +156,8 @@ def _update(
     one = np.float32(1)
     for i in range(block_rows):
         for j in range(block_columns):
-            mean[i, j] += (one - keep[3]) * (activity[i, j] * per_second - mean[i, j])
+            now = mean[i, j] + (one - keep[3]) * (activity[i, j] * per_second - mean[i, j])
+            mean[i, j] = now if now >= FAINTEST else np.float32(0)
             total, weight = np.float32(0), np.float32(0)
             for u in range(max(i - 1, 0), min(i + 2, block_rows)):
                 for v in range(max(j - 1, 0), min(j + 2, block_columns)):
@@ -184,7 +185,8 @@ def _update(
         for r in range(4 * i, min(4 * i + 4, rows)):
             row = flat[r]
             for n in range(columns * 6):
-                row[n] *= factors[n]
+                left = row[n] * factors[n]
+                row[n] = left if left >= FAINTEST else np.float32(0)
             for c in range(columns):
                 for p in range(2):
                     if counts[p, r, c]:

@@ -30,6 +30,9 @@ _REACH: Final = 0.25
 
 _MIN_SCALE: Final = 1 / 512
 
+_SLOPE: Final = 0.1
+"""Of the leaky rectification below 0."""
+
 
 class Gaussians(NamedTuple):
     """Distribution of the latent variables.
@@ -211,6 +214,42 @@ class ConditionalVae(nn.Module):
         result.load_state_dict(tensors)
         return result.eval()
 
+    @torch.no_grad()
+    def trainable(self, *condition: Tensor) -> ConditionalVae:
+        """Return the form that is trained of a deployed network: what weights files hold.
+
+        Normalization by the statistics of the condition takes the place of the biases, and what
+        comes out stays the same. The posterior is new, and begins as the prior.
+
+        Args:
+            condition: as of `encode`, of many pictures.
+        """
+        result = ConditionalVae(self.configuration)
+        assert result.posterior is not None
+        tensors = dict(self.state_dict())
+        outputs: dict[str, Tensor] = {}
+        blocks = {name: m for name, m in self.named_modules() if isinstance(m, _Block)}
+        hooks = [
+            block.register_forward_hook(lambda _, __, out, name=name: outputs.update({name: out}))
+            for name, block in blocks.items()
+        ]
+        self.eval()(*condition)
+        for hook in hooks:
+            hook.remove()
+        for name, out in outputs.items():
+            bias = tensors.pop(f'{name}.convolution.bias')
+            before = torch.where(out > 0, out, out / _SLOPE)
+            variance, mean = torch.var_mean(before, (0, 2, 3), correction=0)
+            norm = result.get_submodule(f'{name}.norm')
+            assert isinstance(norm, nn.BatchNorm2d)
+            tensors[f'{name}.norm.running_mean'] = mean - bias
+            tensors[f'{name}.norm.running_var'] = variance
+            tensors[f'{name}.norm.weight'] = torch.sqrt(variance + norm.eps)
+            tensors[f'{name}.norm.bias'] = mean
+        result.load_state_dict({**result.state_dict(), **tensors})
+        result.posterior.begin_as(self.prior)
+        return result
+
 
 class _Block(nn.Module):
     """Convolution of size 3, normalization, leaky rectification."""
@@ -225,7 +264,7 @@ class _Block(nn.Module):
             x = convolve_parts(self.convolution, *parts)
         else:
             x = self.norm(self.convolution(torch.cat(parts, 1)))
-        return functional.leaky_relu(x, 0.1)
+        return functional.leaky_relu(x, _SLOPE)
 
     def folded(self) -> nn.Conv2d:
         return (
@@ -305,6 +344,15 @@ class _Posterior(nn.Module):
             )
         )
         self.head = _Head(6 * w, configuration)
+
+    def begin_as(self, prior: _Head) -> None:
+        """Take over a prior: what the image adds begins at 0."""
+        for own, other in zip(self.head.parameters(), prior.parameters(), strict=True):
+            if own.dim() == 1:
+                own.copy_(other)
+            else:
+                own[:, : -other.shape[1]] = 0
+                own[:, -other.shape[1] :] = other
 
     def forward(self, target: Tensor, features: Tensor) -> Gaussians:
         distribution: Gaussians = self.head(torch.cat([self.image(target), features], 1))

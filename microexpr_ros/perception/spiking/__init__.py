@@ -1,9 +1,9 @@
-"""The spiking network that reads Action Units from slices of events; needs torch and norse."""
+"""The spiking network that reads Action Units from slices of events, and what it is given.
 
-from microexpr_ros.perception.spiking.network import (
-    NetworkState,
-    SpikingConfiguration,
-    SpikingNetwork,
-)
+What is exported here needs no torch; `network` and `inference` do, and norse.
+"""
 
-__all__ = ['NetworkState', 'SpikingConfiguration', 'SpikingNetwork']
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
+from microexpr_ros.perception.spiking.region_traces import RegionTraces
+
+__all__ = ['RegionTraces', 'SpikingConfiguration']

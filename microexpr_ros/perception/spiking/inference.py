@@ -1,4 +1,4 @@
-"""One step of the spiking network as the classifier needs it: counts to intensities."""
+"""One step of the spiking network as the classifier needs it: traces to intensities."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from microexpr_ros.perception.spiking.network import SpikingNetwork, intensities
 
 
 class SpikingInference(nn.Module):
-    """Encoding, one step and squared sigmoid of a deployed network.
+    """One step and squared sigmoid of a deployed network.
 
-    Inputs: counts uint8 [1, 2, grid, grid], pixels per cell float32 [1], the state's arrays.
+    Inputs: compressed traces float32 [1, 2 N, h, w], of `RegionTraces`; the arrays of the state
+    without its traces.
     Outputs: intensities float32 [1, 18, 2], 0 to 1, of the subject's left and right; with a
     decision, the probability that each unit is the main one of a movement, float32 [1, 18]; and
     the new state's arrays.
@@ -28,17 +29,13 @@ class SpikingInference(nn.Module):
         self.network = network.eval()
 
     def inputs(self) -> tuple[Tensor, ...]:
-        """Return a slice without events, and the state at rest."""
-        grid = self.network.configuration.grid
-        counts = torch.zeros(1, 2, grid, grid, dtype=torch.uint8)
-        return counts, torch.ones(1), *self.network.initial_state()
+        """Return the input of a slice without events, and the state at rest."""
+        traces, *state = self.network.initial_state()
+        return traces.flatten(1, 2), *state
 
-    def forward(
-        self, counts: Tensor, pixels_per_cell: Tensor, *state: Tensor
-    ) -> tuple[Tensor, ...]:
+    def forward(self, compressed: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """Advance by one slice."""
-        encoded = self.network.encode(counts, pixels_per_cell)
-        logits, after = self.network.step(encoded, state)
+        logits, after = self.network.step_compressed(compressed, state)
         decided = [torch.sigmoid(logits[..., 2])] if self.network.configuration.decision else []
         return intensities(logits[..., :2]), *decided, *after
 

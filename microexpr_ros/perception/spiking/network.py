@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 from norse.torch import LIFBoxCell, LIFBoxFeedForwardState, LIFBoxParameters
@@ -16,109 +15,15 @@ from norse.torch.functional.reset import reset_subtract, reset_value
 from torch import Tensor, nn
 from torch.nn import functional
 
-from microexpr_ros.events.grid import GRID, SLICE_NS
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception.folding import fold_batch_norm
-from microexpr_ros.perception.settings import added_field, renamed_field
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
 from microexpr_ros.perception.spiking.lif import lif_sequence
 from microexpr_ros.perception.spiking.traces import trace_sequence, update_traces
 
 NetworkState: TypeAlias = tuple[Tensor, ...]
 """Traces [B, N, C, h, w], voltages [B, C, H, W] of each spiking layer, integrators [B, I], and,
 with a decision, evidence [B, 18]."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpikingConfiguration:
-    """Shape and time constants of the network.
-
-    Attributes:
-        grid: rows and columns of a slice.
-        pool: cells per side that are summed into one input pixel.
-        slice_ns: length of a slice; one step of the network.
-        trace_ms: time constants of the leaky traces that every input pixel keeps, ms.
-        semi_saturation: trace, in events per sensor pixel, at which the compressed input is
-            half of its largest; `half` in files.
-        channels: of the spiking layers.
-        kernels: sizes of their convolutions.
-        strides: of their convolutions; the first is large, as fine layers cost the most.
-        tau_ms: membrane time constants of the spiking layers, ms.
-        surrogate_width: slope of the triangular surrogate gradient (Esser et al., 2016).
-        dropout: share of the last spikes that training drops.
-        integrators: leaky integrators that the last spikes are projected on.
-        integrator_tau_ms: their time constant at the start of training, ms: they smooth spikes
-            into rates. The traces have gathered events already; what is slower than needed for
-            spikes hides short movements.
-        neurons: 'lif' spike; 'graded' have no state and return the rate at which they would
-            spike, which makes the analog network: what the same layers can do without spikes.
-        drive: what convolutions give to neurons: the 'rate' at which they are to fire, which
-            becomes the current that makes them do so, or the 'current' itself.
-        reset: of a spike: 'subtract' takes the threshold from the voltage, so that what is above
-            it is not lost; 'zero' takes all.
-        residual: layers of stride 1 that keep the number of channels add their input.
-        signed_traces: sum and difference of ON and OFF are compressed, not each of them.
-        adaptation: added to `semi_saturation`, in multiples of a trace's mean size over the
-            region, so that small movements are still seen where the head moves.
-        initial_gain: deviation of what is given to neurons at the start of training.
-        decision: also read how likely each unit is the main one of a movement.
-        decision_tau_ms: time constant over which evidence for it is gathered, at the start of
-            training, ms.
-        change_gain: factor on the changes between frames, in networks that see them; 0: training
-            measures it, so that the typical change is compressed to a half.
-    """
-
-    grid: int = GRID
-    pool: int = 2
-    slice_ns: int = SLICE_NS
-    trace_ms: tuple[float, ...] = (20.0, 60.0, 180.0, 540.0)
-    semi_saturation: float = renamed_field(0.1, 'half')
-    channels: tuple[int, ...] = (24, 48, 48, 96, 96, 96)
-    kernels: tuple[int, ...] = (5, 3, 3, 3, 3, 3)
-    strides: tuple[int, ...] = (2, 2, 1, 2, 1, 2)
-    tau_ms: tuple[float, ...] = (20.0, 20.0, 20.0, 20.0, 20.0, 20.0)
-    surrogate_width: float = 1.0
-    dropout: float = 0.2
-    integrators: int = 192
-    integrator_tau_ms: float = 20.0
-    neurons: Literal['lif', 'graded'] = added_field('lif', 'lif')
-    drive: Literal['rate', 'current'] = added_field('rate', 'current')
-    reset: Literal['subtract', 'zero'] = added_field('subtract', 'zero')
-    residual: bool = added_field(True, False)
-    signed_traces: bool = added_field(False, False)
-    adaptation: float = added_field(0.0, 0.0)
-    initial_gain: float = added_field(0.5, 2.0)
-    decision: bool = added_field(True, False)
-    decision_tau_ms: float = added_field(20.0, 20.0)
-    change_gain: float = added_field(0.0, 20.0)
-
-    def __post_init__(self) -> None:
-        if len({len(v) for v in (self.channels, self.kernels, self.strides, self.tau_ms)}) > 1:
-            raise ValueError(
-                'channels, kernels, strides and tau_ms need one value per spiking layer'
-            )
-        shortest_ms = min(
-            *self.trace_ms, *self.tau_ms, self.integrator_tau_ms, self.decision_tau_ms
-        )
-        if shortest_ms * 1e6 < self.slice_ns:
-            raise ValueError('a time constant shorter than a slice makes Euler steps unstable')
-        for name in ('change_gain', 'adaptation'):
-            if (value := getattr(self, name)) < 0:
-                raise ValueError(f'{name} {value:g} must be 0 or more')
-        if self.residual and self.drive == 'current':
-            raise ValueError('layers add their input to a rate, not to a current')
-
-    def decays(self) -> tuple[float, ...]:
-        """Return the factor of each trace per slice."""
-        return tuple(1 - self.slice_ns * 1e-6 / tau for tau in self.trace_ms)
-
-    def leak(self, layer: int) -> float:
-        """Return the share of its voltage that a spiking layer loses per slice."""
-        return self.slice_ns * 1e-6 / self.tau_ms[layer]
-
-    def adds_input(self, layer: int) -> bool:
-        """Return whether a layer adds its input."""
-        same = layer > 0 and self.channels[layer - 1] == self.channels[layer]
-        return self.residual and same and self.strides[layer] == 1
 
 
 class SpikingNetwork(nn.Module):
@@ -259,11 +164,24 @@ class SpikingNetwork(nn.Module):
             being the main one of a movement; and the new state.
         """
         c = self.configuration
-        traces, voltages, integrated, evidence = self._split(state)
-        values, traces = update_traces(
-            encoded, traces, c.decays(), c.semi_saturation, c.signed_traces, c.adaptation
+        compressed, traces = update_traces(
+            encoded, state[0], c.decays(), c.semi_saturation, c.signed_traces, c.adaptation
         )
-        after = [traces]
+        logits, after = self.step_compressed(compressed, state[1:])
+        return logits, (traces, *after)
+
+    def step_compressed(
+        self, compressed: Tensor, state: NetworkState
+    ) -> tuple[Tensor, NetworkState]:
+        """Advance by one slice whose traces are known, as `step` does.
+
+        Args:
+            compressed: float32 [B, N * K + C - K, h, w], from `update_traces`.
+            state: of the slice before, without its traces.
+        """
+        c, values = self.configuration, compressed
+        voltages, integrated, evidence = self._split(state)
+        after = []
         for i, convolution in enumerate(self.convolutions):
             driven = self._drive(i, convolution(values), values)
             if c.neurons == 'graded':
@@ -299,9 +217,9 @@ class SpikingNetwork(nn.Module):
         if memoryless:
             return run_memoryless(self, encoded, state)
         c, steps = self.configuration, len(encoded)
-        traces, voltages, integrated, evidence = self._split(state)
+        voltages, integrated, evidence = self._split(state[1:])
         values, traces = trace_sequence(
-            encoded, traces, c.decays(), c.semi_saturation, c.signed_traces, c.adaptation
+            encoded, state[0], c.decays(), c.semi_saturation, c.signed_traces, c.adaptation
         )
         after = [traces]
         for i, convolution in enumerate(self.convolutions):
@@ -353,13 +271,11 @@ class SpikingNetwork(nn.Module):
         result.load_state_dict(own)
         return result.eval()
 
-    def _split(
-        self, state: NetworkState
-    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor, Tensor | None]:
-        """Return traces, voltages, integrators and evidence."""
+    def _split(self, state: NetworkState) -> tuple[tuple[Tensor, ...], Tensor, Tensor | None]:
+        """Return voltages, integrators and evidence of a state without its traces."""
         evidence = state[-1] if self.configuration.decision else None
-        traces, *voltages, integrated = state if evidence is None else state[:-1]
-        return traces, tuple(voltages), integrated, evidence
+        *voltages, integrated = state if evidence is None else state[:-1]
+        return tuple(voltages), integrated, evidence
 
     def _drive(self, layer: int, convolved: Tensor, values: Tensor) -> Tensor:
         """Normalize what a layer is given, and add its input where it does so."""

@@ -11,7 +11,8 @@ from microexpr_ros.learning.evaluation.method_scores import active_slices
 from microexpr_ros.learning.training.action_units import predict
 from microexpr_ros.perception.classifier import ActionUnitClassifier, Status
 from microexpr_ros.perception.presence import Presence
-from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
+from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4, 2),
                              tau_ms=(20.0, 30.0), integrators=8)  # fmt: skip

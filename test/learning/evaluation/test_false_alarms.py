@@ -8,7 +8,8 @@ from microexpr_ros.learning.data.clips import make_sparse
 from microexpr_ros.learning.evaluation.false_alarms import calm_kinds, measure_false_alarms
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.presence import Presence
-from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
+from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4, 2),
                              tau_ms=(20.0, 30.0), integrators=8)  # fmt: skip

@@ -16,7 +16,8 @@ from microexpr_ros.learning.training.action_units import TrainingConfiguration, 
 from microexpr_ros.learning.training.configuration import ActionUnitRun
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.settings import to_settings
-from microexpr_ros.perception.spiking.network import SpikingConfiguration, SpikingNetwork
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
+from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 SMALL = SpikingConfiguration(
     pool=4,

@@ -13,7 +13,7 @@ from microexpr_ros.learning.training.configuration import (
     read_run,
 )
 from microexpr_ros.perception.settings import to_settings
-from microexpr_ros.perception.spiking.network import SpikingConfiguration
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
 
 RUNS = sorted((Path(__file__).parents[3] / 'config' / 'training').glob('*.yaml'))
 

@@ -49,10 +49,10 @@ from microexpr_ros.perception.reconstruction.configuration import (
     ReconstructionConfiguration,
 )
 from microexpr_ros.perception.reconstruction.integration import ContrastThresholds
-from microexpr_ros.perception.reconstruction.network import Gaussians
+from microexpr_ros.perception.reconstruction.network import ConditionalVae, Gaussians
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
+from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
 from microexpr_ros.perception.spiking.network import (
-    SpikingConfiguration,
     SpikingNetwork,
     averaged_slices,
     random_spikes,
@@ -601,6 +601,45 @@ def test_a_training_goes_on_from_tensors_that_fit(sparse_clips):
     # What has another size begins with random numbers.
     assert after['paint.weight'].shape == first['paint.weight'].shape
     assert after['paint.weight'].abs().max() > 1e-3
+
+
+def test_a_training_goes_on_from_a_deployed_network(sparse_clips):
+    few, configuration = sparse_clips[:4], ReconstructionTraining(epochs=1, targets=1, batch=4)
+    deployed = train_reconstruction(few, few, configuration, TINY).network.deployed()
+    # A rate of nearly nothing: what is started from is what comes out.
+    still = replace(configuration, learning_rate=1e-12)
+    again = train_reconstruction(few, few, still, TINY, start=deployed).network
+    condition, _, _ = make_example_batch(
+        [ReconstructionExample(sparse, 3, 0) for sparse in few], TINY
+    )
+    with torch.no_grad():
+        before, after = deployed(condition), again.eval().deployed()(condition)
+    assert before.image.std() > 0.01
+    # The one step that was taken moved the running statistics by a tenth.
+    assert (before.image - after.image).abs().mean() < 0.1 * before.image.std()
+
+
+@torch.no_grad()
+def test_a_deployed_network_in_the_form_that_is_trained_is_the_same(sparse_clips):
+    torch.manual_seed(0)
+    network = ConditionalVae(TINY)
+    examples = [ReconstructionExample(sparse, 3, 0) for sparse in sparse_clips[:4]]
+    condition, target, _ = make_example_batch(examples, TINY)
+    network.train()(condition)
+    deployed = network.eval().deployed()
+    trainable = deployed.trainable(condition)
+    torch.testing.assert_close(
+        trainable.eval()(condition).image, deployed(condition).image, rtol=0, atol=1e-5
+    )
+    # In training, normalization by this batch changes nothing on it either.
+    torch.testing.assert_close(
+        trainable.train()(condition).image, deployed(condition).image, rtol=0, atol=1e-4
+    )
+    features, prior = trainable.eval().encode(condition)
+    assert trainable.posterior is not None
+    posterior = trainable.posterior(target, features[-1])
+    for now, expected in zip(posterior, prior, strict=True):
+        torch.testing.assert_close(now, expected)
 
 
 def test_flows_are_learnt_from_true_movement():
