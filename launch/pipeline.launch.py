@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -254,6 +255,8 @@ def start(context: LaunchContext) -> list[Node]:
             ros_arguments=['--log-level', given['log_level']],
             output='screen',
             on_exit=end,
+            # One heap for all threads of a process, as in `ros.environment`.
+            additional_env={'MALLOC_ARENA_MAX': os.environ.get('MALLOC_ARENA_MAX', '1')},
         )
         for executable in executables
     ]

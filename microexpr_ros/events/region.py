@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import cmath
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +87,8 @@ class AlignedRegion:
         Returns:
             float64 [..., 2], column and row, 0 to 1 inside.
         """
-        centred = np.asarray(points, np.float64) - (self.x, self.y)
-        return centred @ self._axes().T / self.side + 0.5
+        moved = to_complex(points) - complex(self.x, self.y)
+        return to_points(moved * cmath.rect(1 / self.side, -self.roll) + _MIDDLE)
 
     def to_pixels(self, shares: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return where points of the region are on the sensor, float64 [..., 2], px.
@@ -95,8 +96,8 @@ class AlignedRegion:
         Args:
             shares: float [..., 2], column and row as shares of the side.
         """
-        centred = (np.asarray(shares, np.float64) - 0.5) * self.side
-        return centred @ self._axes() + (self.x, self.y)
+        turned = (to_complex(shares) - _MIDDLE) * cmath.rect(self.side, self.roll)
+        return to_points(turned + complex(self.x, self.y))
 
     def bounds(self) -> Region:
         """Return the smallest rectangle of whole pixels around the region."""
@@ -106,7 +107,18 @@ class AlignedRegion:
         high = np.ceil(corners.max(axis=0) - 1e-6).astype(int)
         return Region(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
 
-    def _axes(self) -> NDArray[np.float64]:
-        """Return the directions of the region's columns and rows, float64 [2, 2], by rows."""
-        cosine, sine = math.cos(self.roll), math.sin(self.roll)
-        return np.array([[cosine, sine], [-sine, cosine]])
+
+_MIDDLE: Final = 0.5 + 0.5j
+
+
+def to_complex(points: NDArray[np.floating]) -> NDArray[np.complex128]:
+    """Return columns plus i times rows, complex128 [...], of points, float [..., 2].
+
+    A product of such numbers turns and scales.
+    """
+    return np.ascontiguousarray(points, np.float64).view(np.complex128)[..., 0]
+
+
+def to_points(numbers: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Return columns and rows, float64 [..., 2], of what `to_complex` gives."""
+    return np.asarray(numbers)[..., None].view(np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -48,15 +49,21 @@ class SensorMap:
         Args:
             points: float [..., 2], column and row, px; pixel (x, y) reaches from x to x + 1.
         """
-        return np.stack(
-            [np.interp(points[..., n], *axis) for n, axis in enumerate(self._axes)], axis=-1
-        )
+        return _map_axes(points, self._axes)
 
     def to_pixels(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return where points of the grid are on the sensor, float64 [..., 2], px."""
-        return np.stack(
-            [np.interp(points[..., n], *axis[::-1]) for n, axis in enumerate(self._axes)], axis=-1
-        )
+        return _map_axes(points, [axis[::-1] for axis in self._axes])
+
+
+def _map_axes(
+    points: NDArray[np.floating], axes: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]
+) -> NDArray[np.float64]:
+    """Return points of which column and row are each mapped from one array to the other."""
+    mapped = np.empty(points.shape, np.float64)
+    for n, (before, after) in enumerate(axes):
+        mapped[..., n] = np.interp(points[..., n], before, after)
+    return mapped
 
 
 def _pair_middles(pixels: int, cells: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

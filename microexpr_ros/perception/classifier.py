@@ -76,7 +76,7 @@ class ActionUnitEstimate:
     @property
     def intensity(self) -> NDArray[np.float32]:
         """Intensity of the stronger side, float32 [18], 0 to 1."""
-        return np.asarray(self.sides.max(axis=1), np.float32)
+        return stronger_side(self.sides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +324,12 @@ class ActionUnitClassifier:
             )
 
 
+def stronger_side(sides: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the intensity of the stronger side, float32 [18], of those of both, [18, 2]."""
+    # Quicker than a maximum along the axis.
+    return np.maximum(sides[:, 0], sides[:, 1])
+
+
 def decide_presence(
     end_ns: int,
     status: Status,
@@ -342,7 +348,7 @@ def decide_presence(
         before: bool [18], which units were active one slice ago.
         evidence: as of `ActionUnitEstimate`.
     """
-    intensity = sides.max(axis=1)
+    intensity = stronger_side(sides)
     active = presence.active(intensity, before)
     probability = presence.probability(intensity)
     confidence = np.where(active, probability, 1 - probability) * (status not in BLIND)

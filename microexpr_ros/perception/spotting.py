@@ -219,7 +219,7 @@ class Spotter:
         """
         if status in (Status.NO_FACE, Status.WARMING_UP):
             return self.finish(state), self.initial_state()
-        weaker = intensity if sides is None else sides.min(axis=1)
+        weaker = intensity if sides is None else np.minimum(sides[:, 0], sides[:, 1])
         margin = np.inf if evidence is None else float(self.presence.decide(evidence).max())
         threshold = self.presence.threshold
         c = self.configuration

@@ -8,6 +8,11 @@ from pathlib import Path
 
 PROFILE = 'config/fast_dds.xml'
 
+ALLOCATION = {'MALLOC_ARENA_MAX': '1'}
+"""For processes that are started: all threads share one heap. By default each of a dozen threads
+keeps one of its own, of which no other takes what is free. It has no effect on the process itself,
+whose imports have started threads already."""
+
 
 def share(package: str = 'microexpr_ros') -> Path:
     """Return the folder with a package's launch and configuration files.
@@ -29,8 +34,11 @@ def prepare() -> None:
 
     With its default transport Fast DDS loses best-effort messages of about a megabyte; the
     profile enlarges its shared-memory segment, and shortens the time until a process that was
-    started again is found. Variables that the user has set stay as they are.
+    started again is found. Processes that this one starts share a heap among their threads.
+    Variables that the user has set stay as they are.
     """
+    for name, value in ALLOCATION.items():
+        os.environ.setdefault(name, value)
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)
     os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE', str(share() / PROFILE))
 

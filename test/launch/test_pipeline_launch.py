@@ -193,6 +193,18 @@ def test_the_player_waits_for_every_consumer(start, composed):
 
 
 @FORMS
+def test_threads_share_a_heap_unless_the_user_says_otherwise(start, monkeypatch, composed):
+    for name, value in environment.ALLOCATION.items():
+        monkeypatch.delenv(name, raising=False)
+        nodes = list(start(composed=composed))
+        assert {node.additional_env[name] for node in nodes} == {value}
+        monkeypatch.setenv(name, '4')
+        assert {node.additional_env[name] for node in start(composed=composed)[len(nodes) :]} == {
+            '4'
+        }
+
+
+@FORMS
 def test_the_page_is_served_as_the_arguments_say(start, composed):
     nodes = start(composed=composed, view='true')
     assert hosted(nodes) == [*NETWORKS, 'view']

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.kernel import FAINTEST, kernel
+from microexpr_ros.events.kernel import FAINTEST, Integer, kernel, read_only
 
 _MEASURED_S: Final = 0.3
 _LEAST: Final = 0.1
@@ -59,7 +59,7 @@ class FlickerFilter:
             duration_s: length of the slice.
         """
         new = np.float32(1 - np.exp(-duration_s / _MEASURED_S))
-        per_cell = float(counts.mean())
+        per_cell = _count(read_only(counts)) / counts.size
         self._events += float(new) * (per_cell - self._events)
         if self._events < _LEAST:
             self.flickers = False
@@ -79,6 +79,19 @@ class FlickerFilter:
             return counts
         _subtract(counts, self._usual, self._left)
         return self._left
+
+
+@kernel
+def _count(counts: NDArray[np.uint8]) -> Integer:
+    """Return the sum of all counts."""
+    total = np.int64(0)
+    for row in counts.reshape(-1, counts.shape[2]):
+        # Of a row, so that many are added up at once.
+        events = np.uint32(0)
+        for count in row:
+            events += count
+        total += events
+    return total
 
 
 @kernel
