@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.events.events import Events
-from microexpr_ros.events.kernel import Integer, kernel
+from microexpr_ros.events.kernel import Integer, kernel, read_only
 from microexpr_ros.events.region import AlignedRegion, Region
 
 GRID: Final = 128
@@ -69,8 +69,7 @@ def accumulate(events: Events, region: Region | AlignedRegion, counts: NDArray[n
             events.p,
             region.x,
             region.y,
-            region.width,
-            region.height,
+            *_tabulate_cells(region.width, region.height, contiguous.shape[1:]),
             contiguous,
         )
     if contiguous is not counts:
@@ -109,6 +108,18 @@ def _overlap(size: int, by: int) -> tuple[slice, slice]:
     return (high, low) if by > 0 else (low, high)
 
 
+# One table per axis replaces a division per event; regions stay for long.
+@lru_cache(maxsize=16)
+def _tabulate_cells(
+    width: int, height: int, grid: tuple[int, ...]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return the number of each column's first cell, uint64 [width], and each row's, [height]."""
+    rows, columns = grid
+    column_of = place_pixels(width, columns).astype(np.uint64)
+    row_of = (place_pixels(height, rows) * columns).astype(np.uint64)
+    return read_only(column_of), read_only(row_of)
+
+
 @kernel
 def _accumulate(
     x: NDArray[np.uint16],
@@ -116,8 +127,8 @@ def _accumulate(
     p: NDArray[np.uint8],
     left: int,
     top: int,
-    width: int,
-    height: int,
+    column_of: NDArray[np.uint64],
+    row_of: NDArray[np.uint64],
     counts: NDArray[np.uint8],
 ) -> Integer:
     """Count block by block: pick the events inside, then add them, both without a branch.
@@ -125,13 +136,8 @@ def _accumulate(
     A branch on inside or outside would be mispredicted too often.
     """
     _, rows, columns = counts.shape
+    width, height = len(column_of), len(row_of)
     flat, plane = counts.reshape(-1), np.uint64(rows * columns)
-    # One table of cells per axis replaces a division per event.
-    row_of, column_of = np.empty(height, np.uint64), np.empty(width, np.uint64)
-    for i in range(height):
-        row_of[i] = i * rows // height * columns
-    for i in range(width):
-        column_of[i] = i * columns // width
     # Column, row and polarity in one word; the last place takes events that are not kept.
     picked = np.empty(_BLOCK + 1, np.uint64)
     inside: Integer = 0
