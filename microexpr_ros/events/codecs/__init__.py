@@ -28,7 +28,7 @@ from microexpr_ros.events.codecs.libcaer_cmp import LibcaerCmpDecoder, LibcaerCm
 from microexpr_ros.events.codecs.mono import MonoDecoder, MonoEncoder
 from microexpr_ros.events.codecs.trigger import TriggerDecoder, TriggerEncoder
 from microexpr_ros.events.grid import GRID, accumulate
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 
 __all__ = [
     'ENCODINGS',
@@ -107,7 +107,8 @@ def compile_kernels() -> None:
     for encoding in EVENT_ENCODINGS:
         first, _ = decoder(encoding, 3, 3).decode(payload)
         decoder(encoding, 3, 3).decode_thinly(payload, 0, 0.5)
-        accumulate(first, Region(0, 0, 3, 3), np.zeros((2, GRID, GRID), np.uint8))
+        for region in (Region(0, 0, 3, 3), AlignedRegion(1.5, 1.5, 3)):
+            accumulate(first, region, np.zeros((2, GRID, GRID), np.uint8))
 
 
 def _require_known(encoding: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
@@ -101,9 +102,11 @@ class FaceInference:
     def warm_up(self) -> None:
         """Run everything once, so that the first slices need not wait for it."""
         traces = EventTraces(480, 640)
-        traces.update(np.zeros((2, *traces.shape), np.uint8), 0.01)
+        # A lamp that flickers is noticed after ten slices, and taken away from then on.
+        for _ in range(11):
+            traces.update(np.full((2, *traces.shape), 100, np.uint8), 0.01)
         self.detect(traces, 0.5, 1)
-        self.refine(traces, AlignedRegion(80, 60, 40))
+        self.refine(traces, align(40 * PLACES))
 
     def detect(
         self, traces: EventTraces, threshold: float, most: int

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from microexpr_ros.perception.torch_runtime import TorchRuntime
 
 
+_FORGETTING_SLICES: Final = 100
+"""After so many slices, what has leaked away is set to 0."""
+
 _DEVIATION_GAIN: Final = 20.0
 """Brings deviations of frames, some hundredths, to the size of pictures."""
 
@@ -245,8 +248,10 @@ class Reconstructor:
         leaky = state.leaky * self._decays
         leaky[:-1] += signed
         leaky[-1] += on + off
-        # Not in a kernel: with the first, a process takes 65 MB more.
-        np.copyto(leaky, 0, where=np.abs(leaky) < FAINTEST)
+        # Now and then is enough: it takes 300 slices from there to where numbers are subnormal.
+        # Not by a kernel, as with the first one a process takes 65 MB more.
+        if slice_.clock_end_ns // c.slice_ns % _FORGETTING_SLICES == 0:
+            leaky[np.abs(leaky) < FAINTEST] = 0
         age = state.frame_age + 1
         seen: dict[str, Any] = {'since_frame': since_frame, 'frame_age': age}
         if slice_.frame is not None:
