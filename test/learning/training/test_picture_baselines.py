@@ -18,6 +18,7 @@ from microexpr_ros.learning.training.reconstruction import (
     ReconstructionExample,
     ReconstructionTraining,
 )
+from microexpr_ros.perception import weights
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.reconstruction.network import ConditionalVae
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
@@ -87,3 +88,10 @@ def test_what_does_not_go_together_is_refused(sparse_clips, tmp_path):
         make_reconstruction(sparse_clips, sparse_clips, run)
     with pytest.raises(MicroexprError, match='--model unet'):
         read_picture_baselines(tmp_path)
+
+
+def test_weights_to_start_from_must_be_of_the_same_network(sparse_clips, tmp_path):
+    path = weights.shipped('reconstruction')
+    run = ReconstructionRun(tmp_path, tmp_path, start=path, network=TINY)
+    with pytest.raises(MicroexprError, match=r'differs in fine, width, latent, global_latent:'):
+        make_reconstruction(sparse_clips[:2], sparse_clips[:2], run)
