@@ -49,7 +49,7 @@ app = make_app()
 Piece = TypeVar('Piece')
 
 _STEPS_HZ: Final = 100.0
-_IMAGES_HZ: Final = 25.0
+_IMAGES_HZ: Final = 30.0
 _BLOCK: Final = 20
 """Steps of one runtime before the turn of the next."""
 
@@ -69,7 +69,7 @@ class Row:
         ms: median time of a step, or of an image.
         p99_ms: 99th percentile of that time.
         times_faster: median of the reference over this median.
-        core_share: share of one core at 100 steps or 25 images a second.
+        core_share: share of one core at 100 steps or 30 images a second.
         mmac: million multiply-adds of a step.
         floor_ms: time of as many multiply-adds in a product of matrices.
         agreement: correlation of all outputs with the reference's.
