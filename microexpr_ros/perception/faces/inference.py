@@ -11,7 +11,6 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
@@ -106,7 +105,7 @@ class FaceInference:
         for _ in range(11):
             traces.update(np.full((2, *traces.shape), 100, np.uint8), 0.01)
         self.detect(traces, 0.5, 1)
-        self.refine(traces, align(40 * PLACES))
+        self.refine(traces, AlignedRegion(80, 60, 40))
 
     def detect(
         self, traces: EventTraces, threshold: float, most: int
