@@ -105,7 +105,7 @@ class FaceInference:
         for _ in range(11):
             traces.update(np.full((2, *traces.shape), 100, np.uint8), 0.01)
         self.detect(traces, 0.5, 1)
-        self.refine(traces, AlignedRegion(80, 60, 40))
+        self.refine(traces, AlignedRegion(80.0, 60.0, 40.0))
 
     def detect(
         self, traces: EventTraces, threshold: float, most: int
