@@ -33,6 +33,12 @@ def kernel(function: _Function) -> _Function:
     return cast(_Function, njit(nogil=True, cache=True, error_model='numpy')(function))
 
 
+@kernel
+def end_faint(value: np.float32) -> np.float32:
+    """Return what has leaked, of 0 or more, or 0 below `FAINTEST`; for kernels."""
+    return value if value >= FAINTEST else np.float32(0)
+
+
 def read_only(array: NDArray[_Scalar]) -> NDArray[_Scalar]:
     """Return a contiguous view, or copy, of an array that a kernel only reads.
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.kernel import FAINTEST, kernel, read_only
+from microexpr_ros.events.kernel import end_faint, kernel, read_only
 
 BLOCKS: Final = 8
 """Blocks per side that the region is divided into."""
@@ -121,5 +121,5 @@ def _follow_rates(
             now_hz = events / (height * width * exposure)
             total_hz += now_hz
             rate_hz = np.float32(keep * before_hz[i, j] + (1 - keep) * now_hz)
-            blocks_hz[i, j] = rate_hz if rate_hz >= FAINTEST else np.float32(0)
+            blocks_hz[i, j] = end_faint(rate_hz)
     return total_hz / BLOCKS**2

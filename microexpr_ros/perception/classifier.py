@@ -256,28 +256,38 @@ class ActionUnitClassifier:
             return _no_face(slice_.end_ns), self.initial_state()
         if state.end_ns is not None and not follows(slice_, state.end_ns):
             state = self.initial_state()
-        traces, *before = state.network
-        compressed, traces = self._traces.update(
-            self.held_still(slice_), slice_.pixels_per_cell, traces
-        )
-        sides, *rest = self._runtime(compressed, *before)
-        decided, after = rest[: -len(before)], rest[-len(before) :]
+        sides, evidence, network = self.run_network(slice_, state.network)
         activity = self.activity.observe(
             slice_.counts, slice_.pixels_per_cell, slice_.duration_ns, state.activity
         )
         age_ns = state.age_ns + slice_.duration_ns
         status = self._status(slice_.motion, activity, age_ns)
         estimate = decide_presence(
-            slice_.end_ns,
-            status,
-            sides[0],
-            self.presence,
-            state.active,
-            decided[0][0] if decided else None,
+            slice_.end_ns, status, sides, self.presence, state.active, evidence
         )
         return estimate, ActionUnitState(
-            (traces, *after), activity, estimate.active, age_ns, slice_.clock_end_ns
+            network, activity, estimate.active, age_ns, slice_.clock_end_ns
         )
+
+    def run_network(
+        self, slice_: Slice, state: tuple[NDArray[np.float32], ...]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, tuple[NDArray[np.float32], ...]]:
+        """Advance the network alone, with its traces, by a slice that shows a face.
+
+        Args:
+            slice_: the next slice.
+            state: `ActionUnitState.network` of the slice before.
+
+        Returns:
+            `sides` and `evidence` as of `ActionUnitEstimate`, and the new state.
+        """
+        traces, *before = state
+        compressed, traces = self._traces.update(
+            self.held_still(slice_), slice_.pixels_per_cell, traces
+        )
+        sides, *rest = self._runtime(compressed, *before)
+        decided, after = rest[: -len(before)], rest[-len(before) :]
+        return sides[0], decided[0][0] if decided else None, (traces, *after)
 
     def held_still(self, slice_: Slice) -> NDArray[np.uint8]:
         """Return the counts of a slice as the network sees them, uint8 [2, grid, grid]."""

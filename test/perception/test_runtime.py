@@ -127,9 +127,9 @@ def test_exported_step_is_the_network(exported, classifier):
     assert np.ptp(spread, axis=0).max() > 0.2
 
 
-def made_slices(count):
+def made_slices(count, seed=0):
     """Yield spots that move over the shipped network's grid, with pauses."""
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     rows, columns = np.mgrid[:128, :128]
     for k in range(count):
         spots = [
@@ -142,7 +142,12 @@ def made_slices(count):
         yield Slice((k + 1) * STEP_NS, STEP_NS, region, counts, int(counts.sum()))
 
 
-def real_slices(count):
+def made_streams(count):
+    # Which spikes fall to the other side at the threshold is luck, and one stream is short for it.
+    return [made_slices(count, seed) for seed in range(3)]
+
+
+def real_streams(count):
     from microexpr_ros import bags
     from microexpr_ros.cli.bench.models import face_slices
     from microexpr_ros.cli.demo import real_face, sources
@@ -150,7 +155,7 @@ def real_slices(count):
     bag = sources.cache_folder() / f'{real_face.PACKAGE}-{real_face.VERSION}-face'
     if not bags.is_bag(bag):
         pytest.skip('the real recording is not here: `microexpr demo` downloads it')
-    return islice(face_slices(sources.inspect_bag(bag, 'real')), count)
+    return [islice(face_slices(sources.inspect_bag(bag, 'real')), count)]
 
 
 def find_ties(one, other):
@@ -165,12 +170,33 @@ def find_ties(one, other):
     return np.zeros(0)
 
 
-@pytest.mark.parametrize('recording', [made_slices, real_slices])
-def test_shipped_export_decides_as_the_network_over_a_thousand_slices(recording):
-    stream = list(recording(1000))
-    assert len(stream) == 1000
+@pytest.mark.parametrize('streams', [made_streams, real_streams])
+def test_shipped_export_decides_as_the_network_over_a_thousand_slices(streams):
     slow = ActionUnitClassifier.from_weights(weights.load(weights.shipped('au'), 'au'))
     fast = ActionUnitClassifier.load()
+    runs = [step_both(list(stream), slow, fast) for stream in streams(1000)]
+    # Left alone, rounding moves single spikes, which later ones follow.
+    intensity, active = (
+        np.concatenate([[[getattr(e, name) for e in run] for run in pair] for pair in runs], 1)
+        for name in ('intensity', 'active')
+    )
+    assert np.corrcoef(*intensity.reshape(2, -1))[0, 1] >= 0.995
+    assert (active[0] == active[1]).all(axis=1).mean() >= 0.98
+    # Where they decide differently, both are close to the limit.
+    differ = active[0] != active[1]
+    limits = np.broadcast_to(fast.presence.threshold, differ.shape)[differ]
+    assert np.abs(intensity[:, differ] - limits).max(initial=0) < 0.015
+    # Else they would agree because nothing happens.
+    assert np.ptp(intensity[0], axis=0).max() > 0.15
+    assert {False, True} == set(np.unique(active[0]))
+
+
+def step_both(stream, slow, fast):
+    """Return the estimates of the network and of its export, each left alone.
+
+    From one state, a step must be the same but for rounding.
+    """
+    assert len(stream) == 1000
     state, own = slow.initial_state(), fast.initial_state()
     expected, same_state, alone, ties = [], [], [], []
     for slice_ in stream:
@@ -181,8 +207,7 @@ def test_shipped_export_decides_as_the_network_over_a_thousand_slices(recording)
         expected.append(estimate)
         estimate, own = fast.step(slice_, own)
         alone.append(estimate)
-    # From one state, a step is the same but for rounding, which decides on a spike where a voltage
-    # lies at the threshold, and on nothing else.
+    # Rounding decides on a spike where a voltage lies at the threshold, and on nothing else.
     assert all(np.abs(tie - 1).max() < 1e-6 for tie in ties if len(tie))
     equal = [
         bool(np.allclose(one.sides, other.sides, rtol=0, atol=1e-3))
@@ -192,19 +217,7 @@ def test_shipped_export_decides_as_the_network_over_a_thousand_slices(recording)
     assert all(len(tie) for tie, same in zip(ties, equal, strict=True) if not same)
     assert equal.count(False) <= 2
     assert [one.status for one in same_state] == [other.status for other in expected]
-    # Left alone, rounding moves single spikes, which later ones follow.
-    intensity = np.array([[e.intensity for e in run] for run in (expected, alone)])
-    assert np.corrcoef(*intensity.reshape(2, -1))[0, 1] >= 0.995
-    active = np.array([[e.active for e in run] for run in (expected, alone)])
-    # How many differ depends on the processor, which decides on how convolutions are rounded; but
-    # where they do, both intensities are close to the limit.
-    differ = active[0] != active[1]
-    assert differ.mean() <= 0.002
-    limits = np.broadcast_to(fast.presence.threshold, differ.shape)[differ]
-    assert np.abs(intensity[:, differ] - limits).max(initial=0) < 0.015
-    # Else they would agree because nothing happens.
-    assert np.ptp(intensity[0], axis=0).max() > 0.15
-    assert {False, True} == set(np.unique(active[0]))
+    return expected, alone
 
 
 def test_an_export_runs_where_there_is_no_torch(folder, classifier):

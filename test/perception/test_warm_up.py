@@ -1,6 +1,7 @@
 """What is warmed up is all that a stream needs: no kernel is compiled in the middle of it."""
 
 import subprocess
+import textwrap
 
 import face_bags
 
@@ -40,8 +41,7 @@ PROGRAM = """
 def test_no_kernel_is_compiled_in_the_middle_of_a_stream(tmp_path):
     bag = tmp_path / 'bag'
     face_bags.write_face_bag(bag, 3.0)
-    lines = [line.removeprefix('    ') for line in PROGRAM.splitlines()]
-    command = [*python('exec(sys.argv.pop(1))'), '\n'.join(lines), str(bag)]
+    command = [*python(textwrap.dedent(PROGRAM)), str(bag)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert 'compiled later: []' in done.stdout

@@ -33,7 +33,7 @@ from microexpr_ros.cli.recording_options import SensorOption, SourceOption, Time
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events import codecs
 from microexpr_ros.perception import weights as weights_files
-from microexpr_ros.perception.classifier import ActionUnitClassifier
+from microexpr_ros.perception.classifier import ActionUnitClassifier, stronger_side
 from microexpr_ros.perception.export import export_au, export_reconstruction
 from microexpr_ros.perception.faces import EventFaceTracker
 from microexpr_ros.perception.reconstruction.inference import ReconstructionInference
@@ -41,7 +41,6 @@ from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor,
 from microexpr_ros.perception.runtime import Runtime, load_export
 from microexpr_ros.perception.spiking.inference import SpikingInference
 from microexpr_ros.perception.spiking.network import intensities
-from microexpr_ros.perception.spiking.region_traces import RegionTraces
 from microexpr_ros.perception.torch_runtime import TorchRuntime
 
 app = make_app()
@@ -203,16 +202,12 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
         return run
 
     def stepping_export() -> Callable[[Slice], NDArray[np.float32]]:
-        region_traces = RegionTraces(classifier.configuration)
-        traces, *state = exported.initial_state().network
+        state = exported.initial_state().network
 
         def run(slice_: Slice) -> NDArray[np.float32]:
-            nonlocal traces, state
-            counts = classifier.held_still(slice_)
-            compressed, traces = region_traces.update(counts, slice_.pixels_per_cell, traces)
-            sides, *after = runtime(compressed, *state)
-            state = after[-len(state) :]
-            return np.asarray(sides[0])
+            nonlocal state
+            sides, _, state = exported.run_network(slice_, state)
+            return sides
 
         return run
 
@@ -235,7 +230,7 @@ def _action_units(slices: list[Slice], path: Path | None) -> list[Row]:
     def decisions(outputs: list[NDArray[np.float32]]) -> NDArray[np.bool_]:
         active = [np.zeros(len(outputs[0]), np.bool_)]
         for sides in outputs:
-            active.append(classifier.presence.active(sides.max(axis=1), active[-1]))
+            active.append(classifier.presence.active(stronger_side(sides), active[-1]))
         return np.stack(active)
 
     macs = _macs(SpikingInference(classifier.network))

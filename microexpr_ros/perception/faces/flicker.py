@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.kernel import FAINTEST, Integer, kernel, read_only
+from microexpr_ros.events.kernel import Integer, end_faint, kernel, read_only
 
 _MEASURED_S: Final = 0.3
 _LEAST: Final = 0.1
@@ -107,17 +107,12 @@ def _measure(
         for r in range(rows):
             for c in range(columns):
                 x = np.float32(counts[p, r, c])
-                mean[p, r, c] = _seen(mean[p, r, c] + new * (x - mean[p, r, c]))
-                square[p, r, c] = _seen(square[p, r, c] + new * (x * x - square[p, r, c]))
+                mean[p, r, c] = end_faint(mean[p, r, c] + new * (x - mean[p, r, c]))
+                square[p, r, c] = end_faint(square[p, r, c] + new * (x * x - square[p, r, c]))
                 # Follows the median: a burst counts no more than any other slice.
                 most = np.float32(1) + np.float32(0.25) * usual[p, r, c]
                 away = min(max(x - usual[p, r, c], -most), most)
-                usual[p, r, c] = _seen(usual[p, r, c] + np.float32(2) * new * away)
-
-
-@kernel
-def _seen(value: np.float32) -> np.float32:
-    return value if value >= FAINTEST else np.float32(0)
+                usual[p, r, c] = end_faint(usual[p, r, c] + np.float32(2) * new * away)
 
 
 @kernel

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.kernel import FAINTEST, kernel
+from microexpr_ros.events.kernel import end_faint, kernel
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.events.sensor_grid import SENSOR_CELLS, pixels_per_cell, sensor_grid
 from microexpr_ros.perception.faces.flicker import FlickerFilter
@@ -161,7 +161,7 @@ def _update(
     for i in range(block_rows):
         for j in range(block_columns):
             now = mean[i, j] + (one - keep[3]) * (activity[i, j] * per_second - mean[i, j])
-            mean[i, j] = now if now >= FAINTEST else np.float32(0)
+            mean[i, j] = end_faint(now)
             total, weight = np.float32(0), np.float32(0)
             for u in range(max(i - 1, 0), min(i + 2, block_rows)):
                 for v in range(max(j - 1, 0), min(j + 2, block_columns)):
@@ -189,8 +189,7 @@ def _update(
         for r in range(4 * i, min(4 * i + 4, rows)):
             row = flat[r]
             for n in range(columns * 6):
-                left = row[n] * factors[n]
-                row[n] = left if left >= FAINTEST else np.float32(0)
+                row[n] = end_faint(row[n] * factors[n])
             for p in range(2):
                 seen = counts[p, r]
                 for c in range(columns):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from microexpr_ros.events.kernel import FAINTEST, Integer, kernel, read_only
+from microexpr_ros.events.kernel import Integer, end_faint, kernel, read_only
 from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
 
 
@@ -88,10 +88,8 @@ def _update(
         sizes[:] = 0
         for r in range(rows):
             for c in range(columns):
-                off = traces[n, 0, r, c] * decay + encoded[0, r, c]
-                on = traces[n, 1, r, c] * decay + encoded[1, r, c]
-                off = off if off >= FAINTEST else np.float32(0)
-                on = on if on >= FAINTEST else np.float32(0)
+                off = end_faint(traces[n, 0, r, c] * decay + encoded[0, r, c])
+                on = end_faint(traces[n, 1, r, c] * decay + encoded[1, r, c])
                 after[n, 0, r, c], after[n, 1, r, c] = off, on
                 first, second = (on - off, on + off) if signed else (off, on)
                 compressed[2 * n, r, c], compressed[2 * n + 1, r, c] = first, second
