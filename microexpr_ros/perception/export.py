@@ -15,12 +15,8 @@ from onnx import GraphProto, ModelProto
 from microexpr_ros.atomic import atomic_target
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
-from microexpr_ros.perception.faces.network import (
-    FaceConfiguration,
-    FaceDetector,
-    FaceNetworks,
-    FaceRefiner,
-)
+from microexpr_ros.perception.faces.configuration import FaceConfiguration
+from microexpr_ros.perception.faces.network import FaceDetector, FaceNetworks, FaceRefiner
 from microexpr_ros.perception.reconstruction.inference import ReconstructionInference
 from microexpr_ros.perception.reconstruction.network import ConditionalVae
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor

@@ -44,7 +44,7 @@ class FaceSamples:
         pooled: float32 [N, CHANNELS, POOLED, POOLED], the whole sensor.
         places: float32 [N, 6, M, M], M = POOLED / 4: whether a face is here (1, 0, or between
             beside one), column, row, logarithm of the side, roll, and whether these are known.
-        crops: float32 [K, CHANNELS, CROP, CROP].
+        crops: float32 [K, CHANNELS, size, size].
         landmarks: float32 [K, 5, 2], from their places, in distances between the eyes.
         is_face: float32 [K], 1 for a face, 0 for none.
     """
@@ -61,6 +61,7 @@ def sample_moments(
     rng: np.random.Generator,
     moments: int,
     crops: int,
+    size: int,
     augmented: bool = True,
     inference: FaceInference | None = None,
 ) -> FaceSamples:
@@ -71,6 +72,7 @@ def sample_moments(
         rng: random numbers.
         moments: how many.
         crops: how many crops of each.
+        size: rows and columns of a crop.
         augmented: whether the take may be mirrored, run backwards and have another contrast.
         inference: the networks as they are now: most crops without a face then show what they
             take for one, where they do. None for crops of any busy place.
@@ -100,7 +102,7 @@ def sample_moments(
         places.append(mark_places(seen))
         mistakes = [] if inference is None else _find_mistakes(traces, regions, inference)
         for _ in range(crops):
-            sample = _sample_crop(traces, faces, regions, mistakes, rng)
+            sample = _sample_crop(traces, size, faces, regions, mistakes, rng)
             cut.append(sample[0])
             landmarks.append(sample[1])
             is_face.append(sample[2])
@@ -164,6 +166,7 @@ def _slice(take: FaceTake, moment: int, mirrored: bool, backwards: bool) -> NDAr
 
 def _sample_crop(
     traces: EventTraces,
+    size: int,
     faces: NDArray[np.float32],
     regions: Sequence[AlignedRegion],
     mistakes: Sequence[AlignedRegion],
@@ -179,24 +182,24 @@ def _sample_crop(
     if inside and rng.random() < 0.68:
         chosen = int(rng.choice(inside))
         region = regions[chosen]
-        shift, size, turn = _NEAR if rng.random() < 0.55 else _FAR
+        shift, stretch, turn = _NEAR if rng.random() < 0.55 else _FAR
         assumed = AlignedRegion(
             region.x + rng.normal(0, shift) * region.side,
             region.y + rng.normal(0, shift) * region.side,
-            region.side * math.exp(rng.normal(0, size)),
+            region.side * math.exp(rng.normal(0, stretch)),
             region.roll + rng.normal(0, turn),
         )
         off = (assumed.to_shares(faces[chosen]) - PLACES) / EYE_DISTANCE
-        return traces.crop(assumed), off, 1.0
+        return traces.crop(assumed, size), off, 1.0
     if mistakes and rng.random() < _MISTAKE_SHARE:
-        return traces.crop(mistakes[int(rng.integers(len(mistakes)))]), np.zeros((5, 2)), 0.0
+        return traces.crop(mistakes[int(rng.integers(len(mistakes)))], size), np.zeros((5, 2)), 0.0
     for _ in range(10):
         side = math.exp(rng.uniform(math.log(16), math.log(130)))
         x, y = _busy_place(traces, rng)
         assumed = AlignedRegion(x, y, side, float(rng.normal(0, 0.3)))
         if all(_apart(assumed, region) for region in regions):
-            return traces.crop(assumed), np.zeros((5, 2)), 0.0
-    return traces.crop(assumed), np.zeros((5, 2)), -1.0
+            return traces.crop(assumed, size), np.zeros((5, 2)), 0.0
+    return traces.crop(assumed, size), np.zeros((5, 2)), -1.0
 
 
 def _find_mistakes(

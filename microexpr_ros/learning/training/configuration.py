@@ -16,7 +16,7 @@ from microexpr_ros.learning.models.networks import Model
 from microexpr_ros.learning.training.action_units import TrainingConfiguration
 from microexpr_ros.learning.training.faces import FaceTraining
 from microexpr_ros.learning.training.reconstruction import ReconstructionTraining
-from microexpr_ros.perception.faces.network import FaceConfiguration
+from microexpr_ros.perception.faces.configuration import FaceConfiguration
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.settings import key_of
 from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
@@ -58,8 +58,9 @@ class ReconstructionRun:
     Attributes:
         model: the autoencoder, or a network that it is compared with.
         start: checkpoint of an earlier run to go on from with a new schedule; layers that its
-            network does not have, or has in another size, start from random numbers. Or a weights
-            file (.safetensors) of the same network.
+            network does not have, or has in another size, start from random numbers. Or, for the
+            autoencoder, a weights file (.safetensors) of the same network, to which blocks may be
+            added.
     """
 
     data: Path

@@ -17,8 +17,9 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.face_samples import FaceSamples, concatenate, sample_moments
 from microexpr_ros.learning.training import runner
 from microexpr_ros.learning.training.runner import Optimization, Report, Trained
+from microexpr_ros.perception.faces.configuration import FaceConfiguration
 from microexpr_ros.perception.faces.inference import FaceInference, RunNetwork
-from microexpr_ros.perception.faces.network import FaceConfiguration, FaceNetworks
+from microexpr_ros.perception.faces.network import FaceNetworks
 from microexpr_ros.perception.settings import to_settings
 from microexpr_ros.synthesis.dataset.face_takes import FaceTake
 
@@ -78,7 +79,9 @@ def train_faces(
                 f'(`network`) that they were trained with ({" ".join(str(error).split())[:200]})'
             ) from error
     rng = np.random.default_rng([c.seed, 1])
-    held_out = concatenate([sample_moments(take, rng, 4, 4, False) for take in validation])
+    held_out = concatenate(
+        [sample_moments(take, rng, 4, 4, network.crop, False) for take in validation]
+    )
 
     def losses(
         epoch: int, rng: np.random.Generator, order: Sequence[NDArray[np.int64]]
@@ -88,7 +91,9 @@ def train_faces(
             networks.eval()
             samples = concatenate(
                 [
-                    sample_moments(training[n], rng, c.moments, c.crops, inference=inference)
+                    sample_moments(
+                        training[n], rng, c.moments, c.crops, network.crop, inference=inference
+                    )
                     for n in chosen.tolist()
                 ]
             )
@@ -114,7 +119,9 @@ def _as_inference(networks: FaceNetworks) -> FaceInference:
 
         return run
 
-    return FaceInference(runs(networks.detector), runs(networks.refiner), 'in training')
+    return FaceInference(
+        runs(networks.detector), runs(networks.refiner), networks.configuration.crop, 'in training'
+    )
 
 
 def face_losses(

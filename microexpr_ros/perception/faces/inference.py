@@ -15,6 +15,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
 from microexpr_ros.perception import weights
+from microexpr_ros.perception.faces.configuration import FaceConfiguration
 from microexpr_ros.perception.faces.traces import EventTraces
 from microexpr_ros.perception.runtime import Runtime
 
@@ -47,12 +48,14 @@ class FaceInference:
     Args:
         detector: runs the detector.
         refiner: runs the refiner.
+        crop: rows and columns of what the refiner sees.
         model: name and hash of the weights.
     """
 
-    def __init__(self, detector: RunNetwork, refiner: RunNetwork, model: str) -> None:
+    def __init__(self, detector: RunNetwork, refiner: RunNetwork, crop: int, model: str) -> None:
         self._detector = detector
         self._refiner = refiner
+        self._crop = crop
         self._read_from: tuple[Path | None] | None = None
         self.model = model
 
@@ -94,7 +97,8 @@ class FaceInference:
                     'weights again'
                 )
             networks.append(network)
-        found = cls(networks[0], networks[1], file.model)
+        crop = file.configuration(FaceConfiguration).crop
+        found = cls(networks[0], networks[1], crop, file.model)
         found._read_from = (given,)
         return found
 
@@ -141,7 +145,7 @@ class FaceInference:
 
     def refine(self, traces: EventTraces, region: AlignedRegion) -> Refined:
         """Return the landmarks of a face whose region is known roughly, in cells."""
-        (found,) = self._refiner(traces.crop(region)[None])
+        (found,) = self._refiner(traces.crop(region, self._crop)[None])
         values = found[0].astype(np.float64)
         shares = PLACES + values[:10].reshape(5, 2) * EYE_DISTANCE
         return Refined(

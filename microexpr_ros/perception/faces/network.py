@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
-from microexpr_ros.perception.faces.traces import CHANNELS, CROP, POOLED
-
-
-@dataclass(frozen=True, slots=True)
-class FaceConfiguration:
-    """Sizes of the networks.
-
-    Attributes:
-        detector: channels at a half, a quarter and an eighth of the pooled sensor.
-        refiner: channels at a half, a quarter, an eighth and a sixteenth of the crop.
-        hidden: units of the refiner behind its convolutions.
-        blocks: residual blocks of the refiner at a quarter, an eighth and a sixteenth of the crop.
-    """
-
-    detector: tuple[int, ...] = (16, 32, 48)
-    refiner: tuple[int, ...] = (24, 48, 64, 80)
-    hidden: int = 96
-    blocks: tuple[int, ...] = (2, 2, 1)
+from microexpr_ros.perception.faces.configuration import FaceConfiguration
+from microexpr_ros.perception.faces.traces import CHANNELS, POOLED
 
 
 class FaceDetector(nn.Module):
@@ -65,7 +47,7 @@ class FaceDetector(nn.Module):
 class FaceRefiner(nn.Module):
     """Where the landmarks are in a crop.
 
-    Input: float32 [B, CHANNELS, CROP, CROP]. Output: float32 [B, 16]: column and row of the five
+    Input: float32 [B, CHANNELS, crop, crop]. Output: float32 [B, 16]: column and row of the five
     landmarks from `landmarks.PLACES` in the assumed region, in distances between its eyes;
     logarithms of their errors (one sigma, the same unit); logit that it is a face.
     """
@@ -79,7 +61,8 @@ class FaceRefiner(nn.Module):
         self.third = _conv(b, d, 2)
         self.fourth = _residuals(d, eighth)
         self.fifth = nn.Sequential(_conv(d, e, 2), _residuals(e, sixteenth))
-        cells = (CROP // 16) ** 2
+        self._crop = c.crop
+        cells = (c.crop // 16) ** 2
         self.head = nn.Sequential(
             nn.Flatten(), nn.Linear(e * cells, c.hidden), nn.ReLU(), nn.Linear(c.hidden, 16)
         )
@@ -92,7 +75,7 @@ class FaceRefiner(nn.Module):
 
     def inputs(self) -> tuple[Tensor, ...]:
         """Return a crop without events."""
-        return (torch.zeros(1, CHANNELS, CROP, CROP),)
+        return (torch.zeros(1, CHANNELS, self._crop, self._crop),)
 
 
 class FaceNetworks(nn.Module):

@@ -15,9 +15,6 @@ from microexpr_ros.perception.faces.flicker import FlickerFilter
 CHANNELS: Final = 6
 """Two traces and the memory, OFF and ON of each."""
 
-CROP: Final = 48
-"""Rows and columns of a crop around a face."""
-
 CROP_MARGIN: Final = 1.4
 """Side of a crop over that of the aligned region of its face."""
 
@@ -100,13 +97,14 @@ class EventTraces:
             self._gate,
         )
 
-    def crop(self, region: AlignedRegion) -> NDArray[np.float32]:
-        """Return the surroundings of a face, float32 [CHANNELS, CROP, CROP], 0 to 1.
+    def crop(self, region: AlignedRegion, size: int) -> NDArray[np.float32]:
+        """Return the surroundings of a face, float32 [CHANNELS, size, size], 0 to 1.
 
         Args:
             region: of the face, in cells; the crop is CROP_MARGIN times as large.
+            size: rows and columns.
         """
-        out = np.empty((CHANNELS, CROP, CROP), np.float32)
+        out = np.empty((CHANNELS, size, size), np.float32)
         self._sample(region, region.side * CROP_MARGIN, out)
         return out
 

@@ -10,7 +10,8 @@ from microexpr_ros.learning.training.faces import FaceTraining, landmark_loss, t
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.export import write_face_exports
 from microexpr_ros.perception.faces import EventFaceTracker, FaceInference
-from microexpr_ros.perception.faces.network import FaceConfiguration, FaceNetworks
+from microexpr_ros.perception.faces.configuration import FaceConfiguration
+from microexpr_ros.perception.faces.network import FaceNetworks
 from microexpr_ros.perception.settings import to_settings
 
 SMALL = FaceConfiguration((4, 4, 4), (4, 4, 4, 4), 8)
@@ -49,7 +50,7 @@ def test_networks_are_trained_kept_exported_and_run(tmp_path):
     assert tracker.model == weights.load(path, 'face').model
     for number in range(80):
         tracker.update(takes[0].dense(number), 0.01)
-    crop = torch.rand(1, 6, 48, 48)
+    crop = torch.rand(1, 6, SMALL.crop, SMALL.crop)
     with torch.inference_mode():
         expected = trained.network.refiner(crop)
     (found,) = inference._refiner(crop.numpy())

@@ -4,7 +4,6 @@ import pytest
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.perception.faces.traces import (
     CHANNELS,
-    CROP,
     CROP_MARGIN,
     POOLED,
     EventTraces,
@@ -72,18 +71,19 @@ def test_little_of_even_noise_is_remembered():
     assert traces.maps[..., 4:].mean() < 0.25 * received
 
 
-def test_a_crop_is_upright_in_a_face_that_is_turned(traces):
+@pytest.mark.parametrize('size', [48, 64])
+def test_a_crop_is_upright_in_a_face_that_is_turned(traces, size):
     for row, column in ((60, 80), (60, 100)):
         for r in range(-2, 3):
             for c in range(-2, 3):
                 traces.maps[row + r, column + c] = 5
-    upright = traces.crop(AlignedRegion(80.5, 60.5, 40))
-    turned = traces.crop(AlignedRegion(80.5, 60.5, 40, np.pi / 2))
-    assert upright.shape == (CHANNELS, CROP, CROP)
-    away = round(20 / (40 * CROP_MARGIN) * CROP)
-    assert upright[0, CROP // 2, CROP // 2 + away] > 0.7
-    assert turned[0, CROP // 2 - away, CROP // 2] > 0.7
-    assert upright[0, CROP // 2 - away, CROP // 2] == 0
+    upright = traces.crop(AlignedRegion(80.5, 60.5, 40), size)
+    turned = traces.crop(AlignedRegion(80.5, 60.5, 40, np.pi / 2), size)
+    assert upright.shape == (CHANNELS, size, size)
+    away = round(20 / (40 * CROP_MARGIN) * size)
+    assert upright[0, size // 2, size // 2 + away] > 0.7
+    assert turned[0, size // 2 - away, size // 2] > 0.7
+    assert upright[0, size // 2 - away, size // 2] == 0
 
 
 def test_the_whole_sensor_is_pooled_by_two(traces):
