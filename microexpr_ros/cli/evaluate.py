@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -144,9 +144,17 @@ def reconstruction(
     ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Score the images, with and without a frame, beside the mean face and the newest frame."""
+    """Score the images, with and without a frame, beside the mean face and the newest frame.
+
+    The splits shift (other light and sensors) and rest (faces that have come to rest) are used if
+    the data set has them.
+    """
     from microexpr_ros.learning.data.clips import in_boxes
-    from microexpr_ros.learning.evaluation import evaluate_reconstruction, json_values
+    from microexpr_ros.learning.evaluation import (
+        evaluate_reconstruction,
+        evaluate_rest,
+        json_values,
+    )
     from microexpr_ros.learning.models.baselines import mean_face
     from microexpr_ros.learning.report import format_reconstruction
     from microexpr_ros.learning.report.picture_sheet import write_sheet
@@ -155,12 +163,21 @@ def reconstruction(
     from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
     file = files.load(weights or files.shipped('reconstruction'), 'reconstruction')
-    recordings = in_boxes(read_split(data, split, images=True, targets=True), 'aligned')
-    mean = mean_face(in_boxes(read_split(data, 'train', images=True, targets=True), 'aligned'))
+
+    def read(name: str) -> list[SparseClip]:
+        return in_boxes(read_split(data, name, images=True, targets=True), 'aligned')
+
+    recordings, mean = read(split), mean_face(read('train'))
+    shifted, resting = (read(name) if _has(data, name) else [] for name in ('shift', 'rest'))
     reconstructor = Reconstructor.from_weights(file)
     others = read_picture_baselines(baselines) if baselines else []
     with output.spinner('scoring'):
         found = evaluate_reconstruction(reconstructor, recordings, mean, split, others)
+        if shifted:
+            other = evaluate_reconstruction(reconstructor, shifted, mean, 'shift', others)
+            found = replace(found, shift=other)
+        if resting:
+            found = replace(found, rest=evaluate_rest(reconstructor, resting))
     if sheet is not None:
         write_sheet(sheet, reconstructor, recordings)
     if json_:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -191,15 +191,11 @@ def make_reconstruction(
     `read_picture_baselines`.
 
     Raises:
-        MicroexprError: `start` with another model than cvae, or as of `train_reconstruction`.
+        MicroexprError: `start` cannot be read, or as of `train_reconstruction`.
     """
     training_clips = in_boxes(training_clips, 'aligned')
     validation_clips = in_boxes(validation_clips, 'aligned')
     if run.model != 'cvae':
-        if run.start is not None:
-            raise MicroexprError(
-                f'start {run.start} of the model {run.model!r}: only cvae goes on from others'
-            )
         return _make_picture_baseline(
             run.model, training_clips, validation_clips, run, resume, report
         )
@@ -240,11 +236,14 @@ def _read_start(
     if path.suffix != '.safetensors':
         return read_best(path)
     network = Reconstructor.from_weights(weights.load(path, 'reconstruction')).network
-    if network.configuration != configuration:
+    own = network.configuration
+    # Blocks that are added change nothing at first.
+    grown = replace(own, blocks=max(own.blocks, configuration.blocks))
+    if grown != configuration:
         differing = ', '.join(
             item.name
             for item in fields(configuration)
-            if getattr(network.configuration, item.name) != getattr(configuration, item.name)
+            if getattr(grown, item.name) != getattr(configuration, item.name)
         )
         raise MicroexprError(
             f'start {path} has another network, which differs in {differing}: say the same under '
@@ -310,6 +309,7 @@ def _make_picture_baseline(
         run.out / f'{model}.checkpoint',
         resume,
         report,
+        read_best(run.start) if run.start else None,
     )
     described = training_settings(run.training, trained)
     path = write_picture_baseline(run.out, model, trained.network, run.network, described)

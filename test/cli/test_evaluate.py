@@ -2,13 +2,14 @@ import json
 import re
 
 import pytest
+import small_clips
 import torch
 from command_line import assert_one_clear_line, invoke
 from labelled_faces import REGION, write_dvs_lip
 
 from microexpr_ros.cli import evaluate
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.learning.evaluation import report_from_json
+from microexpr_ros.learning.evaluation import report_from_json, resting_faces
 from microexpr_ros.learning.report import format_action_units, render_page
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
@@ -55,17 +56,37 @@ def test_without_json_the_tables_are_shown(data, untrained):
     assert '| uniform guess | 5.3 % |' in result.stdout
 
 
-def test_images_are_shown_as_a_table(data, tmp_path):
+@pytest.fixture
+def untrained_painter(tmp_path):
     torch.manual_seed(0)
     network = ConditionalVae(ReconstructionConfiguration(fine=4, width=4, latent=2)).deployed()
     path = tmp_path / 'reconstruction.safetensors'
     tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
     weights.save(path, 'reconstruction', 'tiny', Reconstructor(network).to_settings(), tensors)
-    options = ('reconstruction', '--data', data, '--weights', path, '--split', 'val')
+    return path
+
+
+def test_images_are_shown_as_a_table(data, untrained_painter):
+    options = ('reconstruction', '--data', data, '--weights', untrained_painter, '--split', 'val')
     result = invoke(evaluate.app, *options)
     assert 'tiny@' in result.stdout
     assert 'split val: 6 clips' in result.stdout
     assert '| events alone | mean face |' in result.stdout
+    assert 'split shift' not in result.stdout
+
+
+def test_pictures_of_shift_and_rest_are_scored_where_there_are_some(
+    untrained_painter, tmp_path, monkeypatch
+):
+    small_clips.write_data_set(tmp_path, ('train', 'val', 'shift', 'rest'))
+    # These takes have 0.4 s.
+    monkeypatch.setattr(resting_faces, 'RESTS_FROM_NS', 100_000_000)
+    options = ('--data', tmp_path, '--weights', untrained_painter, '--split', 'val', '--json')
+    found = json.loads(invoke(evaluate.app, 'reconstruction', *options).stdout)
+    assert found['shift']['split'] == 'shift'
+    assert found['shift']['by_frame_age'].keys() == found['by_frame_age'].keys()
+    assert found['rest']['n_clips'] == 6
+    assert 0 < found['rest']['scores']['psnr_last'] < 60
 
 
 def test_a_page_that_cannot_be_written_is_named(data, untrained, tmp_path):

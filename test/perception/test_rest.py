@@ -85,6 +85,10 @@ def test_integrals_of_the_reconstructor_end():
         if number == 0:
             assert state.leaky.any(axis=(1, 2)).all()
             since = state.since_frame.copy()
+            assert state.lasting.activity.all()
+            assert state.lasting.averages.all()
     assert not state.leaky.any()
+    assert not state.lasting.activity.any()
+    assert not state.lasting.averages.any()
     # What came since the frame does not leak.
     np.testing.assert_array_equal(state.since_frame, since)

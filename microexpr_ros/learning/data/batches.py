@@ -15,6 +15,18 @@ from microexpr_ros.learning.data.augmentation import Jitter
 from microexpr_ros.learning.data.clips import UNDECIDED, SparseClip
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.reconstruction.integration import START_DELAY, late_shares
+from microexpr_ros.perception.reconstruction.lasting_events import (
+    ACTIVITY_S,
+    AROUND,
+    BLOCK,
+    FORGET,
+    MOST_NOISE_HZ,
+    NOISE_BLOCK,
+    NOISE_QUANTILE,
+    NOISE_S,
+    NOISE_SLICES,
+    OVER_NOISE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,30 +243,73 @@ def condition_events(
         delay: of the frame, slices.
 
     Returns:
-        Voxel grid and leaky integrals, float32 [event_channels - 1, grid, grid]; the sum since the
-        frame was complete, float32 [2, grid, grid], OFF then ON; and likewise what came before
-        that, but the frame does not show. In events per sensor pixel.
+        Voxel grid, leaky integrals and lasting events, float32 [event_channels - 1, grid, grid];
+        the sum since the frame was complete, float32 [2, grid, grid], OFF then ON; and likewise
+        what came before that, but the frame does not show. In events per sensor pixel.
     """
     c = configuration
     jitter = jitter or Jitter()
-    out = np.zeros((c.event_channels + 3, c.grid, c.grid), np.float32)
+    summed = c.event_channels - 1 - c.lasting
+    out = np.zeros((summed + 4, c.grid, c.grid), np.float32)
+    events = sparse.cells, sparse.counts, sparse.starts, at
+    table, weights = jitter.cell_map(), jitter.gains() / sparse.clip.pixels_per_cell
     powers = c.decays()[:, None].astype(np.float64) ** np.arange(at + 1)
     _accumulate_condition(
-        sparse.cells,
-        sparse.counts,
-        sparse.starts,
-        at,
+        *events,
         at if frame_at is None else frame_at,
         c.bins,
         c.slices_per_bin,
         powers,
-        jitter.cell_map(),
-        jitter.gains() / sparse.clip.pixels_per_cell,
+        table,
+        weights,
         *_entry_probabilities(jitter),
         late_shares(delay) if frame_at is not None else np.zeros(0, np.float32),
         out,
     )
-    return out[:-4], out[-4:-2], out[-2:]
+    seen = out[:-4]
+    if c.lasting:
+        lasting = np.zeros((c.grid, c.grid), np.float32)
+        _remember(
+            *events, c.slice_ns / 1e9, table, weights, *_entry_probabilities(jitter), lasting
+        )
+        seen = np.concatenate([seen, lasting[None]])
+    return seen, out[-4:-2], out[-2:]
+
+
+def let_rest(
+    events: NDArray[np.float32],
+    slices: int,
+    noise_hz: float,
+    pixels_per_cell: float,
+    configuration: ReconstructionConfiguration,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Return the events of a condition after a while in which there was nothing but noise.
+
+    Args:
+        events: voxel grid, leaky integrals and lasting events, as of `condition_events`.
+        slices: length of the while, at least that of the voxel grid.
+        noise_hz: events of a sensor pixel in a second.
+        pixels_per_cell: sensor pixels in a cell.
+        configuration: of the reconstruction.
+        rng: random numbers.
+    """
+    c = configuration
+    slice_s = c.slice_ns / 1e9
+    expected = 0.5 * noise_hz * c.slices_per_bin * slice_s * pixels_per_cell
+    on, off = rng.poisson(expected, (2, c.bins, c.grid, c.grid))
+    integrals = slice(c.bins, c.bins + len(c.tau_ms) + 1)
+    tau_s = np.array([*c.tau_ms, c.activity_tau_ms]) / 1e3
+    # Of a leaky sum of rare events.
+    variance = noise_hz * tau_s / (2 * pixels_per_cell)
+    drawn = rng.standard_normal((len(tau_s), c.grid, c.grid), np.float32)
+    drawn *= np.sqrt(variance).astype(np.float32)[:, None, None]
+    drawn[-1] = np.maximum(drawn[-1] + np.float32(noise_hz * tau_s[-1]), 0)
+    out = events.copy()
+    out[: c.bins] = (on - off) / pixels_per_cell
+    out[integrals] *= (c.decays() ** slices)[:, None, None]
+    out[integrals] += drawn
+    return out
 
 
 def _entry_probabilities(jitter: Jitter) -> tuple[float, float, float, np.uint64]:
@@ -362,3 +417,57 @@ def _accumulate_condition(  # type: ignore[no-untyped-def]
                 out[plane, row, column] += events
             elif before < len(unseen):
                 out[plane + 2, row, column] += unseen[before] * events
+
+
+@njit(nogil=True, cache=True)
+def _remember(  # type: ignore[no-untyped-def]
+    cells, counts, starts, at, duration_s, table, weights, keep, flip, late, seed, out
+):
+    """Write what `LastingEvents` keeps of slices; entries are not moved to other slices."""
+    grid, blocks, coarse = len(out), len(out) // BLOCK, len(out) // NOISE_BLOCK
+    signed = np.zeros((grid, grid), np.float32)
+    now, activity = np.zeros((2, blocks, blocks), np.float32)
+    averages = np.zeros((coarse, coarse), np.float32)
+    quick = np.float32(1 - np.exp(-duration_s / ACTIVITY_S))
+    slow = np.float32(1 - np.exp(-duration_s / NOISE_S))
+    each = NOISE_BLOCK // BLOCK
+    noise = 0.0
+    for slice_ in range(at + 1):
+        signed[:] = 0
+        now[:] = 0
+        for i in range(starts[slice_], starts[slice_ + 1]):
+            kept, flipped, _ = _augment_entry(seed, i, keep, flip, late)
+            cell = np.int64(cells[i])
+            polarity, rest = cell // (GRID * GRID), cell % (GRID * GRID)
+            to = table[rest]
+            if not kept or to < 0:
+                continue
+            row, column = to // GRID, to % GRID
+            events = np.float32(weights[polarity] * counts[i])
+            signed[row, column] += events if (polarity == 1) != flipped else -events
+            now[row // BLOCK, column // BLOCK] += events / np.float32(BLOCK * BLOCK)
+        if slice_ % NOISE_SLICES == 0:
+            ordered = np.sort(averages.ravel())
+            noise = float(ordered[int(NOISE_QUANTILE * len(ordered))])
+            noise = min(noise, MOST_NOISE_HZ * duration_s)
+        activity += quick * (now - activity)
+        for i in range(coarse):
+            for j in range(coarse):
+                part = now[each * i : each * i + each, each * j : each * j + each].mean()
+                averages[i, j] += slow * (part - averages[i, j])
+        limit = np.float32(OVER_NOISE * noise)
+        for i in range(blocks):
+            for j in range(blocks):
+                total, weight = np.float32(0), np.float32(0)
+                for u in range(max(i - 1, 0), min(i + 2, blocks)):
+                    for v in range(max(j - 1, 0), min(j + 2, blocks)):
+                        total += AROUND[u - i + 1, v - j + 1] * activity[u, v]
+                        weight += AROUND[u - i + 1, v - j + 1]
+                above = total / weight - limit
+                if above <= 0:
+                    continue
+                remembered = np.exp(np.float32(-FORGET) * above)
+                taken = above / (above + limit)
+                for r in range(BLOCK * i, BLOCK * i + BLOCK):
+                    for c in range(BLOCK * j, BLOCK * j + BLOCK):
+                        out[r, c] = remembered * out[r, c] + taken * signed[r, c]

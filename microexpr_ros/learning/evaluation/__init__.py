@@ -12,6 +12,7 @@ from microexpr_ros.learning.evaluation.report_json import (
     report_from_json,
     report_to_json,
 )
+from microexpr_ros.learning.evaluation.resting_faces import evaluate_rest
 from microexpr_ros.learning.evaluation.rounding import json_values
 from microexpr_ros.learning.evaluation.trained_baselines import (
     IntensityEstimator,
@@ -29,6 +30,7 @@ __all__ = [
     'baseline_name',
     'evaluate_action_units',
     'evaluate_reconstruction',
+    'evaluate_rest',
     'json_values',
     'read_baselines',
     'read_report',

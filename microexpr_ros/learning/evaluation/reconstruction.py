@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.data.clips import SparseClip, dense_counts
+from microexpr_ros.learning.evaluation.resting_faces import RestReport
 from microexpr_ros.learning.evaluation.rounding import rounded
 from microexpr_ros.learning.training.fixed_examples import find_examples, without_frame
 from microexpr_ros.learning.training.intervals import half_widths
@@ -111,6 +112,8 @@ class ReconstructionReport:
         n_clips: clips of the split.
         n_identities: persons in them.
         weights: name and hash of the network.
+        shift: the same on the split shift; None if the data set has none.
+        rest: how steady pictures of faces at rest are, on the split rest; None likewise.
     """
 
     split: str
@@ -121,6 +124,8 @@ class ReconstructionReport:
     n_clips: int
     n_identities: int
     weights: str
+    shift: ReconstructionReport | None = None
+    rest: RestReport | None = None
 
 
 def evaluate_reconstruction(

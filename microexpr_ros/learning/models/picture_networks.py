@@ -18,7 +18,7 @@ PictureModel = Literal['unet', 'recurrent']
 WINDOW_SLICES: Final = 4
 """Slices that the recurrent network sees at once: from one target of a clip to the next."""
 
-_RECURRENT_CHANNELS: Final = (16, 24, 32)
+_RECURRENT_CHANNELS: Final = (16, 32, 48)
 
 RecurrentState = tuple[Tensor, ...]
 """What each level remembers, float32 [B, channels, h, w], finest first."""
@@ -42,6 +42,7 @@ class PlainUnet(nn.Module):
             _convolution(before, after, 2)
             for before, after in ((c.fine, w), (w, 2 * w), (2 * w, 4 * w), (4 * w, 4 * w))
         )
+        self.whole = nn.Sequential(*(_Residual(4 * w) for _ in range(c.blocks)))
         self.middle = _convolution(4 * w, 4 * w)
         self.up = nn.ModuleList(
             _convolution(before, after)
@@ -56,7 +57,7 @@ class PlainUnet(nn.Module):
         features = [self.fine(condition)]
         for block in self.down:
             features.append(block(features[-1]))
-        x = self.middle(features[-1])
+        x = self.middle(self.whole(features[-1]))
         for block, skip in zip(self.up, features[-2:0:-1], strict=True):
             x = functional.interpolate(x, scale_factor=2.0, mode='nearest')
             x = block(torch.cat([x, skip], 1))
@@ -130,6 +131,19 @@ class _ConvGru(nn.Module):
         update, reset = torch.sigmoid(self.gates(torch.cat([x, state], 1))).chunk(2, 1)
         candidate = torch.tanh(self.candidate(torch.cat([x, reset * state], 1)))
         return (1 - update) * state + update * candidate
+
+
+class _Residual(nn.Module):
+    """Adds what a convolution makes of its input to it; training begins with nothing added."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.added = _convolution(channels, channels)
+        nn.init.zeros_(self.added.get_parameter('1.weight'))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.added(x)
+        return out
 
 
 def _convolution(before: int, after: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from microexpr_ros.facs import CODES, NAMES
 from microexpr_ros.learning.evaluation.action_unit_report import ActionUnitReport
 from microexpr_ros.learning.evaluation.reconstruction import ReconstructionReport
+from microexpr_ros.learning.evaluation.resting_faces import RestReport
 from microexpr_ros.learning.report.method_rows import method_rows
 from microexpr_ros.learning.report.wording import (
     NOTHING,
@@ -83,7 +84,25 @@ def format_reconstruction(report: ReconstructionReport) -> str:
         _table(('made from', 'light', 'method', 'PSNR', 'PSNR, changed'), lights),
         _table(('made from', 'head in the frame', 'method', 'PSNR', 'PSNR, changed'), motions),
     ]
+    if report.rest is not None:
+        parts.append(_format_rest(report.rest))
+    if report.shift is not None:
+        parts.append(format_reconstruction(report.shift).rstrip())
     return '\n\n'.join(parts) + '\n'
+
+
+def _format_rest(report: RestReport) -> str:
+    found = report.scores
+    rows = [
+        ('change of low frequencies', percent(found.drift)),
+        ('the same, worst take', percent(report.worst_drift)),
+        ('the same of the true pictures', percent(found.true_drift)),
+        ('flicker, grey levels', f'{found.flicker:.2f}'),
+        ('first second', f'{_decibels(found.psnr_first)}, SSIM {fraction(found.ssim_first)}'),
+        ('last second', f'{_decibels(found.psnr_last)}, SSIM {fraction(found.ssim_last)}'),
+    ]
+    head = f'faces that have come to rest, events alone: {report.n_clips} takes', ''
+    return _table(head, [list(row) for row in rows])
 
 
 def _headline(report: ActionUnitReport) -> str:

@@ -25,6 +25,7 @@ from microexpr_ros.learning.training.reconstruction import (
     ExampleSampler,
     ReconstructionExample,
     ReconstructionTraining,
+    load_fitting,
     make_example_batch,
     picture_loss,
     validation_examples,
@@ -78,6 +79,7 @@ def train_picture_baseline(
     checkpoint: Path | None = None,
     resume: bool = False,
     report: Report | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Trained[nn.Module]:
     """Train a network by the loss of the autoencoder, without latent variables.
 
@@ -90,6 +92,7 @@ def train_picture_baseline(
         checkpoint: file written after every epoch.
         resume: go on from the checkpoint.
         report: called after every step and every epoch.
+        start: as tensors of `train_reconstruction`.
 
     Raises:
         MicroexprError: as of `runner.run_training`.
@@ -103,6 +106,8 @@ def train_picture_baseline(
     else:
         net = RecurrentPainter()
         fixed = [ReconstructionExample(s, len(s.clip.target) - 1, None) for s in validation]
+    if start is not None:
+        load_fitting(net, start)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     sampler = ExampleSampler(training, network, c)
 
@@ -190,7 +195,12 @@ def read_picture_baselines(folder: Path) -> list[PictureBaseline]:
         configuration = file.configuration(ReconstructionConfiguration)
         is_unet = file.settings['model'] == 'unet'
         network = PlainUnet(configuration) if is_unet else RecurrentPainter()
-        network.load_state_dict(dict(file.tensors))
+        try:
+            network.load_state_dict(dict(file.tensors))
+        except RuntimeError as error:
+            raise MicroexprError(
+                f'{path} holds a network of another shape, of an earlier version: train it again'
+            ) from error
         name = _NAMES[file.settings['model']]
         found.append(PictureBaseline(name, network.eval(), configuration))
     return found

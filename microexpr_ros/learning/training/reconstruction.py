@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,11 +12,11 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
-from microexpr_ros.learning.data.batches import condition_events
+from microexpr_ros.learning.data.batches import condition_events, let_rest
 from microexpr_ros.learning.data.clips import SparseClip, dense_counts, fingerprint
 from microexpr_ros.learning.data.exposures import Exposures, expose_again, measure_exposures
 from microexpr_ros.learning.metrics import gaussian
@@ -54,6 +55,11 @@ _NORMALIZED_PICTURES: Final = 64
 _FARTHEST_CELLS: Final = 12.0
 """Flows that are learnt from reach no farther."""
 
+_LONGEST_REST_SLICES: Final = 1000
+
+_REST_NOISE_HZ: Final = (0.01, 1.0)
+"""Least and most noise of a sensor pixel in a rest."""
+
 _LEAST_SQUARE: Final = 1e-5
 """Added to squared errors: below 50 dB nothing is to be gained."""
 
@@ -78,6 +84,8 @@ class ReconstructionTraining(Optimization):
         reference_chance: share of targets that are given a reference, with or without a frame.
         other_light_chance: share of the references that are of another clip, in another light, if
             there are some in the light of the clip.
+        rest_chance: share of the targets without a frame that are shown after a rest, in which
+            there was nothing but noise.
         bend: largest displacement of the smooth deformation, cells, by which a reference of the
             same light differs from the face as if the head were turned.
         bend_chance: share of the references that are deformed; if none were made, frames of the
@@ -100,6 +108,7 @@ class ReconstructionTraining(Optimization):
     frame_chance: float = 0.55
     reference_chance: float = 0.6
     other_light_chance: float = 0.1
+    rest_chance: float = 0.3
     bend: float = 5.0
     bend_chance: float = 0.3
     augmentation: Augmentation = field(
@@ -138,6 +147,31 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """A while in which nothing moves, so that a face still looks as it did before.
+
+    Attributes:
+        slices: its length.
+        noise_hz: events of a sensor pixel in a second.
+        seed: of the noise.
+    """
+
+    slices: int
+    noise_hz: float
+    seed: int
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, shortest: int) -> Rest:
+        """Sample a rest of at least `shortest` slices."""
+        lengths = np.log([shortest, _LONGEST_REST_SLICES]).tolist()
+        return cls(
+            round(math.exp(rng.uniform(*lengths))),
+            math.exp(rng.uniform(*np.log(_REST_NOISE_HZ).tolist())),
+            int(rng.integers(2**31)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ReconstructionExample:
     """One image to reconstruct.
 
@@ -150,6 +184,7 @@ class ReconstructionExample:
         jitter: an augmentation.
         average: of the frames up to then; None for that of the frame alone.
         exposures: of the clip; None if they are all alike.
+        rest: what came between the target's events and its picture; None for nothing.
     """
 
     sparse: SparseClip
@@ -160,6 +195,7 @@ class ReconstructionExample:
     jitter: Jitter = field(default_factory=Jitter)
     average: FrameAverage | None = None
     exposures: Exposures | None = None
+    rest: Rest | None = None
 
     @property
     def target(self) -> NDArray[np.uint8]:
@@ -237,6 +273,15 @@ def make_example_batch(
         events[b, :-1], since, late = condition_events(
             example.sparse, at, frame_at, c, jitter, example.thresholds.delay
         )
+        if example.rest is not None:
+            events[b, :-1] = let_rest(
+                events[b, :-1],
+                example.rest.slices,
+                example.rest.noise_hz,
+                clip.pixels_per_cell,
+                c,
+                np.random.default_rng(example.rest.seed),
+            )
         seen = None
         if example.frame is not None:
             off, on = jitter.gains().tolist()
@@ -309,7 +354,7 @@ class ExampleSampler:
 
     def sample(self, number: int, rng: np.random.Generator) -> ReconstructionExample:
         """Sample a target of a clip, what it is conditioned on, and an augmentation."""
-        t = self._training
+        t, c = self._training, self._configuration
         sparse = self._clips[number]
         clip = sparse.clip
         target = int(rng.integers(len(clip.target)))
@@ -340,8 +385,11 @@ class ExampleSampler:
         if number not in self._exposures:
             self._exposures[number] = measure_exposures(clip)
         exposures = self._exposures[number]
+        rest = None
+        if frame is None and c.lasting and rng.random() < t.rest_chance:
+            rest = Rest.sample(rng, c.slices)
         return ReconstructionExample(
-            sparse, target, frame, thresholds, reference, jitter, average, exposures
+            sparse, target, frame, thresholds, reference, jitter, average, exposures, rest
         )
 
     def sample_same_light(self, number: int, rng: np.random.Generator) -> Reference | None:
@@ -479,11 +527,9 @@ def train_reconstruction(
         rng = np.random.default_rng(c.seed)
         chosen = rng.integers(len(training), size=_NORMALIZED_PICTURES)
         examples = [sampler.sample(int(number), rng) for number in chosen]
-        net = start.trainable(make_example_batch(examples, net.configuration)[0])
-    elif start is not None:
-        own = net.state_dict()
-        fitting = {k: v for k, v in start.items() if k in own and own[k].shape == v.shape}
-        net.load_state_dict({**own, **fitting})
+        start = start.trainable(make_example_batch(examples, start.configuration)[0]).state_dict()
+    if start is not None:
+        load_fitting(net, start)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fixed = validation_examples(validation, net.configuration, c)
 
@@ -505,6 +551,13 @@ def train_reconstruction(
         identity={'network': to_settings(net.configuration), 'clips': fingerprint(training)},
     )
     return runner.run_training(task, c, checkpoint, resume, report)
+
+
+def load_fitting(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load those tensors into a network that it has in the same size; others stay as they are."""
+    own = network.state_dict()
+    fitting = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
+    network.load_state_dict({**own, **fitting})
 
 
 def validation_examples(

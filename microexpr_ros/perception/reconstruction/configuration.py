@@ -30,6 +30,8 @@ class ReconstructionConfiguration:
         global_latent: values of the global latent variable.
         moves: whether the frame and the reference are also moved by a predicted flow.
         averages: whether the average of the frames stands for the newest one, and enters too.
+        lasting: whether events that stay until others take their place enter (`LastingEvents`).
+        blocks: residual blocks on a sixteenth of the grid, where they see the whole face.
     """
 
     grid: int = GRID
@@ -46,6 +48,8 @@ class ReconstructionConfiguration:
     global_latent: int = 8
     moves: bool = added_field(True, before=False)
     averages: bool = added_field(True, before=False)
+    lasting: bool = added_field(True, before=False)
+    blocks: int = added_field(4, before=0)
 
     @property
     def slices(self) -> int:
@@ -54,8 +58,8 @@ class ReconstructionConfiguration:
 
     @property
     def event_channels(self) -> int:
-        """Channels of events: voxel grid, leaky integrals, activity, change since the frame."""
-        return self.bins + len(self.tau_ms) + 2
+        """Channels of events: voxel grid, leaky integrals, activity, lasting, since the frame."""
+        return self.bins + len(self.tau_ms) + self.lasting + 2
 
     @property
     def channels(self) -> int:

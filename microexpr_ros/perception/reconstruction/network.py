@@ -117,6 +117,7 @@ class ConditionalVae(nn.Module):
             _Block(before, after, 2, deployed)
             for before, after in ((c.fine, w), (w, 2 * w), (2 * w, 4 * w), (4 * w, 4 * w))
         )
+        self.whole = nn.Sequential(*(_Residual(4 * w, deployed) for _ in range(c.blocks)))
         self.prior = _Head(4 * w, c)
         self.posterior = None if deployed else _Posterior(c)
         self.enter = _Block(4 * w + c.latent, 4 * w, 1, deployed)
@@ -145,6 +146,7 @@ class ConditionalVae(nn.Module):
         features = [condition[-1][:, -self.configuration.pictures :], self.fine(*condition)]
         for block in self.condition:
             features.append(block(features[-1]))
+        features[-1] = self.whole(features[-1])
         return features, self.prior(features[-1])
 
     def decode(self, features: list[Tensor], latents: Latents) -> Picture:
@@ -270,6 +272,20 @@ class _Block(nn.Module):
         return (
             self.convolution if self.norm is None else fold_batch_norm(self.convolution, self.norm)
         )
+
+
+class _Residual(nn.Module):
+    """Adds what a block makes of its input to it; training begins with nothing added."""
+
+    def __init__(self, channels: int, deployed: bool) -> None:
+        super().__init__()
+        self.added = _Block(channels, channels, 1, deployed)
+        if self.added.norm is not None:
+            nn.init.zeros_(self.added.norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.added(x)
+        return out
 
 
 class _Mover(nn.Module):

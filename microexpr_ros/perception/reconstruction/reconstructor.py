@@ -15,6 +15,7 @@ from microexpr_ros import srgb
 from microexpr_ros.alignment.slices import Slice, blank_slice, follows
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.kernel import FAINTEST
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.reconstruction.frame_memory import FrameAverage, FrameMemory
@@ -24,6 +25,7 @@ from microexpr_ros.perception.reconstruction.integration import (
     integrate,
 )
 from microexpr_ros.perception.reconstruction.intervals import IntervalFactors
+from microexpr_ros.perception.reconstruction.lasting_events import LastingEvents
 from microexpr_ros.perception.reconstruction.reference import frame_quality
 from microexpr_ros.perception.runtime import Runtime, load_export
 from microexpr_ros.perception.settings import to_settings
@@ -48,6 +50,8 @@ class ReconstructionState:
         recent: float32 [grid, grid] of the last slices, ON less OFF, oldest first.
         leaky: float32 [len(tau_ms) + 1, grid, grid], leaky integrals of ON less OFF; the last is
             of all events, whatever their sign.
+        lasting: events that stay until others take their place; None if the network has none.
+        region: of the last slice; None before the first.
         since_frame: float32 [2, grid, grid], sum of the slices after the frame's, OFF then ON.
         frame: uint8 [grid, grid], the last frame, None if none is known.
         frame_age: slices since the frame became current.
@@ -65,6 +69,8 @@ class ReconstructionState:
     recent: tuple[NDArray[np.float32], ...]
     leaky: NDArray[np.float32]
     since_frame: NDArray[np.float32]
+    lasting: LastingEvents | None = None
+    region: Region | AlignedRegion | None = None
     frame: NDArray[np.uint8] | None = None
     frame_age: int = 0
     thresholds: ContrastThresholds = field(default_factory=ContrastThresholds)
@@ -205,6 +211,7 @@ class Reconstructor:
             (nothing,) * c.slices,
             np.zeros((len(c.tau_ms) + 1, c.grid, c.grid), np.float32),
             np.zeros((2, c.grid, c.grid), np.float32),
+            LastingEvents.nothing(c.grid) if c.lasting else None,
         )
 
     def observe(self, slice_: Slice, state: ReconstructionState) -> ReconstructionState:
@@ -254,13 +261,16 @@ class Reconstructor:
             leaky[np.abs(leaky) < FAINTEST] = 0
         age = state.frame_age + 1
         seen: dict[str, Any] = {'since_frame': since_frame, 'frame_age': age}
+        if state.lasting is not None:
+            lasting = _follow_region(state.lasting, state.region, slice_.region)
+            seen['lasting'] = lasting.add(density, c.slice_ns / 1e9)
         if slice_.frame is not None:
             frame = grey(slice_.frame, c.grid)
             if state.memory is not None and state.frame_age < c.frame_slices:
                 memory = state.memory.add(frame, exposed, since_frame, age)
             else:
                 memory = FrameMemory.start(frame, exposed, state.thresholds)
-            seen = {
+            seen |= {
                 'since_frame': np.zeros_like(since_frame),
                 'frame': frame,
                 'frame_age': 0,
@@ -272,6 +282,7 @@ class Reconstructor:
                 seen |= {'reference': frame, 'reference_quality': quality}
         return replace(
             state,
+            region=slice_.region,
             recent=(*state.recent[1:], signed),
             leaky=leaky,
             end_ns=slice_.clock_end_ns,
@@ -312,6 +323,17 @@ class Reconstructor:
         )
 
 
+def _follow_region(
+    lasting: LastingEvents,
+    before: Region | AlignedRegion | None,
+    now: Region | AlignedRegion,
+) -> LastingEvents:
+    # Rectangles are fixed.
+    if before == now or not (isinstance(before, AlignedRegion) and isinstance(now, AlignedRegion)):
+        return lasting
+    return lasting.moved(before, now)
+
+
 def _torch_runtime(network: ConditionalVae | None) -> TorchRuntime:
     if network is None:
         raise ValueError('neither a network nor an export of one')
@@ -335,7 +357,9 @@ def network_inputs(
     events = np.zeros((c.event_channels, c.grid, c.grid), np.float32)
     for number, signed in enumerate(state.recent):
         events[number // c.slices_per_bin] += signed
-    events[c.bins : -1] = state.leaky
+    events[c.bins : c.bins + len(state.leaky)] = state.leaky
+    if state.lasting is not None:
+        events[-2] = state.lasting.signed
     memory = state.memory if state.frame_age < c.frame_slices else None
     if memory is None or state.frame is None:
         pictures = make_pictures(None, events[-1], state.reference, c)
@@ -351,8 +375,8 @@ def limit_events(events: NDArray[np.float32], gain: float) -> NDArray[np.float32
     """Return events as they enter the network, float32 of the same shape.
 
     Args:
-        events: float32 [..., event_channels, grid, grid]: voxel grid and leaky integrals in
-            events per sensor pixel, and the change of log light since the frame, 0 without one.
+        events: float32 [..., event_channels, grid, grid]: voxel grid, leaky integrals and lasting
+            events, per sensor pixel, and the change of log light since the frame, 0 without one.
         gain: as of `ReconstructionConfiguration`.
     """
     limited = compress(events, gain)

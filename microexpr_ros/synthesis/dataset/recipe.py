@@ -28,7 +28,7 @@ class Recipe:
     """What decides a split's clips.
 
     Attributes:
-        split: train, val, test, shift or calm.
+        split: train, val, test, shift, calm or rest.
         seed: any whole number from 0.
         sensor: davis346, vga, hd or random.
         light: bright, dim, side, flicker, backlit or random; in the split shift night,

@@ -19,11 +19,18 @@ from microexpr_ros.synthesis.world.motion_sampling import (
     sample_busy_story,
     sample_calm,
     sample_clip,
+    sample_rest,
     sample_shifted_clip,
 )
 
 CALM_NS: Final = 5_000_000_000
 """Length of a take without an expression."""
+
+REST_NS: Final = 10_000_000_000
+"""Length of a take in which a head comes to rest."""
+
+RESTS_FROM_NS: Final = 3_000_000_000
+"""When it rests."""
 
 STORY_NS: Final = 10_000_000_000
 """Length of a story."""
@@ -52,6 +59,10 @@ def _shifted_motion(rng: np.random.Generator, index: int) -> Motion:
 
 def _calm_motion(rng: np.random.Generator, index: int) -> Motion:
     return sample_calm(rng, CALM_NS, CALM[index % len(CALM)])
+
+
+def _rest_motion(rng: np.random.Generator, index: int) -> Motion:
+    return sample_rest(rng, REST_NS, RESTS_FROM_NS)
 
 
 def story_motion(rng: np.random.Generator, index: int) -> Motion:
@@ -121,6 +132,16 @@ _CALM: Final = Split(
     wears_photographs=False,
 )
 
+_REST: Final = Split(
+    'rest',
+    subject='synthetic faces that come to rest',
+    about='There is no expression in these clips. A head nods and turns for three seconds, comes '
+    'back to where it was, and rests for seven; blinks and glances go on.',
+    sample_motion=_rest_motion,
+    wears_photographs=False,
+)
+"""For what networks remember of a face when it does not move any more."""
+
 SPLITS: Final = {
     split.name: split
     for split in (
@@ -129,6 +150,7 @@ SPLITS: Final = {
         Split('test'),
         _SHIFT,
         _CALM,
+        _REST,
     )
 }
 """Name of a split to what sets it apart. Val and test differ in their persons alone; train has

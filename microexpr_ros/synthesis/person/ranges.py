@@ -15,6 +15,7 @@ FIRST_PERSON: Final = {
     'shift': 4_000_000,
     'calm': 5_000_000,
     'live': 6_000_000,
+    'rest': 7_000_000,
 }
 """A data set's split, the long takes of `sensors.streaming`, or the simulated camera, to its first
 person and skin."""

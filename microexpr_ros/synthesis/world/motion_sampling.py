@@ -388,6 +388,42 @@ def sample_calm(rng: np.random.Generator, duration_ns: int, kind: str) -> Motion
     )
 
 
+def sample_rest(rng: np.random.Generator, duration_ns: int, moving_ns: int) -> Motion:
+    """Sample a take whose head moves at first and then rests, without any expression.
+
+    At first it nods and turns, so that all of the face is seen to move; it comes back to where it
+    was, and from then on there are breath, blinks and glances alone.
+
+    Args:
+        rng: Random numbers.
+        duration_ns: Its length.
+        moving_ns: When the head has come to rest.
+    """
+    turns: list[HeadTurn] = []
+    t_ns = int(rng.uniform(0.05e9, 0.15e9))
+    while True:
+        moved = (_sample_turn if not turns or rng.random() < 0.5 else _sample_nod)(rng, t_ns)
+        ends_ns = max(turn.offset_ns for turn in moved)
+        if ends_ns > moving_ns:
+            if turns:
+                break
+            continue
+        turns += moved
+        t_ns = ends_ns + int(rng.uniform(0, 0.1e9))
+    gaze = [_sample_look(rng, -10_000_000_000, 0.25)]
+    gaze += [_sample_look(rng, t, 0.6) for t in _sample_times(rng, duration_ns, 1, 3, 1.2, 4)]
+    blinks = [_sample_blink(rng, t, 1.0) for t in _sample_times(rng, duration_ns, 0.5, 2, 1.5, 4)]
+    return Motion(
+        duration_ns,
+        tuple(blinks),
+        tuple(gaze),
+        _add_breath(rng, _sample_sway(rng, 0.0)),
+        tuple(turns),
+        (REST,) * 2,
+        distractors=('nod', 'turn', 'blink', 'gaze'),
+    )
+
+
 def _sample_expression(
     rng: np.random.Generator, duration_ns: int, micro: bool
 ) -> list[UnitActivation]:

@@ -14,6 +14,7 @@ from microexpr_ros.learning.data.augmentation import Augmentation, Jitter
 from microexpr_ros.learning.data.batches import (
     condition_events,
     encode_frames,
+    let_rest,
     make_batch,
     measure_change_gain,
 )
@@ -324,6 +325,28 @@ def test_condition_is_what_the_reconstructor_holds(make_clip, frame):
     expected = torch.from_numpy(np.concatenate(network_inputs(state, TINY)))
     torch.testing.assert_close(condition[0], expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(target[0, 0], clip.target[number] / np.float32(255))
+
+
+def test_a_rest_leaves_what_lasts_and_noise(make_clip):
+    sparse = make_sparse(make_clip(4))
+    before, _, _ = condition_events(sparse, 40, None, TINY)
+    rng = np.random.default_rng(0)
+    pixels, hz, slices = 4.0, 0.5, 30
+    after = let_rest(before, slices, hz, pixels, TINY, rng)
+    np.testing.assert_array_equal(after[-1], before[-1])
+    assert np.abs(before[-1]).max() > 0.1
+    integrals = slice(TINY.bins, TINY.bins + 4)
+    kept = before[integrals] * (TINY.decays() ** slices)[:, None, None]
+    added = after[integrals] - kept
+    # Half a leaky sum's time constant times the rate, per pixel of a cell.
+    tau = np.array([0.05, 0.2, 0.8])
+    np.testing.assert_allclose(
+        added[:3].std(axis=(1, 2)), np.sqrt(hz * tau / (2 * pixels)), rtol=0.05
+    )
+    assert added[3].mean() == pytest.approx(hz * 0.8, rel=0.05)
+    bins = after[: TINY.bins]
+    assert bins.std() == pytest.approx(np.sqrt(hz * 0.03 / pixels), rel=0.05)
+    assert abs(bins.mean()) < 0.01
 
 
 def test_condition_without_events_is_empty(make_clip):

@@ -12,6 +12,7 @@ from microexpr_ros.learning.evaluation.reconstruction import (
     PictureScores,
     ReconstructionReport,
 )
+from microexpr_ros.learning.evaluation.resting_faces import RestReport, RestScores
 from microexpr_ros.learning.report import (
     format_action_units,
     format_reconstruction,
@@ -175,3 +176,17 @@ def test_pictures_are_tables():
     assert '| frame 0-30 ms old | 24 | 90.0 % | 87.5 % |' in coverage
     assert '| frame 0-30 ms old | dim | network | 24.50 dB | 20.25 dB |' in lights
     assert '| frame 0-30 ms old | moving | network | 30.00 dB | – |' in motions
+    rest = RestReport(24, 20, RestScores(0.012, 0.001, 0.41, 17.5, 17.25, 0.74, 0.735), 0.031)
+    shift = replace(report, split='shift', n_clips=6)
+    more = format_reconstruction(replace(report, rest=rest, shift=shift)).rstrip().split('\n\n')
+    assert more[:5] == parts
+    assert 'come to rest, events alone: 24 takes' in more[5]
+    for row in (
+        '| change of low frequencies | 1.2 % |',
+        '| the same, worst take | 3.1 % |',
+        '| flicker, grey levels | 0.41 |',
+        '| last second | 17.25 dB, SSIM 0.735 |',
+    ):
+        assert row in more[5]
+    assert 'split shift: 6 clips' in more[6]
+    assert more[7:] == parts[1:]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -22,6 +24,7 @@ from microexpr_ros.perception import weights
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.reconstruction.network import ConditionalVae
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
+from microexpr_ros.perception.settings import to_settings
 
 TINY = ReconstructionConfiguration(fine=4, width=4, latent=2, global_latent=3)
 QUICK = ReconstructionTraining(epochs=1, targets=1, batch=3)
@@ -82,11 +85,33 @@ def test_baselines_from_clips_to_the_report(sparse_clips, tmp_path):
         assert {one.name for one in baselines} < set(condition.methods)
 
 
-def test_what_does_not_go_together_is_refused(sparse_clips, tmp_path):
-    run = ReconstructionRun(tmp_path, tmp_path, 'unet', tmp_path / 'x', QUICK, TINY)
-    with pytest.raises(MicroexprError, match='only cvae'):
-        make_reconstruction(sparse_clips, sparse_clips, run)
+def test_a_baseline_goes_on_from_its_checkpoint_with_further_blocks(sparse_clips, tmp_path):
+    few, first, then = sparse_clips[:2], tmp_path / 'first', tmp_path / 'then'
+    shallow = replace(TINY, blocks=0)
+    run = ReconstructionRun(tmp_path, first, 'unet', training=QUICK, network=shallow)
+    make_reconstruction(few, few, run)
+    # A rate of nearly nothing: what is started from is what comes out.
+    still = replace(QUICK, learning_rate=1e-12)
+    run = ReconstructionRun(tmp_path, then, 'unet', first / 'unet.checkpoint', still, TINY)
+    make_reconstruction(few, few, run)
+    before, after = (read_picture_baselines(folder)[0].network for folder in (first, then))
+    assert len(before.whole) == 0
+    assert len(after.whole) == TINY.blocks
+    parts = dict(after.named_parameters())
+    for name, tensor in before.named_parameters():
+        torch.testing.assert_close(parts[name], tensor)
+
+
+def test_baselines_that_are_missing_or_of_another_shape_are_refused(tmp_path):
     with pytest.raises(MicroexprError, match='--model unet'):
+        read_picture_baselines(tmp_path)
+    values = {'model': 'recurrent', 'configuration': to_settings(TINY)}
+    tensors = dict(RecurrentPainter().state_dict())
+    del tensors['paint.bias']
+    weights.save(
+        tmp_path / 'recurrent.safetensors', 'picture_baseline', 'recurrent', values, tensors
+    )
+    with pytest.raises(MicroexprError, match=r'recurrent\.safetensors .* train it again'):
         read_picture_baselines(tmp_path)
 
 

@@ -619,6 +619,23 @@ def test_a_training_goes_on_from_a_deployed_network(sparse_clips):
     assert (before.image - after.image).abs().mean() < 0.1 * before.image.std()
 
 
+def test_blocks_that_are_added_to_a_network_change_nothing_at_first(sparse_clips):
+    few, configuration = sparse_clips[:4], ReconstructionTraining(epochs=1, targets=1, batch=4)
+    shallow = replace(TINY, blocks=0)
+    before = train_reconstruction(few, few, configuration, shallow).network.deployed()
+    still = replace(configuration, learning_rate=1e-12)
+    deeper = replace(TINY, blocks=2)
+    condition, _, _ = make_example_batch(
+        [ReconstructionExample(sparse, 3, 0) for sparse in few], TINY
+    )
+    for start in (before, before.trainable(condition).state_dict()):
+        after = train_reconstruction(few, few, still, deeper, start=start).network.deployed()
+        assert len(after.whole) == 2
+        with torch.no_grad():
+            away = before(condition).image - after(condition).image
+        assert away.abs().mean() < 0.1 * before(condition).image.std()
+
+
 @torch.no_grad()
 def test_a_deployed_network_in_the_form_that_is_trained_is_the_same(sparse_clips):
     torch.manual_seed(0)

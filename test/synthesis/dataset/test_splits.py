@@ -5,7 +5,13 @@ from fake_clips import needs_face
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.synthesis.dataset.generate import make_clip
 from microexpr_ros.synthesis.dataset.recipe import Recipe, check_recipe
-from microexpr_ros.synthesis.dataset.splits import CALM_NS, LONG_SHARE, SPLITS
+from microexpr_ros.synthesis.dataset.splits import (
+    CALM_NS,
+    LONG_SHARE,
+    REST_NS,
+    RESTS_FROM_NS,
+    SPLITS,
+)
 from microexpr_ros.synthesis.person.ranges import FIRST_PERSON, PERSONS
 
 
@@ -29,6 +35,22 @@ def test_only_calm_has_no_expressions_and_its_kinds_take_turns():
         assert lengths.min() >= 800_000_000
         assert lengths.max() <= 1_200_000_000
         assert not (lengths % 10_000_000).any()
+
+
+def test_heads_of_the_split_rest_move_at_first_and_then_rest():
+    rng = np.random.default_rng(0)
+    for index in range(20):
+        motion = SPLITS['rest'].sample_motion(rng, index)
+        assert motion.duration_ns == REST_NS == 10_000_000_000
+        assert motion.dominant == 0
+        assert {activation.code for activation in motion.activations} == {45}
+        pose = motion.pose(np.arange(0, REST_NS, 10_000_000))
+        moving, resting = np.split(pose, [RESTS_FROM_NS // 10_000_000])
+        assert np.rad2deg(np.ptp(moving[:, :3], axis=0).max()) > 3
+        # But for breath, of up to three thousandths.
+        assert np.ptp(resting, axis=0).max() < 0.021
+        assert np.rad2deg(np.ptp(resting[:, :3], axis=0).max()) < 0.5
+        assert np.abs(moving[0] - resting[0]).max() < 0.021
 
 
 def test_training_sees_more_of_what_looks_like_an_expression():
