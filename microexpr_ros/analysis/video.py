@@ -13,6 +13,7 @@ from microexpr_ros.alignment.faces_in_view import FacesInView
 from microexpr_ros.analysis.chain import AnalyzedSlice
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception.drawing import HEIGHT, WIDTH, Panel
+from microexpr_ros.perception.reconstruction.face_painter import FacePainter
 from microexpr_ros.perception.reconstruction.reconstructor import (
     ReconstructionState,
     Reconstructor,
@@ -74,6 +75,7 @@ class AnalysisVideo:
     def __init__(self, path: Path, thresholds: NDArray[np.float32]) -> None:
         self._reconstructor = Reconstructor.load()
         self._states: dict[int, ReconstructionState] = {}
+        self._painters: dict[int, FacePainter] = {}
         self._in_view = FacesInView(-1)
         self._video = PanelVideo(path)
         self._video.panel.show_thresholds(thresholds)
@@ -84,6 +86,7 @@ class AnalysisVideo:
         face = aligned.face
         for lost in self._in_view.take(face, aligned.slice):
             del self._states[lost]
+            self._painters.pop(lost, None)
         state = self._states.get(face) or self._reconstructor.initial_state()
         self._states[face] = state = self._reconstructor.observe(aligned.slice, state)
         if face != self._in_view.nearest:
@@ -92,7 +95,8 @@ class AnalysisVideo:
         video.panel.show_estimate(analyzed.estimate)
         if video.is_due(aligned.slice.clock_end_ns):
             if aligned.slice.region is not None:
-                found = self._reconstructor.reconstruct(state)
+                painter = self._painters.setdefault(face, FacePainter(self._reconstructor))
+                found = painter.paint(state)
                 video.panel.show_reconstruction(found.image)
             video.draw()
 

@@ -19,6 +19,7 @@ from microexpr_ros.learning.data.clips import SparseClip, dense_counts
 from microexpr_ros.learning.data.exposures import measure_exposures
 from microexpr_ros.learning.evaluation.rounding import rounded
 from microexpr_ros.learning.training.reconstruction import ReconstructionExample
+from microexpr_ros.perception.reconstruction.face_painter import FacePainter
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.synthesis.dataset.splits import RESTS_FROM_NS
 
@@ -112,14 +113,14 @@ def paint_clip(reconstructor: Reconstructor, sparse: SparseClip) -> NDArray[np.u
     side = reconstructor.configuration.grid * clip.pixels_per_cell**0.5
     region = AlignedRegion(side / 2, side / 2, side)
     targets = set(clip.target_slice.tolist())
-    state, images = reconstructor.initial_state(), []
+    state, painter, images = reconstructor.initial_state(), FacePainter(reconstructor), []
     for number in range(sparse.slices):
         counts = dense_counts(sparse, number)
         end_ns = (number + 1) * slice_ns
         slice_ = Slice(end_ns, slice_ns, region, counts, int(counts.sum()))
         state = reconstructor.observe(slice_, state)
         if number in targets:
-            images.append(reconstructor.reconstruct(state).image)
+            images.append(painter.paint(state).image)
     return np.stack(images)
 
 

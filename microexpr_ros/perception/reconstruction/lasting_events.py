@@ -55,6 +55,8 @@ class LastingEvents:
         activity: float32 [grid / 4, grid / 4], events per pixel and slice, average over
             `ACTIVITY_S`.
         averages: float32 [grid / 16, grid / 16], events per pixel and slice, over `NOISE_S`.
+        moved: float64 [grid / 4, grid / 4], sum of the activity over the noise since the first
+            slice: what differs from one time to another has moved in between.
         noise: events per pixel and slice that are noise.
         slices: seen so far.
     """
@@ -62,6 +64,7 @@ class LastingEvents:
     signed: NDArray[np.float32]
     activity: NDArray[np.float32]
     averages: NDArray[np.float32]
+    moved: NDArray[np.float64]
     noise: float = 0.0
     slices: int = 0
 
@@ -72,7 +75,7 @@ class LastingEvents:
             np.zeros((side, side), np.float32)
             for side in (grid, grid // BLOCK, grid // NOISE_BLOCK)
         )
-        return cls(signed, activity, averages)
+        return cls(signed, activity, averages, np.zeros_like(activity, np.float64))
 
     def add(self, density: NDArray[np.float32], duration_s: float) -> LastingEvents:
         """Take in a slice.
@@ -99,9 +102,10 @@ class LastingEvents:
         keep = _enlarge(np.exp(np.float32(-FORGET) * above))
         taken = _enlarge(above / np.maximum(above + limit, FAINTEST))
         signed = keep * self.signed + taken * (on - off)
-        return LastingEvents(signed, activity, averages, noise, self.slices + 1)
+        moved = self.moved + above
+        return LastingEvents(signed, activity, averages, moved, noise, self.slices + 1)
 
-    def moved(self, before: AlignedRegion, after: AlignedRegion) -> LastingEvents:
+    def follow(self, before: AlignedRegion, after: AlignedRegion) -> LastingEvents:
         """Return the same as another region shows it.
 
         Args:

@@ -305,6 +305,10 @@ class Reconstructor:
         blank = blank_slice(self.configuration.grid, self.slice_ns)
         self.reconstruct(self.observe(blank, self.initial_state()))
 
+    def has_frame(self, state: ReconstructionState) -> bool:
+        """Return whether there is a frame that is young enough to be carried to now."""
+        return state.frame is not None and state.frame_age < self.configuration.frame_slices
+
     def reconstruct(self, state: ReconstructionState) -> Reconstruction:
         """Return the picture at the end of the last slice.
 
@@ -312,8 +316,7 @@ class Reconstructor:
         """
         events, pictures = network_inputs(state, self.configuration)
         image, scale = self._runtime(events[None], pictures[None])
-        is_current = state.frame is not None and state.frame_age < self.configuration.frame_slices
-        age = state.frame_age if is_current else None
+        age = state.frame_age if self.has_frame(state) else None
         has_reference = state.reference is not None
         factors = self.intervals.factors(age, has_reference, pictures, image[0, 0])
         half = 255 * factors * scale[0, 0]
@@ -331,7 +334,7 @@ def _follow_region(
     # Rectangles are fixed.
     if before == now or not (isinstance(before, AlignedRegion) and isinstance(now, AlignedRegion)):
         return lasting
-    return lasting.moved(before, now)
+    return lasting.follow(before, now)
 
 
 def _torch_runtime(network: ConditionalVae | None) -> TorchRuntime:

@@ -10,6 +10,7 @@ from pathlib import Path
 from sensor_msgs.msg import Image
 
 from microexpr_ros.alignment.faces_in_view import FacesInView
+from microexpr_ros.perception.reconstruction.face_painter import FacePainter
 from microexpr_ros.perception.reconstruction.reconstructor import (
     Reconstruction,
     ReconstructionState,
@@ -87,6 +88,7 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
     def activate(self) -> None:
         """Begin without a face."""
         self._states: dict[str, ReconstructionState] = {}
+        self._painters: dict[str, FacePainter] = {}
         self._in_view = FacesInView('')
         self._face_topics = hri.FaceTopics(
             self, {hri.ALIGNED: Image} if self.parameters.hri else {}
@@ -117,6 +119,7 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         for lost in self._in_view.take(face, aligned.slice):
             # One whose slices were all refused has no state.
             self._states.pop(lost, None)
+            self._painters.pop(lost, None)
         state = self._states.get(face) or self._reconstructor.initial_state()
         self._states[face] = self._reconstructor.observe(aligned.slice, state)
         self._input.done.add()
@@ -126,13 +129,21 @@ class ReconstructorNode(MicroexprNode[ReconstructorParameters]):
         is_nearest = self._in_view.nearest == face
         if not self._is_due or not self._is_seen(face, is_nearest):
             return
-        self._worker.add(partial(self._make_image, given, self._states[face], is_nearest))
+        painter = self._painters.setdefault(face, FacePainter(self._reconstructor))
+        make = partial(self._make_image, given, painter, self._states[face], is_nearest)
+        self._worker.add(make)
 
-    def _make_image(self, source: FaceSlice, state: ReconstructionState, is_nearest: bool) -> None:
+    def _make_image(
+        self,
+        source: FaceSlice,
+        painter: FacePainter,
+        state: ReconstructionState,
+        is_nearest: bool,
+    ) -> None:
         if time.monotonic_ns() - source.due_ns > MAX_AGE_NS:
             self._skipped += 1
             return
-        made = self._reconstructor.reconstruct(state)
+        made = painter.paint(state)
         with self.subscription_thread.lock:
             self._publish(source, made, is_nearest)
             self._images.add()

@@ -1,0 +1,119 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from microexpr_ros.alignment.slices import blank_slice
+from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.reconstruction.face_painter import FacePainter
+from microexpr_ros.perception.reconstruction.network import ConditionalVae
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
+
+STEP_NS = 10_000_000
+REGION = AlignedRegion(200.0, 200.0, 256.0)
+TINY = ReconstructionConfiguration(fine=4, width=4, latent=2)
+
+
+@pytest.fixture
+def reconstructor():
+    torch.manual_seed(0)
+    return Reconstructor(ConditionalVae(TINY).eval().deployed())
+
+
+class Stream:
+    """Slices of a face, one after the other."""
+
+    def __init__(self, reconstructor):
+        self.reconstructor, self.state, self.number = reconstructor, None, 0
+
+    def add(self, slices, where=None, region=REGION, frame=None):
+        rng = np.random.default_rng(self.number)
+        for _ in range(slices):
+            counts = np.zeros((2, 128, 128), np.uint8)
+            if where is not None:
+                counts[(slice(None), *where)] = rng.poisson(2, counts[(slice(None), *where)].shape)
+            self.number += 1
+            slice_ = replace(
+                blank_slice(128, STEP_NS),
+                counts=counts,
+                region=region,
+                end_ns=self.number * STEP_NS,
+                frame=frame,
+            )
+            state = self.state or self.reconstructor.initial_state()
+            self.state = self.reconstructor.observe(slice_, state)
+        return self.state
+
+
+FACE = slice(0, 128), slice(0, 128)
+MOUTH = slice(80, 100), slice(40, 90)
+
+
+def differences(one, other):
+    return np.abs(one.image.astype(int) - other.image)
+
+
+def test_what_does_not_move_stays_for_seconds(reconstructor):
+    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
+    # The activity takes a while to end.
+    stream.add(20, FACE)
+    first = painter.paint(stream.add(40))
+    anew = reconstructor.reconstruct(stream.add(4))
+    for _ in range(4):
+        later = painter.paint(stream.add(4))
+    assert differences(anew, first).mean() > 10 * differences(later, first).mean()
+    for _ in range(50):
+        later = painter.paint(stream.add(40))
+    # After two of its time constants, most of it is what the network makes of the rest.
+    anew = reconstructor.reconstruct(stream.state)
+    assert differences(anew, later).mean() < 0.3 * differences(anew, first).mean()
+
+
+def test_only_what_moves_is_painted_anew(reconstructor):
+    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
+    stream.add(20, FACE)
+    first = painter.paint(stream.add(40))
+    state = stream.add(8, MOUTH)
+    now, new = painter.paint(state), reconstructor.reconstruct(state)
+    inside, beside = (slice(84, 96), slice(44, 86)), (slice(0, 48), slice(0, 128))
+    assert differences(new, first)[beside].max() > 1
+    for shown, anew, before in (
+        (now.image, new.image, first.image),
+        (now.interval, new.interval, first.interval),
+    ):
+        assert np.abs(shown[inside].astype(int) - anew[inside]).max() <= 1
+        assert np.abs(shown[beside].astype(int) - before[beside]).max() <= 1
+
+
+@pytest.mark.parametrize('what', ['frame', 'region', 'reference', 'gap'])
+def test_everything_is_painted_anew_where_everything_may_differ(reconstructor, what):
+    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
+    stream.add(20, FACE)
+    first = painter.paint(stream.add(40))
+    rng = np.random.default_rng(0)
+    frame = rng.integers(40, 200, (128, 128), dtype=np.uint8)
+    if what == 'frame':
+        state = stream.add(4, frame=frame)
+    elif what == 'region':
+        state = stream.add(4, region=replace(REGION, x=210.0))
+    elif what == 'reference':
+        state = replace(stream.add(4), reference=frame)
+    else:
+        stream.number += 100
+        state = stream.add(4)
+    now, new = painter.paint(state), reconstructor.reconstruct(state)
+    assert now is not first
+    np.testing.assert_array_equal(now.image, new.image)
+    np.testing.assert_array_equal(now.interval, new.interval)
+
+
+def test_a_network_without_lasting_events_paints_every_picture_anew():
+    torch.manual_seed(0)
+    other = Reconstructor(ConditionalVae(replace(TINY, lasting=False)).eval().deployed())
+    painter, stream = FacePainter(other), Stream(other)
+    stream.add(20, FACE)
+    for _ in range(5):
+        state = stream.add(40)
+        np.testing.assert_array_equal(painter.paint(state).image, other.reconstruct(state).image)
