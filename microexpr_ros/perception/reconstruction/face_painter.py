@@ -16,7 +16,7 @@ from microexpr_ros.perception.reconstruction.reconstructor import (
 )
 
 _MOVED: Final = 0.1
-"""Events per pixel over the noise that make up for two thirds of a place of the last picture."""
+"""Events per pixel over the noise, after which a place is two thirds the new picture's."""
 
 _AROUND_BLOCKS: Final = 2.0
 """Standard deviation of the blur of what has moved: else, a picture would become a patchwork."""
