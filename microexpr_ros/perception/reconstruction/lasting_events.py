@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 import cv2
@@ -98,7 +99,7 @@ class LastingEvents:
         now = _shrink(now, len(averages))
         averages = averages + _share(duration_s, NOISE_S) * (now - averages)
         limit = np.float32(OVER_NOISE * noise)
-        above = np.maximum(_blur(activity) / _blur(np.ones_like(activity)) - limit, 0)
+        above = np.maximum(_average_around(activity) - limit, 0)
         keep = _enlarge(np.exp(np.float32(-FORGET) * above))
         taken = _enlarge(above / np.maximum(above + limit, FAINTEST))
         signed = keep * self.signed + taken * (on - off)
@@ -134,7 +135,17 @@ def _shrink(cells: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(cells, (side, side), interpolation=cv2.INTER_AREA))
 
 
-def _blur(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+def _average_around(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return weighted averages of each block and those beside it that there are."""
+    return _sum_around(blocks) / _weights(len(blocks))
+
+
+@cache
+def _weights(side: int) -> NDArray[np.float32]:
+    return _sum_around(np.ones((side, side), np.float32))
+
+
+def _sum_around(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.filter2D(blocks, -1, AROUND, borderType=cv2.BORDER_CONSTANT))
 
 
