@@ -24,6 +24,7 @@ from microexpr_ros.errors import MicroexprError
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.facs import ExpressionKind
 from microexpr_ros.perception.classifier import ActionUnitClassifier
+from microexpr_ros.perception.reconstruction.face_painter import FacePainter
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.view import NodeReport, SnapshotComposer
 
@@ -76,7 +77,7 @@ def compose_all(
 ) -> Iterator[bytes]:
     """Yield the snapshots that the node `view` would send."""
     composer, reconstructor = SnapshotComposer(), Reconstructor.load()
-    state = reconstructor.initial_state()
+    state, painter = reconstructor.initial_state(), FacePainter(reconstructor)
     limits = ' '.join(f'{limit:.4f}' for limit in classifier.presence.threshold.tolist())
     composer.add_report(NodeReport('au_classifier', 0, 'running', {'thresholds': limits}))
     for number, (analyzed, took_ns) in enumerate(zip(slices, computed_ns, strict=False), 1):
@@ -100,7 +101,7 @@ def compose_all(
         if slice_.region is not None and not number % (
             SLICES_OF_A_SNAPSHOT * SNAPSHOTS_OF_A_RECONSTRUCTION
         ):
-            found = reconstructor.reconstruct(state)
+            found = painter.paint(state)
             composer.add_reconstruction(found.image)
             composer.add_interval(found.interval)
         snapshot = composer.compose()
