@@ -16,6 +16,9 @@ SSIM_SIGMA: Final = 1.5
 SSIM_RADIUS: Final = 5
 """The Gaussian is cut off at 3.5 sigma, as in scikit-image."""
 
+LOW_FREQUENCIES_CELLS: Final = 12.0
+"""Standard deviation of the blur that leaves of a picture its light and the largest shapes."""
+
 
 def accuracy(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
     """Return the share of equal labels."""
@@ -197,3 +200,12 @@ def gaussian() -> NDArray[np.float64]:
 def _blur(image: NDArray[np.float64]) -> NDArray[np.float64]:
     window = gaussian()
     return np.asarray(cv2.sepFilter2D(image, cv2.CV_64F, window, window))
+
+
+def low_frequencies(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a picture, or a difference of two, without its details, float32 [H, W].
+
+    Args:
+        picture: float32 [H, W].
+    """
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), LOW_FREQUENCIES_CELLS), np.float32)

@@ -35,9 +35,6 @@ from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 COMPLEMENTARY_HZ: Final = 1.0
 """Cut-off of the complementary filter between events and frames."""
 
-LIGHT_CELLS: Final = 12.0
-"""Standard deviation of the blur that leaves of a picture little but its light."""
-
 BLUR_CELLS: Final = 0.5
 """Movement of a landmark, while a frame is exposed, from which on the frame counts as blurred."""
 
@@ -329,8 +326,7 @@ def _copy_in_true_range(example: ReconstructionExample) -> Pictures:
 
 def _copy_in_true_light(example: ReconstructionExample) -> Pictures:
     copied, truth = _copy_reference(example), _truth(example)
-    light = cv2.GaussianBlur(truth - copied, (0, 0), LIGHT_CELLS)
-    return np.asarray(copied + light, np.float32)
+    return np.asarray(copied + metrics.low_frequencies(truth - copied), np.float32)
 
 
 def _copy_moved(example: ReconstructionExample) -> Pictures:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,9 +22,6 @@ from microexpr_ros.perception.reconstruction.face_painter import FacePainter
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.synthesis.dataset.splits import RESTS_FROM_NS
 
-SHAPE_CELLS: Final = 12.0
-"""Standard deviation of the blur that leaves of a picture the large shapes of a face."""
-
 STILL_LEVELS: Final = 0.1
 """Mean absolute difference of two true pictures, grey levels, below which nothing moved."""
 
@@ -38,8 +34,8 @@ class RestScores:
     """Pictures of faces that rest, from events alone, mean over the takes.
 
     Attributes:
-        drift: largest change of a picture's low frequencies since the beginning of the rest, mean
-            over the pixels, as a share of the range.
+        drift: largest change of a picture's `metrics.low_frequencies` since the beginning of the
+            rest, mean over the pixels, as a share of the range.
         true_drift: the same of the true pictures: blinks, glances and breath.
         flicker: mean absolute difference of pictures that follow each other while nothing moves,
             grey levels.
@@ -163,9 +159,7 @@ def _change(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _measure_drift(images: NDArray[np.uint8]) -> float:
-    shapes = [
-        cv2.GaussianBlur(image.astype(np.float32) / 255, (0, 0), SHAPE_CELLS) for image in images
-    ]
+    shapes = [metrics.low_frequencies(image.astype(np.float32) / 255) for image in images]
     return max(float(np.abs(shape - shapes[0]).mean()) for shape in shapes)
 
 

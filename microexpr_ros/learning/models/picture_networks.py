@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.reconstruction.network import Picture, to_scale
+from microexpr_ros.perception.residual import Residual
 
 PictureModel = Literal['unet', 'recurrent']
 """`PlainUnet`, `RecurrentPainter`."""
@@ -42,7 +43,7 @@ class PlainUnet(nn.Module):
             _convolution(before, after, 2)
             for before, after in ((c.fine, w), (w, 2 * w), (2 * w, 4 * w), (4 * w, 4 * w))
         )
-        self.whole = nn.Sequential(*(_Residual(4 * w) for _ in range(c.blocks)))
+        self.whole = nn.Sequential(*(_residual(4 * w) for _ in range(c.blocks)))
         self.middle = _convolution(4 * w, 4 * w)
         self.up = nn.ModuleList(
             _convolution(before, after)
@@ -133,17 +134,11 @@ class _ConvGru(nn.Module):
         return (1 - update) * state + update * candidate
 
 
-class _Residual(nn.Module):
-    """Adds what a convolution makes of its input to it; training begins with nothing added."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.added = _convolution(channels, channels)
-        nn.init.zeros_(self.added.get_parameter('1.weight'))
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.added(x)
-        return out
+def _residual(channels: int) -> Residual:
+    """Return a residual block; training begins with nothing added."""
+    added = _convolution(channels, channels)
+    nn.init.zeros_(added.get_parameter('1.weight'))
+    return Residual(added)
 
 
 def _convolution(before: int, after: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from microexpr_ros.perception.faces.configuration import FaceConfiguration
 from microexpr_ros.perception.faces.traces import CHANNELS, POOLED
+from microexpr_ros.perception.residual import Residual
 
 
 class FaceDetector(nn.Module):
@@ -88,21 +89,8 @@ class FaceNetworks(nn.Module):
         self.refiner = FaceRefiner(configuration)
 
 
-class _Residual(nn.Module):
-    """Adds what a convolution makes of its input to it."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.added = _conv(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the sum."""
-        out: Tensor = x + self.added(x)
-        return out
-
-
 def _residuals(channels: int, number: int) -> nn.Sequential:
-    return nn.Sequential(*(_Residual(channels) for _ in range(number)))
+    return nn.Sequential(*(Residual(_conv(channels, channels)) for _ in range(number)))
 
 
 def _conv(before: int, after: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from microexpr_ros.perception.folding import fold_batch_norm
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
+from microexpr_ros.perception.residual import Residual
 
 SOURCES: Final = 4
 """What a pixel is mixed from: the painted picture, the frames carried to now, their average (or
@@ -117,7 +118,7 @@ class ConditionalVae(nn.Module):
             _Block(before, after, 2, deployed)
             for before, after in ((c.fine, w), (w, 2 * w), (2 * w, 4 * w), (4 * w, 4 * w))
         )
-        self.whole = nn.Sequential(*(_Residual(4 * w, deployed) for _ in range(c.blocks)))
+        self.whole = nn.Sequential(*(_residual(4 * w, deployed) for _ in range(c.blocks)))
         self.prior = _Head(4 * w, c)
         self.posterior = None if deployed else _Posterior(c)
         self.enter = _Block(4 * w + c.latent, 4 * w, 1, deployed)
@@ -274,18 +275,12 @@ class _Block(nn.Module):
         )
 
 
-class _Residual(nn.Module):
-    """Adds what a block makes of its input to it; training begins with nothing added."""
-
-    def __init__(self, channels: int, deployed: bool) -> None:
-        super().__init__()
-        self.added = _Block(channels, channels, 1, deployed)
-        if self.added.norm is not None:
-            nn.init.zeros_(self.added.norm.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.added(x)
-        return out
+def _residual(channels: int, deployed: bool) -> Residual:
+    """Return a residual block; training begins with nothing added."""
+    block = _Block(channels, channels, 1, deployed)
+    if block.norm is not None:
+        nn.init.zeros_(block.norm.weight)
+    return Residual(block)
 
 
 class _Mover(nn.Module):

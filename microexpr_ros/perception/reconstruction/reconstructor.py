@@ -266,7 +266,7 @@ class Reconstructor:
             seen['lasting'] = lasting.add(density, c.slice_ns / 1e9)
         if slice_.frame is not None:
             frame = grey(slice_.frame, c.grid)
-            if state.memory is not None and state.frame_age < c.frame_slices:
+            if state.memory is not None and self.has_frame(state):
                 memory = state.memory.add(frame, exposed, since_frame, age)
             else:
                 memory = FrameMemory.start(frame, exposed, state.thresholds)

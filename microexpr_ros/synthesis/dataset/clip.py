@@ -81,7 +81,7 @@ class ClipMetadata(TakeMetadata):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip(ClipMetadata):
-    """About a second of one face region; in the split calm, five.
+    """About a second of one face region; in the split calm, five; in the split rest, ten.
 
     Attributes:
         counts: uint8 [T, 2, 128, 128], events of each slice of 10 ms, OFF then ON, binned by
