@@ -1,11 +1,12 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from microexpr_ros.alignment.slices import blank_slice
-from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.reconstruction.face_painter import FacePainter
 from microexpr_ros.perception.reconstruction.network import ConditionalVae
@@ -64,7 +65,7 @@ def test_what_does_not_move_stays_for_seconds(reconstructor):
     for _ in range(4):
         later = painter.paint(stream.add(4))
     assert differences(anew, first).mean() > 10 * differences(later, first).mean()
-    for _ in range(50):
+    for _ in range(150):
         later = painter.paint(stream.add(40))
     # After two of its time constants, most of it is what the network makes of the rest.
     anew = reconstructor.reconstruct(stream.state)
@@ -87,7 +88,39 @@ def test_only_what_moves_is_painted_anew(reconstructor):
         assert np.abs(shown[beside].astype(int) - before[beside]).max() <= 1
 
 
-@pytest.mark.parametrize('what', ['frame', 'region', 'reference', 'gap'])
+def test_shades_stay_until_half_of_the_face_moves(reconstructor):
+    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
+    stream.add(20, FACE)
+    first = painter.paint(stream.add(40))
+    state = stream.add(8, MOUTH)
+    local, anew = painter.paint(state), reconstructor.reconstruct(state)
+
+    def shade(one, other):
+        change = one.image.astype(np.float32) - other.image
+        return np.abs(cv2.GaussianBlur(change, (0, 0), 12.0)).mean()
+
+    assert shade(local, first) < 0.2 * shade(anew, first)
+    state = stream.add(8, FACE)
+    whole, anew = painter.paint(state), reconstructor.reconstruct(state)
+    assert shade(whole, anew) < 0.1 * shade(anew, first)
+
+
+def test_a_face_at_rest_is_the_same_in_another_region(reconstructor):
+    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
+    stream.add(20, FACE)
+    first = painter.paint(stream.add(40))
+    # Cells of two pixels: by four cells, which is near, and then by twelve.
+    near = painter.paint(stream.add(1, region=replace(REGION, x=208.0)))
+    assert stream.state.region == REGION
+    np.testing.assert_allclose(near.image[:, :124], first.image[:, 4:], atol=1)
+    np.testing.assert_allclose(near.interval[:, :124], first.interval[:, 4:], atol=1)
+    far = replace(REGION, x=224.0)
+    away = painter.paint(stream.add(1, region=far))
+    assert stream.state.region == far
+    np.testing.assert_allclose(away.image[:, :116], first.image[:, 12:], atol=2)
+
+
+@pytest.mark.parametrize('what', ['frame', 'rectangle', 'reference', 'gap'])
 def test_everything_is_painted_anew_where_everything_may_differ(reconstructor, what):
     painter, stream = FacePainter(reconstructor), Stream(reconstructor)
     stream.add(20, FACE)
@@ -96,8 +129,8 @@ def test_everything_is_painted_anew_where_everything_may_differ(reconstructor, w
     frame = rng.integers(40, 200, (128, 128), dtype=np.uint8)
     if what == 'frame':
         state = stream.add(4, frame=frame)
-    elif what == 'region':
-        state = stream.add(4, region=replace(REGION, x=210.0))
+    elif what == 'rectangle':
+        state = stream.add(4, region=Region(72, 72, 256, 256))
     elif what == 'reference':
         state = replace(stream.add(4), reference=frame)
     else:

@@ -3,6 +3,7 @@ import pytest
 
 from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.perception.reconstruction.lasting_events import FORGET, LastingEvents
+from microexpr_ros.perception.reconstruction.region_change import RegionChange
 
 SLICE_S = 0.01
 
@@ -61,8 +62,9 @@ def test_a_region_that_moves_takes_along_what_it_shows():
     seen = watch(LastingEvents.nothing(128), MOUTH)
     # Cells of two pixels; the region goes eight pixels down and right: its cells four up and left.
     before = AlignedRegion(200.0, 200.0, 256.0)
-    moved = seen.follow(before, AlignedRegion(208.0, 208.0, 256.0))
+    moved = seen.follow(RegionChange.between(before, AlignedRegion(208.0, 208.0, 256.0)))
     np.testing.assert_allclose(moved.signed[:124, :124], seen.signed[4:, 4:], atol=1e-5)
-    turned = seen.follow(before, AlignedRegion(200.0, 200.0, 256.0, np.pi / 2))
+    turn = RegionChange.between(before, AlignedRegion(200.0, 200.0, 256.0, np.pi / 2))
+    turned = seen.follow(turn)
     # What is turned clockwise sees everything turned the other way.
     np.testing.assert_allclose(turned.signed, np.rot90(seen.signed), atol=1e-4)

@@ -8,7 +8,7 @@ import torch
 
 from microexpr_ros.alignment.slices import Slice
 from microexpr_ros.errors import MicroexprError
-from microexpr_ros.events.region import Region
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.reconstruction.configuration import (
     PICTURES,
@@ -124,6 +124,62 @@ def portrait(seed=0, contrast=60):
     rng = np.random.default_rng(seed)
     smooth = cv2.GaussianBlur(rng.standard_normal((128, 128)), (0, 0), 4)
     return np.clip(128 + contrast * smooth / smooth.std(), 30, 225).astype(np.uint8)
+
+
+def test_frames_of_a_region_that_moves_are_averaged_where_they_belong(reconstructor):
+    """A scene that rests is seen by a region that sways over it by five cells, and then rests."""
+    rng = np.random.default_rng(0)
+    scene = cv2.resize(portrait(), (256, 256), interpolation=cv2.INTER_CUBIC)
+    start = AlignedRegion(128.0, 128.0, 160.0)
+    none = np.zeros((2, 128, 128), np.uint8)
+
+    def seen(region):
+        corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        there = (region.to_pixels(corners) - 0.5).astype(np.float32)
+        cells = (128 * corners - 0.5).astype(np.float32)
+        warp = cv2.getAffineTransform(cells, there)
+        linear = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(scene, warp, (128, 128), flags=linear)
+
+    def error(state, picture):
+        return np.abs(255 * state.memory.average.picture - picture)[8:-8, 8:-8].mean()
+
+    state = reconstructor.initial_state()
+    for number in range(60):
+        region = replace(start, x=128.0 + 6 * np.sin(number / 8), roll=0.02 * np.sin(number / 11))
+        frame = None
+        if number % 3 == 0:
+            noisy = seen(region) + 6 * rng.standard_normal((128, 128))
+            frame = noisy.clip(0, 255).astype(np.uint8)
+        state = reconstructor.observe(slice_at(number, frame, region, none), state)
+        assert state.shown == region
+    assert state.region != region
+    # Less than the noise, 4.8 levels in the mean: the average is sharp, and is where it is said.
+    assert error(state, seen(state.region)) < 3.0
+    assert error(state, seen(region)) > 2 * error(state, seen(state.region))
+    for number in range(60, 90):
+        state = reconstructor.observe(slice_at(number, None, region, none), state)
+    # Where the region rests, it shows what is remembered as it is.
+    assert state.region == region
+    assert error(state, seen(region)) < 3.0
+
+
+def test_events_of_a_region_that_moves_stay_where_they_were(reconstructor):
+    start = AlignedRegion(128.0, 128.0, 256.0)
+    counts = np.zeros((2, 128, 128), np.uint8)
+    counts[1, 60:68, 40:48] = 1
+    state = watch(reconstructor, [slice_at(0, None, start, counts)])
+    before = state.leaky[0].copy()
+    none = np.zeros_like(counts)
+    # By two cells, within what is left as it is, and then by sixteen.
+    for number, x in enumerate((132.0, 160.0), start=1):
+        region = replace(start, x=x)
+        state = reconstructor.observe(slice_at(number, None, region, none), state)
+        rows, columns = np.nonzero(state.leaky[0] > 0.5 * state.leaky[0].max())
+        shift = 0 if x == 132.0 else 16
+        assert (columns.min(), columns.max()) == (40 - shift, 47 - shift)
+        assert (rows.min(), rows.max()) == (60, 67)
+    assert state.leaky[0].sum() == pytest.approx(before.sum() * TINY.decays()[0] ** 2, rel=1e-3)
 
 
 def test_the_sharpest_good_frame_becomes_the_reference(reconstructor):

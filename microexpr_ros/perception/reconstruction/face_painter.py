@@ -9,11 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from microexpr_ros.events.region import AlignedRegion
 from microexpr_ros.perception.reconstruction.reconstructor import (
     Reconstruction,
     ReconstructionState,
     Reconstructor,
 )
+from microexpr_ros.perception.reconstruction.region_change import RegionChange
 
 _MOVED: Final = 0.1
 """Events per pixel over the noise, after which a place is two thirds the new picture's."""
@@ -21,7 +23,13 @@ _MOVED: Final = 0.1
 _AROUND_BLOCKS: Final = 2.0
 """Standard deviation of the blur of what has moved: else, a picture would become a patchwork."""
 
-_LASTING_S: Final = 10.0
+_HEAD_MOVED: Final = 0.2
+"""As `_MOVED`, in the median over the face, for its shades: lids that close do not change them."""
+
+_SHADES_BLOCKS: Final = 3.0
+"""Standard deviation of the blur that leaves the shades of a face: light and skin."""
+
+_LASTING_S: Final = 30.0
 """Time after which two thirds of a picture have been painted anew even where nothing moves."""
 
 
@@ -30,8 +38,8 @@ class FacePainter:
 
     Where there are no events, nothing has changed: without a frame, what has not moved since the
     last picture is taken over from that, but for a small share, so that noise does not flicker,
-    and a face at rest stays who it is. A frame shows everything anew, and so does another region
-    or reference.
+    and a face at rest stays who it is. Its shades stay as long as half of the face rests, whatever
+    the other half does. A frame shows everything anew, and so does another reference.
 
     Args:
         reconstructor: paints single pictures.
@@ -42,39 +50,57 @@ class FacePainter:
         self._last: tuple[NDArray[np.float32], ReconstructionState] | None = None
 
     def paint(self, state: ReconstructionState) -> Reconstruction:
-        """Return the picture at the end of the last slice of a state, which is not an older one.
+        """Return the picture at the end of the last slice of a state, in the region of that slice.
+
+        No state is older than the one before.
 
         The interval around what stayed is that of the picture that it is from.
         """
         made = self._reconstructor.reconstruct(state)
-        layers = np.stack([made.image, made.interval]).astype(np.float32)
+        layers = np.dstack([made.image, made.interval]).astype(np.float32)
         if self._last is not None:
             before, seen = self._last
-            share = self._share_anew(seen, state)
-            if share is not None:
-                layers = before + share * (layers - before)
+            if self._is_same_face(seen, state):
+                change = RegionChange.between(seen.region, state.region)
+                layers = self._take_over(change.move_picture(before), layers, seen, state)
         self._last = layers, state
-        return Reconstruction(*np.rint(layers).astype(np.uint8))
+        shown = RegionChange.between(state.region, state.shown).move_picture(layers)
+        image, interval = np.moveaxis(np.rint(shown.clip(0, 255)).astype(np.uint8), -1, 0)
+        return Reconstruction(image, interval)
 
-    def _share_anew(
-        self, before: ReconstructionState, now: ReconstructionState
-    ) -> NDArray[np.float32] | None:
-        """Return a new picture's share, float32 [grid, grid]; None for all of it."""
+    def _is_same_face(self, before: ReconstructionState, now: ReconstructionState) -> bool:
+        """Return whether events say what has changed since the last picture, and nothing else."""
         if before.lasting is None or now.lasting is None:
-            return None
-        is_anew = (
-            now.lasting.slices < before.lasting.slices
-            or now.region != before.region
-            or now.reference is not before.reference
-            or self._reconstructor.has_frame(now)
-            or self._reconstructor.has_frame(before)
+            return False
+        regions = now.region, before.region
+        follows = all(isinstance(region, AlignedRegion) for region in regions)
+        return (
+            now.lasting.slices >= before.lasting.slices
+            and (follows or now.region == before.region)
+            and now.reference is before.reference
+            and not self._reconstructor.has_frame(now)
+            and not self._reconstructor.has_frame(before)
         )
-        if is_anew:
-            return None
+
+    def _take_over(
+        self,
+        painted: NDArray[np.float32],
+        new: NDArray[np.float32],
+        before: ReconstructionState,
+        now: ReconstructionState,
+    ) -> NDArray[np.float32]:
+        """Return the last picture with a share of the new one, float32 [grid, grid, layers]."""
+        assert before.lasting is not None
+        assert now.lasting is not None
         moved = (now.lasting.moved - before.lasting.moved).astype(np.float32)
-        around = cv2.GaussianBlur(moved, (0, 0), _AROUND_BLOCKS)
         slices = now.lasting.slices - before.lasting.slices
         least = 1 - math.exp(-slices * self._reconstructor.slice_ns / 1e9 / _LASTING_S)
-        share = np.maximum(1 - np.exp(around / np.float32(-_MOVED)), np.float32(least))
-        grid = now.lasting.signed.shape[::-1]
-        return np.asarray(cv2.resize(share, grid, interpolation=cv2.INTER_LINEAR))
+        around = cv2.GaussianBlur(moved, (0, 0), _AROUND_BLOCKS)
+        details = np.maximum(1 - np.exp(around / np.float32(-_MOVED)), np.float32(least))
+        shades = max(1 - math.exp(-float(np.median(moved)) / _HEAD_MOVED), least)
+        grid, blocks = painted.shape[1::-1], moved.shape[::-1]
+        change = new - painted
+        small = cv2.resize(change, blocks, interpolation=cv2.INTER_AREA)
+        shaded = cv2.resize(cv2.GaussianBlur(small, (0, 0), _SHADES_BLOCKS), grid)
+        share = cv2.resize(details, grid)[..., None]
+        return np.asarray(painted + share * (change - shaded) + np.float32(shades) * shaded)

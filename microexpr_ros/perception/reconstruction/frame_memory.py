@@ -25,6 +25,7 @@ from microexpr_ros.perception.reconstruction.integration import (
     log_light,
     to_linear,
 )
+from microexpr_ros.perception.reconstruction.region_change import RegionChange
 
 START_DEVIATION: Final = 0.02
 """Standard deviation of a frame's noise, of the range, before a second one shows it."""
@@ -110,6 +111,12 @@ class FrameAverage:
         return FrameAverage(
             carried + share * difference, np.sqrt((1 - share) * variance), float(noise)
         )
+
+    def follow(self, change: RegionChange) -> FrameAverage:
+        """Return the same as another region shows it."""
+        moved = map(change.move_picture, (self.picture, self.deviation))
+        picture, deviation = (layer.clip(0, 1) for layer in moved)
+        return FrameAverage(picture, deviation, self.noise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,3 +204,15 @@ class FrameMemory:
         late = late_density(recent, memory.thresholds.delay)
         change = memory.thresholds.log_change(density + self.late - late)
         return replace(memory, average=self.average.add(frame, change), late=late)
+
+    def follow(self, change: RegionChange) -> FrameMemory:
+        """Return the same as another region shows it."""
+        move = change.move_events
+        return replace(
+            self,
+            average=self.average.follow(change),
+            late=move(self.late),
+            first=change.move_picture(self.first),
+            first_late=tuple(map(move, self.first_late)),
+            since_first=move(self.since_first),
+        )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.events.kernel import FAINTEST
-from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.perception.reconstruction.region_change import RegionChange
 
 BLOCK: Final = 4
 """Cells along a side of a block, in which activity is measured."""
@@ -106,25 +106,9 @@ class LastingEvents:
         moved = self.moved + above
         return LastingEvents(signed, activity, averages, moved, noise, self.slices + 1)
 
-    def follow(self, before: AlignedRegion, after: AlignedRegion) -> LastingEvents:
-        """Return the same as another region shows it.
-
-        Args:
-            before: what the grid showed until now.
-            after: what it shows from now on.
-        """
-        grid = len(self.signed)
-        corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-        # To OpenCV, the first cell's middle is at 0.
-        now = (grid * corners - 0.5).astype(np.float32)
-        then = (grid * before.to_shares(after.to_pixels(corners)) - 0.5).astype(np.float32)
-        signed = cv2.warpAffine(
-            self.signed,
-            cv2.getAffineTransform(now, then),
-            (grid, grid),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        )
-        return replace(self, signed=np.asarray(signed, np.float32))
+    def follow(self, change: RegionChange) -> LastingEvents:
+        """Return the same as another region shows it."""
+        return replace(self, signed=change.move_events(self.signed))
 
 
 def _share(duration_s: float, time_constant_s: float) -> np.float32:

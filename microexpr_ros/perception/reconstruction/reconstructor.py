@@ -27,6 +27,7 @@ from microexpr_ros.perception.reconstruction.integration import (
 from microexpr_ros.perception.reconstruction.intervals import IntervalFactors
 from microexpr_ros.perception.reconstruction.lasting_events import LastingEvents
 from microexpr_ros.perception.reconstruction.reference import frame_quality
+from microexpr_ros.perception.reconstruction.region_change import RegionChange
 from microexpr_ros.perception.runtime import Runtime, load_export
 from microexpr_ros.perception.settings import to_settings
 
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
 
 _FORGETTING_SLICES: Final = 100
 """After so many slices, what has leaked away is set to 0."""
+
+_KEPT_WITHIN: Final = 0.05
+"""What is remembered is moved to the region of the slices when that is farther away, as a share of
+its side, or has come to rest: each time it is moved it becomes less sharp."""
+
+_RESTED_SLICES: Final = 20
 
 _DEVIATION_GAIN: Final = 20.0
 """Brings deviations of frames, some hundredths, to the size of pictures."""
@@ -51,7 +58,9 @@ class ReconstructionState:
         leaky: float32 [len(tau_ms) + 1, grid, grid], leaky integrals of ON less OFF; the last is
             of all events, whatever their sign.
         lasting: events that stay until others take their place; None if the network has none.
-        region: of the last slice; None before the first.
+        region: in which all of this is seen; None before the first slice.
+        shown: region of the last slice, which may have gone a little further.
+        rested: slices since that moved.
         since_frame: float32 [2, grid, grid], sum of the slices after the frame's, OFF then ON.
         frame: uint8 [grid, grid], the last frame, None if none is known.
         frame_age: slices since the frame became current.
@@ -71,6 +80,8 @@ class ReconstructionState:
     since_frame: NDArray[np.float32]
     lasting: LastingEvents | None = None
     region: Region | AlignedRegion | None = None
+    shown: Region | AlignedRegion | None = None
+    rested: int = 0
     frame: NDArray[np.uint8] | None = None
     frame_age: int = 0
     thresholds: ContrastThresholds = field(default_factory=ContrastThresholds)
@@ -247,7 +258,10 @@ class Reconstructor:
                 reference=state.reference,
                 reference_quality=state.reference_quality,
             )
+        state = _follow(state, slice_.region)
+        back = RegionChange.between(slice_.region, state.region)
         density = slice_.counts.astype(np.float32) / np.float32(slice_.pixels_per_cell)
+        density = back.move_events(density)
         off, on = density
         signed = on - off
         since_frame = state.since_frame + density
@@ -262,10 +276,10 @@ class Reconstructor:
         age = state.frame_age + 1
         seen: dict[str, Any] = {'since_frame': since_frame, 'frame_age': age}
         if state.lasting is not None:
-            lasting = _follow_region(state.lasting, state.region, slice_.region)
-            seen['lasting'] = lasting.add(density, c.slice_ns / 1e9)
+            seen['lasting'] = state.lasting.add(density, c.slice_ns / 1e9)
         if slice_.frame is not None:
-            frame = grey(slice_.frame, c.grid)
+            own = grey(slice_.frame, c.grid)
+            frame = back.move_picture(own)
             if state.memory is not None and self.has_frame(state):
                 memory = state.memory.add(frame, exposed, since_frame, age)
             else:
@@ -277,12 +291,12 @@ class Reconstructor:
                 'memory': memory,
                 'thresholds': memory.thresholds,
             }
-            quality = frame_quality(frame)
+            quality = frame_quality(own)
             if quality > state.reference_quality:
-                seen |= {'reference': frame, 'reference_quality': quality}
+                seen |= {'reference': own, 'reference_quality': quality}
         return replace(
             state,
-            region=slice_.region,
+            shown=slice_.region,
             recent=(*state.recent[1:], signed),
             leaky=leaky,
             end_ns=slice_.clock_end_ns,
@@ -310,7 +324,7 @@ class Reconstructor:
         return state.frame is not None and state.frame_age < self.configuration.frame_slices
 
     def reconstruct(self, state: ReconstructionState) -> Reconstruction:
-        """Return the picture at the end of the last slice.
+        """Return the picture at the end of the last slice, in the state's `region`.
 
         The latent variables are the most probable ones: the same state gives the same picture.
         """
@@ -326,15 +340,27 @@ class Reconstructor:
         )
 
 
-def _follow_region(
-    lasting: LastingEvents,
-    before: Region | AlignedRegion | None,
-    now: Region | AlignedRegion,
-) -> LastingEvents:
-    # Rectangles are fixed.
-    if before == now or not (isinstance(before, AlignedRegion) and isinstance(now, AlignedRegion)):
-        return lasting
-    return lasting.follow(before, now)
+def _follow(state: ReconstructionState, now: Region | AlignedRegion) -> ReconstructionState:
+    """Return a state whose region is near one."""
+    change = RegionChange.between(state.region, now)
+    if change.corners is None:
+        return replace(state, region=now)
+    rested = state.rested + 1 if state.shown == now else 0
+    if change.distance <= _KEPT_WITHIN and rested < _RESTED_SLICES:
+        return replace(state, rested=rested)
+    move, frame = change.move_events, state.frame
+    return replace(
+        state,
+        region=now,
+        rested=rested,
+        recent=tuple(map(move, state.recent)),
+        leaky=move(state.leaky),
+        since_frame=move(state.since_frame),
+        exposed=tuple(map(move, state.exposed)),
+        lasting=None if state.lasting is None else state.lasting.follow(change),
+        memory=None if state.memory is None else state.memory.follow(change),
+        frame=None if frame is None else change.move_picture(frame),
+    )
 
 
 def _torch_runtime(network: ConditionalVae | None) -> TorchRuntime:
