@@ -274,13 +274,14 @@ def pipeline(
     from microexpr_ros.learning.evaluation.pipeline import evaluate_pipeline, format_pipeline
     from microexpr_ros.learning.evaluation.stories import TRUE_REGIONS, find_stories
     from microexpr_ros.perception.classifier import ActionUnitClassifier
+    from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
     if truth not in TRUE_REGIONS:
         raise MicroexprError(f'--truth {truth!r} is unknown: choose {", ".join(TRUE_REGIONS)}')
     folders = find_stories(data, split)
-    classifier = ActionUnitClassifier.load(weights)
+    classifier, reconstructor = ActionUnitClassifier.load(weights), Reconstructor.load()
     with output.progress_bar('scoring') as bar:
-        found = evaluate_pipeline(folders, classifier, split, truth, bar.update)
+        found = evaluate_pipeline(folders, classifier, reconstructor, split, truth, bar.update)
     values = json_values(found)
     if out is not None:
         _write(out, json.dumps(values, indent=1) + '\n')

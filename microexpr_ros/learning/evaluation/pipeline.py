@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -25,19 +25,23 @@ from microexpr_ros.learning.evaluation.resampling import bootstrap, confidence_i
 from microexpr_ros.learning.evaluation.spotting import match_spans
 from microexpr_ros.learning.evaluation.stories import (
     BOX,
+    SETTLING_NS,
     Story,
     read_story,
     true_region,
     true_slices,
 )
+from microexpr_ros.learning.evaluation.story_pictures import (
+    METHODS,
+    PictureSums,
+    measure_pictures,
+)
 from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.learning.training.calibration import BACKGROUND, dominant
 from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.spotting import MicroExpression
-
-SETTLING_NS: Final = 1_000_000_000
-"""Where the face is counts from then on: until then a tracker may look for it."""
 
 INNER_FACE: Final = (*range(17, 68), 8)
 """Of the 68 landmarks, those of brows, eyes, nose and mouth, and the chin."""
@@ -79,12 +83,29 @@ class ChainScores:
 
 
 @dataclass(frozen=True, slots=True)
+class StoryPictureScores:
+    """How much pictures look like the frames of the stories, which have noise of their own.
+
+    Attributes:
+        psnr: mean peak signal-to-noise ratio, dB.
+        ssim: mean `metrics.ssim`.
+        psnr_changed: as `psnr`, of the pixels that changed since the frame that is given; nan
+            without one.
+    """
+
+    psnr: Score
+    ssim: Score
+    psnr_changed: Score
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineReport:
     """The chain on the stories of a split, beside the same network on the true faces.
 
     Attributes:
         split: name of the split.
         model: name and hash of the network.
+        painter: name and hash of the network that makes pictures.
         stories: how many.
         persons: how many.
         minutes: length of all stories together.
@@ -93,10 +114,12 @@ class PipelineReport:
         face: how well the face is followed.
         chain: the scores of the whole chain.
         true_faces: those of the same network on the true faces.
+        pictures: scores of the chain's pictures, by the methods of `measure_pictures`.
     """
 
     split: str
     model: str
+    painter: str
     stories: int
     persons: int
     minutes: float
@@ -105,11 +128,13 @@ class PipelineReport:
     face: FaceScores
     chain: ChainScores
     true_faces: ChainScores
+    pictures: Mapping[str, StoryPictureScores]
 
 
 def evaluate_pipeline(
     folders: Sequence[Path],
     classifier: ActionUnitClassifier,
+    reconstructor: Reconstructor,
     split: str,
     kind: str = BOX,
     on_progress: Callable[[int, int], object] = lambda *_: None,
@@ -119,6 +144,7 @@ def evaluate_pipeline(
     Args:
         folders: of the stories.
         classifier: reads the units.
+        reconstructor: makes the pictures.
         split: name of their split.
         kind: what the network gets of a known face, one of `stories.TRUE_REGIONS`.
         on_progress: called with the stories that are done, and all.
@@ -130,10 +156,12 @@ def evaluate_pipeline(
     faces: list[FaceOutcome] = []
     chain: list[StoryOutcome] = []
     known: list[StoryOutcome] = []
+    pictures: list[Mapping[str, PictureSums]] = []
     for number, folder in enumerate(folders):
         on_progress(number, len(folders))
         story = read_story(folder)
         read = list(read_faces(SliceStream(open_recording(story.bag)), classifier))
+        pictures.append(measure_pictures([one.aligned.slice for one in read], reconstructor))
         true = true_slices(open_recording(story.bag), story, kind)
         identities.append(story.identity)
         faces.append(measure_face(story, read, kind))
@@ -144,6 +172,7 @@ def evaluate_pipeline(
     return PipelineReport(
         split,
         classifier.model,
+        reconstructor.model,
         len(folders),
         len(np.unique(persons)),
         sum(outcome.minutes for outcome in chain),
@@ -152,6 +181,7 @@ def evaluate_pipeline(
         _summarize_faces(persons, faces),
         _summarize_chain(persons, chain),
         _summarize_chain(persons, known),
+        _summarize_pictures(persons, pictures),
     )
 
 
@@ -341,6 +371,20 @@ def _summarize_chain(persons: NDArray[np.int64], stories: Sequence[StoryOutcome]
     )
 
 
+def _summarize_pictures(
+    persons: NDArray[np.int64], stories: Sequence[Mapping[str, PictureSums]]
+) -> dict[str, StoryPictureScores]:
+    def summarize(sums: Sequence[PictureSums]) -> StoryPictureScores:
+        number, changed = [one.pictures for one in sums], [one.changed for one in sums]
+        return StoryPictureScores(
+            _score(persons, _ratio([one.psnr for one in sums], number)),
+            _score(persons, _ratio([one.ssim for one in sums], number)),
+            _score(persons, _ratio([one.psnr_changed for one in sums], changed)),
+        )
+
+    return {name: summarize([story[name] for story in stories]) for name in METHODS}
+
+
 def format_pipeline(report: PipelineReport) -> str:
     """Return the report as tables in Markdown."""
     face = report.face
@@ -366,11 +410,23 @@ def format_pipeline(report: PipelineReport) -> str:
     for title, name, to_text in scores:
         both = (getattr(one, name) for one in (report.chain, report.true_faces))
         rows.append(f'| {title} | {" | ".join(map(to_text, both))} |')
+    rows += [
+        '',
+        f'| pictures of {report.painter} | PSNR, dB | SSIM | PSNR of changed pixels, dB |',
+        '|---|---|---|---|',
+    ]
+    for name, one in report.pictures.items():
+        values = _decibels(one.psnr), _number(one.ssim), _decibels(one.psnr_changed)
+        rows.append(f'| {name} | {" | ".join(values)} |')
     return '\n'.join(rows)
 
 
 def _number(score: Score) -> str:
     return _with_interval(score, lambda value: f'{value:.3f}')
+
+
+def _decibels(score: Score) -> str:
+    return _with_interval(score, lambda value: f'{value:.1f}')
 
 
 def _percent(score: Score) -> str:

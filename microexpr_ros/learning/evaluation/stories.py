@@ -31,6 +31,10 @@ from microexpr_ros.synthesis.world.motion import REST, Motion, UnitActivation
 MOVES_AT: Final = 0.08
 """The true region moves when the face has moved by this share of its side, as the tracker's."""
 
+SETTLING_NS: Final = 1_000_000_000
+"""Where the face is, and what it looks like, counts from then on: until then a tracker may look
+for it."""
+
 ALIGNED: Final = 'aligned'
 BOX: Final = 'box'
 TRUE_REGIONS: Final = (BOX, ALIGNED)

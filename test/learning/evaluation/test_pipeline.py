@@ -36,8 +36,10 @@ from microexpr_ros.learning.evaluation.stories import (
     true_region,
     true_slices,
 )
+from microexpr_ros.learning.evaluation.story_pictures import FRAME, METHODS
 from microexpr_ros.perception.classifier import ActionUnitClassifier, ActionUnitEstimate, Status
 from microexpr_ros.perception.presence import Presence
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.spotting import MicroExpression
 from microexpr_ros.synthesis.dataset.bags import RecordingMetadata
 from microexpr_ros.synthesis.dataset.checksums import write_checksums
@@ -241,8 +243,13 @@ def test_the_command_reports_the_chain_beside_the_true_faces(data):
         # One person says nothing of others.
         assert found[name]['uf1']['ci95'] == [None, None]
     assert found['face']['iou']['value'] > 0
+    # This story has no frames to compare pictures with.
+    assert list(found['pictures']) == list(METHODS)
+    assert found['pictures'][FRAME]['psnr']['value'] is None
+    assert found['painter'] == Reconstructor.load().model
     text = invoke(app, *options, '--truth', 'aligned').stdout
     assert '| chain | true faces (aligned) |' in text
+    assert '| copy of the frame | not measured | not measured | not measured |' in text
     with pytest.raises(MicroexprError, match='choose box, aligned'):
         invoke(app, *options, '--truth', 'square')
 
