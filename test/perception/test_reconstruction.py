@@ -212,6 +212,17 @@ def test_what_is_to_be_remembered_is_not_replaced(reconstructor):
     assert condition[5].all()
 
 
+def test_what_is_remembered_is_what_the_region_shows(reconstructor):
+    start, frame = AlignedRegion(128.0, 128.0, 256.0), portrait()
+    state = watch(reconstructor, [slice_at(0, None, start)])
+    # By two cells, which leaves everything else where it was.
+    state = reconstructor.observe(slice_at(1, frame, replace(start, x=132.0)), state)
+    assert state.region == start
+    np.testing.assert_array_equal(state.frame[:, 2:], frame[:, :-2])
+    state = reconstructor.remember(replace(state, reference=None))
+    np.testing.assert_array_equal(state.reference[:, :-2], frame[:, :-2])
+
+
 def test_thresholds_are_learnt_from_frames(reconstructor):
     """Frames that brighten by what 0.3 an event says teach a threshold of 0.3.
 

@@ -312,7 +312,8 @@ class Reconstructor:
         """
         if state.frame is None:
             raise MicroexprError('there is no frame to remember: start the RGB camera')
-        return replace(state, reference=state.frame, reference_quality=math.inf)
+        shown = RegionChange.between(state.region, state.shown).move_picture(state.frame)
+        return replace(state, reference=shown, reference_quality=math.inf)
 
     def warm_up(self) -> None:
         """Paint once from nothing, so that the first real image is not the slowest."""
