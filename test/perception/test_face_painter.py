@@ -10,7 +10,7 @@ from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.reconstruction.face_painter import FacePainter
 from microexpr_ros.perception.reconstruction.network import ConditionalVae
-from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
+from microexpr_ros.perception.reconstruction.reconstructor import Reconstruction, Reconstructor
 
 STEP_NS = 10_000_000
 REGION = AlignedRegion(200.0, 200.0, 256.0)
@@ -118,6 +118,57 @@ def test_a_face_at_rest_is_the_same_in_another_region(reconstructor):
     away = painter.paint(stream.add(1, region=far))
     assert stream.state.region == far
     np.testing.assert_allclose(away.image[:, :116], first.image[:, 12:], atol=2)
+
+
+def test_what_enters_the_region_is_painted(reconstructor):
+    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
+    stream.add(20, FACE)
+    painter.paint(stream.add(40))
+    # By a quarter of the side: what is seen again is as it was, the rest is new.
+    state = stream.add(1, region=replace(REGION, x=264.0))
+    now, new = painter.paint(state), reconstructor.reconstruct(state)
+    assert np.abs(now.image[:, 100:].astype(int) - new.image[:, 100:]).max() <= 1
+    assert np.abs(now.image[:, :92].astype(int) - new.image[:, :92]).max() > 1
+    state = stream.add(1, region=replace(REGION, x=400.0))
+    np.testing.assert_array_equal(
+        painter.paint(state).image, reconstructor.reconstruct(state).image
+    )
+
+
+def test_with_a_frame_the_edge_of_the_region_is_that_of_the_frame(reconstructor):
+    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
+    frame = np.random.default_rng(0).integers(0, 256, (128, 128), dtype=np.uint8)
+    stream.add(20, FACE)
+    # By five cells, which leaves what is remembered where it was.
+    state = stream.add(1, region=replace(REGION, x=210.0), frame=frame)
+    assert state.region == REGION
+    now = painter.paint(state)
+    np.testing.assert_array_equal(now.image[:, 123:], frame[:, 123:])
+
+
+def test_black_and_white_stay_so_where_they_are_moved(reconstructor, monkeypatch):
+    picture = np.zeros((128, 128), np.uint8)
+    picture[:, 64:] = 255
+    made = Reconstruction(picture, picture)
+    monkeypatch.setattr(reconstructor, 'reconstruct', lambda state: made)
+    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
+    stream.add(20, FACE)
+    now = painter.paint(stream.add(1, region=replace(REGION, x=203.0)))
+    # At an edge, which is between two cells now, interpolation is darker than black beside it.
+    assert (now.image[:, :62] < 10).all()
+    assert (now.image[:, 64:] > 245).all()
+
+
+def test_a_face_that_comes_back_after_a_gap_is_painted_anew(reconstructor):
+    """Even if it has been there for longer by then than it had been at the last picture."""
+    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
+    painter.paint(stream.add(8, FACE))
+    stream.add(40)
+    stream.number += 100
+    state = stream.add(60, MOUTH)
+    np.testing.assert_array_equal(
+        painter.paint(state).image, reconstructor.reconstruct(state).image
+    )
 
 
 @pytest.mark.parametrize('what', ['frame', 'rectangle', 'reference', 'gap'])

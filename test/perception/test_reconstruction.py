@@ -212,15 +212,90 @@ def test_what_is_to_be_remembered_is_not_replaced(reconstructor):
     assert condition[5].all()
 
 
-def test_what_is_remembered_is_what_the_region_shows(reconstructor):
+def test_the_reference_is_a_frame_as_it_was_cut(reconstructor):
     start, frame = AlignedRegion(128.0, 128.0, 256.0), portrait()
-    state = watch(reconstructor, [slice_at(0, None, start)])
+    near, far = replace(start, x=132.0), replace(start, x=300.0)
+    state = watch(reconstructor, [slice_at(0, None, start), slice_at(1, frame, near)])
     # By two cells, which leaves everything else where it was.
-    state = reconstructor.observe(slice_at(1, frame, replace(start, x=132.0)), state)
     assert state.region == start
-    np.testing.assert_array_equal(state.frame[:, 2:], frame[:, :-2])
-    state = reconstructor.remember(replace(state, reference=None))
-    np.testing.assert_array_equal(state.reference[:, :-2], frame[:, :-2])
+    np.testing.assert_array_equal(state.reference, frame)
+    later = replace(watch(reconstructor, [slice_at(0, frame, start)]), reference=None)
+    later = reconstructor.remember(reconstructor.observe(slice_at(1, None, far), later))
+    assert later.region == far
+    np.testing.assert_array_equal(later.reference, frame)
+
+
+def test_everything_that_is_remembered_goes_along(reconstructor):
+    start = AlignedRegion(128.0, 128.0, 128.0)
+    moving = [
+        slice_at(n, portrait(n) if n % 4 == 0 else None, start, busy_counts(n)) for n in range(30)
+    ]
+    before = watch(reconstructor, moving)
+    # As of frames with the longest delay.
+    memory = replace(before.memory, late=before.memory.first_late[-1])
+    before = replace(before, memory=memory)
+    # Cells of one pixel: sixteen to the right, without any event.
+    none = np.zeros((2, 128, 128), np.uint8)
+    now = reconstructor.observe(slice_at(30, None, replace(start, x=144.0), none), before)
+    assert now.region.x == 144.0
+
+    def gone(array, shifted):
+        assert array.any()
+        np.testing.assert_allclose(
+            shifted[..., 8:-8, 8:-24], array[..., 8:-8, 24:-8], rtol=1e-3, atol=1e-3
+        )
+
+    for old, new in zip(before.recent[1:], now.recent, strict=False):
+        gone(old, new)
+    for old, new in zip(before.exposed[1:], now.exposed, strict=False):
+        gone(old, new)
+    gone(before.leaky * reconstructor.configuration.decays()[:, None, None], now.leaky)
+    gone(before.since_frame, now.since_frame)
+    keep = watch(reconstructor, [*moving, slice_at(30, None, start, none)]).lasting.signed
+    gone(keep, now.lasting.signed)
+    old, new = before.memory, now.memory
+    gone(old.average.picture, new.average.picture)
+    gone(old.average.deviation, new.average.deviation)
+    for name in ('late', 'since_first', 'first'):
+        gone(getattr(old, name).astype(np.float32), getattr(new, name).astype(np.float32))
+    for one, other in list(zip(old.first_late, new.first_late, strict=True))[1:]:
+        gone(one, other)
+    pictures = network_inputs(now, reconstructor.configuration)[1]
+    gone(before.frame.astype(np.float32) / 255, pictures[1])
+
+
+def busy_counts(number):
+    """Return events that change from slice to slice, smooth enough to be moved."""
+    rng = np.random.default_rng(number)
+    smooth = cv2.GaussianBlur(rng.standard_normal((128, 128, 2)), (0, 0), 6)
+    return np.rint(40 * np.abs(smooth)).clip(0, 250).astype(np.uint8).transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize(('share', 'goes'), [(0.049, False), (0.051, True)])
+def test_what_is_remembered_goes_along_from_a_twentieth_on(reconstructor, share, goes):
+    start = AlignedRegion(128.0, 128.0, 256.0)
+    after = replace(start, y=128.0 + 256 * share)
+    state = watch(reconstructor, [slice_at(0, None, start), slice_at(1, None, after)])
+    assert (state.region == after) == goes
+
+
+def test_what_is_remembered_goes_along_when_the_region_rests(reconstructor):
+    start = AlignedRegion(128.0, 128.0, 256.0)
+    after = replace(start, y=130.0)
+    slices = [slice_at(n, None, start if n == 0 else after) for n in range(22)]
+    state = watch(reconstructor, slices[:-1])
+    assert (state.region, state.shown) == (start, after)
+    assert reconstructor.observe(slices[-1], state).region == after
+
+
+def test_frames_that_are_too_old_are_not_moved(reconstructor):
+    start = AlignedRegion(128.0, 128.0, 256.0)
+    state = watch(reconstructor, [slice_at(0, portrait(), start)])
+    assert state.memory is not None
+    for number in range(1, reconstructor.configuration.frame_slices + 2):
+        state = reconstructor.observe(slice_at(number, None, start), state)
+    moved = reconstructor.observe(slice_at(number + 1, None, replace(start, x=200.0)), state)
+    assert moved.memory is None
 
 
 def test_thresholds_are_learnt_from_frames(reconstructor):

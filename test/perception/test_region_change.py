@@ -62,3 +62,25 @@ def test_there_and_back_is_where_it_was():
     middle = slice(24, 104), slice(24, 104)
     np.testing.assert_allclose(back[middle], picture[middle], atol=0.5)
     assert np.abs(there - picture)[middle].max() > 20
+
+
+def test_pictures_that_are_moved_again_and_again_keep_their_contrast():
+    x = np.arange(128, dtype=np.float32)
+    picture = np.broadcast_to(128 + 60 * np.sin(2 * np.pi * x / 8), (128, 128)).astype(np.float32)
+    to = RegionChange.between(BEFORE, AlignedRegion(203.0, 201.0, 256.0))
+    back = RegionChange.between(AlignedRegion(203.0, 201.0, 256.0), BEFORE)
+    moved = picture
+    for _ in range(10):
+        moved = back.move_picture(to.move_picture(moved, again=True), again=True)
+    middle = slice(32, 96), slice(32, 96)
+    assert moved[middle].std() == pytest.approx(picture[middle].std(), rel=0.15)
+
+
+def test_the_share_inside_is_what_was_seen_before():
+    # Cells of two pixels: two and a half to the right.
+    change = RegionChange.between(BEFORE, AlignedRegion(205.0, 200.0, 256.0))
+    share = change.share_inside(128)
+    np.testing.assert_allclose(share[:, :125], 1)
+    np.testing.assert_allclose(share[:, 125], 0.5, atol=0.02)
+    assert not share[:, 126:].any()
+    assert RegionChange.between(BEFORE, BEFORE).share_inside(4).all()

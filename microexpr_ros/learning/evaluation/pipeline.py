@@ -181,7 +181,7 @@ def evaluate_pipeline(
         _summarize_faces(persons, faces),
         _summarize_chain(persons, chain),
         _summarize_chain(persons, known),
-        _summarize_pictures(persons, pictures),
+        summarize_pictures(persons, pictures),
     )
 
 
@@ -371,9 +371,11 @@ def _summarize_chain(persons: NDArray[np.int64], stories: Sequence[StoryOutcome]
     )
 
 
-def _summarize_pictures(
+def summarize_pictures(
     persons: NDArray[np.int64], stories: Sequence[Mapping[str, PictureSums]]
 ) -> dict[str, StoryPictureScores]:
+    """Return the scores of stories together; those of each are by method."""
+
     def summarize(sums: Sequence[PictureSums]) -> StoryPictureScores:
         number, changed = [one.pictures for one in sums], [one.changed for one in sums]
         return StoryPictureScores(

@@ -29,6 +29,9 @@ _HEAD_MOVED: Final = 0.2
 _SHADES_BLOCKS: Final = 3.0
 """Standard deviation of the blur that leaves the shades of a face: light and skin."""
 
+_OTHER_PLACE: Final = 0.5
+"""How far a region goes, as a share of its side, to show something else."""
+
 _LASTING_S: Final = 30.0
 """Time after which two thirds of a picture have been painted anew even where nothing moves."""
 
@@ -60,22 +63,39 @@ class FacePainter:
         layers = np.dstack([made.image, made.interval]).astype(np.float32)
         if self._last is not None:
             before, seen = self._last
-            if self._is_same_face(seen, state):
-                change = RegionChange.between(seen.region, state.region)
-                layers = self._take_over(change.move_picture(before), layers, seen, state)
+            change = RegionChange.between(seen.region, state.region)
+            if self._is_same_face(seen, state) and change.distance < _OTHER_PLACE:
+                last = change.move_picture(before, again=True)
+                taken = self._take_over(last, layers, seen, state)
+                known = change.share_inside(len(taken))[..., None]
+                layers += known * (taken - layers)
+                np.clip(layers, 0, 255, out=layers)
         self._last = layers, state
-        shown = RegionChange.between(state.region, state.shown).move_picture(layers)
-        image, interval = np.moveaxis(np.rint(shown.clip(0, 255)).astype(np.uint8), -1, 0)
+        return self._show(layers, state)
+
+    def _show(self, layers: NDArray[np.float32], state: ReconstructionState) -> Reconstruction:
+        """Return the picture in the region of the last slice."""
+        change = RegionChange.between(state.region, state.shown)
+        shown = np.rint(change.move_picture(layers).clip(0, 255))
+        image, interval = np.ascontiguousarray(np.moveaxis(shown.astype(np.uint8), -1, 0))
+        if change.corners is not None and self._reconstructor.has_frame(state):
+            assert state.frame is not None
+            beside = change.share_inside(len(image)) < 1
+            frame = RegionChange.between(state.frame_region, state.shown).move_picture(state.frame)
+            image[beside] = frame[beside]
         return Reconstruction(image, interval)
 
     def _is_same_face(self, before: ReconstructionState, now: ReconstructionState) -> bool:
         """Return whether events say what has changed since the last picture, and nothing else."""
         if before.lasting is None or now.lasting is None:
             return False
+        assert before.end_ns is not None
+        assert now.end_ns is not None
+        slices = now.lasting.slices - before.lasting.slices
         regions = now.region, before.region
         follows = all(isinstance(region, AlignedRegion) for region in regions)
         return (
-            now.lasting.slices >= before.lasting.slices
+            now.end_ns - before.end_ns == slices * self._reconstructor.slice_ns
             and (follows or now.region == before.region)
             and now.reference is before.reference
             and not self._reconstructor.has_frame(now)

@@ -114,8 +114,9 @@ class FrameAverage:
 
     def follow(self, change: RegionChange) -> FrameAverage:
         """Return the same as another region shows it."""
-        moved = map(change.move_picture, (self.picture, self.deviation))
-        picture, deviation = (layer.clip(0, 1) for layer in moved)
+        layers = np.dstack([self.picture, self.deviation])
+        moved = change.move_picture(layers, again=True).clip(0, 1)
+        picture, deviation = np.ascontiguousarray(np.moveaxis(moved, -1, 0))
         return FrameAverage(picture, deviation, self.noise)
 
 

@@ -108,7 +108,8 @@ class LastingEvents:
 
     def follow(self, change: RegionChange) -> LastingEvents:
         """Return the same as another region shows it."""
-        return replace(self, signed=change.move_events(self.signed))
+        move = change.move_events
+        return replace(self, signed=move(self.signed), activity=move(self.activity))
 
 
 def _share(duration_s: float, time_constant_s: float) -> np.float32:

@@ -58,11 +58,13 @@ class ReconstructionState:
         leaky: float32 [len(tau_ms) + 1, grid, grid], leaky integrals of ON less OFF; the last is
             of all events, whatever their sign.
         lasting: events that stay until others take their place; None if the network has none.
-        region: in which all of this is seen; None before the first slice.
+        region: in which all of this is seen, but for the frame and the reference; None before the
+            first slice.
         shown: region of the last slice, which may have gone a little further.
         rested: slices since that moved.
         since_frame: float32 [2, grid, grid], sum of the slices after the frame's, OFF then ON.
         frame: uint8 [grid, grid], the last frame, None if none is known.
+        frame_region: region that it shows.
         frame_age: slices since the frame became current.
         thresholds: the event sensor's, and the delay of the frames, measured from those so far.
         exposed: float32 [2, grid, grid], events of each of the last `EXPOSED_SLICES` slices, OFF
@@ -83,6 +85,7 @@ class ReconstructionState:
     shown: Region | AlignedRegion | None = None
     rested: int = 0
     frame: NDArray[np.uint8] | None = None
+    frame_region: Region | AlignedRegion | None = None
     frame_age: int = 0
     thresholds: ContrastThresholds = field(default_factory=ContrastThresholds)
     reference: NDArray[np.uint8] | None = None
@@ -258,7 +261,7 @@ class Reconstructor:
                 reference=state.reference,
                 reference_quality=state.reference_quality,
             )
-        state = _follow(state, slice_.region)
+        state = self._follow(state, slice_.region)
         back = RegionChange.between(slice_.region, state.region)
         density = slice_.counts.astype(np.float32) / np.float32(slice_.pixels_per_cell)
         density = back.move_events(density)
@@ -278,22 +281,23 @@ class Reconstructor:
         if state.lasting is not None:
             seen['lasting'] = state.lasting.add(density, c.slice_ns / 1e9)
         if slice_.frame is not None:
-            own = grey(slice_.frame, c.grid)
-            frame = back.move_picture(own)
+            frame = grey(slice_.frame, c.grid)
+            moved = back.move_picture(frame)
             if state.memory is not None and self.has_frame(state):
-                memory = state.memory.add(frame, exposed, since_frame, age)
+                memory = state.memory.add(moved, exposed, since_frame, age)
             else:
-                memory = FrameMemory.start(frame, exposed, state.thresholds)
+                memory = FrameMemory.start(moved, exposed, state.thresholds)
             seen |= {
                 'since_frame': np.zeros_like(since_frame),
                 'frame': frame,
+                'frame_region': slice_.region,
                 'frame_age': 0,
                 'memory': memory,
                 'thresholds': memory.thresholds,
             }
-            quality = frame_quality(own)
+            quality = frame_quality(frame)
             if quality > state.reference_quality:
-                seen |= {'reference': own, 'reference_quality': quality}
+                seen |= {'reference': frame, 'reference_quality': quality}
         return replace(
             state,
             shown=slice_.region,
@@ -304,6 +308,31 @@ class Reconstructor:
             **seen,
         )
 
+    def _follow(
+        self, state: ReconstructionState, now: Region | AlignedRegion
+    ) -> ReconstructionState:
+        """Return a state whose region is near one."""
+        change = RegionChange.between(state.region, now)
+        if change.corners is None:
+            return replace(state, region=now)
+        rested = state.rested + 1 if state.shown == now else 0
+        if change.distance <= _KEPT_WITHIN and rested < _RESTED_SLICES:
+            return replace(state, rested=rested)
+        move = change.move_events
+        # The next frame begins anew where the last one is too old.
+        memory = state.memory if self.has_frame(state) else None
+        return replace(
+            state,
+            region=now,
+            rested=rested,
+            recent=tuple(map(move, state.recent)),
+            leaky=move(state.leaky),
+            since_frame=move(state.since_frame),
+            exposed=tuple(map(move, state.exposed)),
+            lasting=None if state.lasting is None else state.lasting.follow(change),
+            memory=None if memory is None else memory.follow(change),
+        )
+
     def remember(self, state: ReconstructionState) -> ReconstructionState:
         """Return a state whose reference is the newest frame, until the face is lost.
 
@@ -312,8 +341,7 @@ class Reconstructor:
         """
         if state.frame is None:
             raise MicroexprError('there is no frame to remember: start the RGB camera')
-        shown = RegionChange.between(state.region, state.shown).move_picture(state.frame)
-        return replace(state, reference=shown, reference_quality=math.inf)
+        return replace(state, reference=state.frame, reference_quality=math.inf)
 
     def warm_up(self) -> None:
         """Paint once from nothing, so that the first real image is not the slowest."""
@@ -339,29 +367,6 @@ class Reconstructor:
             np.asarray(np.rint(image[0, 0] * 255), np.uint8),
             np.asarray(np.minimum(np.ceil(half), 255), np.uint8),
         )
-
-
-def _follow(state: ReconstructionState, now: Region | AlignedRegion) -> ReconstructionState:
-    """Return a state whose region is near one."""
-    change = RegionChange.between(state.region, now)
-    if change.corners is None:
-        return replace(state, region=now)
-    rested = state.rested + 1 if state.shown == now else 0
-    if change.distance <= _KEPT_WITHIN and rested < _RESTED_SLICES:
-        return replace(state, rested=rested)
-    move, frame = change.move_events, state.frame
-    return replace(
-        state,
-        region=now,
-        rested=rested,
-        recent=tuple(map(move, state.recent)),
-        leaky=move(state.leaky),
-        since_frame=move(state.since_frame),
-        exposed=tuple(map(move, state.exposed)),
-        lasting=None if state.lasting is None else state.lasting.follow(change),
-        memory=None if state.memory is None else state.memory.follow(change),
-        frame=None if frame is None else change.move_picture(frame),
-    )
 
 
 def _torch_runtime(network: ConditionalVae | None) -> TorchRuntime:
@@ -396,7 +401,8 @@ def network_inputs(
         return limit_events(events, c.gain), pictures
     events[-1] = memory.thresholds.log_change(state.since_frame + memory.late)
     late_change = memory.thresholds.log_change(memory.late)
-    seen = SeenFrames(state.frame, memory.average, state.frame_age, late_change)
+    frame = RegionChange.between(state.frame_region, state.region).move_picture(state.frame)
+    seen = SeenFrames(frame, memory.average, state.frame_age, late_change)
     pictures = make_pictures(seen, events[-1], state.reference, c)
     return limit_events(events, c.gain), pictures
 

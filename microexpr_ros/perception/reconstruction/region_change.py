@@ -56,14 +56,21 @@ class RegionChange:
         moved = [self._warp(one, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT) for one in layers]
         return np.stack(moved).reshape(events.shape)
 
-    def move_picture(self, picture: NDArray[Any]) -> NDArray[Any]:
+    def move_picture(self, picture: NDArray[Any], again: bool = False) -> NDArray[Any]:
         """Return a picture as the new region shows it.
 
         Args:
             picture: uint8 or float32 [grid, grid] or [grid, grid, layers]; what was outside is as
                 the border.
+            again: it is moved again and again: by bicubic interpolation, details would grow.
         """
-        return self._warp(picture, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+        return self._warp(
+            picture, cv2.INTER_LANCZOS4 if again else cv2.INTER_CUBIC, cv2.BORDER_REPLICATE
+        )
+
+    def share_inside(self, grid: int) -> NDArray[np.float32]:
+        """Return which share of each cell was inside the region before, float32 [grid, grid]."""
+        return self.move_events(np.ones((grid, grid), np.float32))
 
     def _warp(self, cells: NDArray[Any], method: int, border: int) -> NDArray[Any]:
         if self.corners is None:

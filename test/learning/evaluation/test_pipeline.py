@@ -25,9 +25,12 @@ from microexpr_ros.facs import CODES, ExpressionKind
 from microexpr_ros.landmarks import PLACES
 from microexpr_ros.learning.evaluation import stories
 from microexpr_ros.learning.evaluation.pipeline import (
+    evaluate_pipeline,
+    format_pipeline,
     is_false_alarm,
     measure_face,
     measure_story,
+    summarize_pictures,
 )
 from microexpr_ros.learning.evaluation.stories import (
     Story,
@@ -36,7 +39,12 @@ from microexpr_ros.learning.evaluation.stories import (
     true_region,
     true_slices,
 )
-from microexpr_ros.learning.evaluation.story_pictures import FRAME, METHODS
+from microexpr_ros.learning.evaluation.story_pictures import (
+    COPY,
+    FRAME,
+    METHODS,
+    PictureSums,
+)
 from microexpr_ros.perception.classifier import ActionUnitClassifier, ActionUnitEstimate, Status
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
@@ -252,6 +260,27 @@ def test_the_command_reports_the_chain_beside_the_true_faces(data):
     assert '| copy of the frame | not measured | not measured | not measured |' in text
     with pytest.raises(MicroexprError, match='choose box, aligned'):
         invoke(app, *options, '--truth', 'square')
+
+
+def test_pictures_of_stories_are_averaged_over_pictures(data):
+    report = pipeline_report(data)
+    one, other = PictureSums(10, 200.0, 8.0, 4, 100.0), PictureSums(30, 900.0, 27.0, 0, 0.0)
+    none = PictureSums(0, 0.0, 0.0, 0, 0.0)
+    found = summarize_pictures(
+        np.array([1, 2]),
+        [dict.fromkeys(METHODS, one), {**dict.fromkeys(METHODS, none), FRAME: other}],
+    )
+    scores = found[FRAME]
+    values = [scores.psnr.value, scores.ssim.value, scores.psnr_changed.value]
+    assert values == [27.5, 0.875, 25.0]
+    assert found[COPY].psnr.value == 20.0
+    rows = format_pipeline(replace(report, pictures=found)).splitlines()
+    assert any(row.startswith('| frame | 27.5 (') and '| 0.875 (' in row for row in rows)
+
+
+def pipeline_report(data):
+    classifier, reconstructor = ActionUnitClassifier.load(), Reconstructor.load()
+    return evaluate_pipeline(find_stories(data, 'val'), classifier, reconstructor, 'val')
 
 
 def test_stories_that_are_not_there_are_refused(tmp_path):
