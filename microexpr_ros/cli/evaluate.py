@@ -267,12 +267,20 @@ def pipeline(
         ),
     ] = 'box',
     out: Annotated[Path | None, typer.Option(help='JSON file for the report.')] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            help='PNG file for pictures of the first stories: frames, what was painted with an '
+            'earlier one, and from events alone.'
+        ),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Score the whole chain on stories, beside the same network on the true faces."""
     from microexpr_ros.learning.evaluation import json_values
     from microexpr_ros.learning.evaluation.pipeline import evaluate_pipeline, format_pipeline
     from microexpr_ros.learning.evaluation.stories import TRUE_REGIONS, find_stories
+    from microexpr_ros.learning.report.picture_sheet import StorySheet
     from microexpr_ros.perception.classifier import ActionUnitClassifier
     from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
@@ -280,8 +288,13 @@ def pipeline(
         raise MicroexprError(f'--truth {truth!r} is unknown: choose {", ".join(TRUE_REGIONS)}')
     folders = find_stories(data, split)
     classifier, reconstructor = ActionUnitClassifier.load(weights), Reconstructor.load()
+    shown = StorySheet()
     with output.progress_bar('scoring') as bar:
-        found = evaluate_pipeline(folders, classifier, reconstructor, split, truth, bar.update)
+        found = evaluate_pipeline(
+            folders, classifier, reconstructor, split, truth, bar.update, shown.add
+        )
+    if sheet is not None:
+        shown.write(sheet)
     values = json_values(found)
     if out is not None:
         _write(out, json.dumps(values, indent=1) + '\n')

@@ -34,7 +34,9 @@ from microexpr_ros.learning.evaluation.stories import (
 from microexpr_ros.learning.evaluation.story_pictures import (
     METHODS,
     PictureSums,
-    measure_pictures,
+    StoryPicture,
+    paint_story,
+    score_pictures,
 )
 from microexpr_ros.learning.prediction import Prediction
 from microexpr_ros.learning.training.calibration import BACKGROUND, dominant
@@ -114,7 +116,7 @@ class PipelineReport:
         face: how well the face is followed.
         chain: the scores of the whole chain.
         true_faces: those of the same network on the true faces.
-        pictures: scores of the chain's pictures, by the methods of `measure_pictures`.
+        pictures: scores of the chain's pictures, by the methods of `paint_story`.
     """
 
     split: str
@@ -138,6 +140,7 @@ def evaluate_pipeline(
     split: str,
     kind: str = BOX,
     on_progress: Callable[[int, int], object] = lambda *_: None,
+    on_story: Callable[[Sequence[StoryPicture]], object] = lambda _: None,
 ) -> PipelineReport:
     """Score the chain on stories.
 
@@ -148,6 +151,7 @@ def evaluate_pipeline(
         split: name of their split.
         kind: what the network gets of a known face, one of `stories.TRUE_REGIONS`.
         on_progress: called with the stories that are done, and all.
+        on_story: called with the pictures of each story.
 
     Raises:
         MicroexprError: a story is damaged.
@@ -161,7 +165,9 @@ def evaluate_pipeline(
         on_progress(number, len(folders))
         story = read_story(folder)
         read = list(read_faces(SliceStream(open_recording(story.bag)), classifier))
-        pictures.append(measure_pictures([one.aligned.slice for one in read], reconstructor))
+        painted = list(paint_story((one.aligned.slice for one in read), reconstructor))
+        on_story(painted)
+        pictures.append(score_pictures(painted))
         true = true_slices(open_recording(story.bag), story, kind)
         identities.append(story.identity)
         faces.append(measure_face(story, read, kind))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.alignment.slices import Slice
+from microexpr_ros.events.region import AlignedRegion, Region
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.evaluation.stories import SETTLING_NS
 from microexpr_ros.perception.reconstruction.face_painter import FacePainter
@@ -36,9 +37,26 @@ COPY: Final = 'copy of the frame'
 METHODS: Final = (ALONE, NOTHING, FRAME, COPY)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class StoryPicture:
+    """A frame of a story's camera, and pictures that were made of the same instant.
+
+    Attributes:
+        truth: uint8 [grid, grid], the frame, with its noise.
+        made: uint8 [grid, grid] each, by method: `ALONE` and `NOTHING`; `FRAME` and `COPY` if the
+            frame itself was not given.
+        changed: bool [grid, grid], where the face changed since the frame that was given; None if
+            this is it.
+    """
+
+    truth: NDArray[np.uint8]
+    made: Mapping[str, NDArray[np.uint8]]
+    changed: NDArray[np.bool_] | None
+
+
 @dataclass(frozen=True, slots=True)
 class PictureSums:
-    """Scores of the pictures of a story, added up; the true picture is a frame with its noise.
+    """Scores of the pictures of a story, added up.
 
     Attributes:
         pictures: how many.
@@ -55,69 +73,55 @@ class PictureSums:
     psnr_changed: float
 
 
-def measure_pictures(
-    slices: Sequence[Slice], reconstructor: Reconstructor
-) -> Mapping[str, PictureSums]:
+def paint_story(slices: Iterable[Slice], reconstructor: Reconstructor) -> Iterator[StoryPicture]:
     """Paint a face along a story, from events alone and with a third of the frames.
 
     Args:
         slices: of one face, in order, with frames.
-        reconstructor: paints.
+        reconstructor: paints. `NOTHING` is what its network paints before it has seen anything;
+            `FRAME` has one frame of `EVERY`, up to 67 ms old at 30 frames a second, and `COPY` is
+            that frame.
 
-    Returns:
-        By method, one of `METHODS`: ALONE; NOTHING, which is what the network paints before it
-        has seen anything; FRAME, with one frame of `EVERY`, up to 67 ms old at 30 frames a
-        second; COPY, that frame.
+    Yields:
+        Each frame after `SETTLING_NS`.
     """
-    rows: dict[str, list[tuple[float, float, float]]] = {name: [] for name in METHODS}
-    for paint in (_paint_alone, _paint_with):
-        for truth, pictures, changed in paint(slices, reconstructor):
-            for name, picture in pictures.items():
-                rows[name].append(_score(truth, picture, changed))
-    return {name: _add_up(np.array(own).reshape(-1, 3)) for name, own in rows.items()}
-
-
-_Scored = tuple[NDArray[np.uint8], dict[str, NDArray[np.uint8]], NDArray[np.bool_] | None]
-
-
-def _paint_alone(slices: Iterable[Slice], reconstructor: Reconstructor) -> Iterable[_Scored]:
-    state, painter = reconstructor.initial_state(), FacePainter(reconstructor)
-    nothing = reconstructor.reconstruct(state).image
+    alone = seeing = reconstructor.initial_state()
+    painters = FacePainter(reconstructor), FacePainter(reconstructor)
+    nothing = reconstructor.reconstruct(alone).image
+    given: tuple[NDArray[np.uint8], Region | AlignedRegion] | None = None
+    number = 0
     for slice_ in slices:
-        state = reconstructor.observe(replace(slice_, frame=None), state)
-        truth = _truth(slice_, reconstructor)
-        if truth is not None:
-            painted = painter.paint(state).image
-            if slice_.clock_end_ns > SETTLING_NS:
-                yield truth, {ALONE: painted, NOTHING: nothing}, None
-
-
-def _paint_with(slices: Iterable[Slice], reconstructor: Reconstructor) -> Iterable[_Scored]:
-    state, painter = reconstructor.initial_state(), FacePainter(reconstructor)
-    given, number = None, 0
-    for slice_ in slices:
-        truth = _truth(slice_, reconstructor)
-        if truth is None:
-            state = reconstructor.observe(replace(slice_, frame=None), state)
+        without = replace(slice_, frame=None)
+        alone = reconstructor.observe(without, alone)
+        if slice_.region is None or slice_.frame is None:
+            seeing = reconstructor.observe(without, seeing)
             given = None if slice_.region is None else given
             continue
+        truth = grey(slice_.frame, reconstructor.configuration.grid)
+        made = {ALONE: painters[0].paint(alone).image, NOTHING: nothing}
+        changed = None
         number += 1
         if given is None or number % EVERY == 0:
-            state = reconstructor.observe(slice_, state)
+            seeing = reconstructor.observe(slice_, seeing)
             given = truth, slice_.region
-            continue
-        state = reconstructor.observe(replace(slice_, frame=None), state)
-        painted = painter.paint(state).image
-        frame, region = given
-        copied = RegionChange.between(region, slice_.region).move_picture(frame)
+        else:
+            seeing = reconstructor.observe(without, seeing)
+            frame, region = given
+            copied = RegionChange.between(region, slice_.region).move_picture(frame)
+            made |= {FRAME: painters[1].paint(seeing).image, COPY: copied}
+            changed = _find_changed(copied, truth)
         if slice_.clock_end_ns > SETTLING_NS:
-            yield truth, {FRAME: painted, COPY: copied}, _find_changed(copied, truth)
+            yield StoryPicture(truth, made, changed)
 
 
-def _truth(slice_: Slice, reconstructor: Reconstructor) -> NDArray[np.uint8] | None:
-    if slice_.region is None or slice_.frame is None:
-        return None
-    return grey(slice_.frame, reconstructor.configuration.grid)
+def score_pictures(pictures: Iterable[StoryPicture]) -> Mapping[str, PictureSums]:
+    """Compare pictures of a story with its frames; the scores are by `METHODS`."""
+    rows: dict[str, list[tuple[float, float, float]]] = {name: [] for name in METHODS}
+    for picture in pictures:
+        for name, made in picture.made.items():
+            changed = picture.changed if name in (FRAME, COPY) else None
+            rows[name].append(_score(picture.truth, made, changed))
+    return {name: _add_up(np.array(own).reshape(-1, 3)) for name, own in rows.items()}
 
 
 def _find_changed(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[np.bool_]:

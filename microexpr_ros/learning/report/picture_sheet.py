@@ -1,4 +1,4 @@
-"""A sheet of reconstructed pictures beside what they were made from."""
+"""Sheets of reconstructed pictures beside what they were made from, or what was to be seen."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from microexpr_ros.atomic import atomic_target, explain_write_errors
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.learning.data.clips import SparseClip
+from microexpr_ros.learning.evaluation.story_pictures import ALONE, FRAME, StoryPicture
 from microexpr_ros.learning.training.fixed_examples import find_examples
 from microexpr_ros.learning.training.intervals import predict_with_intervals
 from microexpr_ros.learning.training.reconstruction import ReconstructionExample, changed_since
@@ -20,6 +21,9 @@ from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 
 COLUMNS: Final = ('frame', 'reconstruction', 'interval', 'truth')
 """What each row shows, from left to right; the interval is half its width, 8 times as bright."""
+
+STORY_ROWS: Final = ('truth', FRAME, ALONE)
+"""What the rows of a story show: a frame, what was painted with an earlier one, and without."""
 
 SHEET_AGES: Final = (3, 10)
 """Ages of the frames, slices: at least the first, less than the second."""
@@ -64,7 +68,42 @@ def write_sheet(
             example.target,
         )
         lines.append(_row([np.clip(cell, 0, 255).astype(np.uint8) for cell in cells]))
-    sheet = np.concatenate(lines)[:-_GAP]
+    _write(path, np.concatenate(lines)[:-_GAP])
+
+
+class StorySheet:
+    """Pictures of the first stories: of each the frames, and below them what the chain painted.
+
+    Args:
+        stories: how many are shown.
+        columns: instants of each.
+    """
+
+    def __init__(self, stories: int = 3, columns: int = 6) -> None:
+        self._stories, self._columns = stories, columns
+        self._lines: list[NDArray[np.uint8]] = []
+
+    def add(self, pictures: Sequence[StoryPicture]) -> None:
+        """Take in the pictures of a story, if it is one of the first that have some."""
+        whole = [picture for picture in pictures if STORY_ROWS[1] in picture.made]
+        if len(whole) < self._columns or len(self._lines) == self._stories * len(STORY_ROWS):
+            return
+        places = np.linspace(0, len(whole) - 1, self._columns).round().astype(int)
+        shown = [{STORY_ROWS[0]: whole[k].truth, **whole[k].made} for k in places]
+        self._lines += [_row([one[name] for one in shown]) for name in STORY_ROWS]
+
+    def write(self, path: Path) -> None:
+        """Write a PNG.
+
+        Raises:
+            MicroexprError: no story has frames, or the file cannot be written.
+        """
+        if not self._lines:
+            raise MicroexprError('no story has frames to show')
+        _write(path, np.concatenate(self._lines)[:-_GAP])
+
+
+def _write(path: Path, sheet: NDArray[np.uint8]) -> None:
     with explain_write_errors(path), atomic_target(path, replace=True) as hidden:
         hidden.write_bytes(cv2.imencode('.png', sheet)[1].tobytes())
 

@@ -258,6 +258,8 @@ def test_the_command_reports_the_chain_beside_the_true_faces(data):
     text = invoke(app, *options, '--truth', 'aligned').stdout
     assert '| chain | true faces (aligned) |' in text
     assert '| copy of the frame | not measured | not measured | not measured |' in text
+    with pytest.raises(MicroexprError, match='no story has frames'):
+        invoke(app, *options, '--sheet', data / 'sheet.png')
     with pytest.raises(MicroexprError, match='choose box, aligned'):
         invoke(app, *options, '--truth', 'square')
 

@@ -16,7 +16,8 @@ from microexpr_ros.learning.evaluation.story_pictures import (
     FRAME,
     METHODS,
     NOTHING,
-    measure_pictures,
+    paint_story,
+    score_pictures,
 )
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.reconstruction.face_painter import FacePainter
@@ -33,6 +34,10 @@ def reconstructor():
     torch.manual_seed(0)
     tiny = ReconstructionConfiguration(fine=4, width=4, latent=2)
     return Reconstructor(ConditionalVae(tiny).eval().deployed())
+
+
+def measure_pictures(slices, reconstructor):
+    return score_pictures(paint_story(slices, reconstructor))
 
 
 def story(frame_at, region_at=lambda number: FACE, slices=300):
