@@ -83,6 +83,7 @@ class ConditionReport:
         methods: scores by method: `network`, and others that need no network.
         coverage: of the network's intervals of 90 %.
         by_light: scores by kind of light, of `network` and the others that need no network.
+        by_sensor: likewise, by kind of event sensor.
         by_motion: likewise, of pictures whose frame was taken while the head was `still` or
             `moving`: while landmarks moved by at least `BLUR_CELLS`, which blurs; empty without a
             frame.
@@ -92,6 +93,7 @@ class ConditionReport:
     methods: Mapping[str, PictureScores]
     coverage: Coverage
     by_light: Mapping[str, Mapping[str, PictureScores]]
+    by_sensor: Mapping[str, Mapping[str, PictureScores]]
     by_motion: Mapping[str, Mapping[str, PictureScores]] = field(default_factory=dict)
 
 
@@ -276,6 +278,7 @@ def _score_condition(
         methods={name: _mean_scores(rows) for name, rows in scored.items()},
         coverage=_measure_coverage(reconstructor, examples, images, scales),
         by_light=score_by([e.sparse.clip.light for e in examples]),
+        by_sensor=score_by([e.sparse.clip.sensor for e in examples]),
         by_motion=score_by([_motion_kind(e) for e in examples]),
     )
 

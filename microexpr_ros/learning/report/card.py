@@ -70,6 +70,12 @@ def format_reconstruction(report: ReconstructionReport) -> str:
         for light, methods in row.by_light.items()
         for method, scores in methods.items()
     ]
+    sensors = [
+        [name, sensor, method, _decibels(scores.psnr), _decibels(scores.psnr_changed)]
+        for name, row in rows
+        for sensor, methods in row.by_sensor.items()
+        for method, scores in methods.items()
+    ]
     motions = [
         [name, motion, method, _decibels(scores.psnr), _decibels(scores.psnr_changed)]
         for name, row in rows
@@ -82,6 +88,7 @@ def format_reconstruction(report: ReconstructionReport) -> str:
         _table(head, cells),
         _table(('made from', 'pictures', 'coverage of 90 %', 'of changed pixels'), coverage),
         _table(('made from', 'light', 'method', 'PSNR', 'PSNR, changed'), lights),
+        _table(('made from', 'sensor', 'method', 'PSNR', 'PSNR, changed'), sensors),
         _table(('made from', 'head in the frame', 'method', 'PSNR', 'PSNR, changed'), motions),
     ]
     if report.rest is not None:

@@ -12,6 +12,7 @@ from microexpr_ros.learning.evaluation.reconstruction import (
     score_pictures,
 )
 from microexpr_ros.learning.models.baselines import mean_face
+from microexpr_ros.learning.report import format_reconstruction
 from microexpr_ros.learning.training.reconstruction import (
     ReconstructionExample,
     changed_since,
@@ -39,6 +40,23 @@ def brighten(make_clip, threshold=0.3):
         frames=pictures[clip.frame_slice],
         target=pictures[clip.target_slice],
     )
+
+
+def test_pictures_are_scored_by_sensor(sparse_clips):
+    torch.manual_seed(0)
+    network = ConditionalVae(ReconstructionConfiguration(fine=4, width=4, latent=2)).deployed()
+    first, *rest = sparse_clips
+    other = replace(first, clip=replace(first.clip, sensor='hd'))
+    report = evaluate_reconstruction(Reconstructor(network), [other, *rest], mean_face(rest))
+    alone = report.events_only
+    assert set(alone.by_sensor) == {'vga', 'hd'}
+    by = [alone.by_sensor[name]['mean face'].psnr for name in ('hd', 'vga')]
+    # Two pictures of each clip.
+    share = 2 / alone.n
+    assert share * by[0] + (1 - share) * by[1] == pytest.approx(
+        alone.methods['mean face'].psnr, abs=1e-3
+    )
+    assert '| events alone | hd | mean face |' in format_reconstruction(report)
 
 
 def test_report_has_all_conditions_and_methods(sparse_clips):
