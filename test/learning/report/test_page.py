@@ -162,12 +162,13 @@ def test_pictures_are_tables():
         {'network': measured, 'direct integration': whole},
         Coverage(0.9, 0.875),
         {'dim': {'network': measured}},
+        {'hd': {'network': measured}},
         {'moving': {'network': whole}},
     )
-    alone = ConditionReport(12, {'network': whole}, Coverage(0.91, math.nan), {})
+    alone = ConditionReport(12, {'network': whole}, Coverage(0.91, math.nan), {}, {})
     report = ReconstructionReport('test', {'0-30': young}, None, alone, alone, 12, 3, 'cvae-w4@1')
     parts = format_reconstruction(report).rstrip().split('\n\n')
-    summary, scores, coverage, lights, motions = parts
+    summary, scores, coverage, lights, sensors, motions = parts
     assert 'cvae-w4@1, split test: 12 clips of 3 persons' in summary
     assert '| frame 0-30 ms old | **network** | 24.50 dB | 0.750 | 20.25 dB | 0.875 |' in scores
     assert '| events alone | **network** | 30.00 dB | 0.900 | – | – |' in scores
@@ -175,18 +176,19 @@ def test_pictures_are_tables():
     assert 'same light' not in scores
     assert '| frame 0-30 ms old | 24 | 90.0 % | 87.5 % |' in coverage
     assert '| frame 0-30 ms old | dim | network | 24.50 dB | 20.25 dB |' in lights
+    assert '| frame 0-30 ms old | hd | network | 24.50 dB | 20.25 dB |' in sensors
     assert '| frame 0-30 ms old | moving | network | 30.00 dB | – |' in motions
     rest = RestReport(24, 20, RestScores(0.012, 0.001, 0.41, 17.5, 17.25, 0.74, 0.735), 0.031)
     shift = replace(report, split='shift', n_clips=6)
     more = format_reconstruction(replace(report, rest=rest, shift=shift)).rstrip().split('\n\n')
-    assert more[:5] == parts
-    assert 'come to rest, events alone: 24 takes' in more[5]
+    assert more[:6] == parts
+    assert 'come to rest, events alone: 24 takes' in more[6]
     for row in (
         '| change of low frequencies | 1.2 % |',
         '| the same, worst take | 3.1 % |',
         '| flicker, grey levels | 0.41 |',
         '| last second | 17.25 dB, SSIM 0.735 |',
     ):
-        assert row in more[5]
-    assert 'split shift: 6 clips' in more[6]
-    assert more[7:] == parts[1:]
+        assert row in more[6]
+    assert 'split shift: 6 clips' in more[7]
+    assert more[8:] == parts[1:]
