@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 CONFIDENCE_BINS: Final = 15
 """Bins of equal width, as of Guo et al. (2017)."""
 
+HIGHEST_PSNR: Final = 60.0
+"""An error of less than half a grey level, dB: equal pictures have no finite ratio."""
+
 SSIM_SIGMA: Final = 1.5
 SSIM_RADIUS: Final = 5
 """The Gaussian is cut off at 3.5 sigma, as in scikit-image."""
@@ -154,6 +157,11 @@ def psnr(
     squared = (truth.astype(np.float64) - image.astype(np.float64)) ** 2
     error = float(squared.mean() if where is None else squared[where].mean())
     return float('inf') if error == 0 else 10 * float(np.log10(255**2 / error))
+
+
+def finite_psnr(truth: NDArray[np.uint8], image: NDArray[np.uint8]) -> float:
+    """Return the `psnr` of one image, at most `HIGHEST_PSNR`, so that means are finite."""
+    return min(psnr(truth, image), HIGHEST_PSNR)
 
 
 def ssim(

@@ -1,12 +1,12 @@
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
 from microexpr_ros.alignment.slices import blank_slice
 from microexpr_ros.events.region import AlignedRegion, Region
+from microexpr_ros.learning import metrics
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.reconstruction.face_painter import FacePainter
 from microexpr_ros.perception.reconstruction.network import ConditionalVae
@@ -52,15 +52,20 @@ FACE = slice(0, 128), slice(0, 128)
 MOUTH = slice(80, 100), slice(40, 90)
 
 
+def come_to_rest(reconstructor):
+    """Return painter and stream of a face that has moved, and its picture at rest."""
+    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
+    # The activity takes a while to end.
+    stream.add(20, FACE)
+    return painter, stream, painter.paint(stream.add(40))
+
+
 def differences(one, other):
     return np.abs(one.image.astype(int) - other.image)
 
 
 def test_what_does_not_move_stays_for_seconds(reconstructor):
-    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
-    # The activity takes a while to end.
-    stream.add(20, FACE)
-    first = painter.paint(stream.add(40))
+    painter, stream, first = come_to_rest(reconstructor)
     anew = reconstructor.reconstruct(stream.add(4))
     for _ in range(4):
         later = painter.paint(stream.add(4))
@@ -73,9 +78,7 @@ def test_what_does_not_move_stays_for_seconds(reconstructor):
 
 
 def test_only_what_moves_is_painted_anew(reconstructor):
-    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
-    stream.add(20, FACE)
-    first = painter.paint(stream.add(40))
+    painter, stream, first = come_to_rest(reconstructor)
     state = stream.add(8, MOUTH)
     now, new = painter.paint(state), reconstructor.reconstruct(state)
     inside, beside = (slice(84, 96), slice(44, 86)), (slice(0, 48), slice(0, 128))
@@ -89,15 +92,13 @@ def test_only_what_moves_is_painted_anew(reconstructor):
 
 
 def test_shades_stay_until_half_of_the_face_moves(reconstructor):
-    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
-    stream.add(20, FACE)
-    first = painter.paint(stream.add(40))
+    painter, stream, first = come_to_rest(reconstructor)
     state = stream.add(8, MOUTH)
     local, anew = painter.paint(state), reconstructor.reconstruct(state)
 
     def shade(one, other):
         change = one.image.astype(np.float32) - other.image
-        return np.abs(cv2.GaussianBlur(change, (0, 0), 12.0)).mean()
+        return np.abs(metrics.low_frequencies(change)).mean()
 
     assert shade(local, first) < 0.2 * shade(anew, first)
     state = stream.add(8, FACE)
@@ -106,9 +107,7 @@ def test_shades_stay_until_half_of_the_face_moves(reconstructor):
 
 
 def test_a_face_at_rest_is_the_same_in_another_region(reconstructor):
-    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
-    stream.add(20, FACE)
-    first = painter.paint(stream.add(40))
+    painter, stream, first = come_to_rest(reconstructor)
     # Cells of two pixels: by four cells, which is near, and then by twelve.
     near = painter.paint(stream.add(1, region=replace(REGION, x=208.0)))
     assert stream.state.region == REGION
@@ -121,9 +120,7 @@ def test_a_face_at_rest_is_the_same_in_another_region(reconstructor):
 
 
 def test_what_enters_the_region_is_painted(reconstructor):
-    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
-    stream.add(20, FACE)
-    painter.paint(stream.add(40))
+    painter, stream, _ = come_to_rest(reconstructor)
     # By a quarter of the side: what is seen again is as it was, the rest is new.
     state = stream.add(1, region=replace(REGION, x=264.0))
     now, new = painter.paint(state), reconstructor.reconstruct(state)
@@ -173,9 +170,7 @@ def test_a_face_that_comes_back_after_a_gap_is_painted_anew(reconstructor):
 
 @pytest.mark.parametrize('what', ['frame', 'rectangle', 'reference', 'gap'])
 def test_everything_is_painted_anew_where_everything_may_differ(reconstructor, what):
-    painter, stream = FacePainter(reconstructor), Stream(reconstructor)
-    stream.add(20, FACE)
-    first = painter.paint(stream.add(40))
+    painter, stream, first = come_to_rest(reconstructor)
     rng = np.random.default_rng(0)
     frame = rng.integers(40, 200, (128, 128), dtype=np.uint8)
     if what == 'frame':

@@ -241,9 +241,7 @@ def _score_one(example: ReconstructionExample, picture: Pictures) -> tuple[float
         changed = metrics.psnr(truth, image, where)
         before = example.before[where].astype(np.float64)
         correlation = metrics.correlation(truth[where] - before, image[where] - before)
-    # Equal pictures have no finite ratio: 60 dB is an error of less than half a grey level.
-    psnr = min(metrics.psnr(truth, image), 60.0)
-    return psnr, metrics.ssim(truth, image), changed, correlation
+    return metrics.finite_psnr(truth, image), metrics.ssim(truth, image), changed, correlation
 
 
 def _score_condition(

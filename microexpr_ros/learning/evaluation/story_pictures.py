@@ -28,7 +28,6 @@ noise of the camera is no change."""
 
 _SMOOTH_CELLS: Final = 2.0
 _CHANGED_PIXELS: Final = 50
-_HIGHEST_PSNR: Final = 60.0
 
 ALONE: Final = 'events alone'
 NOTHING: Final = 'picture of no events'
@@ -135,8 +134,7 @@ def _score(
 ) -> tuple[float, float, float]:
     some = changed is not None and changed.sum() >= _CHANGED_PIXELS
     there = metrics.psnr(truth, picture, changed) if some else math.nan
-    psnr = min(metrics.psnr(truth, picture), _HIGHEST_PSNR)
-    return psnr, metrics.ssim(truth, picture), there
+    return metrics.finite_psnr(truth, picture), metrics.ssim(truth, picture), there
 
 
 def _add_up(rows: NDArray[np.float64]) -> PictureSums:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import TypeAlias
 
 from microexpr_ros.facs import CODES, NAMES
 from microexpr_ros.learning.evaluation.action_unit_report import ActionUnitReport
-from microexpr_ros.learning.evaluation.reconstruction import ReconstructionReport
+from microexpr_ros.learning.evaluation.reconstruction import (
+    ConditionReport,
+    PictureScores,
+    ReconstructionReport,
+)
 from microexpr_ros.learning.evaluation.resting_faces import RestReport
 from microexpr_ros.learning.report.method_rows import method_rows
 from microexpr_ros.learning.report.wording import (
@@ -20,6 +26,9 @@ from microexpr_ros.learning.report.wording import (
     points,
     with_interval,
 )
+
+ScoresByKind: TypeAlias = Mapping[str, Mapping[str, PictureScores]]
+"""By kind, and by method."""
 
 
 def format_action_units(report: ActionUnitReport) -> str:
@@ -64,32 +73,24 @@ def format_reconstruction(report: ReconstructionReport) -> str:
         [name, str(row.n), percent(row.coverage.all), percent(row.coverage.changed)]
         for name, row in rows
     ]
-    lights = [
-        [name, light, method, _decibels(scores.psnr), _decibels(scores.psnr_changed)]
-        for name, row in rows
-        for light, methods in row.by_light.items()
-        for method, scores in methods.items()
-    ]
-    sensors = [
-        [name, sensor, method, _decibels(scores.psnr), _decibels(scores.psnr_changed)]
-        for name, row in rows
-        for sensor, methods in row.by_sensor.items()
-        for method, scores in methods.items()
-    ]
-    motions = [
-        [name, motion, method, _decibels(scores.psnr), _decibels(scores.psnr_changed)]
-        for name, row in rows
-        for motion, methods in row.by_motion.items()
-        for method, scores in methods.items()
-    ]
+
+    def table_by(title: str, kinds_of: Callable[[ConditionReport], ScoresByKind]) -> str:
+        by_kind = [
+            [name, kind, method, _decibels(scores.psnr), _decibels(scores.psnr_changed)]
+            for name, row in rows
+            for kind, methods in kinds_of(row).items()
+            for method, scores in methods.items()
+        ]
+        return _table(('made from', title, 'method', 'PSNR', 'PSNR, changed'), by_kind)
+
     parts = [
         f'{report.weights}, split {report.split}: {report.n_clips} clips of '
         f'{report.n_identities} persons.',
         _table(head, cells),
         _table(('made from', 'pictures', 'coverage of 90 %', 'of changed pixels'), coverage),
-        _table(('made from', 'light', 'method', 'PSNR', 'PSNR, changed'), lights),
-        _table(('made from', 'sensor', 'method', 'PSNR', 'PSNR, changed'), sensors),
-        _table(('made from', 'head in the frame', 'method', 'PSNR', 'PSNR, changed'), motions),
+        table_by('light', attrgetter('by_light')),
+        table_by('sensor', attrgetter('by_sensor')),
+        table_by('head in the frame', attrgetter('by_motion')),
     ]
     if report.rest is not None:
         parts.append(_format_rest(report.rest))

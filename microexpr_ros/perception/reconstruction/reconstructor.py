@@ -44,6 +44,7 @@ _KEPT_WITHIN: Final = 0.05
 its side, or has come to rest: each time it is moved it becomes less sharp."""
 
 _RESTED_SLICES: Final = 20
+"""So many slices after it moved, a region has come to rest."""
 
 _DEVIATION_GAIN: Final = 20.0
 """Brings deviations of frames, some hundredths, to the size of pictures."""
