@@ -16,7 +16,7 @@ from microexpr_ros.synthesis.sensors.event_sensor import SENSORS
 from microexpr_ros.synthesis.sensors.models import EventSensor
 from microexpr_ros.synthesis.world.timing import STEP_PX
 
-GENERATOR: Final = '0.4'
+GENERATOR: Final = '0.5'
 """Changes whenever the same seed gives other clips; a data set is never mixed from two."""
 
 MAX_CLIPS: Final = 1_000_000

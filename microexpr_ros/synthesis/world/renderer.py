@@ -164,28 +164,27 @@ def render(
     lux = np.array([lamp.lux for lamp in lamps], np.float32)
     diffuse, gloss, bend = _light(normals, surface, head, directions, lux, ambient_lux)
     screen = project(head.vertices, camera, shake_px)
-    return np.asarray(
-        _draw(
-            screen,
-            surface.triangles,
-            surface.uv,
-            surface.material,
-            diffuse,
-            gloss,
-            bend,
-            normals,
-            surface.level,
-            directions,
-            lux,
-            surface.relief.texels,
-            texture.texels,
-            texture.sizes,
-            background,
-            _SAMPLE_X,
-            _SAMPLE_Y,
-        ),
-        np.float32,
+    box = _box(screen, camera)
+    owner = _rasterize(screen, surface.triangles, surface.material, box)
+    attributes = np.column_stack([diffuse, gloss, surface.level, bend])
+    planes = _planes(screen, surface.triangles, surface.material, surface.uv, attributes)
+    out = background.copy()
+    _shade(
+        out,
+        owner,
+        box,
+        screen,
+        surface.triangles,
+        surface.material,
+        planes,
+        normals,
+        directions,
+        lux,
+        surface.relief.texels,
+        texture.texels,
+        texture.sizes,
     )
+    return out
 
 
 def _light(
@@ -261,140 +260,275 @@ def _levels(
     return total / np.maximum(count, 1)
 
 
+def _box(screen: NDArray[np.float32], camera: PinholeCamera) -> tuple[int, int, int, int]:
+    """Return the first column and row of the face in the picture, and the ones after the last."""
+    left, top = np.floor(screen[:, :2].min(axis=0)).astype(int)
+    right, bottom = np.ceil(screen[:, :2].max(axis=0)).astype(int)
+    left, top = min(max(left, 0), camera.width), min(max(top, 0), camera.height)
+    return left, top, max(min(right, camera.width), left), max(min(bottom, camera.height), top)
+
+
 @njit(nogil=True, cache=True, fastmath=True)
-def _draw(
+def _rasterize(
     screen: NDArray[np.float32],
     triangles: NDArray[np.int32],
-    uv: NDArray[np.float32],
     material: NDArray[np.uint8],
-    diffuse: NDArray[np.float32],
-    gloss: NDArray[np.float32],
-    bend: NDArray[np.float32],
+    box: tuple[int, int, int, int],
+) -> NDArray[np.int32]:
+    """Return the triangle that each sample of each pixel of a box sees, [4, rows, columns].
+
+    -1 where it sees none. The columns that a triangle covers are solved for row by row: most
+    triangles are smaller than their bounding box by half, and than a pixel's row by far.
+    """
+    left, top, right, bottom = box
+    height, width = bottom - top, right - left
+    nearest = np.zeros((4, height, width), np.float32)
+    owner = np.full((4, height, width), -1, np.int32)
+    one = np.float32(1)
+    # Neighbours share their edge, so that rounding leaves no gap between them.
+    overlap = np.float32(1e-4)
+    for f in range(len(triangles)):
+        i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
+        ax, ay, bx, by = screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1]
+        cx, cy = screen[k, 0], screen[k, 1]
+        area = _area(ax, ay, bx, by, cx, cy)
+        lash = material[f] == _LASH
+        if not _is_seen(area, lash):
+            continue
+        first = max(int(np.floor(min(ay, by, cy) - np.float32(0.875))) - top, 0)
+        last = min(int(np.ceil(max(ay, by, cy))) - top, height)
+        # Barycentric weights are planes over the picture; they start at the corner c, near the
+        # triangle, which keeps single precision exact enough.
+        inverse = one / area
+        pax, pay = (by - cy) * inverse, (cx - bx) * inverse
+        pbx, pby = (cy - ay) * inverse, (ax - cx) * inverse
+        za, zb, zc = screen[i, 2], screen[j, 2], screen[k, 2]
+        zx, zy = pax * (za - zc) + pbx * (zb - zc), pay * (za - zc) + pby * (zb - zc)
+        if _is_thin(area, ax, ay, bx, by, cx, cy):
+            zx, zy, zc = np.float32(0), np.float32(0), (za + zb + zc) / np.float32(3)
+        ra, rb, rc = _reciprocal(pax), _reciprocal(pbx), _reciprocal(-pax - pbx)
+        # Lashes are hair with gaps: they cover two of the four samples.
+        for s in range(0, 4, 2 if lash else 1):
+            shift = _SAMPLE_X[s] + np.float32(left) - cx
+            low = min(ax, bx, cx) - cx - shift
+            high = max(ax, bx, cx) - cx - shift
+            for y in range(first, last):
+                dy = np.float32(y + top) + _SAMPLE_Y[s] - cy
+                a, b = pay * dy, pby * dy
+                from_a, to_a = _where_positive(a, ra, shift, low, high)
+                from_b, to_b = _where_positive(b, rb, shift, low, high)
+                from_c, to_c = _where_positive(one - a - b, rc, shift, low, high)
+                x0 = max(int(np.ceil(max(from_a, from_b, from_c) - overlap)), 0)
+                x1 = min(int(np.floor(min(to_a, to_b, to_c) + overlap)) + 1, width)
+                z = zc + zy * dy + zx * (np.float32(x0) + shift)
+                for x in range(x0, x1):
+                    if z > nearest[s, y, x]:
+                        nearest[s, y, x] = z
+                        owner[s, y, x] = f
+                    z += zx
+    return owner
+
+
+@njit(nogil=True, cache=True, fastmath=True, inline='always')
+def _area(
+    ax: np.float32, ay: np.float32, bx: np.float32, by: np.float32, cx: np.float32, cy: np.float32
+) -> np.float32:
+    """Return twice the area of a triangle; rows grow downwards, so it is negative in front."""
+    return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+
+
+@njit(nogil=True, cache=True, fastmath=True, inline='always')
+def _is_seen(area: np.float32, lash: bool) -> bool:
+    """Return whether a triangle faces the camera; lashes are seen from both sides."""
+    return bool(area <= np.float32(-1e-7)) or (lash and bool(area > np.float32(1e-7)))
+
+
+@njit(nogil=True, cache=True, fastmath=True, inline='always')
+def _is_thin(
+    area: np.float32,
+    ax: np.float32,
+    ay: np.float32,
+    bx: np.float32,
+    by: np.float32,
+    cx: np.float32,
+    cy: np.float32,
+) -> bool:
+    """Return whether a triangle is so thin that a rounding error leads far beyond its corners.
+
+    Then it is given the mean of its corners.
+    """
+    longest = max(
+        (bx - ax) ** 2 + (by - ay) ** 2,
+        (cx - bx) ** 2 + (cy - by) ** 2,
+        (ax - cx) ** 2 + (ay - cy) ** 2,
+    )
+    return bool(area * area < np.float32(4e-6) * longest)
+
+
+@njit(nogil=True, cache=True, fastmath=True, inline='always')
+def _reciprocal(slope: np.float32) -> np.float32:
+    """Return 1 / slope, a large number for a slope of 0."""
+    return np.float32(1) / slope if slope != 0 else np.float32(1e30)
+
+
+@njit(nogil=True, cache=True, fastmath=True, inline='always')
+def _where_positive(
+    value: np.float32, reciprocal: np.float32, shift: np.float32, low: np.float32, high: np.float32
+) -> tuple[np.float32, np.float32]:
+    """Return the part of low-high in which value + (x + shift) / reciprocal is not negative."""
+    # Two columns outside are as good as far away, and no integer overflows.
+    edge = min(max(-value * reciprocal - shift, low - np.float32(2)), high + np.float32(2))
+    return (max(low, edge), high) if reciprocal > 0 else (low, min(high, edge))
+
+
+# What is interpolated over a triangle, by its place in `_planes`.
+_LIGHT, _GLOSS, _LEVEL, _SLOPE_X, _SLOPE_Y, _FURROW, _U, _V = range(8)
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _planes(
+    screen: NDArray[np.float32],
+    triangles: NDArray[np.int32],
+    material: NDArray[np.uint8],
+    uv: NDArray[np.float32],
+    attributes: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return what is interpolated over each triangle as planes over the picture, [F, 3, 8].
+
+    Value at the third corner, slopes along columns and rows. Those of triangles that are not
+    seen are not set.
+
+    Args:
+        screen: float32 [V, 3].
+        triangles: int32 [F, 3].
+        material: uint8 [F].
+        uv: float32 [F, 3, 2].
+        attributes: float32 [V, 6], of each vertex: what the names before _U say.
+    """
+    planes = np.empty((len(triangles), 3, 8), np.float32)
+    for f in range(len(triangles)):
+        i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
+        ax, ay, bx, by = screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1]
+        cx, cy = screen[k, 0], screen[k, 1]
+        area = _area(ax, ay, bx, by, cx, cy)
+        if not _is_seen(area, material[f] == _LASH):
+            continue
+        inverse = np.float32(1) / area
+        pax, pay = (by - cy) * inverse, (cx - bx) * inverse
+        pbx, pby = (cy - ay) * inverse, (ax - cx) * inverse
+        thin = _is_thin(area, ax, ay, bx, by, cx, cy)
+        for n in range(8):
+            if n < _U:
+                a, b, c = attributes[i, n], attributes[j, n], attributes[k, n]
+            else:
+                a, b, c = uv[f, 0, n - _U], uv[f, 1, n - _U], uv[f, 2, n - _U]
+            if thin:
+                planes[f, 0, n] = (a + b + c) / np.float32(3)
+                planes[f, 1:, n] = 0
+            else:
+                planes[f, 0, n] = c
+                planes[f, 1, n] = pax * (a - c) + pbx * (b - c)
+                planes[f, 2, n] = pay * (a - c) + pby * (b - c)
+    return planes
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _shade(
+    out: NDArray[np.float32],
+    owner: NDArray[np.int32],
+    box: tuple[int, int, int, int],
+    screen: NDArray[np.float32],
+    triangles: NDArray[np.int32],
+    material: NDArray[np.uint8],
+    planes: NDArray[np.float32],
     normals: NDArray[np.float32],
-    level: NDArray[np.float32],
     lamp: NDArray[np.float32],
     lux: NDArray[np.float32],
     relief: NDArray[np.float32],
     texels: NDArray[np.float32],
     sizes: NDArray[np.int64],
-    background: NDArray[np.float32],
-    sample_x: NDArray[np.float32],
-    sample_y: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    height, width, channels = background.shape
-    nearest = np.zeros((height, width, 4), np.float32)
-    owner = np.full((height, width, 4), -1, np.int32)
-    planes = np.empty((len(triangles), 6), np.float32)
-    zero, one = np.float32(0), np.float32(1)
-    for f in range(len(triangles)):
-        i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-        ax, ay, bx, by = screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1]
-        cx, cy = screen[k, 0], screen[k, 1]
-        # Rows grow downwards, so a triangle that faces the camera has a negative area here.
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        lash = material[f] == _LASH
-        if area > np.float32(-1e-7) and not (lash and area > np.float32(1e-7)):
-            continue
-        x0 = max(int(np.floor(min(ax, bx, cx) - np.float32(0.875))), 0)
-        x1 = min(int(np.ceil(max(ax, bx, cx))), width)
-        y0 = max(int(np.floor(min(ay, by, cy) - np.float32(0.875))), 0)
-        y1 = min(int(np.ceil(max(ay, by, cy))), height)
-        if x0 >= x1 or y0 >= y1:
-            continue
-        inverse = one / area
-        # Barycentric weights of corners a and b are planes over the picture; they start at the
-        # corner c, near the triangle, which keeps single precision exact enough.
-        pax, pay = (by - cy) * inverse, (cx - bx) * inverse
-        pbx, pby = (cy - ay) * inverse, (ax - cx) * inverse
-        planes[f, 0], planes[f, 1] = pax, pay
-        planes[f, 2], planes[f, 3] = pbx, pby
-        planes[f, 4], planes[f, 5] = cx, cy
-        za, zb, zc = screen[i, 2], screen[j, 2], screen[k, 2]
-        # Lashes are hair with gaps: they cover two of the four samples.
-        step = 2 if lash else 1
-        for y in range(y0, y1):
-            for s in range(0, 4, step):
-                dy = np.float32(y) + sample_y[s] - cy
-                dx = np.float32(x0) + sample_x[s] - cx
-                a = pax * dx + pay * dy
-                b = pbx * dx + pby * dy
-                for x in range(x0, x1):
-                    c = one - a - b
-                    if a >= zero and b >= zero and c >= zero:
-                        z = a * za + b * zb + c * zc
-                        if z > nearest[y, x, s]:
-                            nearest[y, x, s] = z
-                            owner[y, x, s] = f
-                    a += pax
-                    b += pbx
-    out = np.empty((height, width, channels), np.float32)
-    quarter = np.float32(0.25)
-    for y in range(height):
-        for x in range(width):
-            for c in range(channels):
-                out[y, x, c] = zero
+) -> None:
+    """Paint the triangles that the samples see over the background, in place."""
+    left, top, _, __ = box
+    zero, one, quarter = np.float32(0), np.float32(1), np.float32(0.25)
+    coarsest = np.float32(len(sizes) - 1.001)
+    for row in range(owner.shape[1]):
+        y = row + top
+        for column in range(owner.shape[2]):
+            x = column + left
+            seen = (
+                owner[0, row, column],
+                owner[1, row, column],
+                owner[2, row, column],
+                owner[3, row, column],
+            )
+            if max(seen) < 0:
+                continue
+            free = zero
             for s in range(4):
-                f = owner[y, x, s]
-                if f < 0:
-                    for c in range(channels):
-                        out[y, x, c] += quarter * background[y, x, c]
-                    continue
+                if seen[s] < 0:
+                    free += quarter
+            for c in range(out.shape[2]):
+                out[y, x, c] *= free
+            for s in range(4):
+                f = seen[s]
                 # Samples of one triangle are shaded once, in their middle.
-                first = True
+                first = f >= 0
                 for r in range(s):
-                    if owner[y, x, r] == f:
-                        first = False
+                    first = first and seen[r] != f
                 if not first:
                     continue
                 sx, sy, hits = zero, zero, zero
                 for r in range(s, 4):
-                    if owner[y, x, r] == f:
-                        sx += sample_x[r]
-                        sy += sample_y[r]
+                    if seen[r] == f:
+                        sx += _SAMPLE_X[r]
+                        sy += _SAMPLE_Y[r]
                         hits += one
-                dx = np.float32(x) + sx / hits - planes[f, 4]
-                dy = np.float32(y) + sy / hits - planes[f, 5]
+                corner = triangles[f, 2]
+                dx = np.float32(x) + sx / hits - screen[corner, 0]
+                dy = np.float32(y) + sy / hits - screen[corner, 1]
                 weight = quarter * hits
-                wa = planes[f, 0] * dx + planes[f, 1] * dy
-                wb = planes[f, 2] * dx + planes[f, 3] * dy
-                wc = one - wa - wb
-                i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-                light = wa * diffuse[i] + wb * diffuse[j] + wc * diffuse[k]
-                kind = material[f]
+                light = _at(planes, f, _LIGHT, dx, dy)
                 shine = zero
-                if kind in (_EYE, _TEETH):
-                    shine = _wet(normals, i, j, k, wa, wb, wc, lamp, lux)
-                elif kind in (_SKIN, _NECK):
-                    shine = wa * gloss[i] + wb * gloss[j] + wc * gloss[k]
-                u = wa * uv[f, 0, 0] + wb * uv[f, 1, 0] + wc * uv[f, 2, 0]
-                v = wa * uv[f, 0, 1] + wb * uv[f, 1, 1] + wc * uv[f, 2, 1]
-                lod = wa * level[i] + wb * level[j] + wc * level[k]
-                fine = int(lod)
-                blend = lod - np.float32(fine)
+                if material[f] in (_EYE, _TEETH):
+                    shine = _wet(screen, normals, triangles[f], dx, dy, lamp, lux)
+                elif material[f] in (_SKIN, _NECK):
+                    shine = _at(planes, f, _GLOSS, dx, dy)
+                level = min(max(_at(planes, f, _LEVEL, dx, dy), zero), coarsest)
+                fine = int(level)
+                blend = level - np.float32(fine)
+                u, v = _at(planes, f, _U, dx, dy), _at(planes, f, _V, dx, dy)
+                near = _texel(sizes, fine, u, v)
+                far = _texel(sizes, fine + 1, u, v)
+                furrow = _at(planes, f, _FURROW, dx, dy)
                 # Where nothing is wrinkled, nothing bends the light.
-                if bend[i, 2] + bend[j, 2] + bend[k, 2] < 0:
-                    bent = light
-                    for m in range(2):
-                        share = one - blend if m == 0 else blend
-                        at, columns, fx, fy = _texel(sizes, fine + m, u, v)
-                        for c in range(3):
-                            change = wa * bend[i, c] + wb * bend[j, c] + wc * bend[k, c]
-                            bent += share * change * _between(relief, c, at, columns, fx, fy)
+                if furrow < zero:
+                    bent = light + furrow * _blended(relief, 2, near, far, blend)
+                    bent += _at(planes, f, _SLOPE_X, dx, dy) * _blended(
+                        relief, 0, near, far, blend
+                    )
+                    bent += _at(planes, f, _SLOPE_Y, dx, dy) * _blended(
+                        relief, 1, near, far, blend
+                    )
                     light = max(bent, np.float32(0.2) * light)
-                for m in range(2):
-                    share = weight * light * (one - blend if m == 0 else blend)
-                    at, columns, fx, fy = _texel(sizes, fine + m, u, v)
-                    for c in range(channels):
-                        out[y, x, c] += share * _between(texels, c, at, columns, fx, fy)
-                for c in range(channels):
-                    out[y, x, c] += weight * shine
-    return out
+                for c in range(out.shape[2]):
+                    albedo = _blended(texels, c, near, far, blend)
+                    out[y, x, c] += weight * (light * albedo + shine)
+
+
+@njit(nogil=True, cache=True, fastmath=True, inline='always')
+def _at(
+    planes: NDArray[np.float32], triangle: int, name: int, dx: np.float32, dy: np.float32
+) -> np.float32:
+    """Return what is interpolated over a triangle, (dx, dy) from its third corner."""
+    value = planes[triangle, 0, name] + dx * planes[triangle, 1, name]
+    return np.float32(value + dy * planes[triangle, 2, name])
 
 
 @njit(nogil=True, cache=True, fastmath=True, inline='always')
 def _texel(
-    sizes: NDArray[np.int64], level: int, u: float, v: float
-) -> tuple[int, int, np.float32, np.float32]:
+    sizes: NDArray[np.int64], level: int, u: np.float32, v: np.float32
+) -> tuple[np.uint32, np.uint32, np.float32, np.float32]:
     """Return a texel, the columns of its level, and how far (u, v) is towards its neighbours."""
     zero, half = np.float32(0), np.float32(0.5)
     offset, rows, columns = sizes[level, 0], sizes[level, 1], sizes[level, 2]
@@ -402,40 +536,60 @@ def _texel(
     ty = v * np.float32(rows) - half
     tx = min(max(tx, zero), np.float32(columns) - np.float32(1.01))
     ty = min(max(ty, zero), np.float32(rows) - np.float32(1.01))
-    ix, iy = int(tx), int(ty)
+    ix, iy = np.int32(tx), np.int32(ty)
     fx, fy = np.float32(tx - np.float32(ix)), np.float32(ty - np.float32(iy))
-    return offset + iy * columns + ix, columns, fx, fy
+    return np.uint32(offset + iy * columns + ix), np.uint32(columns), fx, fy
+
+
+@njit(nogil=True, cache=True, fastmath=True, inline='always')
+def _blended(
+    texels: NDArray[np.float32],
+    channel: int,
+    near: tuple[np.uint32, np.uint32, np.float32, np.float32],
+    far: tuple[np.uint32, np.uint32, np.float32, np.float32],
+    blend: np.float32,
+) -> np.float32:
+    """Return the trilinear value of a channel between eight texels of two levels."""
+    fine, coarse = _between(texels, channel, near), _between(texels, channel, far)
+    return np.float32(fine + blend * (coarse - fine))
 
 
 @njit(nogil=True, cache=True, fastmath=True, inline='always')
 def _between(
     texels: NDArray[np.float32],
     channel: int,
-    at: int,
-    columns: int,
-    fx: np.float32,
-    fy: np.float32,
+    place: tuple[np.uint32, np.uint32, np.float32, np.float32],
 ) -> np.float32:
     """Return the bilinear value of a channel between four texels."""
-    one = np.float32(1)
-    top = texels[at, channel] * (one - fx) + texels[at + 1, channel] * fx
-    low = texels[at + columns, channel] * (one - fx) + texels[at + columns + 1, channel] * fx
+    at, columns, fx, fy = place
+    one, right = np.float32(1), np.uint32(1)
+    top = texels[at, channel] * (one - fx) + texels[at + right, channel] * fx
+    at += columns
+    low = texels[at, channel] * (one - fx) + texels[at + right, channel] * fx
     return np.float32(top * (one - fy) + low * fy)
 
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _wet(
+    screen: NDArray[np.float32],
     normals: NDArray[np.float32],
-    i: int,
-    j: int,
-    k: int,
-    wa: float,
-    wb: float,
-    wc: float,
+    triangle: NDArray[np.int32],
+    dx: np.float32,
+    dy: np.float32,
     lamp: NDArray[np.float32],
     lux: NDArray[np.float32],
 ) -> np.float32:
-    """Blinn-Phong of a wet surface, whose highlight is smaller than a triangle."""
+    """Blinn-Phong of a wet surface, whose highlight is smaller than a triangle.
+
+    (dx, dy) is from the third corner of the triangle.
+    """
+    i, j, k = triangle
+    ax, ay, bx, by = screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1]
+    cx, cy = screen[k, 0], screen[k, 1]
+    inverse = np.float32(1) / _area(ax, ay, bx, by, cx, cy)
+    wa = ((by - cy) * dx + (cx - bx) * dy) * inverse
+    wb = ((cy - ay) * dx + (ax - cx) * dy) * inverse
+    wc = np.float32(1) - wa - wb
     nx = wa * normals[i, 0] + wb * normals[j, 0] + wc * normals[k, 0]
     ny = wa * normals[i, 1] + wb * normals[j, 1] + wc * normals[k, 1]
     nz = wa * normals[i, 2] + wb * normals[j, 2] + wc * normals[k, 2]

@@ -126,6 +126,61 @@ def test_the_nearer_surface_hides_the_other():
     np.testing.assert_allclose(picture, 50, rtol=1e-5)
 
 
+def owners_by_weights(screen, triangles, box):
+    """Return what `_rasterize` does, by the barycentric weights of every sample."""
+    left, top, right, bottom = box
+    y, x = np.mgrid[top:bottom, left:right]
+    owner = np.full((4, bottom - top, right - left), -1)
+    nearest = np.zeros(owner.shape)
+    samples = zip(renderer._SAMPLE_X, renderer._SAMPLE_Y, strict=True)
+    for s, (sample_x, sample_y) in enumerate(samples):
+        for f, corners in enumerate(triangles):
+            a, b, c = screen[corners].astype(np.float64)
+            weights = np.linalg.solve(
+                np.vstack([np.column_stack([a, b, c])[:2], np.ones(3)]),
+                np.stack([x + sample_x, y + sample_y, np.ones(x.shape)]).reshape(3, -1),
+            )
+            nearness = (np.array([a[2], b[2], c[2]]) @ weights).reshape(x.shape)
+            # None of the samples is as close to an edge as the overlap is wide.
+            inside = (weights.min(axis=0) >= 0).reshape(x.shape) & (nearness > nearest[s])
+            owner[s][inside], nearest[s][inside] = f, nearness[inside]
+    return owner
+
+
+def test_every_sample_sees_the_nearest_triangle_that_covers_it():
+    rng = np.random.default_rng(3)
+    screen = rng.uniform([-4, -4, 0.1], [20, 16, 0.2], (60, 3)).astype(np.float32)
+    triangles = np.arange(60, dtype=np.int32).reshape(-1, 3)
+    a, b, c = (screen[triangles[:, n], :2] for n in range(3))
+    behind = np.array([renderer._area(*p, *q, *r) for p, q, r in zip(a, b, c, strict=True)]) > 0
+    triangles[behind] = triangles[behind][:, ::-1]
+    box = renderer._box(screen, CAMERA)
+    assert box == (0, 0, CAMERA.width, CAMERA.height)
+    owner = renderer._rasterize(screen, triangles, np.zeros(20, np.uint8), box)
+    np.testing.assert_array_equal(owner, owners_by_weights(screen, triangles, box))
+    assert len(np.unique(owner)) > 10
+
+
+def test_a_triangle_thinner_than_rounding_shows_what_its_corners_show():
+    # A hair's breadth beside the column of a sample, and one that lies on it.
+    for offset in (0.0, 1e-5):
+        at = np.float32(0.375 + offset)
+        columns = np.array([at, np.nextafter(at, np.float32(9)), at])
+        vertices = np.column_stack([columns / 8, [-0.7, 0.7, 0.7], np.zeros(3)])
+        thin = np.concatenate([vertices, vertices[:1]]).astype(np.float32)
+        picture = draw(thin, (), ambient=100.0, background=7.0)
+        assert picture.min() >= 7 - 1e-3
+        assert picture.max() <= 50 + 1e-3
+
+
+def test_a_face_outside_the_picture_leaves_the_background():
+    lamp = (Lamp((0, 0, 1), 100.0),)
+    for away in (40.0, -40.0):
+        shake_px = np.array([away * 9, away], np.float32)
+        small = (BIG * 0.1).astype(np.float32)
+        np.testing.assert_allclose(draw(small, lamp, shake_px=shake_px, background=7.0), 7.0)
+
+
 def relief(slope_x, slope_y, hidden):
     return build_texture(np.full((16, 16, 3), (slope_x, slope_y, hidden), np.float32))
 
