@@ -101,7 +101,7 @@ def make_action_units(
         resume,
         report,
         run.model,
-        read_best(run.start) if run.start else None,
+        _read_units_start(run.start, run.model) if run.start else None,
     )
     network, deployed = trained.network, None
     if name == 'events' and isinstance(network, SpikingNetwork):
@@ -128,6 +128,22 @@ def make_action_units(
         'validation': asdict(score_clips(predicted, validation_clips, presence)),
         'history': list(trained.history),
     }
+
+
+def _read_units_start(path: Path, model: str) -> Mapping[str, torch.Tensor] | SpikingNetwork:
+    """Read what a training of Action Units goes on from.
+
+    Raises:
+        MicroexprError: as of `read_best` and `weights.load`, or weights for another model.
+    """
+    if path.suffix != '.safetensors':
+        return read_best(path)
+    if model != 'events':
+        raise MicroexprError(
+            f'start {path} are weights, which the model events alone goes on from: start {model} '
+            'from a checkpoint'
+        )
+    return ActionUnitClassifier.from_weights(weights.load(path, 'au')).network
 
 
 def write_classifier(

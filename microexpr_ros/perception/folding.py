@@ -1,9 +1,9 @@
-"""Batch normalization folded into the convolution before it, for deployment."""
+"""Batch normalization folded into the convolution before it, and put back."""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def fold_batch_norm(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
@@ -35,3 +35,22 @@ def fold_batch_norm(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
         assert result.bias is not None
         result.bias.copy_(shift)
     return result
+
+
+@torch.no_grad()
+def put_back_batch_norm(norm: nn.BatchNorm2d, bias: Tensor, convolved: Tensor) -> None:
+    """Set a normalization so that it may take the place of a bias: what comes out stays the same.
+
+    Args:
+        norm: follows the same convolution without a bias.
+        bias: float32 [C], of the convolution that it was folded into.
+        convolved: float32 [B, C, H, W], what that makes of many inputs, whose statistics the
+            normalization begins with.
+    """
+    variance, mean = torch.var_mean(convolved, (0, 2, 3), correction=0)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    norm.running_mean.copy_(mean - bias)
+    norm.running_var.copy_(variance)
+    norm.weight.copy_(torch.sqrt(variance + norm.eps))
+    norm.bias.copy_(mean)

@@ -53,6 +53,9 @@ from microexpr_ros.perception.spiking.network import (
 PREDICTED_SLICES: Final = 2400
 """Slices of all clips of a chunk that is predicted at once: about 100 MB."""
 
+_NORMALIZED_CLIPS: Final = 64
+"""Clips by whose statistics the normalization of a deployed network is put back."""
+
 _GAIN_CLIPS: Final = 200
 """Training clips, spread over all, whose frames decide the gain of their changes."""
 
@@ -277,7 +280,7 @@ def train(
     resume: bool = False,
     report: Report | None = None,
     model: Model = 'events',
-    start: Mapping[str, Tensor] | None = None,
+    start: Mapping[str, Tensor] | SpikingNetwork | None = None,
 ) -> Trained[Network]:
     """Train with firing rates, then with spikes by backpropagation through time.
 
@@ -290,8 +293,8 @@ def train(
         resume: go on from the checkpoint.
         report: called after every step and every epoch.
         model: which of the networks that are compared.
-        start: state of a network to go on from, whose time constants are not taken over; None
-            to start from random numbers.
+        start: state of a network to go on from, whose time constants are not taken over, or a
+            deployed network of the model events; None to start from random numbers.
 
     Raises:
         MicroexprError: `start` is of a network of another shape; `resume`, and the checkpoint is
@@ -310,6 +313,8 @@ def train(
         network = replace(shape, change_gain=gain)
     net = build(model, network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
+        if isinstance(start, SpikingNetwork):
+            start = _normalize(start, training[:_NORMALIZED_CLIPS], c).state_dict()
         _take_over(net, start)
     loss_of = ActionUnitLoss(c.clip_weight, c.decision_weight, c.side_weight, c.movement_weight)
     validation = in_boxes(validation, c.boxes)
@@ -408,6 +413,15 @@ def _take_over(network: Network, start: Mapping[str, Tensor]) -> None:
             'the network to start from has another shape: give the configuration that it was '
             f'trained with, but for its neurons ({" ".join(str(error).split())[:200]})'
         ) from error
+
+
+def _normalize(
+    deployed: SpikingNetwork, clips: Sequence[SparseClip], configuration: TrainingConfiguration
+) -> SpikingNetwork:
+    """Return a deployed network with a normalization in place of its biases."""
+    rng = np.random.default_rng(configuration.seed)
+    batch = _sample_batch(clips, deployed, configuration, True, rng)
+    return deployed.trainable(*encode(deployed, batch))
 
 
 @torch.no_grad()

@@ -39,7 +39,8 @@ class ActionUnitRun:
         network: what to train.
         persons: train on the first so many persons only, 0 for all; for a learning curve.
         start: checkpoint of another run to go on from with a new schedule, such as the one with
-            graded neurons before the one with spikes; none to start from random numbers.
+            graded neurons before the one with spikes, or weights of the model events, such as
+            those of the package; none to start from random numbers.
     """
 
     data: Path

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from microexpr_ros.perception.folding import fold_batch_norm
+from microexpr_ros.perception.folding import fold_batch_norm, put_back_batch_norm
 from microexpr_ros.perception.reconstruction.configuration import ReconstructionConfiguration
 from microexpr_ros.perception.residual import Residual
 
@@ -240,15 +240,10 @@ class ConditionalVae(nn.Module):
         for hook in hooks:
             hook.remove()
         for name, out in outputs.items():
-            bias = tensors.pop(f'{name}.convolution.bias')
-            before = torch.where(out > 0, out, out / _SLOPE)
-            variance, mean = torch.var_mean(before, (0, 2, 3), correction=0)
             norm = result.get_submodule(f'{name}.norm')
             assert isinstance(norm, nn.BatchNorm2d)
-            tensors[f'{name}.norm.running_mean'] = mean - bias
-            tensors[f'{name}.norm.running_var'] = variance
-            tensors[f'{name}.norm.weight'] = torch.sqrt(variance + norm.eps)
-            tensors[f'{name}.norm.bias'] = mean
+            bias = tensors.pop(f'{name}.convolution.bias')
+            put_back_batch_norm(norm, bias, torch.where(out > 0, out, out / _SLOPE))
         result.load_state_dict({**result.state_dict(), **tensors})
         result.posterior.begin_as(self.prior)
         return result

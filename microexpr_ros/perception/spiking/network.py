@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from microexpr_ros.facs import CODES
-from microexpr_ros.perception.folding import fold_batch_norm
+from microexpr_ros.perception.folding import fold_batch_norm, put_back_batch_norm
 from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
 from microexpr_ros.perception.spiking.lif import lif_sequence
 from microexpr_ros.perception.spiking.traces import trace_sequence, update_traces
@@ -270,6 +270,35 @@ class SpikingNetwork(nn.Module):
                 own[f'convolutions.{i}.{key}'] = value
         result.load_state_dict(own)
         return result.eval()
+
+    @torch.no_grad()
+    def trainable(self, encoded: Tensor, state: NetworkState) -> SpikingNetwork:
+        """Return the form that is trained of a deployed network: what weights files hold.
+
+        Normalization by the statistics of a batch takes the place of the biases, and what comes
+        out stays the same.
+
+        Args:
+            encoded: float32 [T, B, C, h, w], from `encode`, of many clips.
+            state: at the start.
+        """
+        result = SpikingNetwork(self.configuration, traced=self.traced, direct=self.direct)
+        tensors, convolved = dict(self.state_dict()), list[Tensor]()
+        hooks = [
+            convolution.register_forward_hook(lambda _, __, out: convolved.append(out))
+            for convolution in self.convolutions
+        ]
+        # With rates, as the first part of a training has them.
+        spiking, self.spiking = self.spiking, False
+        self.eval()(encoded, state)
+        self.spiking = spiking
+        for hook in hooks:
+            hook.remove()
+        for i, (norm, out) in enumerate(zip(result.norms, convolved, strict=True)):
+            assert isinstance(norm, nn.BatchNorm2d)
+            put_back_batch_norm(norm, tensors.pop(f'convolutions.{i}.bias'), out)
+        result.load_state_dict({**result.state_dict(), **tensors})
+        return result
 
     def _split(self, state: NetworkState) -> tuple[tuple[Tensor, ...], Tensor, Tensor | None]:
         """Return voltages, integrators and evidence of a state without its traces."""

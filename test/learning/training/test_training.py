@@ -269,6 +269,38 @@ def test_a_training_goes_on_from_another(sparse_clips):
     torch.testing.assert_close(tau_ms, torch.full_like(tau_ms, 40.0), rtol=1e-4, atol=0)
 
 
+def test_a_training_of_units_goes_on_from_a_deployed_network(sparse_clips):
+    few = sparse_clips[:4]
+    graded = replace(SMALL, neurons='graded')
+    first = train(few, few, short(epochs=2, rate_share=1.0), graded).network
+    # A rate of nearly nothing: what is started from is what comes out.
+    c = short(epochs=1, rate_share=1.0, learning_rate=1e-9)
+    second = train(few, few, c, graded, start=first.deployed()).network
+    assert second.normalized
+    for one, other in zip(predict(first, few), predict(second, few), strict=True):
+        np.testing.assert_allclose(one.intensity, other.intensity, atol=2e-3)
+    # Its normalization has the statistics of what it learns from now, not those of before.
+    assert not torch.allclose(first.norms[0].running_var, second.norms[0].running_var)
+
+
+def test_weights_start_a_training_of_their_model_alone(sparse_clips, tmp_path):
+    few = sparse_clips[:4]
+    still = short(epochs=1, rate_share=1.0, learning_rate=1e-9)
+    graded = replace(SMALL, neurons='graded')
+    run = ActionUnitRun(tmp_path, tmp_path, training=still, network=graded)
+    make_action_units(few, few, run)
+    path = tmp_path / 'au.safetensors'
+    first = predict(ActionUnitClassifier.from_weights(load(path, 'au')).network, few)
+    again = replace(run, out=tmp_path / 'again', start=path)
+    make_action_units(few, few, again)
+    path = again.out / 'au.safetensors'
+    second = predict(ActionUnitClassifier.from_weights(load(path, 'au')).network, few)
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_allclose(one.intensity, other.intensity, atol=2e-3)
+    with pytest.raises(MicroexprError, match='start twin from a checkpoint'):
+        make_action_units(few, few, replace(again, model='twin'))
+
+
 def test_a_start_of_another_shape_is_refused(sparse_clips):
     start = SpikingNetwork(replace(SMALL, integrators=7)).state_dict()
     with pytest.raises(MicroexprError, match=r'another shape.*projection'):
