@@ -55,6 +55,7 @@ class FaceScores:
         minutes: time for which a face was scored.
         found: share of the time in which the face is known.
         inner_inside: share of the time in which its region holds the whole inner face.
+        reachable_inside: the same of the true landmarks' region: beyond it reach some chins.
         iou: mean intersection over union of the region and the true landmarks' one.
         landmark_error: median error of the landmarks, in distances between the eyes.
         landmark_error_95: 95 % of the time it is below this.
@@ -67,6 +68,7 @@ class FaceScores:
     minutes: float
     found: float
     inner_inside: float
+    reachable_inside: float
     iou: float
     landmark_error: float
     landmark_error_95: float
@@ -142,6 +144,7 @@ class _Moment:
     when: _Counted
     found: bool
     inside: bool
+    reachable: bool
     iou: float
     error: float
     sigma: float
@@ -291,13 +294,16 @@ def score_region(takes: Sequence[FaceTake]) -> FaceScores:
             shown.append(tracker.update(seen, SLICE_NS / 1e9))
         for face in range(len(take.landmarks)):
             for when in _counted(take, face):
+                inner = take.points[face, when.at, _INNER]
+                truth = align(take.landmarks[face, when.at])
+                reachable = _holds(truth, inner)
                 if not shown[when.at]:
-                    moments.append(_Moment(when, False, False, 0.0, np.nan, np.nan))
+                    moments.append(_Moment(when, False, False, reachable, 0.0, np.nan, np.nan))
                     continue
                 region = align(shown[when.at][0].landmarks)
-                inside = _inside(region.to_shares(take.points[face, when.at, _INNER]))
-                iou = _iou(_corners(region), _corners(align(take.landmarks[face, when.at])))
-                moments.append(_Moment(when, True, inside, iou, np.nan, np.nan))
+                inside = _holds(region, inner)
+                iou = _iou(_corners(region), _corners(truth))
+                moments.append(_Moment(when, True, inside, reachable, iou, np.nan, np.nan))
     return _summarize(takes, moments, 0)
 
 
@@ -326,16 +332,18 @@ def _score_face(take: FaceTake, face: int, shown: Sequence[Sequence[Face]]) -> I
     for when in _counted(take, face):
         true = take.landmarks[face, when.at].astype(np.float64)
         near = [one for one in shown[when.at] if _same(one.landmarks, true)]
+        inner = take.points[face, when.at, _INNER]
+        reachable = _holds(align(true), inner)
         if not near:
-            yield _Moment(when, False, False, 0.0, np.inf, np.nan)
+            yield _Moment(when, False, False, reachable, 0.0, np.inf, np.nan)
             continue
         eyes = float(np.linalg.norm(true[0] - true[1]))
         errors = [float(np.linalg.norm(one.landmarks - true, axis=1).mean()) for one in near]
         best = int(np.argmin(errors))
         region = align(near[best].landmarks)
-        inside = _inside(region.to_shares(take.points[face, when.at, _INNER]))
+        inside = _holds(region, inner)
         iou = _iou(_corners(region), _corners(align(true)))
-        yield _Moment(when, True, inside, iou, errors[best] / eyes, near[best].sigma)
+        yield _Moment(when, True, inside, reachable, iou, errors[best] / eyes, near[best].sigma)
 
 
 def _count_wrong(take: FaceTake, shown: Sequence[Sequence[Face]]) -> int:
@@ -354,7 +362,9 @@ def _same(found: NDArray[np.floating], true: NDArray[np.floating]) -> bool:
     return bool(np.hypot(*away) < 0.5 * region.side)
 
 
-def _inside(shares: NDArray[np.floating]) -> bool:
+def _holds(region: AlignedRegion, points: NDArray[np.floating]) -> bool:
+    """Return whether points on the sensor are all inside a region."""
+    shares = region.to_shares(points)
     return bool(((shares >= 0) & (shares <= 1)).all())
 
 
@@ -372,7 +382,7 @@ def _iou(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
 def _summarize(takes: Sequence[FaceTake], moments: Sequence[_Moment], wrong: int) -> FaceScores:
     minutes = sum(len(take.starts) - 1 for take in takes) * SLICE_NS / 60e9
     if not moments:
-        return FaceScores(len(takes), 0.0, *(float('nan'),) * 7, wrong / max(minutes, 1e-9))
+        return FaceScores(len(takes), 0.0, *(float('nan'),) * 8, wrong / max(minutes, 1e-9))
     error = np.array([one.error for one in moments])
     turning = np.array([one.when.turning for one in moments])
     sigma = np.array([one.sigma for one in moments])
@@ -386,6 +396,7 @@ def _summarize(takes: Sequence[FaceTake], moments: Sequence[_Moment], wrong: int
         2 * len(moments) * SLICE_NS / 60e9,
         float(np.mean([one.found for one in moments])),
         float(np.mean([one.inside for one in moments])),
+        float(np.mean([one.reachable for one in moments])),
         float(np.mean([one.iou for one in moments])),
         _quantile(error, 0.5),
         _quantile(error, 0.95),

@@ -36,7 +36,7 @@ class Replay:
 
 def test_the_truth_scores_perfectly():
     found = score_faces([make_take()], Replay)
-    assert (found.found, found.inner_inside) == (1, 1)
+    assert (found.found, found.inner_inside, found.reachable_inside) == (1, 1, 1)
     assert found.iou == pytest.approx(1, abs=1e-3)
     assert found.landmark_error == pytest.approx(0, abs=1e-5)
     assert found.wrong_per_minute == 0
@@ -56,6 +56,18 @@ def test_errors_are_shares_of_the_distance_between_the_eyes():
 def test_a_face_that_is_not_found_is_outside():
     found = score_faces([make_take()], lambda take: Replay(take, shown=0.5))
     assert found.found == found.inner_inside == pytest.approx(0.25, abs=0.02)
+    assert found.reachable_inside == 1
+
+
+def test_a_chin_beyond_the_true_region_is_out_of_reach_for_every_tracker():
+    take = make_take()
+    half = len(take.starts) // 2
+    take.points[:, half:, 8, 1] += 50
+    for make_tracker in (Replay, lambda take: Replay(take, shown=0.0)):
+        found = score_faces([take], make_tracker)
+        assert found.reachable_inside == pytest.approx(0.25, abs=0.02)
+    assert score_faces([take], Replay).inner_inside == pytest.approx(0.25, abs=0.02)
+    assert score_region([take]).reachable_inside == pytest.approx(0.25, abs=0.02)
 
 
 def test_what_is_shown_beside_every_face_is_wrong_once_for_each_number():

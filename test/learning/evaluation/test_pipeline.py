@@ -121,6 +121,16 @@ def test_without_a_region_the_face_is_outside():
     story = make_story()
     outcome = measure_face(story, analyzed(story, None), 'box')
     assert (outcome.slices, outcome.located, outcome.inside, outcome.iou) == (200, 0, 0, 0)
+    assert outcome.reachable == 200
+
+
+def test_a_chin_beyond_the_true_region_is_out_of_reach():
+    story = make_story()
+    story.points[1500:, 8, 1] += 0.2 * SIDE
+    tall = Region(FACE.x, FACE.y, SIDE, 2 * SIDE)
+    outcome = measure_face(story, analyzed(story, tall), 'box')
+    # Only the true region ends above the chin, from the second half of a second on.
+    assert (outcome.inside, outcome.reachable) == (200, 50)
 
 
 def test_what_was_found_is_compared_with_what_moved():
