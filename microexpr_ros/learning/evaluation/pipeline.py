@@ -57,14 +57,18 @@ class FaceScores:
 
     Attributes:
         iou: mean intersection over union of the region and the true one; 0 without a region.
-        landmark_error: mean distance of the five landmarks from where the region has them, as a
-            share of the distance between the eyes, while there is a region.
+        landmark_error: mean distance of the tracker's five landmarks from the true ones, as a
+            share of the distance between the eyes, while they are known.
+        place_error: the same of where the region has them, while there is a region.
+        reachable_place_error: the same of the true region: no face is quite the mean face.
         inside: share of time with the whole inner face, brows to chin, inside the region.
         reachable_inside: the same of the true region: beyond it reach some chins.
     """
 
     iou: Score
     landmark_error: Score
+    place_error: Score
+    reachable_place_error: Score
     inside: Score
     reachable_inside: Score
 
@@ -203,7 +207,11 @@ class FaceOutcome:
         inside: slices with the inner face inside.
         reachable: slices with the inner face inside the true region.
         located: slices with a region.
-        error: sum of their landmark errors, shares of the distance between the eyes.
+        place_error: sum of the distances of their places from the true landmarks, shares of the
+            distance between the eyes.
+        reachable_place_error: sum of those of the true region, in all slices.
+        known: slices with landmarks.
+        landmark_error: sum of their distances from the true ones, likewise.
     """
 
     slices: int
@@ -211,13 +219,16 @@ class FaceOutcome:
     inside: int
     reachable: int
     located: int
-    error: float
+    place_error: float
+    reachable_place_error: float
+    known: int
+    landmark_error: float
 
 
 def measure_face(story: Story, read: Sequence[AnalyzedSlice], kind: str) -> FaceOutcome:
     """Compare the regions of a story with its true face."""
-    slices = inside = reachable = located = 0
-    overlap = error = 0.0
+    slices = inside = reachable = located = known = 0
+    overlap = place_error = reachable_error = landmark_error = 0.0
     for analyzed in read:
         slice_ = analyzed.aligned.slice
         middle_ns = slice_.clock_end_ns - slice_.duration_ns // 2
@@ -228,17 +239,37 @@ def measure_face(story: Story, read: Sequence[AnalyzedSlice], kind: str) -> Face
         truth = true_region(story.landmarks[row], kind)
         inner = story.points[row, list(INNER_FACE)]
         reachable += _holds(truth, inner)
+        # The eyes of a turned head are nearer together: the true region's do not depend on it.
+        eyes_px = EYE_DISTANCE * truth.side
+        reachable_error += _distance(to_pixels(truth, PLACES), story.landmarks[row]) / eyes_px
+        if analyzed.aligned.landmarks is not None:
+            known += 1
+            now = story.landmarks[story.row(slice_.clock_end_ns)]
+            landmark_error += _distance(analyzed.aligned.landmarks, now) / eyes_px
         if slice_.region is None:
             continue
         located += 1
         corners = to_pixels(slice_.region, _CORNERS)
         overlap += area_overlap(corners, truth.to_pixels(_CORNERS))
         inside += _holds(slice_.region, inner)
-        away = to_pixels(slice_.region, PLACES) - story.landmarks[row]
-        # The eyes of a turned head are nearer together: the true region's do not depend on it.
-        eyes_px = EYE_DISTANCE * truth.side
-        error += float(np.hypot(away[:, 0], away[:, 1]).mean()) / eyes_px
-    return FaceOutcome(slices, overlap, inside, reachable, located, error)
+        place_error += _distance(to_pixels(slice_.region, PLACES), story.landmarks[row]) / eyes_px
+    return FaceOutcome(
+        slices,
+        overlap,
+        inside,
+        reachable,
+        located,
+        place_error,
+        reachable_error,
+        known,
+        landmark_error,
+    )
+
+
+def _distance(points: NDArray[np.floating], others: NDArray[np.floating]) -> float:
+    """Return the mean distance of points from others, px."""
+    away = points - others
+    return float(np.hypot(away[:, 0], away[:, 1]).mean())
 
 
 def _holds(region: Any, points: NDArray[np.floating]) -> bool:
@@ -362,7 +393,14 @@ def _summarize_faces(persons: NDArray[np.int64], faces: Sequence[FaceOutcome]) -
     return FaceScores(
         iou=_score(persons, _ratio([face.iou for face in faces], slices)),
         landmark_error=_score(
-            persons, _ratio([face.error for face in faces], [face.located for face in faces])
+            persons,
+            _ratio([face.landmark_error for face in faces], [face.known for face in faces]),
+        ),
+        place_error=_score(
+            persons, _ratio([face.place_error for face in faces], [face.located for face in faces])
+        ),
+        reachable_place_error=_score(
+            persons, _ratio([face.reachable_place_error for face in faces], slices)
         ),
         inside=_score(persons, _ratio([face.inside for face in faces], slices)),
         reachable_inside=_score(persons, _ratio([face.reachable for face in faces], slices)),
@@ -416,6 +454,8 @@ def format_pipeline(report: PipelineReport) -> str:
         '|---|---|',
         f'| IoU of the region | {_number(face.iou)} |',
         f'| landmark error, of the distance between the eyes | {_percent(face.landmark_error)} |',
+        f'| the same of where the region has them | {_percent(face.place_error)} |',
+        f'| the same of the true region | {_percent(face.reachable_place_error)} |',
         f'| inner face inside the region, share of time | {_percent(face.inside)} |',
         f'| the same of the true region | {_percent(face.reachable_inside)} |',
         '',

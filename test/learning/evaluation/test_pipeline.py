@@ -75,7 +75,7 @@ def make_story(slices=300, movements=(SMILE, BLINK)):
     return Story(None, 1, intensity, points, np.repeat(five[None], rows, 0), movements)
 
 
-def analyzed(story, region=FACE, found=(), moved=lambda row: row):
+def analyzed(story, region=FACE, found=(), moved=lambda row: row, landmarks=None):
     """Return what a chain finds that estimates the truth, and some movements at the end."""
     read = []
     for number in range(1, len(story.intensity) // 10 + 1):
@@ -84,7 +84,8 @@ def analyzed(story, region=FACE, found=(), moved=lambda row: row):
         values = moved(story.intensity[story.row(end_ns)])
         sides = np.repeat(values[:, None], 2, axis=1)
         estimate = ActionUnitEstimate(end_ns, Status.OK, sides, values, values >= 0.05)
-        read.append(AnalyzedSlice(AlignedSlice(slice_, 0, SyncSource.NONE, 0.0, 0), estimate, ()))
+        aligned = AlignedSlice(slice_, 0, SyncSource.NONE, 0.0, 0, landmarks)
+        read.append(AnalyzedSlice(aligned, estimate, ()))
     timed = tuple(TimedMovement(0, one, 0, 0, 0) for one in found)
     return [*read[:-1], AnalyzedSlice(read[-1].aligned, read[-1].estimate, timed)]
 
@@ -100,7 +101,7 @@ def test_a_region_at_the_true_face_is_right():
     # The first second does not count.
     assert (outcome.slices, outcome.located, outcome.inside) == (200, 200, 200)
     assert outcome.iou / 200 == pytest.approx(1, abs=1e-3)
-    assert outcome.error / 200 == pytest.approx(0, abs=1e-3)
+    assert outcome.place_error / 200 == pytest.approx(0, abs=1e-3)
 
 
 def test_a_region_that_is_off_by_half_an_eye_distance_has_that_error():
@@ -108,13 +109,30 @@ def test_a_region_that_is_off_by_half_an_eye_distance_has_that_error():
     off = round(0.312 * SIDE / 2)
     region = Region(FACE.x + off, FACE.y, SIDE, SIDE)
     outcome = measure_face(story, analyzed(story, region), 'box')
-    assert outcome.error / 200 == pytest.approx(0.5, abs=0.01)
+    assert outcome.place_error / 200 == pytest.approx(0.5, abs=0.01)
     assert outcome.iou / 200 == pytest.approx((SIDE - off) / (SIDE + off), abs=0.01)
     assert outcome.inside == 200
     cut = Region(FACE.x, FACE.y, SIDE, round(0.85 * SIDE))
     assert measure_face(story, analyzed(story, cut), 'box').inside == 0
     aligned = AlignedRegion(FACE.x + SIDE / 2, FACE.y + SIDE / 2, SIDE, 0.0)
     assert measure_face(story, analyzed(story, aligned), 'aligned').inside == 200
+
+
+def test_the_tracker_s_landmarks_are_compared_with_the_true_ones_of_any_face():
+    story = make_story()
+    # A longer face than the mean one: the region has its mouth elsewhere.
+    story.landmarks[:, 3:, 1] += np.float32(0.05 * SIDE)
+    found = story.landmarks[0] + np.float32([0.1 * 0.312 * SIDE, 0])
+    outcome = measure_face(story, analyzed(story, None, landmarks=found), 'box')
+    assert (outcome.located, outcome.known) == (0, 200)
+    eyes_px = 0.312 * stories.true_region(story.landmarks[0], 'box').side
+    error = 0.1 * 0.312 * SIDE / eyes_px
+    assert outcome.landmark_error / 200 == pytest.approx(error, rel=1e-3)
+    assert outcome.reachable_place_error / 200 > 0.02
+    true = stories.true_region(story.landmarks[0], 'box')
+    outcome = measure_face(story, analyzed(story, true), 'box')
+    assert (outcome.located, outcome.known) == (200, 0)
+    assert outcome.place_error == pytest.approx(outcome.reachable_place_error)
 
 
 def test_without_a_region_the_face_is_outside():
