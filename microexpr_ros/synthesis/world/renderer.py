@@ -494,6 +494,7 @@ def _shade(
                     shine = _wet(screen, normals, triangles[f], dx, dy, lamp, lux)
                 elif material[f] in (_SKIN, _NECK):
                     shine = _at(planes, f, _GLOSS, dx, dy)
+                # Rounding may lead a little beyond the levels that there are.
                 level = min(max(_at(planes, f, _LEVEL, dx, dy), zero), coarsest)
                 fine = int(level)
                 blend = level - np.float32(fine)

@@ -150,6 +150,8 @@ def owners_by_weights(screen, triangles, box):
 def test_every_sample_sees_the_nearest_triangle_that_covers_it():
     rng = np.random.default_rng(3)
     screen = rng.uniform([-4, -4, 0.1], [20, 16, 0.2], (60, 3)).astype(np.float32)
+    # Half of them have edges along rows and columns.
+    screen[1:30:3, 0], screen[2:30:3, 1] = screen[0:30:3, 0], screen[0:30:3, 1]
     triangles = np.arange(60, dtype=np.int32).reshape(-1, 3)
     a, b, c = (screen[triangles[:, n], :2] for n in range(3))
     behind = np.array([renderer._area(*p, *q, *r) for p, q, r in zip(a, b, c, strict=True)]) > 0
@@ -161,16 +163,68 @@ def test_every_sample_sees_the_nearest_triangle_that_covers_it():
     assert len(np.unique(owner)) > 10
 
 
-def test_a_triangle_thinner_than_rounding_shows_what_its_corners_show():
-    # A hair's breadth beside the column of a sample, and one that lies on it.
-    for offset in (0.0, 1e-5):
-        at = np.float32(0.375 + offset)
-        columns = np.array([at, np.nextafter(at, np.float32(9)), at])
-        vertices = np.column_stack([columns / 8, [-0.7, 0.7, 0.7], np.zeros(3)])
-        thin = np.concatenate([vertices, vertices[:1]]).astype(np.float32)
-        picture = draw(thin, (), ambient=100.0, background=7.0)
-        assert picture.min() >= 7 - 1e-3
-        assert picture.max() <= 50 + 1e-3
+# Triangles of a five thousandth and a three hundredth of a pixel, beside a column of samples and
+# on it.
+THIN = [
+    np.array([[8.375 + at, 6], [8.375 + at + width, 4], [8.375 + at + width, 9]])
+    for width in (2e-4, 3e-3)
+    for at in np.linspace(-2 * width, 2 * width, 101)
+]
+
+
+def thin_surface(corners, behind=0.0):
+    """Return a surface and its vertices: a thin triangle that is lit and coarse at one corner.
+
+    That corner is farther away, but where the others are seen.
+    """
+    vertices = np.column_stack([(corners[:, 0] - 8) / 8, (6 - corners[:, 1]) / 8, np.zeros(3)])
+    vertices[0] *= (10 + behind) / 10
+    vertices[0, 2] = -behind
+    one = plane()
+    surface = Surface(
+        np.array([[0, 2, 1]], np.int32),
+        one.uv[:1],
+        np.full(1, face.Material.MOUTH, np.uint8),
+        np.array([1, 0, 0], np.float32),
+        np.ones((3, 0), np.float32),
+        np.array([len(grey().sizes) - 1.001, 0, 0], np.float32),
+        FLAT,
+    )
+    return surface, vertices.astype(np.float32)
+
+
+def test_a_triangle_thinner_than_rounding_shows_no_more_than_its_corners():
+    back = np.full((CAMERA.height, CAMERA.width, 1), 7.0, np.float32)
+    seen = 0
+    for corners in THIN:
+        surface, vertices = thin_surface(corners)
+        parts = surface, grey(), head(vertices), STILL, CAMERA, (), 100.0, back
+        picture = renderer.render(*parts)
+        # One of four samples of a pixel lies in that column.
+        assert picture.min() >= 0.75 * 7 - 1e-3
+        assert picture.max() <= 0.75 * 7 + 0.25 * 50 + 1e-3
+        seen += (picture != 7).any()
+    assert 0 < seen < len(THIN)
+
+
+def test_a_thin_triangle_is_not_seen_through_what_is_before_it():
+    for corners in THIN:
+        thin, behind = thin_surface(corners, behind=4.5)
+        behind *= np.float32(1.05)
+        behind[:, 2] -= 0.5
+        surface = Surface(
+            np.concatenate([SQUARE, thin.triangles + 4]),
+            np.concatenate([plane().uv, thin.uv]),
+            np.full(3, face.Material.MOUTH, np.uint8),
+            np.repeat(np.array([1.0, 0.0], np.float32), (4, 3)),
+            np.ones((7, 0), np.float32),
+            np.zeros(7, np.float32),
+            FLAT,
+        )
+        both = np.concatenate([BIG, behind])
+        back = np.zeros((CAMERA.height, CAMERA.width, 1), np.float32)
+        picture = renderer.render(surface, grey(), head(both), STILL, CAMERA, (), 100.0, back)
+        np.testing.assert_allclose(picture, 50, rtol=1e-5)
 
 
 def test_a_face_outside_the_picture_leaves_the_background():
