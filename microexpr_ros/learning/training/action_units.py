@@ -294,7 +294,8 @@ def train(
         report: called after every step and every epoch.
         model: which of the networks that are compared.
         start: state of a network to go on from, whose time constants are not taken over, or a
-            deployed network of the model events; None to start from random numbers.
+            deployed network of the model events, to which layers that add their input may be
+            added; None to start from random numbers.
 
     Raises:
         MicroexprError: `start` is of a network of another shape; `resume`, and the checkpoint is
@@ -314,7 +315,8 @@ def train(
     net = build(model, network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
         if isinstance(start, SpikingNetwork):
-            start = _normalize(start, training[:_NORMALIZED_CLIPS], c).state_dict()
+            grown = net.configuration if isinstance(net, SpikingNetwork) else None
+            start = _normalize(start, training[:_NORMALIZED_CLIPS], c, grown).state_dict()
         _take_over(net, start)
     loss_of = ActionUnitLoss(c.clip_weight, c.decision_weight, c.side_weight, c.movement_weight)
     validation = in_boxes(validation, c.boxes)
@@ -416,12 +418,22 @@ def _take_over(network: Network, start: Mapping[str, Tensor]) -> None:
 
 
 def _normalize(
-    deployed: SpikingNetwork, clips: Sequence[SparseClip], configuration: TrainingConfiguration
+    deployed: SpikingNetwork,
+    clips: Sequence[SparseClip],
+    configuration: TrainingConfiguration,
+    grown: SpikingConfiguration | None,
 ) -> SpikingNetwork:
-    """Return a deployed network with a normalization in place of its biases."""
+    """Return a deployed network with a normalization in place of its biases, and more layers.
+
+    Raises:
+        MicroexprError: `grown` is not that network with more layers that add their input.
+    """
     rng = np.random.default_rng(configuration.seed)
     batch = _sample_batch(clips, deployed, configuration, True, rng)
-    return deployed.trainable(*encode(deployed, batch))
+    try:
+        return deployed.trainable(*encode(deployed, batch), grown)
+    except ValueError as error:
+        raise MicroexprError(f'the network to start from has another shape: {error}') from error
 
 
 @torch.no_grad()

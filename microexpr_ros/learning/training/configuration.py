@@ -40,7 +40,8 @@ class ActionUnitRun:
         persons: train on the first so many persons only, 0 for all; for a learning curve.
         start: checkpoint of another run to go on from with a new schedule, such as the one with
             graded neurons before the one with spikes, or weights of the model events, such as
-            those of the package; none to start from random numbers.
+            those of the package, to which layers that add their input may be added; none to start
+            from random numbers.
     """
 
     data: Path

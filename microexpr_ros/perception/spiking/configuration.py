@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from microexpr_ros.events.grid import GRID, SLICE_NS
 from microexpr_ros.perception.settings import added_field, renamed_field
+
+LAYERS: Final = ('channels', 'kernels', 'strides', 'tau_ms')
+"""What has a value for each spiking layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class SpikingConfiguration:
     change_gain: float = added_field(0.0, 20.0)
 
     def __post_init__(self) -> None:
-        if len({len(v) for v in (self.channels, self.kernels, self.strides, self.tau_ms)}) > 1:
+        if len({len(getattr(self, name)) for name in LAYERS}) > 1:
             raise ValueError(
                 'channels, kernels, strides and tau_ms need one value per spiking layer'
             )
@@ -100,3 +104,24 @@ class SpikingConfiguration:
         """Return whether a layer adds its input."""
         same = layer > 0 and self.channels[layer - 1] == self.channels[layer]
         return self.residual and same and self.strides[layer] == 1
+
+    def find_layers(self, grown: SpikingConfiguration) -> Sequence[int]:
+        """Return where each layer is in a network with more layers that add their input.
+
+        Raises:
+            ValueError: it is not this network with more such layers.
+        """
+
+        def shapes(one: SpikingConfiguration) -> list[tuple[int, ...]]:
+            return list(zip(one.channels, one.kernels, one.strides, strict=True))
+
+        own, found = shapes(self), list[int]()
+        for layer, shape in enumerate(shapes(grown)):
+            if len(found) < len(own) and shape == own[len(found)]:
+                found.append(layer)
+            elif not grown.adds_input(layer):
+                break
+        else:
+            if len(found) == len(own):
+                return found
+        raise ValueError(f'layers {shapes(grown)} are not {own} and others that add their input')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import torch
@@ -17,7 +19,7 @@ from torch.nn import functional
 
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception.folding import fold_batch_norm, put_back_batch_norm
-from microexpr_ros.perception.spiking.configuration import SpikingConfiguration
+from microexpr_ros.perception.spiking.configuration import LAYERS, SpikingConfiguration
 from microexpr_ros.perception.spiking.lif import lif_sequence
 from microexpr_ros.perception.spiking.traces import trace_sequence, update_traces
 
@@ -272,7 +274,9 @@ class SpikingNetwork(nn.Module):
         return result.eval()
 
     @torch.no_grad()
-    def trainable(self, encoded: Tensor, state: NetworkState) -> SpikingNetwork:
+    def trainable(
+        self, encoded: Tensor, state: NetworkState, grown: SpikingConfiguration | None = None
+    ) -> SpikingNetwork:
         """Return the form that is trained of a deployed network: what weights files hold.
 
         Normalization by the statistics of a batch takes the place of the biases, and what comes
@@ -281,8 +285,18 @@ class SpikingNetwork(nn.Module):
         Args:
             encoded: float32 [T, B, C, h, w], from `encode`, of many clips.
             state: at the start.
+            grown: with more layers that add their input: at first, they add nothing to it. Only
+                its layers are looked at.
+
+        Raises:
+            ValueError: it is not this network with more such layers.
         """
-        result = SpikingNetwork(self.configuration, traced=self.traced, direct=self.direct)
+        own = self.configuration
+        layers: Sequence[int] = range(len(own.channels))
+        if grown is not None:
+            layers = own.find_layers(grown)
+            own = replace(own, **{name: getattr(grown, name) for name in LAYERS})
+        result = SpikingNetwork(own, traced=self.traced, direct=self.direct)
         tensors, convolved = dict(self.state_dict()), list[Tensor]()
         hooks = [
             convolution.register_forward_hook(lambda _, __, out: convolved.append(out))
@@ -294,10 +308,16 @@ class SpikingNetwork(nn.Module):
         self.spiking = spiking
         for hook in hooks:
             hook.remove()
-        for i, (norm, out) in enumerate(zip(result.norms, convolved, strict=True)):
+        for norm in result.norms:
             assert isinstance(norm, nn.BatchNorm2d)
-            put_back_batch_norm(norm, tensors.pop(f'convolutions.{i}.bias'), out)
-        result.load_state_dict({**result.state_dict(), **tensors})
+            nn.init.zeros_(norm.weight)
+        moved: dict[str, Tensor] = {}
+        for number, (layer, out) in enumerate(zip(layers, convolved, strict=True)):
+            norm, before = result.norms[layer], f'convolutions.{number}'
+            assert isinstance(norm, nn.BatchNorm2d)
+            put_back_batch_norm(norm, tensors.pop(f'{before}.bias'), out)
+            moved[f'convolutions.{layer}.weight'] = tensors.pop(f'{before}.weight')
+        result.load_state_dict({**result.state_dict(), **tensors, **moved})
         return result
 
     def _split(self, state: NetworkState) -> tuple[tuple[Tensor, ...], Tensor, Tensor | None]:

@@ -283,6 +283,31 @@ def test_a_training_of_units_goes_on_from_a_deployed_network(sparse_clips):
     assert not torch.allclose(first.norms[0].running_var, second.norms[0].running_var)
 
 
+def test_a_network_grows_by_layers_that_add_their_input(sparse_clips):
+    few = sparse_clips[:4]
+    graded = replace(SMALL, neurons='graded')
+    first = train(few, few, short(epochs=2, rate_share=1.0), graded).network
+    grown = replace(
+        graded,
+        channels=(6, 6, 8, 8, 8),
+        kernels=(5, 3, 3, 3, 3),
+        strides=(2, 1, 2, 1, 1),
+        tau_ms=(20.0, 20.0, 40.0, 20.0, 20.0),
+    )
+    # A rate of nearly nothing: what is started from is what comes out.
+    c = short(epochs=1, rate_share=1.0, learning_rate=1e-9)
+    second = train(few, few, c, grown, start=first.deployed()).network
+    assert len(second.convolutions) == len(first.convolutions) + 3
+    for one, other in zip(predict(first, few), predict(second, few), strict=True):
+        np.testing.assert_allclose(one.intensity, other.intensity, atol=2e-3)
+    c = short(epochs=2, rate_share=1.0, learning_rate=1e-2)
+    learnt = train(few, few, c, grown, start=first.deployed()).network
+    assert learnt.norms[1].weight.abs().max() > 1e-3
+    other = replace(grown, channels=(9, *grown.channels[1:]))
+    with pytest.raises(MicroexprError, match=r'another shape: layers .* are not'):
+        train(few, few, c, other, start=first.deployed())
+
+
 def test_weights_start_a_training_of_their_model_alone(sparse_clips, tmp_path):
     few = sparse_clips[:4]
     still = short(epochs=1, rate_share=1.0, learning_rate=1e-9)
