@@ -101,6 +101,17 @@ def test_deployed_is_the_same_network(network, encoded):
 
 
 @torch.no_grad()
+def test_the_trained_form_of_a_deployed_network_deploys_to_it(network, encoded):
+    deployed = network.deployed()
+    again = deployed.trainable(encoded, deployed.initial_state(3))
+    assert again.normalized
+    assert deployed.spiking
+    before = deployed.state_dict()
+    for key, value in again.deployed().state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
 def test_memoryless_is_a_step_from_rest(network, encoded):
     out, _ = network(encoded, network.initial_state(3), memoryless=True)
     for t, now in enumerate(encoded):
@@ -333,3 +344,25 @@ def test_folded_convolution_is_equal():
 def test_norm_without_statistics_cannot_be_fold_batch_norm():
     with pytest.raises(ValueError, match='no running statistics'):
         fold_batch_norm(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1, track_running_stats=False))
+
+
+def test_layers_are_found_again_among_those_that_add_their_input():
+    own = SpikingConfiguration()
+    grown = replace(
+        own,
+        channels=(24, 48, 48, 48, 96, 96, 96),
+        kernels=(5, 3, 3, 3, 3, 3, 3),
+        strides=(2, 2, 1, 1, 2, 1, 2),
+        tau_ms=(20.0,) * 7,
+    )
+    assert own.find_layers(own) == [0, 1, 2, 3, 4, 5]
+    assert own.find_layers(grown) == [0, 1, 2, 4, 5, 6]
+    for other in (
+        replace(grown, residual=False),
+        replace(grown, strides=(2, 2, 1, 2, 2, 1, 2)),
+        replace(grown, kernels=(3, 3, 3, 3, 3, 3, 3)),
+    ):
+        with pytest.raises(ValueError, match='and others that add their input'):
+            own.find_layers(other)
+    with pytest.raises(ValueError, match='and others that add their input'):
+        grown.find_layers(own)
