@@ -21,10 +21,13 @@ from microexpr_ros.synthesis.sensors.frame_camera import (
 from microexpr_ros.synthesis.world.light import Light
 from microexpr_ros.synthesis.world.motion import Motion
 from microexpr_ros.synthesis.world.scene import Scene
+from microexpr_ros.synthesis.world.timing import render_times
 
-_RENDERED_MOMENTS: Final = 4
-"""Moments of an exposure that are rendered: the straight line between two is true to a fraction of
-a pixel."""
+_STEP_PX: Final = 1.0
+"""Farthest that anything moves between two moments of an exposure that are rendered, px."""
+
+_MOST_MOMENTS: Final = 10
+"""More are not rendered, however fast something moves: it is blurred over many pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def take_frames(
         if exposure is not None:
             camera = exposure.camera
         begin = open_ns[k] = end - camera.exposure_ns - camera.readout_ns
-        moments = np.linspace(begin, end, _RENDERED_MOMENTS).astype(np.int64)
+        moments = _find_moments(scene, motion, int(begin), end)
         pictures = np.stack(
             [scene.radiance(instant, colour=True) for instant in motion.instants(moments)]
         )
@@ -92,6 +95,15 @@ def take_frames(
             exposure = exposure.follow(mean)
     stamps = clock.stamp((open_ns + close_ns) // 2, rng)
     return TakenFrames(first, clock, open_ns, close_ns, stamps, pixels)
+
+
+def _find_moments(scene: Scene, motion: Motion, begin: int, end: int) -> NDArray[np.int64]:
+    """Return moments of an exposure, int64 ns, between which the picture runs in a line."""
+    # Lamps move slowly, and the flicker of light is added to what each row sees.
+    times = render_times(scene, motion, begin, end, _STEP_PX, with_light=False)
+    if len(times) <= _MOST_MOMENTS:
+        return times
+    return np.linspace(begin, end, _MOST_MOMENTS).astype(np.int64)
 
 
 class RegionFrames:

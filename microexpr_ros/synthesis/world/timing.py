@@ -28,11 +28,13 @@ def render_times(
     start_ns: int = 0,
     end_ns: int | None = None,
     step_px: float = STEP_PX,
+    with_light: bool = True,
 ) -> NDArray[np.int64]:
     """Return times, int64 ns, between which nothing in the picture moves over `step_px`.
 
     The times begin with `start_ns`, end with `end_ns` (the motion's duration if it is not
-    given), are whole microseconds, and as close as the scene's light needs them.
+    given), are whole microseconds in between, and, unless `with_light` is off, as close as the
+    scene's light needs them.
     """
     end_ns = motion.duration_ns if end_ns is None else end_ns
     grid = np.arange(start_ns, end_ns + _GRID_NS, _GRID_NS, dtype=np.int64)
@@ -53,8 +55,9 @@ def render_times(
     progress = np.concatenate([[0], np.cumsum(steps / step_px + _GRID_NS / _LONGEST_STEP_NS)])
     count = int(np.ceil(progress[-1]))
     times = np.interp(np.linspace(0, progress[-1], count + 1), progress, grid)
-    times = np.clip(times, start_ns, end_ns).astype(np.int64) // 1000 * 1000
-    parts = [[start_ns], times, [end_ns]]
-    if scene.light.longest_step_ns is not None:
+    whole = times.astype(np.int64) // 1000 * 1000
+    ends = np.array([start_ns, end_ns], np.int64)
+    parts = [ends, np.clip(whole, *ends)]
+    if with_light and scene.light.longest_step_ns is not None:
         parts.append(np.arange(start_ns, end_ns, scene.light.longest_step_ns))
     return np.unique(np.concatenate(parts))

@@ -1,5 +1,7 @@
 """What an event sensor and a frame camera see of a scene."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fake_clips import needs_face
@@ -10,9 +12,10 @@ from microexpr_ros.synthesis.person.template import FACE_HEIGHT
 from microexpr_ros.synthesis.sensors.event_sensor import SENSORS, SensorParameters
 from microexpr_ros.synthesis.sensors.filming import RenderedFrames, film
 from microexpr_ros.synthesis.sensors.frame_camera import FrameCamera, FrameClock
-from microexpr_ros.synthesis.sensors.frame_taking import take_frames
+from microexpr_ros.synthesis.sensors.frame_taking import _find_moments, take_frames
 from microexpr_ros.synthesis.world.light import ROOM_LIGHTS, SHIFTED_LIGHTS
 from microexpr_ros.synthesis.world.motion import single
+from microexpr_ros.synthesis.world.motion_sampling import sample_wave
 from microexpr_ros.synthesis.world.renderer import PinholeCamera
 from microexpr_ros.synthesis.world.scene import build_scene
 
@@ -95,6 +98,29 @@ def test_a_frame_camera_sees_a_moving_light_where_it_is():
     across = [sum(lamp.lux * lamp.direction[0] for lamp in one) for one in lamps]
     assert np.ptp(across) > 50
     assert np.corrcoef(balance, across)[0, 1] > 0.95
+
+
+@needs_face
+def test_an_exposure_is_rendered_as_often_as_what_moves_needs_it():
+    rng = np.random.default_rng(0)
+    camera = PinholeCamera(320, 240, 900.0, 8.0, (160, 120))
+    person, steady = make_person(4_000_001, 4_000_001), ROOM_LIGHTS.sample(rng, 'bright')
+    scene = build_scene(rng, person, steady, camera, np.zeros(3), 0.3)
+    rest, wave = single(12, 0.0, 1_000_000_000), sample_wave(np.random.default_rng(1), 0.3, 2, 3)
+    moves = replace(rest, head=(*rest.head[:3], wave, *rest.head[4:]))
+    begin, end = 400_000_500, 433_000_700
+    np.testing.assert_array_equal(_find_moments(scene, rest, begin, end), [begin, end])
+    found = _find_moments(scene, moves, begin, end)
+    assert (found[0], found[-1]) == (begin, end)
+    px = moves.pose(found)[:, 3] * camera.focal_px / camera.distance
+    assert 3 < len(found) <= 10
+    assert np.abs(np.diff(px)).max() <= max(1.1, np.ptp(px) / 8)
+    fast = replace(moves, head=tuple(sample_wave(rng, 2.0, 8, 10) for _ in range(6)))
+    assert len(_find_moments(scene, fast, begin, end)) == 10
+    # A lamp that moves is no reason: it takes a second from one side to the other.
+    lamps = SHIFTED_LIGHTS.sample(np.random.default_rng(3), 'moving')
+    assert lamps.longest_step_ns < end - begin
+    assert len(_find_moments(replace(scene, light=lamps), rest, begin, end)) == 2
 
 
 def test_pictures_between_samples_are_on_straight_lines():
