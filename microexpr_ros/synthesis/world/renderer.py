@@ -297,11 +297,7 @@ def _rasterize(
             continue
         first = max(int(np.floor(min(ay, by, cy) - np.float32(0.875))) - top, 0)
         last = min(int(np.ceil(max(ay, by, cy))) - top, height)
-        # Barycentric weights are planes over the picture; they start at the corner c, near the
-        # triangle, which keeps single precision exact enough.
-        inverse = one / area
-        pax, pay = (by - cy) * inverse, (cx - bx) * inverse
-        pbx, pby = (cy - ay) * inverse, (ax - cx) * inverse
+        pax, pay, pbx, pby = _slopes(area, ax, ay, bx, by, cx, cy)
         za, zb, zc = screen[i, 2], screen[j, 2], screen[k, 2]
         zx, zy = pax * (za - zc) + pbx * (zb - zc), pay * (za - zc) + pby * (zb - zc)
         if _is_thin(area, ax, ay, bx, by, cx, cy):
@@ -335,6 +331,25 @@ def _area(
 ) -> np.float32:
     """Return twice the area of a triangle; rows grow downwards, so it is negative in front."""
     return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+
+
+@njit(nogil=True, cache=True, fastmath=True, inline='always')
+def _slopes(
+    area: np.float32,
+    ax: np.float32,
+    ay: np.float32,
+    bx: np.float32,
+    by: np.float32,
+    cx: np.float32,
+    cy: np.float32,
+) -> tuple[np.float32, np.float32, np.float32, np.float32]:
+    """Return by how much the barycentric weights of a and b grow along columns and rows.
+
+    They are planes over the picture, which start at the corner c, near the triangle: that keeps
+    single precision exact enough.
+    """
+    inverse = np.float32(1) / area
+    return (by - cy) * inverse, (cx - bx) * inverse, (cy - ay) * inverse, (ax - cx) * inverse
 
 
 @njit(nogil=True, cache=True, fastmath=True, inline='always')
@@ -413,9 +428,7 @@ def _planes(
         area = _area(ax, ay, bx, by, cx, cy)
         if not _is_seen(area, material[f] == _LASH):
             continue
-        inverse = np.float32(1) / area
-        pax, pay = (by - cy) * inverse, (cx - bx) * inverse
-        pbx, pby = (cy - ay) * inverse, (ax - cx) * inverse
+        pax, pay, pbx, pby = _slopes(area, ax, ay, bx, by, cx, cy)
         thin = _is_thin(area, ax, ay, bx, by, cx, cy)
         for n in range(8):
             if n < _U:
@@ -587,9 +600,8 @@ def _wet(
     i, j, k = triangle
     ax, ay, bx, by = screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1]
     cx, cy = screen[k, 0], screen[k, 1]
-    inverse = np.float32(1) / _area(ax, ay, bx, by, cx, cy)
-    wa = ((by - cy) * dx + (cx - bx) * dy) * inverse
-    wb = ((cy - ay) * dx + (ax - cx) * dy) * inverse
+    pax, pay, pbx, pby = _slopes(_area(ax, ay, bx, by, cx, cy), ax, ay, bx, by, cx, cy)
+    wa, wb = pax * dx + pay * dy, pbx * dx + pby * dy
     wc = np.float32(1) - wa - wb
     nx = wa * normals[i, 0] + wb * normals[j, 0] + wc * normals[k, 0]
     ny = wa * normals[i, 1] + wb * normals[j, 1] + wc * normals[k, 1]
