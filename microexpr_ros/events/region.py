@@ -37,6 +37,18 @@ class Region:
         """Sensor pixels that it covers."""
         return self.width * self.height
 
+    def to_shares(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return where points of the sensor are in the region, as shares of width and height.
+
+        Args:
+            points: float [..., 2], column and row, px.
+
+        Returns:
+            float64 [..., 2], column and row, 0 to 1 inside.
+        """
+        size = np.array([self.width, self.height], np.float64)
+        return (np.asarray(points, np.float64) - np.array([self.x, self.y], np.float64)) / size
+
     def to_pixels(self, shares: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return where points of the region are on the sensor, float64 [..., 2], px.
 
@@ -106,6 +118,12 @@ class AlignedRegion:
         low = np.floor(corners.min(axis=0) + 1e-6).astype(int)
         high = np.ceil(corners.max(axis=0) - 1e-6).astype(int)
         return Region(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+
+
+def holds(region: Region | AlignedRegion, points: NDArray[np.floating]) -> bool:
+    """Return whether a region holds all of some points of the sensor, float [..., 2], px."""
+    shares = region.to_shares(points)
+    return bool(((shares >= 0) & (shares <= 1)).all())
 
 
 _MIDDLE: Final = 0.5 + 0.5j

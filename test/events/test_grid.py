@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import event_streams as streams
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microexpr_ros.events.events import Events
 from microexpr_ros.events.grid import accumulate, shift_cells
-from microexpr_ros.events.region import AlignedRegion, Region
+from microexpr_ros.events.region import AlignedRegion, Region, holds
 
 regions = st.builds(
     Region, st.integers(-30, 70), st.integers(-30, 70), st.integers(1, 120), st.integers(1, 120)
@@ -81,6 +82,15 @@ def test_an_aligned_region_counts_an_event_in_the_cell_of_its_pixels_centre(
     np.add.at(want, (kept.p[inside], row, column), 1)
     assert accumulate(kept, region, counts) == np.count_nonzero(inside)
     np.testing.assert_array_equal(counts, np.minimum(want, 255))
+
+
+@pytest.mark.parametrize('region', [Region(-3, 5, 8, 4), AlignedRegion(4.5, 7.0, 6.0, 0.3)])
+def test_shares_of_a_region_are_the_pixels_again(region):
+    shares = np.array([[0.0, 0.0], [1.0, 0.25], [0.5, 2.0]])
+    np.testing.assert_allclose(region.to_shares(region.to_pixels(shares)), shares, atol=1e-12)
+    assert holds(region, region.to_pixels(np.array([[0.01, 0.99], [0.5, 0.01]])))
+    for beside in ([-0.01, 0.5], [0.5, 1.01]):
+        assert not holds(region, region.to_pixels(np.array([[0.5, 0.5], beside])))
 
 
 def test_an_aligned_region_that_is_not_turned_counts_like_the_rectangle():

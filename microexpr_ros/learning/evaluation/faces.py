@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.alignment.faces import Face, FaceTracker
 from microexpr_ros.events.grid import SLICE_NS, place_pixels
-from microexpr_ros.events.region import AlignedRegion
+from microexpr_ros.events.region import AlignedRegion, holds
 from microexpr_ros.learning.evaluation.head_moving import HeadMovingScores, score_head_moving
 from microexpr_ros.learning.evaluation.outline_tracker import OutlineTracker
 from microexpr_ros.perception.faces import EventFaceTracker, FaceInference
@@ -296,12 +296,12 @@ def score_region(takes: Sequence[FaceTake]) -> FaceScores:
             for when in _counted(take, face):
                 inner = take.points[face, when.at, _INNER]
                 truth = align(take.landmarks[face, when.at])
-                reachable = _holds(truth, inner)
+                reachable = holds(truth, inner)
                 if not shown[when.at]:
                     moments.append(_Moment(when, False, False, reachable, 0.0, np.nan, np.nan))
                     continue
                 region = align(shown[when.at][0].landmarks)
-                inside = _holds(region, inner)
+                inside = holds(region, inner)
                 iou = _iou(_corners(region), _corners(truth))
                 moments.append(_Moment(when, True, inside, reachable, iou, np.nan, np.nan))
     return _summarize(takes, moments, 0)
@@ -332,8 +332,8 @@ def _score_face(take: FaceTake, face: int, shown: Sequence[Sequence[Face]]) -> I
     for when in _counted(take, face):
         true = take.landmarks[face, when.at].astype(np.float64)
         near = [one for one in shown[when.at] if _same(one.landmarks, true)]
-        inner = take.points[face, when.at, _INNER]
-        reachable = _holds(align(true), inner)
+        inner, truth = take.points[face, when.at, _INNER], align(true)
+        reachable = holds(truth, inner)
         if not near:
             yield _Moment(when, False, False, reachable, 0.0, np.inf, np.nan)
             continue
@@ -341,8 +341,8 @@ def _score_face(take: FaceTake, face: int, shown: Sequence[Sequence[Face]]) -> I
         errors = [float(np.linalg.norm(one.landmarks - true, axis=1).mean()) for one in near]
         best = int(np.argmin(errors))
         region = align(near[best].landmarks)
-        inside = _holds(region, inner)
-        iou = _iou(_corners(region), _corners(align(true)))
+        inside = holds(region, inner)
+        iou = _iou(_corners(region), _corners(truth))
         yield _Moment(when, True, inside, reachable, iou, errors[best] / eyes, near[best].sigma)
 
 
@@ -360,12 +360,6 @@ def _same(found: NDArray[np.floating], true: NDArray[np.floating]) -> bool:
     region = align(true)
     away = found.mean(axis=0) - true.mean(axis=0)
     return bool(np.hypot(*away) < 0.5 * region.side)
-
-
-def _holds(region: AlignedRegion, points: NDArray[np.floating]) -> bool:
-    """Return whether points on the sensor are all inside a region."""
-    shares = region.to_shares(points)
-    return bool(((shares >= 0) & (shares <= 1)).all())
 
 
 def _corners(region: AlignedRegion) -> NDArray[np.float64]:

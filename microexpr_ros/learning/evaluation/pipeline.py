@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from microexpr_ros.analysis.chain import AnalyzedSlice, read_faces
 from microexpr_ros.analysis.stream import SliceStream
 from microexpr_ros.events.files import open_recording
 from microexpr_ros.events.grid import SLICE_NS
-from microexpr_ros.events.region import AlignedRegion, Region
+from microexpr_ros.events.region import holds
 from microexpr_ros.facs import CODES, PRESENT, ExpressionKind
 from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
 from microexpr_ros.learning import metrics
@@ -238,10 +238,10 @@ def measure_face(story: Story, read: Sequence[AnalyzedSlice], kind: str) -> Face
         row = story.row(middle_ns)
         truth = true_region(story.landmarks[row], kind)
         inner = story.points[row, list(INNER_FACE)]
-        reachable += _holds(truth, inner)
+        reachable += holds(truth, inner)
         # The eyes of a turned head are nearer together: the true region's do not depend on it.
         eyes_px = EYE_DISTANCE * truth.side
-        reachable_error += _distance(to_pixels(truth, PLACES), story.landmarks[row]) / eyes_px
+        reachable_error += _distance(truth.to_pixels(PLACES), story.landmarks[row]) / eyes_px
         if analyzed.aligned.landmarks is not None:
             known += 1
             now = story.landmarks[story.row(slice_.clock_end_ns)]
@@ -249,10 +249,10 @@ def measure_face(story: Story, read: Sequence[AnalyzedSlice], kind: str) -> Face
         if slice_.region is None:
             continue
         located += 1
-        corners = to_pixels(slice_.region, _CORNERS)
+        corners = slice_.region.to_pixels(_CORNERS)
         overlap += area_overlap(corners, truth.to_pixels(_CORNERS))
-        inside += _holds(slice_.region, inner)
-        place_error += _distance(to_pixels(slice_.region, PLACES), story.landmarks[row]) / eyes_px
+        inside += holds(slice_.region, inner)
+        place_error += _distance(slice_.region.to_pixels(PLACES), story.landmarks[row]) / eyes_px
     return FaceOutcome(
         slices,
         overlap,
@@ -270,27 +270,6 @@ def _distance(points: NDArray[np.floating], others: NDArray[np.floating]) -> flo
     """Return the mean distance of points from others, px."""
     away = points - others
     return float(np.hypot(away[:, 0], away[:, 1]).mean())
-
-
-def _holds(region: Any, points: NDArray[np.floating]) -> bool:
-    """Return whether points on the sensor are all inside a region."""
-    shares = _to_shares(region, points)
-    return bool(((shares >= 0) & (shares <= 1)).all())
-
-
-def to_pixels(region: Any, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return where points of a region are on the sensor, float64 [..., 2], px."""
-    if isinstance(region, Region):
-        return shares * (region.width, region.height) + (region.x, region.y)
-    assert isinstance(region, AlignedRegion), 'a region is upright or aligned'
-    return region.to_pixels(shares)
-
-
-def _to_shares(region: Any, points: NDArray[np.float32]) -> NDArray[np.float64]:
-    if isinstance(region, Region):
-        return np.asarray((points - (region.x, region.y)) / (region.width, region.height))
-    assert isinstance(region, AlignedRegion), 'a region is upright or aligned'
-    return region.to_shares(points)
 
 
 def area_overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -10,6 +10,7 @@ in lux: illuminance times albedo.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numba import njit
@@ -32,6 +33,9 @@ _FURROW_SHADE = 0.6
 # steps whichever way it moves.
 _SAMPLE_X = np.array([0.375, 0.875, 0.125, 0.625], np.float32)
 _SAMPLE_Y = np.array([0.125, 0.375, 0.625, 0.875], np.float32)
+
+_Corners: TypeAlias = tuple[np.float32, np.float32, np.float32, np.float32, np.float32, np.float32]
+"""Column and row of each corner of a triangle in the picture, px."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,18 +293,18 @@ def _rasterize(
     overlap = np.float32(1e-4)
     for f in range(len(triangles)):
         i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-        ax, ay, bx, by = screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1]
-        cx, cy = screen[k, 0], screen[k, 1]
-        area = _area(ax, ay, bx, by, cx, cy)
+        corners = _corners(screen, i, j, k)
+        area = _area(corners)
         lash = material[f] == _LASH
         if not _is_seen(area, lash):
             continue
+        ax, ay, bx, by, cx, cy = corners
         first = max(int(np.floor(min(ay, by, cy) - np.float32(0.875))) - top, 0)
         last = min(int(np.ceil(max(ay, by, cy))) - top, height)
-        pax, pay, pbx, pby = _slopes(area, ax, ay, bx, by, cx, cy)
+        pax, pay, pbx, pby = _slopes(corners, area)
         za, zb, zc = screen[i, 2], screen[j, 2], screen[k, 2]
         zx, zy = pax * (za - zc) + pbx * (zb - zc), pay * (za - zc) + pby * (zb - zc)
-        if _is_thin(area, ax, ay, bx, by, cx, cy):
+        if _is_thin(corners, area):
             zx, zy, zc = np.float32(0), np.float32(0), (za + zb + zc) / np.float32(3)
         ra, rb, rc = _reciprocal(pax), _reciprocal(pbx), _reciprocal(-pax - pbx)
         # Lashes are hair with gaps: they cover two of the four samples.
@@ -326,28 +330,28 @@ def _rasterize(
 
 
 @njit(nogil=True, cache=True, fastmath=True, inline='always')
-def _area(
-    ax: np.float32, ay: np.float32, bx: np.float32, by: np.float32, cx: np.float32, cy: np.float32
-) -> np.float32:
+def _corners(screen: NDArray[np.float32], i: int, j: int, k: int) -> _Corners:
+    """Return column and row of each corner of a triangle."""
+    return screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1], screen[k, 0], screen[k, 1]
+
+
+@njit(nogil=True, cache=True, fastmath=True, inline='always')
+def _area(corners: _Corners) -> np.float32:
     """Return twice the area of a triangle; rows grow downwards, so it is negative in front."""
+    ax, ay, bx, by, cx, cy = corners
     return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
 
 
 @njit(nogil=True, cache=True, fastmath=True, inline='always')
 def _slopes(
-    area: np.float32,
-    ax: np.float32,
-    ay: np.float32,
-    bx: np.float32,
-    by: np.float32,
-    cx: np.float32,
-    cy: np.float32,
+    corners: _Corners, area: np.float32
 ) -> tuple[np.float32, np.float32, np.float32, np.float32]:
     """Return by how much the barycentric weights of a and b grow along columns and rows.
 
     They are planes over the picture, which start at the corner c, near the triangle: that keeps
     single precision exact enough.
     """
+    ax, ay, bx, by, cx, cy = corners
     inverse = np.float32(1) / area
     return (by - cy) * inverse, (cx - bx) * inverse, (cy - ay) * inverse, (ax - cx) * inverse
 
@@ -359,19 +363,12 @@ def _is_seen(area: np.float32, lash: bool) -> bool:
 
 
 @njit(nogil=True, cache=True, fastmath=True, inline='always')
-def _is_thin(
-    area: np.float32,
-    ax: np.float32,
-    ay: np.float32,
-    bx: np.float32,
-    by: np.float32,
-    cx: np.float32,
-    cy: np.float32,
-) -> bool:
+def _is_thin(corners: _Corners, area: np.float32) -> bool:
     """Return whether a triangle is so thin that a rounding error leads far beyond its corners.
 
     Then it is given the mean of its corners.
     """
+    ax, ay, bx, by, cx, cy = corners
     longest = max(
         (bx - ax) ** 2 + (by - ay) ** 2,
         (cx - bx) ** 2 + (cy - by) ** 2,
@@ -423,13 +420,12 @@ def _planes(
     planes = np.empty((len(triangles), 3, 8), np.float32)
     for f in range(len(triangles)):
         i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-        ax, ay, bx, by = screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1]
-        cx, cy = screen[k, 0], screen[k, 1]
-        area = _area(ax, ay, bx, by, cx, cy)
+        corners = _corners(screen, i, j, k)
+        area = _area(corners)
         if not _is_seen(area, material[f] == _LASH):
             continue
-        pax, pay, pbx, pby = _slopes(area, ax, ay, bx, by, cx, cy)
-        thin = _is_thin(area, ax, ay, bx, by, cx, cy)
+        pax, pay, pbx, pby = _slopes(corners, area)
+        thin = _is_thin(corners, area)
         for n in range(8):
             if n < _U:
                 a, b, c = attributes[i, n], attributes[j, n], attributes[k, n]
@@ -598,9 +594,8 @@ def _wet(
     (dx, dy) is from the third corner of the triangle.
     """
     i, j, k = triangle
-    ax, ay, bx, by = screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1]
-    cx, cy = screen[k, 0], screen[k, 1]
-    pax, pay, pbx, pby = _slopes(_area(ax, ay, bx, by, cx, cy), ax, ay, bx, by, cx, cy)
+    corners = _corners(screen, i, j, k)
+    pax, pay, pbx, pby = _slopes(corners, _area(corners))
     wa, wb = pax * dx + pay * dy, pbx * dx + pby * dy
     wc = np.float32(1) - wa - wb
     nx = wa * normals[i, 0] + wb * normals[j, 0] + wc * normals[k, 0]

@@ -154,7 +154,7 @@ def test_every_sample_sees_the_nearest_triangle_that_covers_it():
     screen[1:30:3, 0], screen[2:30:3, 1] = screen[0:30:3, 0], screen[0:30:3, 1]
     triangles = np.arange(60, dtype=np.int32).reshape(-1, 3)
     a, b, c = (screen[triangles[:, n], :2] for n in range(3))
-    behind = np.array([renderer._area(*p, *q, *r) for p, q, r in zip(a, b, c, strict=True)]) > 0
+    behind = np.array([renderer._area((*p, *q, *r)) for p, q, r in zip(a, b, c, strict=True)]) > 0
     triangles[behind] = triangles[behind][:, ::-1]
     box = renderer._box(screen, CAMERA)
     assert box == (0, 0, CAMERA.width, CAMERA.height)
