@@ -86,8 +86,10 @@ def make_batch(
     steps, batch, side = max(end - first for first, end in spans), len(clips), GRID // pool
     # Channels last in memory: convolutions are fastest so, and all traces of an entry are
     # adjacent.
-    density = np.moveaxis(np.zeros((steps, batch, side, side, 2), np.float32), 4, 2)
-    traces = np.zeros((batch, side, side, len(decays), 2), np.float32).transpose(0, 3, 4, 1, 2)
+    pixels = np.zeros((steps, batch, side**2, 2), np.float32)
+    density = np.moveaxis(pixels.reshape(steps, batch, side, side, 2), 4, 2)
+    trace_pixels = np.zeros((batch, side**2, len(decays), 2), np.float32)
+    traces = np.moveaxis(trace_pixels.reshape(batch, side, side, -1, 2), (1, 2), (3, 4))
     sides = np.zeros((steps, batch, len(CODES), 2), np.float32)
     valid = np.zeros((steps, batch), np.bool_)
     main = np.full((steps, batch), UNDECIDED, np.int64)
@@ -95,6 +97,7 @@ def make_batch(
     image_traces = np.zeros_like(traces) if frames else None
     longest = max(clip.slices for clip in clips)
     powers = np.power.outer(np.asarray(decays, np.float32), np.arange(longest + 1))
+    by_age = np.ascontiguousarray(powers.T)
     for group in _group_by_clip(clips, jitters, order):
         sparse = clips[group[0]]
         jitter = Jitter() if jitters is None else jitters[group[0]]
@@ -106,11 +109,11 @@ def make_batch(
             rows = np.asarray(group)[by_begin]
             weights = jitter.gains() / sparse.clip.pixels_per_cell
             entries = (
-                *(sparse.cells, sparse.counts, pool, jitter.cell_map(), weights),
+                *(sparse.cells, sparse.counts, _pixel_map(jitter, pool), weights),
                 *_entry_probabilities(jitter),
             )
             _accumulate_traces(
-                ordered, sparse.starts, begins[by_begin], rows, powers, traces, *entries
+                ordered, sparse.starts, begins[by_begin], rows, by_age, trace_pixels, *entries
             )
         if images is not None and image_traces is not None:
             own = {b: spans[b] for b in group}
@@ -122,7 +125,7 @@ def make_batch(
             valid[: end - first, b] = True
             main[: end - first, b] = moving[first:end]
             if events:
-                _accumulate_counts(ordered[first:end], sparse.starts, density[:, b], *entries)
+                _accumulate_counts(ordered[first:end], sparse.starts, pixels[:, b], *entries)
                 jitter.add_noise(density[:, b])
                 jitter.add_trace_noise(traces[b], decays, first)
     labels = np.array([clip.label for clip in clips], np.int64)
@@ -312,6 +315,13 @@ def let_rest(
     return out
 
 
+def _pixel_map(jitter: Jitter, pool: int) -> NDArray[np.int32]:
+    """Return the input pixel that each cell moves to, int32 [GRID * GRID]; -1: out of the grid."""
+    cells = jitter.cell_map()
+    row, column = cells // GRID // pool, cells % GRID // pool
+    return np.where(cells < 0, np.int32(-1), row * (GRID // pool) + column)
+
+
 def _entry_probabilities(jitter: Jitter) -> tuple[float, float, float, np.uint64]:
     return jitter.keep, jitter.flip, jitter.late, np.uint64(jitter.seed)
 
@@ -338,27 +348,24 @@ def _augment_entry(seed, i, keep, flip, late):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _place_entry(  # type: ignore[no-untyped-def]
-    i, place, end, cells, counts, pool, table, weights, keep, flip, late, seed
-):
-    """Return place, polarity, row, column and weight of an entry; place -1 if it is dropped."""
+def _place_entry(i, place, end, cells, counts, table, weights, keep, flip, late, seed):  # type: ignore[no-untyped-def]
+    """Return place, polarity, pixel and weight of an entry; pixel -1 if it is dropped."""
     kept, flipped, later = _augment_entry(seed, i, keep, flip, late)
-    at, cell = place + later, np.int64(cells[i])
-    polarity, rest = cell // (GRID * GRID), cell % (GRID * GRID)
-    to = table[rest]
-    if not kept or at < 0 or at >= end or to < 0:
-        at = -1
+    at, cell = place + later, np.uint32(cells[i])
+    polarity, pixel = cell // (GRID * GRID), table[cell % (GRID * GRID)]
+    if not kept or at < 0 or at >= end:
+        pixel = np.int32(-1)
     shown = 1 - polarity if flipped else polarity
-    return at, shown, to // GRID // pool, to % GRID // pool, weights[polarity] * counts[i]
+    return at, shown, pixel, weights[polarity] * counts[i]
 
 
 @njit(nogil=True, cache=True)
 def _accumulate_counts(ordered, starts, out, *events):  # type: ignore[no-untyped-def]
     for place in range(len(ordered)):
         for i in range(starts[ordered[place]], starts[ordered[place] + 1]):
-            at, polarity, row, column, weight = _place_entry(i, place, len(ordered), *events)
-            if at >= 0:
-                out[at, polarity, row, column] += weight
+            at, polarity, pixel, weight = _place_entry(i, place, len(ordered), *events)
+            if pixel >= 0:
+                out[at, pixel, polarity] += weight
 
 
 @njit(nogil=True, cache=True)
@@ -371,16 +378,19 @@ def _accumulate_traces(ordered, starts, begins, rows, powers, out, *events):  # 
     for j in range(len(rows)):
         now, begin = out[rows[j]], begins[j]
         if since > 0:
-            for k in range(len(powers)):
-                now[k] = powers[k, begin - since] * out[rows[j - 1], k]
+            before, aged = out[rows[j - 1]], powers[begin - since]
+            for pixel in range(len(now)):
+                for k in range(len(aged)):
+                    for polarity in range(2):
+                        now[pixel, k, polarity] = aged[k] * before[pixel, k, polarity]
         for place in range(since, begin):
             for i in range(starts[ordered[place]], starts[ordered[place] + 1]):
-                at, polarity, row, column, weight = _place_entry(i, place, begin + 1, *events)
-                if at >= 0:
+                at, polarity, pixel, weight = _place_entry(i, place, begin + 1, *events)
+                if pixel >= 0:
                     # An entry that is delayed into the sequence counts as of the slice before it.
-                    age = max(begin - 1 - at, 0)
-                    for k in range(len(powers)):
-                        now[k, polarity, row, column] += weight * powers[k, age]
+                    aged = powers[max(begin - 1 - at, 0)]
+                    for k in range(len(aged)):
+                        now[pixel, k, polarity] += weight * aged[k]
         since = begin
 
 
