@@ -160,14 +160,14 @@ def write_classifier(
     values = {**classifier.to_settings(), 'training': described, 'torch': torch.__version__}
     weights.save(path, 'au', name_network(network.configuration), values, network.state_dict())
     write_export(path, 'au')
-    if network.configuration.neurons == 'lif':
+    if network.configuration.spikes:
         write_nir(path)
     return weights.load(path, 'au').model
 
 
 def name_network(configuration: SpikingConfiguration) -> str:
     """Return the name that is published with a network's estimates."""
-    return 'spiking-m' if configuration.neurons == 'lif' else 'analog-m'
+    return 'spiking-m' if configuration.spikes else 'analog-m'
 
 
 def _validation_excerpts(run: ActionUnitRun) -> Sequence[SparseClip]:

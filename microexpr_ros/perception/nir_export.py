@@ -59,8 +59,8 @@ def build_graph(network: SpikingNetwork, source: str = '') -> nir.NIRGraph:
         MicroexprError: its neurons do not spike.
     """
     c = network.configuration
-    if c.neurons != 'lif':
-        raise MicroexprError('NIR describes spiking networks: this one has graded neurons')
+    if not c.spikes:
+        raise MicroexprError(f'NIR describes spiking networks: this one has {c.neurons} neurons')
     step_s, side = c.slice_ns * 1e-9, c.grid // c.pool
     shape: tuple[int, ...] = (len(c.trace_ms) * network.traced + network.direct, side, side)
     nodes: list[tuple[str, nir.NIRNode]] = [('input', nir.Input({'input': np.array(shape)}))]

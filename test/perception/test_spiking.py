@@ -38,6 +38,7 @@ CONFIGURATIONS = {
         SMALL, drive='current', reset='zero', residual=False, initial_gain=2.0, decision=False
     ),
     'graded': replace(SMALL, neurons='graded', signed_traces=True),
+    'rectified': replace(SMALL, neurons='rectified', initial_gain=1.0),
 }
 
 
@@ -266,6 +267,42 @@ def test_small_traces_are_seen_beside_large_ones_if_the_input_adapts():
     expected = 4 / (4 + 0.1 + 2 * mean) - 2 / (2 + 0.1 + 2 * mean)
     assert contrasts == pytest.approx([4 / 4.1 - 2 / 2.1, expected], abs=1e-6)
     assert contrasts[1] > 5 * contrasts[0]
+
+
+@pytest.mark.parametrize(('gain', 'is_limited'), [(0.05, False), (5.0, True)])
+@torch.no_grad()
+def test_rectified_neurons_are_graded_ones_without_upper_limit(gain, is_limited):
+    torch.manual_seed(0)
+    graded = SpikingNetwork(replace(SMALL, neurons='graded', initial_gain=gain))
+    rectified = SpikingNetwork(replace(SMALL, neurons='rectified'))
+    rectified.load_state_dict(graded.state_dict())
+    encoded = torch.rand(4, 2, 2, 16, 16)
+    (one, _), (other, _) = (n(encoded, n.initial_state(2)) for n in (graded, rectified))
+    assert torch.equal(one, other) != is_limited
+
+
+@torch.no_grad()
+def test_rates_of_rectified_neurons_are_brought_below_a_limit():
+    torch.manual_seed(0)
+    shape = replace(SMALL, neurons='rectified', initial_gain=3.0)
+    trained = SpikingNetwork(shape)
+    encoded = torch.rand(6, 4, 2, 16, 16)
+    state = trained.initial_state(4)
+    for _ in range(5):
+        trained(encoded, state)
+    deployed = trained.eval().deployed()
+    assert any(shape.adds_input(layer) for layer in range(len(shape.channels)))
+    wanted, _ = deployed(encoded, state)
+    limited = deployed.limited(encoded, state, 1.0)
+    assert limited.configuration.neurons == 'graded'
+    # No rate of these inputs meets the limit, so nothing else has changed.
+    found, _ = limited(encoded, state)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    unlimited = SpikingNetwork(replace(shape, neurons='graded'), False)
+    unlimited.load_state_dict(deployed.state_dict())
+    assert (unlimited(encoded, state)[0] - wanted).abs().max() > 0.1
+    # A tenth of the rates of each channel meets it now.
+    assert not torch.allclose(deployed.limited(encoded, state, 0.9)(encoded, state)[0], wanted)
 
 
 @torch.no_grad()

@@ -302,7 +302,7 @@ def train(
             missing or of another configuration.
     """
     c = configuration or TrainingConfiguration()
-    if c.single_slice_epochs == c.epochs and (network or SpikingConfiguration()).neurons == 'lif':
+    if c.single_slice_epochs == c.epochs and (network or SpikingConfiguration()).spikes:
         raise MicroexprError(
             f'rate_share {c.rate_share} leaves no epoch of {c.epochs} that trains with spikes: '
             'lower it, or train graded neurons'
@@ -315,15 +315,15 @@ def train(
     net = build(model, network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
         if isinstance(start, SpikingNetwork):
-            grown = net.configuration if isinstance(net, SpikingNetwork) else None
-            start = _normalize(start, training[:_NORMALIZED_CLIPS], c, grown).state_dict()
+            wanted = net.configuration if isinstance(net, SpikingNetwork) else None
+            start = _normalize(start, training[:_NORMALIZED_CLIPS], c, wanted).state_dict()
         _take_over(net, start)
     loss_of = ActionUnitLoss(c.clip_weight, c.decision_weight, c.side_weight, c.movement_weight)
     validation = in_boxes(validation, c.boxes)
     fresh = FreshClips(c.fresh, c.seed) if c.fresh.scenes else ()
 
     unscored = min(round((1 - c.scored) * c.epochs), c.epochs - 1)
-    if net.configuration.neurons == 'lif':
+    if net.configuration.spikes:
         # What fires at rates is not what will be deployed.
         unscored = max(unscored, c.single_slice_epochs)
 
@@ -421,17 +421,21 @@ def _normalize(
     deployed: SpikingNetwork,
     clips: Sequence[SparseClip],
     configuration: TrainingConfiguration,
-    grown: SpikingConfiguration | None,
+    wanted: SpikingConfiguration | None,
 ) -> SpikingNetwork:
     """Return a deployed network with a normalization in place of its biases, and more layers.
 
+    Rates of rectified neurons are brought below the limit that those that are wanted have.
+
     Raises:
-        MicroexprError: `grown` is not that network with more layers that add their input.
+        MicroexprError: `wanted` is not that network with more layers that add their input.
     """
     rng = np.random.default_rng(configuration.seed)
-    batch = _sample_batch(clips, deployed, configuration, True, rng)
+    encoded, state = encode(deployed, _sample_batch(clips, deployed, configuration, True, rng))
+    if wanted is not None and 'rectified' == deployed.configuration.neurons != wanted.neurons:
+        deployed = deployed.limited(encoded, state)
     try:
-        return deployed.trainable(*encode(deployed, batch), grown)
+        return deployed.trainable(encoded, state, wanted)
     except ValueError as error:
         raise MicroexprError(f'the network to start from has another shape: {error}') from error
 

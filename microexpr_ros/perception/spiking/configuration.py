@@ -35,7 +35,8 @@ class SpikingConfiguration:
             into rates. The traces have gathered events already; what is slower than needed for
             spikes hides short movements.
         neurons: 'lif' spike; 'graded' have no state and return the rate at which they would
-            spike, which makes the analog network: what the same layers can do without spikes.
+            spike, which makes the analog network: what the same layers can do without spikes;
+            'rectified' are graded ones whose rate has no upper limit.
         drive: what convolutions give to neurons: the 'rate' at which they are to fire, which
             becomes the current that makes them do so, or the 'current' itself.
         reset: of a spike: 'subtract' takes the threshold from the voltage, so that what is above
@@ -65,7 +66,7 @@ class SpikingConfiguration:
     dropout: float = 0.2
     integrators: int = 192
     integrator_tau_ms: float = 20.0
-    neurons: Literal['lif', 'graded'] = added_field('lif', 'lif')
+    neurons: Literal['lif', 'graded', 'rectified'] = added_field('lif', 'lif')
     drive: Literal['rate', 'current'] = added_field('rate', 'current')
     reset: Literal['subtract', 'zero'] = added_field('subtract', 'zero')
     residual: bool = added_field(True, False)
@@ -91,6 +92,11 @@ class SpikingConfiguration:
                 raise ValueError(f'{name} {value:g} must be 0 or more')
         if self.residual and self.drive == 'current':
             raise ValueError('layers add their input to a rate, not to a current')
+
+    @property
+    def spikes(self) -> bool:
+        """Whether the neurons spike; those that do not have no state."""
+        return self.neurons == 'lif'
 
     def decays(self) -> tuple[float, ...]:
         """Return the factor of each trace per slice."""

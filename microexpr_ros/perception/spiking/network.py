@@ -77,7 +77,7 @@ class SpikingNetwork(nn.Module):
                 nn.init.constant_(norm.weight, c.initial_gain)
                 self.norms.append(norm)
             before, side = channels, (side - 1) // stride + 1
-            if c.neurons == 'graded':
+            if not c.spikes:
                 continue
             parameters = LIFBoxParameters(
                 tau_mem_inv=torch.tensor(1e3 / tau_ms),
@@ -186,7 +186,7 @@ class SpikingNetwork(nn.Module):
         after = []
         for i, convolution in enumerate(self.convolutions):
             driven = self._drive(i, convolution(values), values)
-            if c.neurons == 'graded':
+            if not c.spikes:
                 values = self._rate(i, driven)
                 continue
             current = self._current(i, driven)
@@ -227,7 +227,7 @@ class SpikingNetwork(nn.Module):
         for i, convolution in enumerate(self.convolutions):
             flat = values.flatten(0, 1).contiguous(memory_format=torch.channels_last)
             driven = self._drive(i, convolution(flat), flat)
-            if c.neurons == 'graded' or not self.spiking:
+            if not (c.spikes and self.spiking):
                 values = self._rate(i, driven).view(steps, -1, *driven.shape[1:])
                 after += voltages[i : i + 1]
                 continue
@@ -320,6 +320,55 @@ class SpikingNetwork(nn.Module):
         result.load_state_dict({**result.state_dict(), **tensors, **moved})
         return result
 
+    @torch.no_grad()
+    def limited(
+        self, encoded: Tensor, state: NetworkState, quantile: float = 0.999
+    ) -> SpikingNetwork:
+        """Return a deployed network of rectified neurons as one of graded neurons.
+
+        Each channel is divided by a rate that it seldom exceeds, and what reads it is multiplied
+        by that (Rueckauer et al., 2017): only what is rarer meets the limit of 1.
+
+        Args:
+            encoded: float32 [T, B, C, h, w], from `encode`, of many clips.
+            state: at the start.
+            quantile: share of the rates of a channel that stay below the limit.
+        """
+        c, rates = self.configuration, list[Tensor]()
+        hooks = [
+            reader.register_forward_pre_hook(lambda _, given: rates.append(given[0]))
+            for reader in (*self.convolutions[1:], self.projection)
+        ]
+        self.eval()(encoded, state)
+        for hook in hooks:
+            hook.remove()
+        largest = []
+        for seen, channels in zip(rates, c.channels, strict=True):
+            by_channel = seen.reshape(encoded[..., 0, 0, 0].numel(), channels, -1)
+            sorted_rates = by_channel.transpose(0, 1).flatten(1).sort(1).values
+            largest.append(sorted_rates[:, round(quantile * (sorted_rates.shape[1] - 1))])
+        # A layer that adds its input has the unit of its input.
+        for layer in reversed(range(len(largest))):
+            if c.adds_input(layer):
+                largest[layer - 1] = torch.maximum(largest[layer - 1], largest[layer])
+        for layer in range(len(largest)):
+            if c.adds_input(layer):
+                largest[layer] = largest[layer - 1]
+        # A channel that is silent stays so.
+        units = [torch.where(rate > 0, rate, 1.0) for rate in largest]
+        result = SpikingNetwork(replace(c, neurons='graded'), False, self.traced, self.direct)
+        result.load_state_dict(self.state_dict())
+        for layer, convolution in enumerate(result.convolutions):
+            assert isinstance(convolution, nn.Conv2d)
+            assert convolution.bias is not None
+            if layer:
+                convolution.weight.mul_(units[layer - 1][:, None, None])
+            convolution.weight.div_(units[layer][:, None, None, None])
+            convolution.bias.div_(units[layer])
+        pixels = result.projection.in_features // c.channels[-1]
+        result.projection.weight.mul_(units[-1].repeat_interleave(pixels))
+        return result.eval()
+
     def _split(self, state: NetworkState) -> tuple[tuple[Tensor, ...], Tensor, Tensor | None]:
         """Return voltages, integrators and evidence of a state without its traces."""
         evidence = state[-1] if self.configuration.decision else None
@@ -337,6 +386,8 @@ class SpikingNetwork(nn.Module):
 
     def _rate(self, layer: int, driven: Tensor) -> Tensor:
         c = self.configuration
+        if c.neurons == 'rectified':
+            return driven.relu()
         if c.drive == 'current':
             return firing_rate(driven, c.leak(layer))
         if not self.training:

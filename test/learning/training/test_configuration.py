@@ -100,7 +100,8 @@ def test_runs_of_the_package_can_be_read(path):
     run = read_run(kind, path, {})
     if kind is ActionUnitRun:
         control = run.training.control
-        model = 'analog' if run.network.neurons == 'graded' else run.model
+        named = {'graded': 'analog', 'rectified': 'rectified'}
+        model = named.get(run.network.neurons, run.model)
         # The runs of one file whose model is given by an option have graded neurons.
         name = {'frames': 'analog'}.get(path.stem, path.stem.removesuffix('-excerpts'))
         assert name == (model if control == 'none' else control)

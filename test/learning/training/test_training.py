@@ -308,6 +308,27 @@ def test_a_network_grows_by_layers_that_add_their_input(sparse_clips):
         train(few, few, c, other, start=first.deployed())
 
 
+def test_spikes_go_on_from_rectified_neurons(sparse_clips):
+    few = sparse_clips[:4]
+    rectified = replace(SMALL, neurons='rectified', initial_gain=5.0)
+    first = train(few, few, short(epochs=3, rate_share=1.0), rectified).network
+    c, graded = (
+        short(epochs=1, rate_share=1.0, learning_rate=1e-9),
+        replace(SMALL, neurons='graded'),
+    )
+    limited, cut = (
+        train(few, few, c, graded, start=start).network
+        for start in (first.deployed(), first.state_dict())
+    )
+    wanted, found, wrong = (
+        np.concatenate([p.intensity for p in predict(network, few)])
+        for network in (first, limited, cut)
+    )
+    assert np.abs(found - wanted).mean() < 0.5 * np.abs(wrong - wanted).mean()
+    spiking = train(few, few, short(epochs=1, rate_share=0.0), SMALL, start=first.deployed())
+    assert spiking.network.configuration.spikes
+
+
 def test_weights_start_a_training_of_their_model_alone(sparse_clips, tmp_path):
     few = sparse_clips[:4]
     still = short(epochs=1, rate_share=1.0, learning_rate=1e-9)
