@@ -59,6 +59,13 @@ _NORMALIZED_CLIPS: Final = 64
 _GAIN_CLIPS: Final = 200
 """Training clips, spread over all, whose frames decide the gain of their changes."""
 
+_UNEVEN_SHARE: Final = 0.25
+"""Difference of the sides from which a movement is uneven, as a share of the stronger one: no
+face moves quite evenly."""
+
+_LEAST_UNEVEN: Final = 0.5
+"""Sum of differences up to which a batch's side loss grows with them; a batch has about 1."""
+
 Control = Literal['none', 'time-shuffled', 'memoryless']
 
 Item = TypeVar('Item')
@@ -174,8 +181,9 @@ class ActionUnitLoss(nn.Module):
     and those without weigh alike. The decision loss alone teaches only the slice with the
     largest evidence, and of the few that are sampled; a clip has a hundred others.
 
-    The side loss is the cross entropy of the left side's share of what moves, given the difference
-    of the sides' log-odds. Few movements are uneven, so the slice loss alone hardly teaches it.
+    The side loss is the cross entropy of the left side's share of what moves unevenly, given the
+    difference of the sides' log-odds. Few movements are uneven, so the slice loss, or a mean over
+    all that moves, hardly teaches it: the mean is over the uneven ones alone.
     """
 
     def __init__(
@@ -229,7 +237,7 @@ class ActionUnitLoss(nn.Module):
         by_clip = functional.cross_entropy(margin.masked_fill(excused, -torch.inf), label)
         loss = by_side / 2 + self.clip_weight * by_clip + by_decision
         if self.side_weight:
-            loss = loss + self.side_weight * _side_loss(logits, target, valid)
+            loss = loss + self.side_weight * _side_loss(logits, sides, valid)
         return loss
 
 
@@ -248,21 +256,24 @@ def _movement_loss(evidence: Tensor, valid: Tensor, main: Tensor) -> Tensor:
     return torch.stack(means).mean() if means else evidence.new_zeros(())
 
 
-def _side_loss(logits: Tensor, roots: Tensor, valid: Tensor) -> Tensor:
+def _side_loss(logits: Tensor, sides: Tensor, valid: Tensor) -> Tensor:
     """Return the side loss.
 
     Args:
         logits: float32 [T, B, 18, 2], of the roots of the intensities.
-        roots: float32 [T, B, 18, 2], true ones.
+        sides: float32 [T, B, 18, 2], true intensities.
         valid: bool [T, B].
     """
+    roots = sides.sqrt()
     share = roots[..., 0] / roots.sum(3).clamp(min=1e-6)
     # For small intensities, the difference of the log-odds is the logarithm of their ratio.
     found = logits[..., 0] - logits[..., 1]
     losses = functional.binary_cross_entropy_with_logits(found, share, reduction='none')
     entropy = functional.binary_cross_entropy(share, share, reduction='none')
-    strength = roots.amax(3)
-    return (((losses - entropy) * strength).sum(2) * valid).sum() / valid.sum()
+    difference = (sides[..., 0] - sides[..., 1]).abs() * valid[..., None]
+    weights = difference * (difference > _UNEVEN_SHARE * sides.amax(3))
+    # A single faint movement is not to rule a batch.
+    return ((losses - entropy) * weights).sum() / weights.sum().clamp(min=_LEAST_UNEVEN)
 
 
 def _largest(values: Tensor, valid: Tensor, clips: int) -> Tensor:

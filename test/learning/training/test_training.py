@@ -366,20 +366,25 @@ def test_a_start_must_be_a_finished_training(tmp_path):
     assert torch.equal(read_best(path)['weight'], torch.ones(2))
 
 
-def test_the_side_loss_asks_for_the_ratio_of_the_sides_where_something_moves():
-    roots = torch.zeros(1, 2, 18, 2)
-    roots[0, :, 3] = torch.tensor([0.6, 0.2])
+def test_the_side_loss_asks_for_the_ratio_of_the_sides_where_something_moves_unevenly():
+    sides = torch.zeros(1, 2, 18, 2)
+    sides[0, :, 3] = torch.tensor([0.36, 0.04])
+    sides[0, :, 5] = torch.tensor([0.5, 0.45])
     valid = torch.tensor([[True, False]])
     logits = torch.zeros(1, 2, 18, 2, requires_grad=True)
-    loss = _side_loss(logits, roots, valid)
+    loss = _side_loss(logits, sides, valid)
     loss.backward()
-    # Towards more on the left, in the one unit that moves and in the one slice that counts.
+    # Towards more on the left, in the one uneven unit and in the one slice that counts.
     assert logits.grad[0, 0, 3, 0] < 0 < logits.grad[0, 0, 3, 1]
     assert logits.grad.count_nonzero() == 2
     right = torch.zeros(1, 2, 18, 2)
-    right[..., 0] = np.log(3) * (roots[..., 0] > 0)
-    assert float(_side_loss(right, roots, valid)) == pytest.approx(0, abs=1e-6)
+    right[..., 3, 0] = np.log(3)
+    assert float(_side_loss(right, sides, valid)) == pytest.approx(0, abs=1e-6)
     assert float(loss) > 0.05
+    # What is uneven weighs the same however much moves evenly beside it.
+    beside = torch.cat([sides, torch.full((1, 50, 18, 2), 0.4)], 1)
+    many = _side_loss(torch.zeros(1, 52, 18, 2), beside, torch.ones(1, 52, dtype=torch.bool))
+    assert float(many) == pytest.approx(float(_side_loss(logits, sides, ~valid | valid)), rel=1e-4)
 
 
 def test_random_spikes_have_the_rate_as_mean_and_gradient():
