@@ -21,7 +21,7 @@ from microexpr_ros.learning.training import action_units as training
 from microexpr_ros.learning.training import faces as face_training
 from microexpr_ros.learning.training import reconstruction as reconstruction_training
 from microexpr_ros.learning.training.calibration import fit_activity, fit_presence
-from microexpr_ros.learning.training.checkpoint import read_best
+from microexpr_ros.learning.training.checkpoint import read_best, read_identity
 from microexpr_ros.learning.training.configuration import (
     ActionUnitRun,
     FaceRun,
@@ -101,7 +101,7 @@ def make_action_units(
         resume,
         report,
         run.model,
-        _read_units_start(run.start, run.model) if run.start else None,
+        _read_units_start(run.start, run.model, run.network) if run.start else None,
     )
     network, deployed = trained.network, None
     if name == 'events' and isinstance(network, SpikingNetwork):
@@ -130,20 +130,33 @@ def make_action_units(
     }
 
 
-def _read_units_start(path: Path, model: str) -> Mapping[str, torch.Tensor] | SpikingNetwork:
+def _read_units_start(
+    path: Path, model: str, wanted: SpikingConfiguration
+) -> Mapping[str, torch.Tensor] | SpikingNetwork:
     """Read what a training of Action Units goes on from.
 
     Raises:
-        MicroexprError: as of `read_best` and `weights.load`, or weights for another model.
+        MicroexprError: as of `read_best` and `weights.load`, weights for another model, or rates
+            with a limit where they had none, or the other way round.
     """
-    if path.suffix != '.safetensors':
-        return read_best(path)
-    if model != 'events':
+    start: Mapping[str, torch.Tensor] | SpikingNetwork
+    if is_weights := path.suffix == '.safetensors':
+        if model != 'events':
+            raise MicroexprError(
+                f'start {path} are weights, which the model events alone goes on from: start '
+                f'{model} from a checkpoint'
+            )
+        start = ActionUnitClassifier.from_weights(weights.load(path, 'au')).network
+        neurons = start.configuration.neurons
+    else:
+        start, neurons = read_best(path), read_identity(path)['network']['neurons']
+    has_limit = neurons != 'rectified'
+    if has_limit != (wanted.neurons != 'rectified') and (has_limit or not is_weights):
         raise MicroexprError(
-            f'start {path} are weights, which the model events alone goes on from: start {model} '
-            'from a checkpoint'
+            f'start {path} has {neurons} neurons, which {wanted.neurons} ones do not go on from: '
+            'only the weights (.safetensors) of rectified neurons start other ones'
         )
-    return ActionUnitClassifier.from_weights(weights.load(path, 'au')).network
+    return start
 
 
 def write_classifier(

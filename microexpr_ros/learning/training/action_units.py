@@ -443,7 +443,8 @@ def _normalize(
     """
     rng = np.random.default_rng(configuration.seed)
     encoded, state = encode(deployed, _sample_batch(clips, deployed, configuration, True, rng))
-    if wanted is not None and 'rectified' == deployed.configuration.neurons != wanted.neurons:
+    has_limit = wanted is not None and wanted.neurons != 'rectified'
+    if has_limit and deployed.configuration.neurons == 'rectified':
         deployed = deployed.limited(encoded, state)
     try:
         return deployed.trainable(encoded, state, wanted)

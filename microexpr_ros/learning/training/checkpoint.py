@@ -82,6 +82,14 @@ def read_best(path: Path) -> dict[str, Tensor]:
     return best
 
 
+def read_identity(path: Path) -> dict[str, Any]:
+    """Return what a training was of, JSON values; errors as of `read_best`."""
+    if not path.is_file():
+        raise MicroexprError(f'no checkpoint at {path}: train the run that it is of first')
+    identity: dict[str, Any] = json.loads(_load(path)['identity'])
+    return identity
+
+
 def _load(path: Path) -> dict[str, Any]:
     # Only tensors and plain values are read: a checkpoint cannot run code.
     content = torch.load(path, weights_only=True) if zipfile.is_zipfile(path) else {}

@@ -347,6 +347,38 @@ def test_weights_start_a_training_of_their_model_alone(sparse_clips, tmp_path):
         make_action_units(few, few, replace(again, model='twin'))
 
 
+@pytest.mark.parametrize(
+    ('first', 'then', 'file', 'is_refused'),
+    [
+        ('graded', 'rectified', 'au.safetensors', True),
+        ('graded', 'rectified', 'events.checkpoint', True),
+        ('rectified', 'graded', 'events.checkpoint', True),
+        ('rectified', 'graded', 'au.safetensors', False),
+        ('rectified', 'rectified', 'events.checkpoint', False),
+    ],
+)
+def test_only_weights_of_rectified_neurons_start_neurons_with_a_limit(
+    first, then, file, is_refused, sparse_clips, tmp_path
+):
+    few, short_one = sparse_clips[:4], short(epochs=1, rate_share=1.0)
+    shape = replace(SMALL, neurons=first)
+    make_action_units(
+        few, few, ActionUnitRun(tmp_path, tmp_path, training=short_one, network=shape)
+    )
+    again = ActionUnitRun(
+        tmp_path,
+        tmp_path / 'again',
+        training=short_one,
+        network=replace(SMALL, neurons=then),
+        start=tmp_path / file,
+    )
+    if not is_refused:
+        make_action_units(few, few, again)
+        return
+    with pytest.raises(MicroexprError, match=f'has {first} neurons, which {then} ones do not'):
+        make_action_units(few, few, again)
+
+
 def test_a_start_of_another_shape_is_refused(sparse_clips):
     start = SpikingNetwork(replace(SMALL, integrators=7)).state_dict()
     with pytest.raises(MicroexprError, match=r'another shape.*projection'):
