@@ -89,7 +89,7 @@ def make_batch(
     pixels = np.zeros((steps, batch, side**2, 2), np.float32)
     density = np.moveaxis(pixels.reshape(steps, batch, side, side, 2), 4, 2)
     trace_pixels = np.zeros((batch, side**2, len(decays), 2), np.float32)
-    traces = np.moveaxis(trace_pixels.reshape(batch, side, side, -1, 2), (1, 2), (3, 4))
+    traces = trace_pixels.reshape(batch, side, side, len(decays), 2).transpose(0, 3, 4, 1, 2)
     sides = np.zeros((steps, batch, len(CODES), 2), np.float32)
     valid = np.zeros((steps, batch), np.bool_)
     main = np.full((steps, batch), UNDECIDED, np.int64)

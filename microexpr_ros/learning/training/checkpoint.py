@@ -74,20 +74,23 @@ def read_best(path: Path) -> dict[str, Tensor]:
     Raises:
         MicroexprError: there is no such file, it is no checkpoint, or no epoch was scored yet.
     """
-    if not path.is_file():
-        raise MicroexprError(f'no checkpoint at {path}: train the run that it is of first')
-    best: dict[str, Tensor] = _load(path)['best']
-    if not best:
-        raise MicroexprError(f'{path} has no scored epoch yet: let that training finish first')
+    best: dict[str, Tensor] = _load_finished(path)['best']
     return best
 
 
 def read_identity(path: Path) -> dict[str, Any]:
-    """Return what a training was of, JSON values; errors as of `read_best`."""
+    """Return what a finished training was of, JSON values; errors as of `read_best`."""
+    identity: dict[str, Any] = json.loads(_load_finished(path)['identity'])
+    return identity
+
+
+def _load_finished(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MicroexprError(f'no checkpoint at {path}: train the run that it is of first')
-    identity: dict[str, Any] = json.loads(_load(path)['identity'])
-    return identity
+    content = _load(path)
+    if not content['best']:
+        raise MicroexprError(f'{path} has no scored epoch yet: let that training finish first')
+    return content
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -344,7 +344,7 @@ class SpikingNetwork(nn.Module):
             hook.remove()
         largest = []
         for seen, channels in zip(rates, c.channels, strict=True):
-            by_channel = seen.reshape(encoded[..., 0, 0, 0].numel(), channels, -1)
+            by_channel = seen.reshape(encoded.shape[:2].numel(), channels, -1)
             sorted_rates = by_channel.transpose(0, 1).flatten(1).sort(1).values
             largest.append(sorted_rates[:, round(quantile * (sorted_rates.shape[1] - 1))])
         # A layer that adds its input has the unit of its input.
