@@ -94,13 +94,15 @@ def make_sparse(clip: Clip, images: bool = True, targets: bool = True) -> Sparse
         images: also keep frames and targets.
         targets: False leaves out the targets, which are half of the images.
     """
-    flat = clip.counts.reshape(len(clip.counts), -1)
-    slices, cells = np.nonzero(flat)
+    flat = clip.counts.reshape(-1)
+    # Of truth values: NumPy finds those several times as fast as numbers.
+    places = np.flatnonzero(flat != 0)
+    size = flat.size // len(clip.counts)
     nothing = np.zeros((0, GRID, GRID), np.uint8)
     return SparseClip(
-        cells.astype(np.uint16),
-        flat[slices, cells],
-        np.searchsorted(slices, np.arange(len(flat) + 1)).astype(np.int64),
+        (places % size).astype(np.uint16),
+        flat[places],
+        np.searchsorted(places, size * np.arange(len(clip.counts) + 1)).astype(np.int64),
         replace(
             clip,
             counts=np.zeros((0, 2, GRID, GRID), np.uint8),

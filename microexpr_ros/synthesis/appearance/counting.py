@@ -1,10 +1,10 @@
 """What an event sensor counts of a measured scene, slice by slice.
 
-The pixels are those of `sensors.event_sensor`, stepped from slice to slice instead of from
-rendered sample to sample, and counted on a grid instead of listed: between two instants the
-logarithm of radiance runs in a straight line, the low-pass follows it in closed form, and every
-crossing of a threshold is an event. Left out are the read-out's jitter and limit and the leak's
-part in when an event happens within a slice; noise is drawn per clip, not per pixel and step.
+The pixels are those of `sensors.event_sensor`, stepped from picture to picture and counted on a
+grid instead of listed: between two pictures the logarithm of radiance runs in a straight line,
+the low-pass follows it in closed form, and every crossing of a threshold is an event. Left out
+are the read-out's jitter and limit and the leak's part in when an event happens within a slice;
+noise is drawn per clip, not per pixel and step.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from microexpr_ros.synthesis.world.light import Light
 from microexpr_ros.synthesis.world.motion import Instant, Motion
 
 _STEP_PX: Final = 1.0
+_STEP_NS: Final = 25_000_000
 _PLAN_NS: Final = 5_000_000
 _FLICKER_LEAD_PERIODS: Final = 2
 
@@ -52,8 +53,7 @@ def count_events(
     Returns:
         uint8 [T, 2, grid, grid], events of each slice of 10 ms, OFF then ON, saturating.
     """
-    times = _plan_times(basis, motion)
-    instants = motion.instants(times)
+    instants = motion.instants(_plan_times(basis, motion))
     counts = np.zeros((motion.duration_ns // SLICE_NS, 2, grid * grid), np.uint8)
     picture = mix_log_radiance(basis, instants[0])
     pixels = _Pixels(picture, light, parameters, cells.reshape(-1), rng)
@@ -61,14 +61,13 @@ def count_events(
         earlier = picture
         if not _same(before, after):
             picture = mix_log_radiance(basis, after)
-        slice_ = (after.t_ns - 1) // SLICE_NS
-        pixels.advance(earlier, picture, before.t_ns, after.t_ns, counts[slice_])
+        pixels.advance(earlier, picture, before.t_ns, after.t_ns, counts)
     pixels.add_noise(counts, rng)
     return counts.reshape(-1, 2, grid, grid)
 
 
 def _plan_times(basis: AppearanceBasis, motion: Motion) -> NDArray[np.int64]:
-    """Return the ends of all slices, and times between which nothing moves over _STEP_PX."""
+    """Return times, at most _STEP_NS apart, between which nothing moves over _STEP_PX."""
     plan = np.arange(0, motion.duration_ns + 1, _PLAN_NS, dtype=np.int64)
     values = movement_values(motion.channels(plan)).max(axis=2)
     reach_px = np.array([change.reach_px for change in basis.changes])
@@ -77,11 +76,10 @@ def _plan_times(basis: AppearanceBasis, motion: Motion) -> NDArray[np.int64]:
     steps_px += np.abs(np.diff(motion.pose(plan), axis=0)) @ pose_px
     shake_px = motion.shake(plan) * basis.rest.shape[1]
     steps_px += np.linalg.norm(np.diff(shake_px, axis=0), axis=1)
-    # The tiny slope keeps the progress increasing, as interpolation needs it.
-    progress = np.concatenate([[0], np.cumsum(steps_px / _STEP_PX + 1e-6)])
+    steps = np.maximum(steps_px / _STEP_PX, _PLAN_NS / _STEP_NS)
+    progress = np.concatenate([[0], np.cumsum(steps)])
     between = np.interp(np.arange(1, int(progress[-1]) + 1), progress, plan).astype(np.int64)
-    ends = np.arange(0, motion.duration_ns + 1, SLICE_NS, dtype=np.int64)
-    return np.unique(np.concatenate([ends, between]))
+    return np.unique(np.concatenate([[0], between, [motion.duration_ns]]))
 
 
 def _same(one: Instant, other: Instant) -> bool:
@@ -114,6 +112,8 @@ class _Pixels:
         share = rng.random(count, np.float32)
         self._reference = log_lux + self._off - share * (self._on + self._off)
         self._filtered = log_lux.copy()
+        self._next = np.empty_like(self._filtered)
+        self._active = np.zeros(count, np.bool_)
         self._held_ns = np.zeros(count, np.float32)
         decades = parameters.rate_spread * rng.standard_normal(count, np.float32)
         spread = (10**decades).astype(np.float32)
@@ -131,7 +131,7 @@ class _Pixels:
         self._cells = np.full_like(cells, -1)
         if light.flicker_depth > 0:
             lead_ns = int(_FLICKER_LEAD_PERIODS * 1e9 / light.flicker_hz)
-            self.advance(picture, picture, -lead_ns, 0, np.zeros((2, 1), np.uint8))
+            self.advance(picture, picture, -lead_ns, 0, np.zeros((1, 2, 1), np.uint8))
         self._cells = cells
 
     def advance(
@@ -149,29 +149,48 @@ class _Pixels:
             after: likewise, at the end.
             start_ns: time of the first picture.
             end_ns: time of the second.
-            counts: uint8 [2, cells], OFF then ON.
+            counts: uint8 [T, 2, cells], of all slices, OFF then ON.
         """
-        times = self._light.follow(start_ns, end_ns)
+        ends = np.arange(start_ns // SLICE_NS + 1, -(-end_ns // SLICE_NS)) * SLICE_NS
+        times = np.unique(np.concatenate([self._light.follow(start_ns, end_ns), ends]))
         gains = np.log(self._light.gain(times)).astype(np.float32)
         shares = ((times - start_ns) / (end_ns - start_ns)).astype(np.float32)
         for k in range(len(times) - 1):
-            _advance(
+            span_ns = np.float32(times[k + 1] - times[k])
+            passed = self._rate_per_ns * span_ns
+            _follow(
                 before.reshape(-1),
                 after.reshape(-1),
                 shares[k : k + 2],
                 gains[k : k + 2],
-                np.float32(times[k + 1] - times[k]),
+                passed,
+                np.exp(-passed),
                 self._filtered,
-                self._reference,
+                self._next,
+            )
+            _find_active(
+                self._next,
+                self._leak_per_ns * span_ns,
                 self._held_ns,
                 self._on,
                 self._off,
-                self._leak_per_ns,
-                self._rate_per_ns,
-                self._refractory_ns,
-                self._cells,
-                counts,
+                self._reference,
+                self._active,
             )
+            _cross(
+                np.flatnonzero(self._active),
+                self._filtered,
+                self._next,
+                span_ns,
+                self._refractory_ns,
+                self._on,
+                self._off,
+                self._cells,
+                self._reference,
+                self._held_ns,
+                counts[max(times[k], 0) // SLICE_NS],
+            )
+            self._filtered, self._next = self._next, self._filtered
 
     def add_noise(self, counts: NDArray[np.uint8], rng: np.random.Generator) -> None:
         """Add shot noise and hot pixels to counts, uint8 [T, 2, cells], in place."""
@@ -209,36 +228,59 @@ def _add_saturating(
 
 
 @kernel
-def _advance(
+def _follow(
     before: NDArray[np.float32],
     after: NDArray[np.float32],
     shares: NDArray[np.float32],
     gains: NDArray[np.float32],
-    span_ns: np.float32,
+    passed: NDArray[np.float32],
+    kept: NDArray[np.float32],
     filtered: NDArray[np.float32],
-    reference: NDArray[np.float32],
-    held_ns: NDArray[np.float32],
-    on: NDArray[np.float32],
-    off: NDArray[np.float32],
-    leak_per_ns: NDArray[np.float32],
-    rate_per_ns: NDArray[np.float32],
-    refractory_ns: np.float32,
-    cells: NDArray[np.int32],
-    counts: NDArray[np.uint8],
+    following: NDArray[np.float32],
 ) -> None:
-    """Step all pixels through a straight line between two shares of two pictures."""
+    """Low-pass a straight line between two shares of two pictures, without a branch."""
     for i in range(len(before)):
         change = after[i] - before[i]
         x0 = before[i] + shares[0] * change + gains[0]
         x1 = before[i] + shares[1] * change + gains[1]
-        y0 = filtered[i]
-        y1 = y0
-        if x1 != x0 or abs(y0 - x0) > np.float32(1e-5):
-            passed = rate_per_ns[i] * span_ns
-            lag = (x1 - x0) / passed
-            y1 = x1 - lag + (y0 - x0 + lag) * np.float32(np.exp(-passed))
-            filtered[i] = y1
-        reference[i] -= leak_per_ns[i] * span_ns
+        lag = (x1 - x0) / passed[i]
+        following[i] = x1 - lag + (filtered[i] - x0 + lag) * kept[i]
+
+
+@kernel
+def _find_active(
+    following: NDArray[np.float32],
+    leaked: NDArray[np.float32],
+    held_ns: NDArray[np.float32],
+    on: NDArray[np.float32],
+    off: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    active: NDArray[np.bool_],
+) -> None:
+    """Let all pixels leak, and find those that cross a threshold or are held, without a branch."""
+    for i in range(len(following)):
+        reference[i] -= leaked[i]
+        difference = following[i] - reference[i]
+        active[i] = (held_ns[i] > 0) | (difference >= on[i]) | (difference <= -off[i])
+
+
+@kernel
+def _cross(
+    pixels: NDArray[np.int64],
+    filtered: NDArray[np.float32],
+    following: NDArray[np.float32],
+    span_ns: np.float32,
+    refractory_ns: np.float32,
+    on: NDArray[np.float32],
+    off: NDArray[np.float32],
+    cells: NDArray[np.int32],
+    reference: NDArray[np.float32],
+    held_ns: NDArray[np.float32],
+    counts: NDArray[np.uint8],
+) -> None:
+    """Step pixels from one low-passed value to the next, from threshold to threshold."""
+    for i in pixels:
+        y0, y1 = filtered[i], following[i]
         t = np.float32(0)
         if held_ns[i] > 0:
             # Held pixels follow the light: what happens now is lost.

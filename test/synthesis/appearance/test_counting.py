@@ -107,6 +107,16 @@ def test_a_fall_is_seen_as_off_events():
     assert not counts[:, 1].any()
 
 
+def test_events_between_two_pictures_are_counted_in_their_own_slices():
+    motion = single(12, 1.0, 20 * SLICE_NS)
+    counts = count(make_basis(deltas={12: 6.2}), motion)[:, 1, 0, 0].astype(int)
+    # A pixel halfway between its thresholds crosses the first after 0.2, as it stands at 0.
+    ends = SLICE_NS * np.arange(1, 21)
+    crossed = np.floor(6.2 * motion.channels(ends)[:, 2 * facs.CODES.index(12)] / 0.2)
+    assert np.count_nonzero(np.diff(crossed, prepend=0)) > 8
+    assert abs(np.cumsum(counts) - crossed).max() <= 1
+
+
 def test_a_still_scene_is_silent_without_noise():
     motion = single(12, 0.0, 100 * SLICE_NS)
     assert not count(make_basis(), motion).any()
