@@ -10,14 +10,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from microexpr_ros.alignment.face_alignment import align
 from microexpr_ros.alignment.faces import Face, FaceTracker
 from microexpr_ros.events.grid import SLICE_NS, place_pixels
-from microexpr_ros.events.region import AlignedRegion, holds
+from microexpr_ros.events.region import holds
+from microexpr_ros.learning.evaluation.face_regions import INNER_FACE, overlap
 from microexpr_ros.learning.evaluation.head_moving import HeadMovingScores, score_head_moving
 from microexpr_ros.learning.evaluation.outline_tracker import OutlineTracker
 from microexpr_ros.perception.faces import EventFaceTracker, FaceInference
@@ -42,8 +42,6 @@ _WRONG_S: Final = 0.1
 _NEAR_CELLS: Final = 16
 _FAR_CELLS: Final = 10
 _LONG_S: Final = 2.5
-_INNER: Final = (7, 8, 9, *range(17, 68))
-"""Points of iBUG 300-W from brows to chin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +292,7 @@ def score_region(takes: Sequence[FaceTake]) -> FaceScores:
             shown.append(tracker.update(seen, SLICE_NS / 1e9))
         for face in range(len(take.landmarks)):
             for when in _counted(take, face):
-                inner = take.points[face, when.at, _INNER]
+                inner = take.points[face, when.at, INNER_FACE]
                 truth = align(take.landmarks[face, when.at])
                 reachable = holds(truth, inner)
                 if not shown[when.at]:
@@ -302,7 +300,7 @@ def score_region(takes: Sequence[FaceTake]) -> FaceScores:
                     continue
                 region = align(shown[when.at][0].landmarks)
                 inside = holds(region, inner)
-                iou = _iou(_corners(region), _corners(truth))
+                iou = overlap(region, truth)
                 moments.append(_Moment(when, True, inside, reachable, iou, np.nan, np.nan))
     return _summarize(takes, moments, 0)
 
@@ -332,7 +330,7 @@ def _score_face(take: FaceTake, face: int, shown: Sequence[Sequence[Face]]) -> I
     for when in _counted(take, face):
         true = take.landmarks[face, when.at].astype(np.float64)
         near = [one for one in shown[when.at] if _same(one.landmarks, true)]
-        inner, truth = take.points[face, when.at, _INNER], align(true)
+        inner, truth = take.points[face, when.at, INNER_FACE], align(true)
         reachable = holds(truth, inner)
         if not near:
             yield _Moment(when, False, False, reachable, 0.0, np.inf, np.nan)
@@ -342,7 +340,7 @@ def _score_face(take: FaceTake, face: int, shown: Sequence[Sequence[Face]]) -> I
         best = int(np.argmin(errors))
         region = align(near[best].landmarks)
         inside = holds(region, inner)
-        iou = _iou(_corners(region), _corners(truth))
+        iou = overlap(region, truth)
         yield _Moment(when, True, inside, reachable, iou, errors[best] / eyes, near[best].sigma)
 
 
@@ -360,17 +358,6 @@ def _same(found: NDArray[np.floating], true: NDArray[np.floating]) -> bool:
     region = align(true)
     away = found.mean(axis=0) - true.mean(axis=0)
     return bool(np.hypot(*away) < 0.5 * region.side)
-
-
-def _corners(region: AlignedRegion) -> NDArray[np.float64]:
-    return region.to_pixels(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
-
-
-def _iou(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
-    polygons = one.astype(np.float32), other.astype(np.float32)
-    both, _ = cv2.intersectConvexConvex(*polygons)
-    areas = sum(cv2.contourArea(polygon) for polygon in polygons)
-    return float(both / max(areas - both, 1e-9))
 
 
 def _summarize(takes: Sequence[FaceTake], moments: Sequence[_Moment], wrong: int) -> FaceScores:

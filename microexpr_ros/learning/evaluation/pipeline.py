@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -21,6 +20,7 @@ from microexpr_ros.facs import CODES, PRESENT, ExpressionKind
 from microexpr_ros.landmarks import EYE_DISTANCE, PLACES
 from microexpr_ros.learning import metrics
 from microexpr_ros.learning.evaluation.action_unit_report import Score
+from microexpr_ros.learning.evaluation.face_regions import INNER_FACE, overlap
 from microexpr_ros.learning.evaluation.resampling import bootstrap, confidence_interval
 from microexpr_ros.learning.evaluation.spotting import match_spans
 from microexpr_ros.learning.evaluation.stories import (
@@ -44,11 +44,6 @@ from microexpr_ros.perception.classifier import ActionUnitClassifier
 from microexpr_ros.perception.presence import Presence
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.spotting import MicroExpression
-
-INNER_FACE: Final = (*range(17, 68), 8)
-"""Of the 68 landmarks, those of brows, eyes, nose and mouth, and the chin."""
-
-_CORNERS: Final = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +223,7 @@ class FaceOutcome:
 def measure_face(story: Story, read: Sequence[AnalyzedSlice], kind: str) -> FaceOutcome:
     """Compare the regions of a story with its true face."""
     slices = inside = reachable = located = known = 0
-    overlap = place_error = reachable_error = landmark_error = 0.0
+    iou = place_error = reachable_error = landmark_error = 0.0
     for analyzed in read:
         slice_ = analyzed.aligned.slice
         middle_ns = slice_.clock_end_ns - slice_.duration_ns // 2
@@ -237,7 +232,7 @@ def measure_face(story: Story, read: Sequence[AnalyzedSlice], kind: str) -> Face
         slices += 1
         row = story.row(middle_ns)
         truth = true_region(story.landmarks[row], kind)
-        inner = story.points[row, list(INNER_FACE)]
+        inner = story.points[row, INNER_FACE]
         reachable += holds(truth, inner)
         # The eyes of a turned head are nearer together: the true region's do not depend on it.
         eyes_px = EYE_DISTANCE * truth.side
@@ -249,13 +244,12 @@ def measure_face(story: Story, read: Sequence[AnalyzedSlice], kind: str) -> Face
         if slice_.region is None:
             continue
         located += 1
-        corners = slice_.region.to_pixels(_CORNERS)
-        overlap += area_overlap(corners, truth.to_pixels(_CORNERS))
+        iou += overlap(slice_.region, truth)
         inside += holds(slice_.region, inner)
         place_error += _distance(slice_.region.to_pixels(PLACES), story.landmarks[row]) / eyes_px
     return FaceOutcome(
         slices,
-        overlap,
+        iou,
         inside,
         reachable,
         located,
@@ -270,19 +264,6 @@ def _distance(points: NDArray[np.floating], others: NDArray[np.floating]) -> flo
     """Return the mean distance of points from others, px."""
     away = points - others
     return float(np.hypot(away[:, 0], away[:, 1]).mean())
-
-
-def area_overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Return the intersection over union of two convex polygons, float64 [N, 2].
-
-    Example:
-        >>> square = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0]])
-        >>> round(area_overlap(square, square + (1.0, 0.0)), 4)
-        0.3333
-    """
-    one, other = a.astype(np.float32), b.astype(np.float32)
-    both, _ = cv2.intersectConvexConvex(one, other)
-    return float(both / (cv2.contourArea(one) + cv2.contourArea(other) - both))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
