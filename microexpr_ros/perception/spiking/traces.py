@@ -80,7 +80,9 @@ def trace_sequence(
         The network's input at each slice, float32 [T, B, ...], and the traces at the end.
     """
     inputs = []
-    for slice_ in encoded.unbind():
+    # Plane by plane: with channels last, the innermost loops would be over two polarities.
+    traces = traces.contiguous()
+    for slice_ in encoded.contiguous().unbind():
         compressed, traces = update_traces(
             slice_, traces, decays, semi_saturation, signed, adaptation
         )
