@@ -24,6 +24,7 @@ from microexpr_ros.synthesis.world.light import Light
 from microexpr_ros.synthesis.world.motion import Instant, Motion
 
 _STEP_PX: Final = 1.0
+# Short against the rise of a movement, which a straight line between two pictures does not follow.
 _STEP_NS: Final = 25_000_000
 _PLAN_NS: Final = 5_000_000
 _FLICKER_LEAD_PERIODS: Final = 2
@@ -188,6 +189,7 @@ class _Pixels:
                 self._cells,
                 self._reference,
                 self._held_ns,
+                # Flicker before the first slice is followed, and counted nowhere.
                 counts[max(times[k], 0) // SLICE_NS],
             )
             self._filtered, self._next = self._next, self._filtered
