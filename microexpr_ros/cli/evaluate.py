@@ -58,6 +58,13 @@ def au(
     card: Annotated[
         Path | None, typer.Option(help='Markdown file for the tables of the model card.')
     ] = None,
+    controls: Annotated[
+        bool,
+        typer.Option(
+            help='Also score the same weights on slices in random order, without memory and on '
+            'damaged streams, and count their operations, which takes most of the time.'
+        ),
+    ] = True,
     limit: Annotated[
         int | None,
         typer.Option(help='With --dataset: score so many recordings, spread over all.', min=1),
@@ -112,6 +119,7 @@ def au(
         shift=_read_optional(data, 'shift'),
         train_labels=_dominant_labels(data, 'train') if _has(data, 'train') else None,
         baselines=others,
+        controls=controls,
     )
     with output.spinner('scoring') as update:
         found = evaluate_action_units(classifier, network, benchmark, update)

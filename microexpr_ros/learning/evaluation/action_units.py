@@ -20,6 +20,7 @@ from microexpr_ros.learning.evaluation.action_unit_report import (
     ConditionComparison,
     ConfidenceBin,
     LateFrames,
+    Operations,
     ReferenceScores,
     Robustness,
     Score,
@@ -87,6 +88,8 @@ class Benchmark:
         shift: clips of the split shift; none if it was not made.
         train_labels: int64 [M], dominant units of the training clips; None if they are unknown.
         baselines: other methods, by name.
+        controls: also run the network on slices in random order, without memory and on damaged
+            streams, and count its operations, which takes most of the time.
     """
 
     recordings: Sequence[SparseClip]
@@ -95,6 +98,7 @@ class Benchmark:
     shift: Sequence[SparseClip] = ()
     train_labels: NDArray[np.int64] | None = None
     baselines: Mapping[str, IntensityEstimator] = field(default_factory=dict)
+    controls: bool = True
 
 
 def evaluate_action_units(
@@ -128,7 +132,12 @@ def evaluate_action_units(
     false_alarms = measure_false_alarms(classifier, in_boxes(benchmark.calm, classifier.boxes))
     shifted = in_boxes(benchmark.shift, classifier.boxes)
     shift = _score_classifier(classifier, shifted) if shifted else None
-    progress('calibration, operations')
+    robustness, operations = Robustness((), {}), Operations(math.nan, math.nan, {})
+    if benchmark.controls:
+        robustness = _score_damaged(classifier.presence, network, recordings, benchmark, progress)
+        progress('operations')
+        operations = count_operations(network, recordings)
+    progress('calibration')
     twin = benchmark.baselines.get('twin')
     report = ActionUnitReport(
         weights=classifier.model,
@@ -159,8 +168,8 @@ def evaluate_action_units(
             _score_shift_by_strength(events, recordings, shift, shifted) if shift else {}
         ),
         calibration=_calibrate(list(zip(estimates, recordings, strict=True)), events.identities),
-        robustness=_score_damaged(classifier.presence, network, recordings, benchmark, progress),
-        operations=count_operations(network, recordings),
+        robustness=robustness,
+        operations=operations,
         twin_macs_per_s=count_multiply_adds(twin, recordings[0]) if twin else math.nan,
     )
     return rounded(report)
@@ -175,7 +184,7 @@ def _score_methods(
     progress: Callable[[str], None],
 ) -> dict[str, MethodOutcomes]:
     outcomes = {'events': _score_estimates(estimates, recordings, presence)}
-    for name, control in CONTROLS.items():
+    for name, control in CONTROLS.items() if benchmark.controls else ():
         progress(f'events, {control}')
         predicted = predict(network, recordings, control)
         outcomes[f'events_{name}'] = score_method(predicted, recordings, presence)

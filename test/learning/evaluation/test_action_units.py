@@ -154,6 +154,17 @@ def test_shift_is_compared_with_the_split(report, sparse_clips):
     assert report['shift']['uf1'] == pytest.approx(there.events.uf1.value, abs=1e-4)
 
 
+def test_controls_can_be_left_out(report, sparse_clips):
+    eager = classifier(1e-4)
+    benchmark = Benchmark(sparse_clips, controls=False)
+    alone = report_to_json(evaluate_action_units(eager, eager.network, benchmark))
+    assert alone['clip_accuracy'] == report['clip_accuracy']
+    assert set(alone['controls'].values()) == {None}
+    assert alone['robustness'] == {'lost_packets': [], 'late_frames': {}}
+    assert alone['synops_per_s'] is None
+    assert None not in (report['controls']['memoryless'], report['synops_per_s'])
+
+
 def test_what_was_not_measured_is_null(sparse_clips):
     quiet = classifier(0.9)
     report = evaluate_action_units(quiet, quiet.network, Benchmark(sparse_clips[:6], 'val'))
