@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from microexpr_ros.learning.data.clips import SparseClip
 
+
+_TRUE_REGIONS: Final = 'Clips of about a second, in regions that true landmarks align.'
 
 app = make_app(help='Score the networks on a data set.', no_args_is_help=True)
 
@@ -100,6 +103,7 @@ def au(
         )
     from microexpr_ros.learning.evaluation import (
         Benchmark,
+        describe_provenance,
         evaluate_action_units,
         read_baselines,
         report_to_json,
@@ -129,7 +133,9 @@ def au(
     if card is not None:
         _write(card, tables)
     if json_:
-        output.print_json(report_to_json(found))
+        parts = dict.fromkeys((split, 'calm', 'shift'))
+        provenance = describe_provenance(sys.argv[1:], data, parts, [_TRUE_REGIONS])
+        output.print_json({**report_to_json(found), 'provenance': provenance})
     else:
         output.print_text(tables)
 
@@ -159,6 +165,7 @@ def reconstruction(
     """
     from microexpr_ros.learning.data.clips import in_boxes
     from microexpr_ros.learning.evaluation import (
+        describe_provenance,
         evaluate_reconstruction,
         evaluate_rest,
         json_values,
@@ -189,7 +196,10 @@ def reconstruction(
     if sheet is not None:
         write_sheet(sheet, reconstructor, recordings)
     if json_:
-        output.print_json(json_values(found))
+        provenance = describe_provenance(
+            sys.argv[1:], data, dict.fromkeys((split, 'shift', 'rest')), [_TRUE_REGIONS]
+        )
+        output.print_json({**json_values(found), 'provenance': provenance})
     else:
         output.print_text(format_reconstruction(found))
 
@@ -244,7 +254,7 @@ def face(
 ) -> None:
     """Score the face tracker on whole sensors, beside a region that follows the outline."""
     from microexpr_ros.atomic import write_json
-    from microexpr_ros.learning.evaluation import json_values
+    from microexpr_ros.learning.evaluation import describe_provenance, json_values
     from microexpr_ros.learning.evaluation.faces import evaluate_faces
     from microexpr_ros.perception.faces import FaceInference
 
@@ -253,6 +263,8 @@ def face(
         found = json_values(
             asdict(evaluate_faces(data, inference, split, takes, shift, nobody, update))
         )
+    parts = (f'{split}-exact', 'shift-exact', f'{split}-nobody')
+    found['provenance'] = describe_provenance(sys.argv[1:], data, parts)
     if report is not None:
         with explain_write_errors(report):
             report.parent.mkdir(parents=True, exist_ok=True)
@@ -285,7 +297,7 @@ def pipeline(
     json_: JsonOption = False,
 ) -> None:
     """Score the whole chain on stories, beside the same network on the true faces."""
-    from microexpr_ros.learning.evaluation import json_values
+    from microexpr_ros.learning.evaluation import describe_provenance, json_values
     from microexpr_ros.learning.evaluation.pipeline import evaluate_pipeline, format_pipeline
     from microexpr_ros.learning.evaluation.stories import TRUE_REGIONS, find_stories
     from microexpr_ros.learning.report.picture_sheet import StorySheet
@@ -303,7 +315,8 @@ def pipeline(
         )
     if sheet is not None:
         shown.write(sheet)
-    values = json_values(found)
+    provenance = describe_provenance(sys.argv[1:], data, [f'{split}/stories'])
+    values = {**json_values(found), 'provenance': provenance}
     if out is not None:
         _write(out, json.dumps(values, indent=1) + '\n')
     if json_:

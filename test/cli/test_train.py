@@ -24,6 +24,7 @@ def test_train_then_evaluate(data, tmp_path, kind):
     assert report['split'] == 'test'
     assert report['n_clips'] == 6
     assert report['weights'] == result['model']
+    assert 'test' in report['provenance']['data']
 
 
 @pytest.fixture(scope='module')

@@ -3,6 +3,7 @@
 from microexpr_ros.learning.evaluation.action_unit_report import ActionUnitReport, ClipScores
 from microexpr_ros.learning.evaluation.action_units import Benchmark, evaluate_action_units
 from microexpr_ros.learning.evaluation.clip_scores import score_clips
+from microexpr_ros.learning.evaluation.provenance import describe_provenance
 from microexpr_ros.learning.evaluation.reconstruction import (
     ReconstructionReport,
     evaluate_reconstruction,
@@ -28,6 +29,7 @@ __all__ = [
     'IntensityEstimator',
     'ReconstructionReport',
     'baseline_name',
+    'describe_provenance',
     'evaluate_action_units',
     'evaluate_reconstruction',
     'evaluate_rest',

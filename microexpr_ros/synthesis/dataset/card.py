@@ -48,7 +48,8 @@ _FRAME_CAMERA: Final = (
     f'steps of {STEP_EV:.2g} EV that act after {DELAY_FRAMES} frames; MJPEG of quality '
     f'{WEBCAM.jpeg_quality}. Set before any network saw its frames'
 )
-_LIMITS: Final = 'No accuracy on real event cameras follows from results on these data.'
+LIMITS: Final = 'No accuracy on real event cameras follows from results on these data.'
+"""What holds for all synthetic data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def write_overview(root: Path) -> None:
     }
     names = ('clips', 'persons', 'skins', 'version', 'recipe')
     splits = {split: {name: card[name] for name in names} for split, card in found.items()}
-    write_json(root / 'card.json', {'splits': splits, 'limits': _LIMITS})
+    write_json(root / 'card.json', {'splits': splits, 'limits': LIMITS})
     lines = ['# MicroFACS-Sim', '', '| split | clips | persons | seed | generator |']
     lines += ['|---|---|---|---|---|']
     for split, card in splits.items():
@@ -115,7 +116,7 @@ def write_overview(root: Path) -> None:
             f'| [{split}]({split}/card.md) | {card["clips"]} | {card["persons"]} | '
             f'{recipe["seed"]} | {recipe["generator"]} |'
         )
-    write_text(root / 'card.md', '\n'.join([*lines, '', _LIMITS, '']))
+    write_text(root / 'card.md', '\n'.join([*lines, '', LIMITS, '']))
 
 
 def draw_balance(balance: NDArray[np.signedinteger]) -> NDArray[np.uint8]:
@@ -174,7 +175,7 @@ def _build_content(
         'frame_camera': _FRAME_CAMERA,
         'sources': {**_SOURCES, 'skins': skins},
         'not_modelled': list(_NOT_MODELLED),
-        'limits': _LIMITS,
+        'limits': LIMITS,
     }
 
 

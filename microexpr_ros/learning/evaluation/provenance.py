@@ -1,0 +1,42 @@
+"""Where the numbers of a report come from: command, data and their limits."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from microexpr_ros.synthesis.dataset.card import LIMITS
+from microexpr_ros.synthesis.dataset.index import INDEX
+
+
+def describe_provenance(
+    arguments: Sequence[str], root: Path, parts: Iterable[str], limits: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return where the numbers of a report come from, as JSON.
+
+    Args:
+        arguments: of `microexpr`, as they were typed.
+        root: folder of the data.
+        parts: folders in it that were scored; those that do not exist are left out.
+        limits: of the numbers, beside those of all synthetic data.
+
+    Returns:
+        `command`; `data`, the recipe (seed, generator, ...) of each part; and `limits`.
+    """
+    found = {part: _read_recipe(root / part) for part in parts}
+    return {
+        'command': shlex.join(['microexpr', *arguments]),
+        'data': {part: recipe for part, recipe in found.items() if recipe is not None},
+        'limits': [LIMITS, *limits],
+    }
+
+
+def _read_recipe(folder: Path) -> Mapping[str, Any] | None:
+    index, own = folder / INDEX, folder / 'recipe.json'
+    if index.is_file():
+        recipe: Mapping[str, Any] = json.loads(index.read_text())['recipe']
+        return recipe
+    return json.loads(own.read_text()) if own.is_file() else None
