@@ -90,9 +90,10 @@ def au(
     if dataset is not None:
         if path is None:
             raise MicroexprError(f'--dataset {dataset} needs the folder of its recordings: add it')
-        if data or baselines or report:
+        if data or baselines or report or not controls:
             raise MicroexprError(
-                '--dataset goes with neither --data, --baselines nor --report: leave them out'
+                '--dataset goes with neither --data, --baselines, --report nor --no-controls: '
+                'leave them out'
             )
         _evaluate_real_faces(dataset, path, weights, split, limit, region, card, json_)
         return
@@ -133,7 +134,7 @@ def au(
     if card is not None:
         _write(card, tables)
     if json_:
-        parts = dict.fromkeys((split, 'calm', 'shift'))
+        parts = (split, 'calm', 'shift')
         provenance = describe_provenance(sys.argv[1:], data, parts, [_TRUE_REGIONS])
         output.print_json({**report_to_json(found), 'provenance': provenance})
     else:
@@ -196,9 +197,8 @@ def reconstruction(
     if sheet is not None:
         write_sheet(sheet, reconstructor, recordings)
     if json_:
-        provenance = describe_provenance(
-            sys.argv[1:], data, dict.fromkeys((split, 'shift', 'rest')), [_TRUE_REGIONS]
-        )
+        parts = (split, 'shift', 'rest')
+        provenance = describe_provenance(sys.argv[1:], data, parts, [_TRUE_REGIONS])
         output.print_json({**json_values(found), 'provenance': provenance})
     else:
         output.print_text(format_reconstruction(found))
@@ -257,13 +257,19 @@ def face(
     from microexpr_ros.learning.evaluation import describe_provenance, json_values
     from microexpr_ros.learning.evaluation.faces import evaluate_faces
     from microexpr_ros.perception.faces import FaceInference
+    from microexpr_ros.synthesis.dataset.face_takes import FaceRecipe
 
     inference = FaceInference.load(weights)
     with output.spinner('faces') as update:
         found = json_values(
             asdict(evaluate_faces(data, inference, split, takes, shift, nobody, update))
         )
-    parts = (f'{split}-exact', 'shift-exact', f'{split}-nobody')
+    scored = (
+        FaceRecipe(split, exact=True),
+        FaceRecipe('shift', exact=True),
+        FaceRecipe(split, faces=False),
+    )
+    parts = [recipe.name for recipe in scored]
     found['provenance'] = describe_provenance(sys.argv[1:], data, parts)
     if report is not None:
         with explain_write_errors(report):
@@ -303,6 +309,7 @@ def pipeline(
     from microexpr_ros.learning.report.picture_sheet import StorySheet
     from microexpr_ros.perception.classifier import ActionUnitClassifier
     from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
+    from microexpr_ros.synthesis.dataset.bags import STORIES
 
     if truth not in TRUE_REGIONS:
         raise MicroexprError(f'--truth {truth!r} is unknown: choose {", ".join(TRUE_REGIONS)}')
@@ -315,7 +322,7 @@ def pipeline(
         )
     if sheet is not None:
         shown.write(sheet)
-    provenance = describe_provenance(sys.argv[1:], data, [f'{split}/stories'])
+    provenance = describe_provenance(sys.argv[1:], data, [f'{split}/{STORIES}'])
     values = {**json_values(found), 'provenance': provenance}
     if out is not None:
         _write(out, json.dumps(values, indent=1) + '\n')

@@ -128,6 +128,7 @@ def test_published_recordings_go_through_the_chain(untrained, tmp_path):
         (('--dataset', 'nefer'), 'needs the folder of its recordings'),
         (('--dataset', 'casme', '.'), 'choose nefer, facemorphic, dvs-lip, fes'),
         (('--dataset', 'nefer', '.', '--data', '.'), 'goes with neither --data'),
+        (('--dataset', 'nefer', '.', '--no-controls'), 'nor --no-controls'),
         (('--dataset', 'nefer', 'missing'), 'does not exist: download it from'),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from microexpr_ros.synthesis.dataset.card import LIMITS
-from microexpr_ros.synthesis.dataset.index import INDEX
+from microexpr_ros.synthesis.dataset.index import INDEX, read_index
 
 
 def describe_provenance(
@@ -26,7 +26,7 @@ def describe_provenance(
     Returns:
         `command`; `data`, the recipe (seed, generator, ...) of each part; and `limits`.
     """
-    found = {part: _read_recipe(root / part) for part in parts}
+    found = {part: _read_recipe(root, part) for part in parts}
     return {
         'command': shlex.join(['microexpr', *arguments]),
         'data': {part: recipe for part, recipe in found.items() if recipe is not None},
@@ -34,9 +34,8 @@ def describe_provenance(
     }
 
 
-def _read_recipe(folder: Path) -> Mapping[str, Any] | None:
-    index, own = folder / INDEX, folder / 'recipe.json'
-    if index.is_file():
-        recipe: Mapping[str, Any] = json.loads(index.read_text())['recipe']
-        return recipe
+def _read_recipe(root: Path, part: str) -> Mapping[str, Any] | None:
+    if (root / part / INDEX).is_file():
+        return read_index(root, part).recipe
+    own = root / part / 'recipe.json'
     return json.loads(own.read_text()) if own.is_file() else None

@@ -7,7 +7,7 @@ import pytest
 
 from microexpr_ros.learning.evaluation import describe_provenance
 from microexpr_ros.synthesis.dataset.card import LIMITS
-from microexpr_ros.synthesis.dataset.index import INDEX
+from microexpr_ros.synthesis.dataset.index import INDEX, VERSION
 
 WEIGHTS = Path(__file__).resolve().parents[3] / 'microexpr_ros' / 'perception' / 'weights'
 
@@ -15,7 +15,8 @@ WEIGHTS = Path(__file__).resolve().parents[3] / 'microexpr_ros' / 'perception' /
 def test_recipes_of_the_parts_that_exist_are_told(tmp_path):
     (tmp_path / 'test' / 'stories').mkdir(parents=True)
     clips, stories = {'seed': 1, 'generator': '0.5'}, {'seed': 2}
-    (tmp_path / 'test' / INDEX).write_text(json.dumps({'recipe': clips, 'clips': []}))
+    content = {'version': VERSION, 'complete': True, 'recipe': clips, 'clips': []}
+    (tmp_path / 'test' / INDEX).write_text(json.dumps(content))
     (tmp_path / 'test' / 'stories' / 'recipe.json').write_text(json.dumps(stories))
     arguments = ['evaluate', 'au', '--data', 'my data']
     parts = ('test', 'calm', 'test/stories')
