@@ -21,7 +21,7 @@ from microexpr_ros.perception.reconstruction.inference import ReconstructionInfe
 from microexpr_ros.perception.reconstruction.network import ConditionalVae
 from microexpr_ros.perception.reconstruction.reconstructor import Reconstructor
 from microexpr_ros.perception.runtime import SOURCE
-from microexpr_ros.perception.spiking.inference import SpikingInference, simplify_cells
+from microexpr_ros.perception.spiking.inference import SpikingInference, simplify
 from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 Exported = SpikingInference | ReconstructionInference | FaceDetector | FaceRefiner
@@ -51,7 +51,7 @@ def export_au(network: SpikingNetwork, source: str = '') -> bytes:
         network: a deployed network.
         source: hash of the weights file, kept as metadata.
     """
-    return _export(SpikingInference(simplify_cells(network)), source)
+    return _export(SpikingInference(simplify(network)), source)
 
 
 def export_reconstruction(network: ConditionalVae, source: str = '') -> bytes:

@@ -4,8 +4,10 @@ The graph is what spikes: convolutions, leaky integrate-and-fire neurons, the pr
 leaky integrators. What comes before and after is not part of NIR and stays on the host: the
 compressed traces are its input, and the readouts see what is above zero of its output.
 
-NIR's neurons are reset to a voltage. Where spikes take the threshold from the voltage instead, a
-reader has to be told: the metadata of the graph hold `reset`, beside the time step.
+NIR's neurons are reset to a voltage, and spike once in a step. Where spikes take the threshold
+from the voltage instead, or a neuron spikes as often in a step as its voltage holds the threshold,
+a reader has to be told: the metadata of the graph hold `reset` and `burst`, the most spikes in a
+step, beside the time step. Thresholds and spikes are 1 in the graph.
 
 Source: Pedersen et al., Neuromorphic intermediate representation: A unified instruction set for
 interoperable brain-inspired computing, Nature Communications 2024.
@@ -26,6 +28,7 @@ from microexpr_ros.atomic import atomic_target
 from microexpr_ros.errors import MicroexprError
 from microexpr_ros.perception import weights
 from microexpr_ros.perception.classifier import ActionUnitClassifier
+from microexpr_ros.perception.spiking.inference import unit_convolutions
 from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 SUFFIX: Final = '.nir'
@@ -48,9 +51,6 @@ def write_nir(path: Path) -> Path:
 def build_graph(network: SpikingNetwork, source: str = '') -> nir.NIRGraph:
     """Return the spiking part of a deployed network as a chain of nodes.
 
-    The current that makes a neuron fire at a rate, and the input that a layer adds, are linear in
-    the layer's input, so the convolutions hold them, too.
-
     Args:
         network: a deployed network.
         source: hash of the weights file, kept as metadata.
@@ -64,9 +64,8 @@ def build_graph(network: SpikingNetwork, source: str = '') -> nir.NIRGraph:
     step_s, side = c.slice_ns * 1e-9, c.grid // c.pool
     shape: tuple[int, ...] = (len(c.trace_ms) * network.traced + network.direct, side, side)
     nodes: list[tuple[str, nir.NIRNode]] = [('input', nir.Input({'input': np.array(shape)}))]
-    for layer, convolution in enumerate(network.convolutions):
-        assert isinstance(convolution, torch.nn.Conv2d)
-        weight, bias = _current_weights(network, layer)
+    for layer, convolution in enumerate(unit_convolutions(network)):
+        weight, bias = _array(convolution.weight), _array(convolution.bias)
         stride = c.strides[layer]
         padding = c.kernels[layer] // 2
         nodes.append(
@@ -78,7 +77,8 @@ def build_graph(network: SpikingNetwork, source: str = '') -> nir.NIRGraph:
         shape = (c.channels[layer], *((side - 1) // stride + 1 for side in shape[1:]))
         nodes.append((f'neurons_{layer}', _neurons(shape, step_s / c.leak(layer))))
     nodes.append(('flat', nir.Flatten({'input': np.array(shape)}, 0, -1)))
-    weight, bias = _array(network.projection.weight), _array(network.projection.bias)
+    weight = _array(network.projection.weight) / np.float32(c.burst)
+    bias = _array(network.projection.bias)
     nodes.append(('projection', nir.Affine(weight, bias)))
     tau_s = step_s / _array(torch.sigmoid(network.leak_logit))
     integrators = nir.LI(tau_s, np.ones_like(tau_s), np.zeros_like(tau_s))
@@ -88,24 +88,8 @@ def build_graph(network: SpikingNetwork, source: str = '') -> nir.NIRGraph:
     return nir.NIRGraph(
         dict(nodes),
         list(pairwise(names)),
-        metadata={'step_s': step_s, 'reset': c.reset, 'source': source},
+        metadata={'step_s': step_s, 'reset': c.reset, 'burst': c.burst, 'source': source},
     )
-
-
-def _current_weights(
-    network: SpikingNetwork, layer: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return weight and bias of a convolution that gives neurons their current."""
-    c, convolution = network.configuration, network.convolutions[layer]
-    weight, bias = _array(convolution.weight).copy(), _array(convolution.bias).copy()
-    if c.adds_input(layer):
-        middle, channels = c.kernels[layer] // 2, np.arange(c.channels[layer])
-        weight[channels, channels, middle, middle] += 1
-    if c.drive == 'rate':
-        # As `current_for_rate`.
-        factor = np.float32(1 / c.leak(layer) - 1)
-        weight, bias = factor * weight, 1 + factor * bias
-    return weight, bias
 
 
 def _neurons(shape: tuple[int, ...], tau_s: float) -> nir.LIF:

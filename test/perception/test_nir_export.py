@@ -63,13 +63,32 @@ def test_layer_sizes_are_right(tmp_path):
         'output': (12,),
     }
     assert len(graph.edges) == len(graph.nodes) - 1
-    assert graph.metadata == {'step_s': STEP_S, 'reset': 'subtract', 'source': 'abc'}
+    told = {'step_s': STEP_S, 'reset': 'subtract', 'burst': 4, 'source': 'abc'}
+    assert graph.metadata == told
+    np.testing.assert_array_equal(graph.nodes['neurons_1'].v_threshold, 1)
     np.testing.assert_allclose(graph.nodes['neurons_1'].tau, 0.03, rtol=1e-6)
     np.testing.assert_allclose(graph.nodes['integrators'].tau, 0.04, rtol=1e-5)
 
 
+class Bursts(torch.nn.Module):
+    """A neuron of norse that spikes until its voltage is below the threshold, or `burst` times."""
+
+    def __init__(self, cell, burst):
+        super().__init__()
+        self.first, self.further = cell, LIFBoxCell(cell.p, dt=0.0)
+        self.burst = burst
+
+    def forward(self, current, state=None):
+        spikes, state = self.first(current, state)
+        for _ in range(self.burst - 1):
+            more, state = self.further(current, state)
+            spikes = spikes + more
+        return spikes, state
+
+
 def import_by_norse(graph, subtract):
-    """Return norse's network; it knows no integrators of NIR, and one reset alone."""
+    """Return norse's network; it knows no integrators of NIR, one reset alone, and no bursts."""
+    burst = graph.metadata['burst']
 
     def import_node(node):
         if isinstance(node, nir.LI):
@@ -80,6 +99,8 @@ def import_by_norse(graph, subtract):
         module = _import_norse_module(node, dt=STEP_S)
         if subtract and isinstance(module, LIFBoxCell):
             module.p = module.p._replace(reset_method=reset_subtract)
+        if burst > 1 and isinstance(module, LIFBoxCell):
+            return Bursts(module, burst)
         return module
 
     # Batches are not part of NIR: what is flat there is flat from the second axis on here.
@@ -92,8 +113,10 @@ def import_by_norse(graph, subtract):
     'changes',
     [
         {},
-        {'reset': 'zero'},
-        {'residual': False, 'drive': 'current', 'reset': 'zero', 'initial_gain': 2.0},
+        {'burst': 1},
+        {'burst': 1, 'reset': 'zero'},
+        {'residual': False, 'drive': 'current', 'initial_gain': 2.0},
+        {'burst': 1, 'residual': False, 'drive': 'current', 'reset': 'zero', 'initial_gain': 2.0},
     ],
 )
 def test_norse_gives_what_our_network_gives(changes, tmp_path):

@@ -34,11 +34,11 @@ def test_a_renamed_field_keeps_its_key_in_files(tmp_path):
 
 def test_files_that_lack_a_field_stand_for_what_was_done_before_it(tmp_path):
     settings = to_settings(SpikingConfiguration())
-    added = ('neurons', 'drive', 'reset', 'residual', 'signed_traces', 'initial_gain')
+    added = ('neurons', 'drive', 'reset', 'burst', 'residual', 'signed_traces', 'initial_gain')
     older = {k: v for k, v in settings.items() if k not in (*added, 'decision', 'decision_tau_ms')}
     weights.save(tmp_path / 'w', 'au', 'old', {'configuration': older}, {'a': torch.zeros(1)})
     read = weights.load(tmp_path / 'w', 'au').configuration(SpikingConfiguration)
-    assert (read.neurons, read.drive, read.reset) == ('lif', 'current', 'zero')
+    assert (read.neurons, read.drive, read.reset, read.burst) == ('lif', 'current', 'zero', 1)
     assert [read.residual, read.signed_traces, read.decision] == [False] * 3
     del older['channels']
     weights.save(tmp_path / 'w', 'au', 'old', {'configuration': older}, {'a': torch.zeros(1)})

@@ -18,40 +18,39 @@ from microexpr_ros.learning.training.action_units import predict
 from microexpr_ros.perception.spiking.network import SpikingNetwork
 
 
-def fan_out(layer: nn.Module, values: Tensor) -> float:
-    """Return how many additions into neurons are caused by the values that are not zero.
+def fan_out(layer: nn.Module, spikes: Tensor) -> float:
+    """Return how many additions into neurons are caused by spikes.
 
     Args:
         layer: a convolution or a linear layer.
-        values: what comes into it, float32 [N, C, H, W] or [..., I].
+        spikes: how many come into it where, float32 [N, C, H, W] or [..., I].
     """
-    active = (values != 0).float()
     if isinstance(layer, nn.Conv2d):
         # Neurons that a value reaches: fewer at the border, and where a stride steps over.
         reached = functional.conv2d(
-            active.sum(1, keepdim=True),
+            spikes.sum(1, keepdim=True),
             torch.ones(1, 1, *layer.kernel_size),
             stride=layer.stride,
             padding=layer.padding,
         )
         return float(reached.sum(dtype=torch.float64)) * layer.out_channels / layer.groups
     assert isinstance(layer, nn.Linear)
-    return float(active.sum(dtype=torch.float64)) * layer.out_features
+    return float(spikes.sum(dtype=torch.float64)) * layer.out_features
 
 
 @torch.inference_mode()
 def count_operations(network: SpikingNetwork, recordings: Sequence[SparseClip]) -> Operations:
     """Count the spikes of a network and the operations that they cause.
 
-    An operation is one addition of a weight to one neuron. Each layer is counted by its input:
-    the first takes traces, which are graded and hardly ever 0, the next ones take spikes, and the
-    readout takes integrators, which are never 0.
+    An operation is one addition of a weight to one neuron; a burst of spikes causes as many as it
+    has spikes. Each layer is counted by its input: the first takes traces, which are graded and
+    hardly ever 0, the next ones take spikes, and the readout takes integrators, which are never 0.
 
     Args:
         network: deployed.
         recordings: clips.
     """
-    spikes = 0.0
+    spikes, burst = 0.0, network.configuration.burst
     layers = {
         name: layer
         for name, layer in network.named_modules()
@@ -61,9 +60,12 @@ def count_operations(network: SpikingNetwork, recordings: Sequence[SparseClip]) 
 
     def count(name: str, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         nonlocal spikes
-        operations[name] += fan_out(layer, inputs[0])
-        if bool(((inputs[0] == 0) | (inputs[0] == 1)).all()):
-            spikes += float(inputs[0].sum(dtype=torch.float64))
+        fired = (inputs[0] * burst).round()
+        if bool((fired == inputs[0] * burst).all()):
+            spikes += float(fired.sum(dtype=torch.float64))
+        else:
+            fired = (inputs[0] != 0).float()
+        operations[name] += fan_out(layer, fired)
 
     hooks = [
         layer.register_forward_pre_hook(partial(count, name)) for name, layer in layers.items()

@@ -41,6 +41,8 @@ class SpikingConfiguration:
             becomes the current that makes them do so, or the 'current' itself.
         reset: of a spike: 'subtract' takes the threshold from the voltage, so that what is above
             it is not lost; 'zero' takes all.
+        burst: most spikes of a neuron in a slice. Each counts one in so many, so that a rate has
+            finer steps and what is above a threshold waits for the next slice less often.
         residual: layers of stride 1 that keep the number of channels add their input.
         signed_traces: sum and difference of ON and OFF are compressed, not each of them.
         adaptation: added to `semi_saturation`, in multiples of a trace's mean size over the
@@ -69,6 +71,7 @@ class SpikingConfiguration:
     neurons: Literal['lif', 'graded', 'rectified'] = added_field('lif', 'lif')
     drive: Literal['rate', 'current'] = added_field('rate', 'current')
     reset: Literal['subtract', 'zero'] = added_field('subtract', 'zero')
+    burst: int = added_field(4, 1)
     residual: bool = added_field(True, False)
     signed_traces: bool = added_field(False, False)
     adaptation: float = added_field(0.0, 0.0)
@@ -92,6 +95,10 @@ class SpikingConfiguration:
                 raise ValueError(f'{name} {value:g} must be 0 or more')
         if self.residual and self.drive == 'current':
             raise ValueError('layers add their input to a rate, not to a current')
+        if self.burst < 1:
+            raise ValueError(f'burst {self.burst} must be at least 1')
+        if self.burst > 1 and self.reset != 'subtract':
+            raise ValueError(f'burst {self.burst} needs the reset subtract: it is {self.reset}')
 
     @property
     def spikes(self) -> bool:

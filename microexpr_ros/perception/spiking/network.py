@@ -7,18 +7,18 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import torch
-from norse.torch import LIFBoxCell, LIFBoxFeedForwardState, LIFBoxParameters
+from norse.torch import LIFBoxFeedForwardState
 from norse.torch.functional.leaky_integrator_box import (
     LIBoxParameters,
     LIBoxState,
     li_box_feed_forward_step,
 )
-from norse.torch.functional.reset import reset_subtract, reset_value
 from torch import Tensor, nn
 from torch.nn import functional
 
 from microexpr_ros.facs import CODES
 from microexpr_ros.perception.folding import fold_batch_norm, put_back_batch_norm
+from microexpr_ros.perception.spiking.burst_cell import BurstCell
 from microexpr_ros.perception.spiking.configuration import LAYERS, SpikingConfiguration
 from microexpr_ros.perception.spiking.lif import lif_sequence
 from microexpr_ros.perception.spiking.traces import trace_sequence, update_traces
@@ -79,14 +79,10 @@ class SpikingNetwork(nn.Module):
             before, side = channels, (side - 1) // stride + 1
             if not c.spikes:
                 continue
-            parameters = LIFBoxParameters(
-                tau_mem_inv=torch.tensor(1e3 / tau_ms),
-                v_th=torch.tensor(1.0),
-                method='triangle',
-                alpha=c.surrogate_width,
-                reset_method=reset_subtract if c.reset == 'subtract' else reset_value,
+            subtract = c.reset == 'subtract'
+            self.cells.append(
+                BurstCell(c.burst, tau_ms * 1e-3, step_s, subtract, c.surrogate_width)
             )
-            self.cells.append(LIFBoxCell(parameters, dt=step_s))
             self._shapes.append((channels, side, side))
         self.projection = nn.Linear(before * side**2, c.integrators)
         leak = torch.full((c.integrators,), c.slice_ns * 1e-6 / c.integrator_tau_ms)
@@ -240,6 +236,7 @@ class SpikingNetwork(nn.Module):
                 c.leak(i),
                 c.surrogate_width,
                 c.reset == 'subtract',
+                c.burst,
             )
             values = values.permute(0, 1, 4, 2, 3)
             after.append(voltage.permute(0, 3, 1, 2))
@@ -382,20 +379,22 @@ class SpikingNetwork(nn.Module):
 
     def _current(self, layer: int, driven: Tensor) -> Tensor:
         c = self.configuration
-        return current_for_rate(driven, c.leak(layer)) if c.drive == 'rate' else driven
+        if c.drive == 'current':
+            return driven
+        return current_for_rate(driven, c.leak(layer), c.burst)
 
     def _rate(self, layer: int, driven: Tensor) -> Tensor:
         c = self.configuration
         if c.neurons == 'rectified':
             return driven.relu()
         if c.drive == 'current':
-            return firing_rate(driven, c.leak(layer))
+            return firing_rate(driven, c.leak(layer), c.burst)
         if not self.training:
             return driven.clamp(0, 1)
         rate = limit_rate(driven)
         if self.spiking or not self.stochastic:
             return rate
-        return random_spikes(rate, averaged_slices(self._reading_leak(layer)))
+        return random_spikes(rate, averaged_slices(self._reading_leak(layer)), c.burst)
 
     def _reading_leak(self, layer: int) -> float:
         """Return the leak of what a layer's spikes are read by."""
@@ -458,22 +457,24 @@ def run_memoryless(
     return logits[0].unflatten(0, encoded.shape[:2]), last
 
 
-def firing_rate(current: Tensor, leak: float) -> Tensor:
-    """Return the approximate spikes per slice of a neuron of threshold 1 at constant current.
+def firing_rate(current: Tensor, leak: float, burst: int = 1) -> Tensor:
+    """Return the approximate spikes per slice of a neuron at constant current.
 
-    Exact below the threshold and where every slice has a spike; linear in between, which is
-    within 0.1 of a neuron whose spikes subtract the threshold, with a leak of 0.25.
+    Exact below the threshold and where every slice has all spikes; linear in between, which is
+    within 0.1 of a neuron whose single spikes subtract the threshold, with a leak of 0.25.
 
     Args:
         current: float32 [...].
         leak: time step over the membrane's time constant, below 1.
+        burst: most spikes in a slice, of which the rate is a share; one in so many is the
+            threshold.
     """
-    return limit_rate((current - 1) / (1 / leak - 1))
+    return limit_rate((current - 1 / burst) / (1 / leak - 1 / burst))
 
 
-def current_for_rate(rate: Tensor, leak: float) -> Tensor:
+def current_for_rate(rate: Tensor, leak: float, burst: int = 1) -> Tensor:
     """Return the current at which `firing_rate` is a rate."""
-    return 1 + (1 / leak - 1) * rate
+    return 1 / burst + (1 / leak - 1 / burst) * rate
 
 
 def limit_rate(rate: Tensor) -> Tensor:
@@ -493,18 +494,22 @@ def averaged_slices(leak: float) -> int:
     return max(round((2 - leak) / leak), 1)
 
 
-def random_spikes(rate: Tensor, slices: int = 1) -> Tensor:
+def random_spikes(rate: Tensor, slices: int = 1, burst: int = 1) -> Tensor:
     """Return the spikes per slice of neurons that fire at random; gradients are those of the rate.
 
     Args:
-        rate: float32 [...], probability of a spike in a slice.
+        rate: float32 [...], spikes per slice as a share of `burst`. In a slice there are as many
+            as that is rounded up or down, at random, so that their mean is the rate.
         slices: how many are averaged.
+        burst: most spikes in a slice; with 1, the rate is the probability of a spike.
     """
-    probability = rate.detach().clamp(0, 1)
-    drawn = torch.bernoulli(probability)
+    wanted = burst * rate.detach().clamp(0, 1)
+    certain = wanted.floor()
+    chance = wanted - certain
+    drawn = torch.bernoulli(chance)
     for _ in range(slices - 1):
-        drawn += torch.bernoulli(probability)
-    return rate + (drawn / slices - rate).detach()
+        drawn += torch.bernoulli(chance)
+    return rate + ((certain + drawn / slices) / burst - rate).detach()
 
 
 def intensities(logits: Tensor) -> Tensor:

@@ -20,13 +20,13 @@ SMALL = SpikingConfiguration(pool=4, channels=(4, 4), kernels=(5, 3), strides=(4
 
 def test_fan_out_by_hand():
     layer = nn.Conv2d(2, 5, 3, stride=1, padding=1)
-    values = torch.zeros(1, 2, 8, 8)
-    values[0, 0, 4, 4] = 0.5
-    assert fan_out(layer, values) == 9 * 5
-    # A corner reaches four neurons of each channel.
-    values[0, 1, 0, 0] = 1
-    assert fan_out(layer, values) == (9 + 4) * 5
-    assert fan_out(nn.Linear(6, 7), torch.tensor([[0, 1, 0, 2, 0, 0.0]])) == 14
+    spikes = torch.zeros(1, 2, 8, 8)
+    spikes[0, 0, 4, 4] = 1
+    assert fan_out(layer, spikes) == 9 * 5
+    # A corner reaches four neurons of each channel; each spike of a burst causes as much.
+    spikes[0, 1, 0, 0] = 3
+    assert fan_out(layer, spikes) == (9 + 3 * 4) * 5
+    assert fan_out(nn.Linear(6, 7), torch.tensor([[0, 1, 0, 2, 0, 0.0]])) == 21
 
 
 @pytest.mark.parametrize(('kernel', 'stride'), [(3, 1), (3, 2), (7, 4)])

@@ -245,11 +245,11 @@ def test_graded_neurons_never_give_random_spikes_on_sequences():
     """The last epochs of a graded network have sequences in place of spikes."""
     network = SpikingNetwork(replace(SMALL, neurons='graded'))
     network.stochastic = True
-    driven = torch.full((1, 6, 4, 4), 0.5)
-    assert set(network._rate(0, driven).unique().tolist()) == {0.5}
+    driven = torch.full((1, 6, 4, 4), 0.375)
+    assert set(network._rate(0, driven).unique().tolist()) == {0.375}
     network.spiking = False
     slices = averaged_slices(network._reading_leak(0))
-    spikes = slices * network._rate(0, driven)
+    spikes = SMALL.burst * slices * network._rate(0, driven)
     torch.testing.assert_close(spikes, spikes.round())
     assert len(spikes.round().unique()) > 1
 
@@ -424,6 +424,16 @@ def test_random_spikes_have_the_rate_as_mean_and_gradient():
     spikes = random_spikes(rate)
     assert set(spikes.unique().tolist()) == {0.0, 1.0}
     torch.testing.assert_close(spikes.mean(0), rate[0], rtol=0, atol=0.03)
+    spikes.sum().backward()
+    assert torch.equal(rate.grad, torch.ones_like(rate))
+
+
+def test_random_bursts_are_the_rate_rounded_up_or_down():
+    rate = torch.tensor([0.0, 0.25, 0.4, 0.9, 1.0]).repeat(4000, 1).requires_grad_()
+    spikes = random_spikes(rate, 1, 4)
+    torch.testing.assert_close(spikes.mean(0), rate[0], rtol=0, atol=0.01)
+    counts = [set((4 * column).unique().tolist()) for column in spikes.unbind(1)]
+    assert counts == [{0.0}, {1.0}, {1.0, 2.0}, {3.0, 4.0}, {4.0}]
     spikes.sum().backward()
     assert torch.equal(rate.grad, torch.ones_like(rate))
 
