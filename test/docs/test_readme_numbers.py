@@ -21,8 +21,8 @@ def test_accuracy_on_clips():
     low, high = report['ci95']['clip_accuracy']
     commonest = report['methods']['majority']['clip_accuracy']
     assert (
-        f'**{percent(report["clip_accuracy"])} %** ({percent(low)} to {percent(high)}), a '
-        f'deeper network without spikes in {percent(analog["clip_accuracy"])} %, MediaPipe on '
+        f'**{percent(report["clip_accuracy"])} %** ({percent(low)} to {percent(high)}), the '
+        f'same layers without spikes in {percent(analog["clip_accuracy"])} %, MediaPipe on '
         f'the frames in {percent(report["clip_accuracy_mediapipe"])} %, the commonest label in '
         f'{percent(commonest)} %'
     ) in README

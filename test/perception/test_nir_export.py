@@ -157,6 +157,7 @@ def test_the_shipped_export_is_that_of_the_shipped_weights():
     path = weights.shipped('au')
     graph = nir.read(path.with_suffix('.nir'))
     assert graph.metadata['source'] == weights.load(path, 'au').hash
+    assert graph.metadata['burst'] == 8
     assert tuple(graph.nodes['input'].input_type['input']) == (8, 64, 64)
-    assert tuple(graph.nodes['neurons_5'].v_threshold.shape) == (96, 4, 4)
+    assert tuple(graph.nodes['neurons_7'].v_threshold.shape) == (96, 4, 4)
     assert graph.nodes['projection'].weight.shape == (192, 96 * 4 * 4)

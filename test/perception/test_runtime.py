@@ -107,6 +107,17 @@ def images(reconstructor, stream):
         yield reconstructor.reconstruct(state).image
 
 
+def in_thresholds(state, configuration):
+    """Return a state of the network as its export has it: with voltages in thresholds."""
+    c = configuration
+    # They come after the traces.
+    arrays = (
+        c.burst * array if 0 < number <= len(c.channels) else array
+        for number, array in enumerate(state.network)
+    )
+    return replace(state, network=tuple(arrays))
+
+
 def test_exported_step_is_the_network(exported, classifier):
     runtime = Runtime((exported / 'au.onnx').read_bytes())
     fast = ActionUnitClassifier(classifier.network, classifier.presence, runtime=runtime)
@@ -118,12 +129,9 @@ def test_exported_step_is_the_network(exported, classifier):
             fast_estimate.intensity, slow_estimate.intensity, rtol=0, atol=1e-5
         )
         np.testing.assert_array_equal(fast_estimate.active, slow_estimate.active)
-        for number, fast_array in enumerate(fast_state.network):
-            # The export has its voltages, which come after the traces, in thresholds.
-            c = classifier.configuration
-            scale = c.burst if 0 < number <= len(c.channels) else 1
-            slow_array = slow_state.network[number]
-            np.testing.assert_allclose(fast_array, scale * slow_array, rtol=0, atol=1e-4)
+        same_arrays = in_thresholds(slow_state, classifier.configuration).network
+        for fast_array, same_array in zip(fast_state.network, same_arrays, strict=True):
+            np.testing.assert_allclose(fast_array, same_array, rtol=0, atol=1e-4)
         active.append(slow_estimate.active)
         spread.append(slow_estimate.intensity)
     # Else the networks would agree because nothing happens in them.
@@ -169,7 +177,7 @@ def find_ties(one, other):
         a, b = np.asarray(a), np.asarray(b)
         higher = np.maximum(a, b)[np.abs(a - b) > 0.5]
         if len(higher):
-            # A spike takes the threshold, 1, from the voltage.
+            # A spike takes the threshold, 1, from the voltage: of a burst, the last one decides.
             return higher
     return np.zeros(0)
 
@@ -204,22 +212,25 @@ def step_both(stream, slow, fast):
     state, own = slow.initial_state(), fast.initial_state()
     expected, same_state, alone, ties = [], [], [], []
     for slice_ in stream:
-        estimate, after = fast.step(slice_, state)
+        estimate, after = fast.step(slice_, in_thresholds(state, slow.configuration))
         same_state.append(estimate)
         estimate, state = slow.step(slice_, state)
-        ties.append(find_ties(after.network, state.network))
+        ties.append(find_ties(after.network, in_thresholds(state, slow.configuration).network))
         expected.append(estimate)
         estimate, own = fast.step(slice_, own)
         alone.append(estimate)
     # Rounding decides on a spike where a voltage lies at the threshold, and on nothing else.
-    assert all(np.abs(tie - 1).max() < 1e-6 for tie in ties if len(tie))
+    assert all(np.abs(tie - 1).max() < 1e-5 for tie in ties if len(tie))
     equal = [
         bool(np.allclose(one.sides, other.sides, rtol=0, atol=1e-3))
         and np.array_equal(one.active, other.active)
         for one, other in zip(same_state, expected, strict=True)
     ]
     assert all(len(tie) for tie, same in zip(ties, equal, strict=True) if not same)
-    assert equal.count(False) <= 2
+    # With eight thresholds for each of 81,000 neurons, one slice in a hundred has such a voltage,
+    # and few of these change what is read.
+    assert sum(len(tie) > 0 for tie in ties) <= 20
+    assert equal.count(False) <= 5
     assert [one.status for one in same_state] == [other.status for other in expected]
     return expected, alone
 
