@@ -208,7 +208,8 @@ def fit_activity(
     """Choose the limits on event rates.
 
     The head counts as moving above the 98 % quantile of the slices in clips where neither head
-    nor camera move; the region counts as silent below half of the 1 % quantile of all slices.
+    nor camera move and no lamp flickers: a region full of flicker counts as moving, too. It counts
+    as silent below half of the 1 % quantile of all slices.
 
     Args:
         clips: clips of the validation split.
@@ -219,6 +220,7 @@ def fit_activity(
     total_hz: list[float] = []
     for sparse in clips:
         still = not {*HEAD, 'shake'}.intersection(sparse.clip.distractors)
+        still = still and sparse.clip.light != 'flicker'
         activity = Activity.none()
         for number in range(sparse.slices):
             counts = dense_counts(sparse, number)

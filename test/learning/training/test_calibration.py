@@ -129,9 +129,13 @@ def test_presence_and_activity_from_clips(sparse_clips):
     assert 0 < limits.silent_hz < limits.moving_hz
 
 
-@pytest.mark.parametrize('motion', ['sway', 'nod', 'turn', 'shake'])
-def test_clips_that_move_as_a_whole_set_no_limit(sparse_clips, motion):
+@pytest.mark.parametrize(
+    'change',
+    [{'distractors': (motion,)} for motion in ('sway', 'nod', 'turn', 'shake')]
+    + [{'light': 'flicker'}],
+)
+def test_clips_that_move_or_flicker_as_a_whole_set_no_limit(sparse_clips, change):
     still = [r for r in sparse_clips if not r.clip.distractors]
-    loud = replace(still[0], clip=replace(still[0].clip, distractors=(motion,)))
+    loud = replace(still[0], clip=replace(still[0].clip, **change))
     loud = replace(loud, counts=np.full_like(loud.counts, 255))
     assert fit_activity([*still, loud]).moving_hz == fit_activity(still).moving_hz
